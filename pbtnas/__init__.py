@@ -1,0 +1,1 @@
+"""pbtnas: neural architecture search by Population Based Training over a shared directory."""

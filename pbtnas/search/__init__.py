@@ -1,0 +1,17 @@
+"""Search spaces and algorithms: pure functions over data."""
+
+from pbtnas.search.births import Birth
+from pbtnas.search.population import Member, initial_population, rank
+from pbtnas.search.space import Architecture, SearchSpace, Variable, layer, switch
+
+__all__ = [
+    "Architecture",
+    "Birth",
+    "Member",
+    "SearchSpace",
+    "Variable",
+    "initial_population",
+    "layer",
+    "rank",
+    "switch",
+]

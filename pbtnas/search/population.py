@@ -1,0 +1,64 @@
+"""The population: its stratified start and its ranking."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pbtnas.search.space import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network as selection sees it after training and evaluation.
+
+    Args:
+        number: its slot in the population, 0 to N - 1.
+        architecture: what it is.
+        score: the number selection maximises; None if it diverged or failed.
+    """
+
+    number: int
+    architecture: Architecture
+    score: float | None
+
+
+def initial_population(space: SearchSpace, size: int, rng: random.Random) -> list[Architecture]:
+    """Stratified start: each variable shows its options as evenly as the size allows.
+
+    Per variable, `size // len(options)` copies of every option are padded with uniformly
+    random options and shuffled; variables are shuffled independently.  The authors' code
+    does the same for every algorithm; the paper (Algorithm 1) only says "random".
+
+    Raises `ValueError` for a population smaller than two.
+    """
+    if size < 2:
+        raise ValueError(f"a population has at least 2 members, not {size}")
+    columns = [_stratified_column(len(v.options), size, rng) for v in space]
+    return list(zip(*columns, strict=True))
+
+
+def _stratified_column(options: int, size: int, rng: random.Random) -> list[int]:
+    column = list(range(options)) * (size // options)
+    column += [rng.randrange(options) for _ in range(size - len(column))]
+    rng.shuffle(column)
+    return column
+
+
+def rank(members: Sequence[Member]) -> list[Member]:
+    """Best first; ties by member number; members without a finite score last."""
+    return sorted(members, key=_order)
+
+
+def usable(member: Member) -> bool:
+    """Whether the member may become a parent: it has a finite score."""
+    return member.score is not None and math.isfinite(member.score)
+
+
+def _order(member: Member) -> tuple[bool, float, int]:
+    # NaN compares false with everything: keep it out of the sort key.
+    if member.score is None or not usable(member):
+        return (True, 0.0, member.number)
+    return (False, -member.score, member.number)

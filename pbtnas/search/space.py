@@ -1,0 +1,161 @@
+"""The search space: which choices make an architecture, and whose weights go with each choice.
+
+Pure: no torch, no files, no clock; randomness is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+Option = bool | int | float | str | tuple[int | float | str, ...]
+Architecture = tuple[int, ...]
+"""One option index per variable, in the order of the space."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One categorical choice, and the modules whose weights go with it.
+
+    Args:
+        name: unique in the space; usually the dotted path of the module it decides.
+        options: at least two different values, in the order of their indices.
+        modules: dotted paths of the modules whose tensors are inherited together with the
+            choice.  Several for a width shared by two networks, none for a switch.
+    """
+
+    name: str
+    options: tuple[Option, ...]
+    modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a variable needs a name")
+        if len(self.options) < 2:
+            raise ValueError(f"variable {self.name!r} needs at least two options: {self.options}")
+        if len({repr(option) for option in self.options}) < len(self.options):
+            raise ValueError(f"variable {self.name!r} lists an option twice: {self.options}")
+        if any(not all(module.split(".")) for module in self.modules):
+            raise ValueError(f"variable {self.name!r} has a malformed module path: {self.modules}")
+
+
+def layer(name: str, options: Sequence[Option]) -> Variable:
+    """A choice of operation; its weights live in the module of the same name."""
+    return Variable(name, tuple(options), modules=(name,))
+
+
+def switch(name: str, options: Sequence[Option]) -> Variable:
+    """A choice that carries no weights: it is inherited by value only."""
+    return Variable(name, tuple(options))
+
+
+class SearchSpace:
+    """An ordered set of variables, and everything an architecture of it can be asked.
+
+    Raises `ValueError` when two variables share a name, or when one variable's module is or
+    contains another's: every tensor must have at most one owner.
+    """
+
+    def __init__(self, variables: Sequence[Variable]) -> None:
+        self.variables = tuple(variables)
+        if not self.variables:
+            raise ValueError("a search space needs at least one variable")
+        self._index = {v.name: i for i, v in enumerate(self.variables)}
+        if len(self._index) < len(self.variables):
+            names = [v.name for v in self.variables]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"two variables of the same name: {', '.join(twice)}")
+        self._owner: dict[str, int] = {}
+        for i, variable in enumerate(self.variables):
+            for module in variable.modules:
+                self._claim(module, i)
+
+    def _claim(self, module: str, index: int) -> None:
+        for taken, other in self._owner.items():
+            if _contains(taken, module) or _contains(module, taken):
+                raise ValueError(
+                    f"variables {self.variables[other].name!r} and {self.variables[index].name!r} "
+                    f"both claim module {module!r} (as {taken!r} and {module!r})"
+                )
+        self._owner[module] = index
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+    def __iter__(self) -> Iterator[Variable]:
+        return iter(self.variables)
+
+    @property
+    def size(self) -> int:
+        """How many architectures there are, counting those that mean the same network."""
+        return math.prod(len(v.options) for v in self.variables)
+
+    def owner(self, parameter_name: str) -> int | None:
+        """Index of the variable that owns a tensor, or None if it always comes from the base.
+
+        Matches whole dotted parts: a variable owning `conv1` never claims `conv10.weight`.
+        """
+        path = parameter_name
+        while path:
+            if path in self._owner:
+                return self._owner[path]
+            path = path.rpartition(".")[0]
+        return None
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """A uniformly random architecture; consumes one draw of `rng` per variable."""
+        return tuple(rng.randrange(len(v.options)) for v in self.variables)
+
+    def decode(self, architecture: Sequence[int]) -> dict[str, Option]:
+        """The chosen option by variable name.
+
+        Raises `ValueError` when the architecture is not one of this space.
+        """
+        self.check(architecture)
+        return {v.name: v.options[i] for v, i in zip(self.variables, architecture, strict=True)}
+
+    def encode(self, choices: Mapping[str, Option]) -> Architecture:
+        """The architecture that makes exactly these choices, one for every variable.
+
+        Raises `ValueError` naming the variable that is unknown, missing or has no such option.
+        """
+        unknown = sorted(set(choices) - set(self._index))
+        missing = [v.name for v in self.variables if v.name not in choices]
+        if unknown or missing:
+            raise ValueError(f"unknown variables: {unknown}; missing variables: {missing}")
+        return tuple(_option_index(v, choices[v.name]) for v in self.variables)
+
+    def check(self, architecture: Sequence[int]) -> None:
+        """Raise `ValueError` unless this is an architecture of the space."""
+        if len(architecture) != len(self.variables):
+            raise ValueError(
+                f"an architecture of this space has {len(self.variables)} choices, "
+                f"this one has {len(architecture)}"
+            )
+        for variable, index in zip(self.variables, architecture, strict=True):
+            if not 0 <= index < len(variable.options):
+                raise ValueError(
+                    f"variable {variable.name!r} has options 0 to {len(variable.options) - 1}, "
+                    f"not {index}"
+                )
+
+    def describe(self) -> list[tuple[int, str, str, str]]:
+        """One row a variable: index, name, options, modules (for tables and digests)."""
+        return [
+            (i, v.name, ", ".join(map(str, v.options)), ", ".join(v.modules) or "-")
+            for i, v in enumerate(self.variables)
+        ]
+
+
+def _contains(outer: str, inner: str) -> bool:
+    return inner == outer or inner.startswith(outer + ".")
+
+
+def _option_index(variable: Variable, value: Option) -> int:
+    # True == 1 in Python; a switch over (False, True) must not accept 1 for True.
+    for i, option in enumerate(variable.options):
+        if option == value and isinstance(option, bool) == isinstance(value, bool):
+            return i
+    raise ValueError(f"variable {variable.name!r} has options {variable.options}, not {value!r}")

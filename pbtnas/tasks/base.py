@@ -1,0 +1,167 @@
+"""The task interface: what a problem must offer so that its networks can be searched.
+
+A `Task` declares the space and makes trainees; a `Trainee` is one member's networks and
+optimisers, which can be trained, evaluated, and turned into a `State` and back.  Above
+`tasks/` no code knows which task runs.  `tests/tasks/contract.py` is the contract as tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from pbtnas.search.space import Architecture, SearchSpace
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+@dataclass
+class State:
+    """Everything a member carries from job to job, in sections that mixing understands.
+
+    All names are parameter paths below the trainee's networks ("generator.layers.0.weight"),
+    so that `SearchSpace.owner` finds the variable they belong to.
+
+    Args:
+        live: trained parameters; donated ones are shrink-perturbed.
+        buffers: estimates kept by modules (running statistics, spectral-norm vectors);
+            copied, never perturbed.
+        averaged: averaged copies of `live` or `buffers` tensors, under the same names (EMA
+            generator, target critic); copied, never perturbed.
+        optimizer: moments as "<parameter name>/<moment>"; dropped for donated parameters.
+        extra: tensors without an owner; always the base's.
+        info: JSON without an owner (counters, schedule positions); always the base's.
+    """
+
+    live: dict[str, Tensor] = field(default_factory=dict)
+    buffers: dict[str, Tensor] = field(default_factory=dict)
+    averaged: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    extra: dict[str, Tensor] = field(default_factory=dict)
+    info: dict[str, Json] = field(default_factory=dict)
+
+    SECTIONS: ClassVar[tuple[str, ...]] = ("live", "buffers", "averaged", "optimizer", "extra")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Args:
+        score: the number selection maximises.  Not finite means the member diverged.
+        metrics: further numbers for the records, e.g. {"fid": 13.2}.
+        artifacts: files to keep for people, by name with suffix, e.g. {"grid.png": b"..."};
+            they take no part in the search.
+    """
+
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Diverged(ArithmeticError):
+    """Training produced NaN or infinity: the member is finished, without a retry."""
+
+
+class Context(Protocol):
+    """What a job gives a trainee: seeds and places, and the way to say how far it is."""
+
+    seed: int
+    """Of this job; all randomness of training derives from it (or from the global RNGs of
+    torch, numpy and random, which the engine seeds with it and saves in snapshots)."""
+
+    device: str
+    """A torch device, e.g. "cpu" or "cuda:0"."""
+
+    scratch: Path
+    """A directory of this machine that outlives the job, for caches and replay buffers."""
+
+    done: int
+    """Steps of this job already done when `train` is called: 0, or what the snapshot says
+    from which an interrupted job goes on."""
+
+    final: bool
+    """In `evaluate`: False for the score of the search, True for the number to report (more
+    images or episodes, and artifacts such as an image grid)."""
+
+    def tick(self, done: int | None = None) -> None:
+        """Say that the job makes progress; call it at least once a second or so.
+
+        With `done` (in `train`, after each whole step): the number of steps of this job that
+        `state()` now includes.  The engine may take a snapshot here, and leaves `train` from
+        here, by an exception that must be let through, when the job is to be handed back.
+        """
+
+    def log(self, **values: float | int | str) -> None:
+        """Add a line to the member's metrics file (JSON lines)."""
+
+
+class Trainee(Protocol):
+    """One member: networks, optimisers and averaged copies of one architecture.
+
+    `train` and `evaluate` move it to `context.device` themselves.
+    """
+
+    def train(self, epochs: int, context: Context) -> None:
+        """Train for so many epochs, going on behind `context.done` steps of them.
+
+        Interrupted at any tick and continued in another process from `state()`, it must end
+        with the same bits: derive the order of the data from `context.seed` and the step.
+        """
+
+    def evaluate(self, context: Context) -> Evaluation:
+        """Score the member without changing its state."""
+
+    def state(self) -> State:
+        """Everything needed to go on; tensors may alias the live networks."""
+
+    def load(self, state: State) -> None:
+        """Become that state.
+
+        Raises `ValueError` naming the tensor when a `live` tensor is missing, left over or of
+        another shape.  A missing optimiser moment means a fresh one.
+        """
+
+
+class Preparation(Protocol):
+    """What a task may use before any job: its chance to say what is missing."""
+
+    directory: Path
+    """Of this machine, for what need not be shared (downloaded data sets)."""
+
+    def publish(self, name: str, data: bytes) -> bytes:
+        """Publish a small product of the run, write-once; returns what was there first.
+
+        The name is [A-Za-z0-9._-]; coordinator and workers see the same bytes, whoever made
+        them.  `lookup` first: making it twice is work, not harm.
+        """
+
+    def lookup(self, name: str) -> bytes | None:
+        """The product of that name, or None if nobody published it yet."""
+
+
+class Task(Protocol):
+    """A problem to search networks for.  Made from the `task:` section of the config."""
+
+    space: SearchSpace
+
+    def prepare(self, run: Preparation) -> None:
+        """Make or find what jobs need; called once in every process before the first job.
+
+        Raises `TaskError` with one sentence for what the user has to do.
+        """
+
+    def create(self, architecture: Architecture, seed: int) -> Trainee:
+        """A freshly initialised member on the CPU; the same bits for the same arguments."""
+
+
+class TaskError(Exception):
+    """Something the user must mend before the task can run, in one sentence."""
+
+
+Options = Mapping[str, Any]
+"""The `task:` section of a config without its `name`."""
