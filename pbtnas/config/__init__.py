@@ -1,0 +1,32 @@
+"""The configuration of a run: four sections, read from YAML and stored as JSON."""
+
+from pbtnas.config.fields import ConfigError, describe_fields, number, parse, setting
+from pbtnas.config.loading import from_json, load
+from pbtnas.config.resolved import difference, outcome, to_json
+from pbtnas.config.schema import (
+    Config,
+    EngineConfig,
+    RunConfig,
+    SearchConfig,
+    TaskConfig,
+    describe,
+)
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "EngineConfig",
+    "RunConfig",
+    "SearchConfig",
+    "TaskConfig",
+    "describe",
+    "describe_fields",
+    "difference",
+    "from_json",
+    "load",
+    "number",
+    "outcome",
+    "parse",
+    "setting",
+    "to_json",
+]

@@ -1,0 +1,260 @@
+"""Frozen dataclasses as checked configuration: every fault at once, each in one sentence.
+
+A field's type, default, range and help are written once, in the dataclass; `parse` checks by
+them and `describe_fields` prints them.  The sections of a config are made this way, and so are
+the options of a task.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import textwrap
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, field, fields
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+_UNIONS = (types.UnionType, Union)  # `int | None` is the one, `Literal["a"] | None` the other
+
+
+class ConfigError(Exception):
+    """What is wrong with a configuration, all of it.
+
+    Args:
+        problems: one sentence each, beginning with the place ("configs/x.yaml:12") where
+            there is one and the dotted key.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = list(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A dataclass with rules between its fields; `parse` asks it once the fields are right."""
+
+    def conflicts(self) -> Iterable[tuple[str, str]]:
+        """(key, what was expected of it) for every rule that is broken."""
+
+
+def setting(default: Any = MISSING, *, help: str = "") -> Any:
+    """A field that is no number; required unless it has a default.
+
+    Args:
+        default: of the declared type.
+        help: one sentence for the user.
+    """
+    return field(default=default, metadata={"help": help})
+
+
+def number(
+    default: Any = MISSING, *, min: float | None = None, max: float | None = None, help: str = ""
+) -> Any:
+    """A field that is a number, or a tuple of numbers; required unless it has a default.
+
+    Args:
+        default: of the declared type.
+        min: the smallest value allowed, for each item of a tuple.
+        max: the largest.
+        help: one sentence for the user, with the unit.
+    """
+    return field(default=default, metadata={"min": min, "max": max, "help": help})
+
+
+def parse(
+    cls: type[T], values: Mapping[str, Any], where: str, places: Mapping[str, str] | None = None
+) -> T:
+    """A dataclass from plain data, as read from YAML or JSON.
+
+    Field types may be int, float, str, bool, Literal[...], X | None and tuple[X, ...].  An
+    integer is accepted for a float, 1e3 for an integer, a list for a tuple; a bool is no
+    number, and numbers are finite.
+
+    Args:
+        cls: a dataclass, its fields made by `number`, `setting` or plain defaults.
+        values: what the user gave, by field name.
+        where: the section's name, the first part of dotted keys in messages.
+        places: "file:line" by key, and by "" that of the section itself.
+
+    Raises `ConfigError` with every problem found.
+    """
+    report = _Report(where, places or {})
+    known = {f.name: f for f in fields(cls)}
+    hints = get_type_hints(cls)
+    meant = {report.unknown(key, list(known)) for key in values if key not in known}
+    arguments = {}
+    for name, declared in known.items():
+        expected = _expected(hints[name], declared.metadata)
+        if name in values:
+            try:
+                arguments[name] = _fit(values[name], hints[name], declared.metadata)
+            except _Unfit:
+                advice = _advice(values[name], hints[name])
+                report.add(name, f"expected {expected}, not {show(values[name])}{advice}")
+        elif _is_required(declared) and name not in meant:
+            report.add(name, f"missing; expected {expected}")
+    if report.problems:
+        raise ConfigError(report.problems)
+    made = cls(**arguments)
+    if isinstance(made, Checked):
+        for name, expected in made.conflicts():
+            report.add(name, f"expected {expected}, not {show(getattr(made, name))}")
+    if report.problems:
+        raise ConfigError(report.problems)
+    return made
+
+
+def unknown(kind: str, name: str, allowed: Sequence[str]) -> str:
+    """The sentence for a name that does not exist, with the one that was probably meant."""
+    match = closest(name, allowed)
+    hint = f" did you mean {match!r}?" if match else ""
+    return f"unknown {kind};{hint} allowed: {', '.join(allowed)}"
+
+
+def closest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name most like this one, or None if none is much like it."""
+    matches = difflib.get_close_matches(name.lower().replace("-", "_"), allowed, n=1)
+    return matches[0] if matches else None
+
+
+def show(value: Any) -> str:
+    """A value as JSON, for messages; long ones are cut."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def describe_fields(cls: type[DataclassInstance]) -> str:
+    """A table of a dataclass's fields for people: name, default, what is expected, help."""
+    hints = get_type_hints(cls)
+    rows = [
+        (f.name, _default(f), _expected(hints[f.name], f.metadata), f.metadata.get("help", ""))
+        for f in fields(cls)
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(_table_lines(rows, widths))
+
+
+def _table_lines(rows: Sequence[tuple[str, str, str, str]], widths: Sequence[int]) -> Iterator[str]:
+    for name, default, expected, text in rows:
+        yield f"  {name:<{widths[0]}}  {default:<{widths[1]}}  {expected}"
+        if text:
+            yield textwrap.fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+
+
+class _Report:
+    """Collects the problems of one section, each with its place and dotted key."""
+
+    def __init__(self, where: str, places: Mapping[str, str]) -> None:
+        self.where = where
+        self.places = places
+        self.problems: list[str] = []
+
+    def add(self, key: str, sentence: str) -> None:
+        place = self.places.get(key) or self.places.get("")
+        at = f"{place}: " if place else ""
+        self.problems.append(f"{at}{self.where}.{key}: {sentence}")
+
+    def unknown(self, key: str, allowed: Sequence[str]) -> str | None:
+        """Report an unknown key; returns the key that was probably meant."""
+        self.add(key, unknown("key", key, allowed))
+        return closest(key, allowed)
+
+
+class _Unfit(ValueError):
+    """The value is not of the field's type, or out of its range."""
+
+
+def _fit(value: Any, hint: Any, bounds: Mapping[str, Any]) -> Any:
+    """The value as the field's type.  Raises `_Unfit`."""
+    origin = get_origin(hint)
+    if origin in _UNIONS:
+        return None if value is None else _fit(value, _not_none(hint), bounds)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_fit(item, get_args(hint)[0], bounds) for item in value)
+    if origin is Literal and any(type(value) is type(a) and value == a for a in get_args(hint)):
+        return value
+    if hint in (int, float):
+        return _fit_number(value, hint, bounds)
+    if hint in (str, bool) and type(value) is hint:
+        return value
+    raise _Unfit
+
+
+def _fit_number(value: Any, kind: type[int] | type[float], bounds: Mapping[str, Any]) -> Any:
+    low, high = bounds.get("min"), bounds.get("max")
+    if type(value) not in (int, float):  # bool is a subclass of int
+        raise _Unfit
+    # Also false for NaN, and for integers too large to become a float.
+    if not abs(value) <= sys.float_info.max or (kind is int and value != int(value)):
+        raise _Unfit
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise _Unfit
+    return kind(value)
+
+
+def _expected(hint: Any, bounds: Mapping[str, Any]) -> str:
+    """The field's type and range in words."""
+    origin = get_origin(hint)
+    if origin in _UNIONS:
+        return f"{_expected(_not_none(hint), bounds)} or null"
+    if origin is tuple:
+        return f"a list, each item {_expected(get_args(hint)[0], bounds)}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, get_args(hint)))}"
+    words = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+    if hint not in words:
+        raise TypeError(f"a configuration field cannot be of type {hint}")
+    return words[hint] + _range(bounds.get("min"), bounds.get("max"))
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" of at least {low}"
+    return "" if high is None else f" of at most {high}"
+
+
+def _advice(value: Any, hint: Any) -> str:
+    if get_origin(hint) is Literal and isinstance(value, str):
+        match = closest(value, [str(a) for a in get_args(hint)])
+        return f"; did you mean {match!r}?" if match else ""
+    if hint is str and isinstance(value, bool | int | float):
+        return "; put it in quotes"
+    return ""
+
+
+def _not_none(hint: Any) -> Any:
+    """X of `X | None`."""
+    (inner,) = (arm for arm in get_args(hint) if arm is not types.NoneType)
+    return inner
+
+
+def _is_required(declared: Field[Any]) -> bool:
+    return declared.default is MISSING
+
+
+def _default(declared: Field[Any]) -> str:
+    return "required" if _is_required(declared) else show(declared.default)

@@ -1,0 +1,155 @@
+"""The sections of a configuration: one frozen dataclass each.
+
+Types, defaults, ranges and help stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pbtnas.config.fields import describe_fields, number, setting
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """The section `task`: a name, and options that only the task itself understands.
+
+    Args:
+        name: of the task.
+        options: all other keys of the section, as given; the task checks them with `parse`.
+        places: "file:line" of each option for error messages, and by "" of the section.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class TaskName:
+    """The problem to search networks for."""
+
+    name: str = setting(help="Which task; every other key of this section is an option of it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How members are trained, selected and mixed (paper section 4, Algorithms 1 and 2)."""
+
+    algorithm: Literal["pbt-nas", "random-search"] = setting(
+        "pbt-nas", help="How the next generation is made; random-search replaces nobody."
+    )
+    population: int = number(min=2, help="Members of every generation.")
+    generations: int = number(min=1, help="Times that all members are trained and evaluated.")
+    epochs: int = number(min=1, help="Training of a member in a generation, in the task's epochs.")
+    first_epochs: int | None = number(
+        None, min=1, help="The same in generation 0; null means as in all others."
+    )
+    skip_selection: tuple[int, ...] = number(
+        (), min=0, help="Generations, counted from 0, after which nobody is replaced."
+    )
+    tau: float = number(
+        0.25, min=0, max=0.5, help="Share of the population that is replaced, and of its parents."
+    )
+    parents: int | None = number(
+        None, min=1, help="How many of the best may become parents; null means by tau."
+    )
+    replaced: int | None = number(
+        None, min=0, help="How many of the worst are replaced; null means by tau."
+    )
+    inherit_probability: float = number(
+        0.25, min=0, max=1, help="Chance that a variable is taken from the donor."
+    )
+    shrink: float = number(0.4, min=0, max=1, help="Lambda: factor on donated weights.")
+    perturb: float = number(
+        0.1, min=0, max=1, help="Gamma: factor on the fresh weights added to donated ones."
+    )
+
+    def epochs_of(self, generation: int) -> int:
+        """Epochs every member is trained in that generation."""
+        if generation == 0 and self.first_epochs is not None:
+            return self.first_epochs
+        return self.epochs
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Broken rules between the fields, for `parse`."""
+        if self.parents is not None and self.parents > self.population:
+            yield "parents", f"at most the population, which is {self.population}"
+        if self.replaced is not None and self.replaced >= self.population:
+            yield "replaced", f"less than the population, which is {self.population}"
+        if len(set(self.skip_selection)) < len(self.skip_selection):
+            yield "skip_selection", "every generation once"
+        last = self.generations - 1
+        if any(generation >= last for generation in self.skip_selection):
+            yield "skip_selection", f"generations before the last, which is {last}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What else decides the bits of the outcome."""
+
+    seed: int = number(0, min=0, help="Every random number of the run derives from it.")
+    threads: int = number(
+        1, min=1, help="Torch threads of a job; results may differ in the last bits by it."
+    )
+    checkpoint_hash: Literal["xxh3-128", "blake3", "sha256"] = setting(
+        "xxh3-128", help="Names checkpoints and detects damage; the other two also detect forgery."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How the work is carried out; never changes the outcome of a search."""
+
+    lease_s: float = number(
+        60.0, min=0.01, help="A claim whose heartbeat stood still for so many seconds is free."
+    )
+    beat_s: float = number(5.0, min=0.01, help="Seconds between two heartbeats of a worker.")
+    poll_s: float = number(
+        1.0, min=0.01, help="Longest wait between two looks at the run directory, in seconds."
+    )
+    snapshot_s: float = number(
+        300.0, min=0, help="Seconds between snapshots in the middle of a job; 0 means none."
+    )
+    hang_s: float = number(
+        600.0, min=0.01, help="A job without progress for so many seconds counts as hung."
+    )
+    start_s: float = number(
+        300.0, min=0.01, help="Seconds a training process has to get ready for its first job."
+    )
+    attempts: int = number(3, min=1, help="How often a job that raises an error is tried.")
+    grace_s: float = number(
+        30.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
+    )
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Broken rules between the fields, for `parse`."""
+        if self.lease_s < 3 * self.beat_s:
+            yield "lease_s", f"at least 3 times engine.beat_s, which is {self.beat_s}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole configuration, checked.  Made by `load` and `from_json`."""
+
+    task: TaskConfig
+    search: SearchConfig
+    run: RunConfig = RunConfig()
+    engine: EngineConfig = EngineConfig()
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "task": TaskName,
+    "search": SearchConfig,
+    "run": RunConfig,
+    "engine": EngineConfig,
+}
+
+
+def describe() -> str:
+    """All sections and keys with defaults, ranges and help, as text for people."""
+    return "\n\n".join(
+        f"{name}: {cls.__doc__}\n{describe_fields(cls)}" for name, cls in SECTIONS.items()
+    )
