@@ -1,0 +1,412 @@
+"""What the coordinator does: collect results, select, have children made, open the next
+generation.
+
+Pure protocol, like `worker`.  It holds no state but what it reads: started again anywhere, at
+any time, even twice, it comes to the same records, and what is published already it adopts.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas import generations
+from pbtnas.generations import Search
+from pbtnas.search.births import Birth
+from pbtnas.store import paths
+from pbtnas.store.claims import Beat as BeatContent
+from pbtnas.store.claims import Claims
+from pbtnas.store.operations import (
+    Beat,
+    Discard,
+    EmptyTrash,
+    Get,
+    Has,
+    List,
+    MakeGeneration,
+    Now,
+    Put,
+    PutBlob,
+    Replace,
+    Say,
+    Sleep,
+    Steps,
+    Sync,
+    pause_s,
+    persist,
+)
+from pbtnas.store.reading import adopt, read
+from pbtnas.store.records import Record, canonical, encode
+from pbtnas.store.schema import Champion, Child, Manifest, Result, Selected
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Make a child's overlay.  Replies `Mixed`, or None if a parent is missing or damaged."""
+
+    generation: int
+    birth: Birth
+    base: str
+    donor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A child's overlay in a private file, its digest, and which tensors came from where."""
+
+    file: str
+    digest: str
+    origins: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """Whether this coordinator was asked to stop.  Replies bool."""
+
+
+class Ending(enum.Enum):
+    """How a coordinator ends."""
+
+    FINISHED = "the run is finished"
+    STOPPED = "stopped; the same command goes on from here"
+    HELD = "another coordinator holds the run"
+    SUPERSEDED = "another coordinator took over"
+
+
+KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
+DUTY_S = 5.0  # of waiting, between two looks at what the waiting rests on
+
+
+class _Stop(Exception):
+    """Leaves the loop from anywhere inside it."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.value)
+        self.ending = ending
+
+
+class Coordinator:
+    """One coordinator.  `coordinate()` is its whole life.
+
+    Args:
+        run: id of the run.
+        search: what is searched and how.
+        claims: its view of the claims; None to go without a term (only a test wants that).
+        beat_s: between two heartbeats.
+        poll_s: longest wait between two looks at the directory.
+    """
+
+    def __init__(
+        self, run: str, search: Search, claims: Claims | None, *, beat_s: float, poll_s: float
+    ) -> None:
+        self._run = run
+        self._search = search
+        self._claims = claims
+        self._beat_s = beat_s
+        self._poll_s = poll_s
+        self._term = 0
+        self._beats = 0
+        self._last_beat_s = float("-inf")
+        self._champions: dict[int, Champion] = {}
+        self._told = False
+
+    def coordinate(self) -> Steps[Ending]:
+        """Take the term, then carry the run from wherever it is to its end.
+
+        Raises `NoParentsError` when no member is left to go on with, and `ForeignRecord` when
+        the directory holds records of another run or a newer version.
+        """
+        try:
+            yield from self._take_term()
+            manifest = yield from self._first()
+            while manifest is not None:
+                manifest = yield from self._carry(manifest)
+            return Ending.FINISHED
+        except _Stop as stop:
+            return stop.ending
+
+    # -- the term ------------------------------------------------------------------------------
+
+    def _take_term(self) -> Steps[None]:
+        if self._claims is None:
+            return
+        told = False
+        while True:
+            term = yield from self._claims.take(paths.TERM)
+            if term is not None:
+                self._term = term
+                return
+            held = yield from self._claims.latest(paths.TERM)
+            if not told and held:
+                told = True
+                holder = yield from self._claims.holder(paths.TERM, held)
+                yield Say(f"term {held} is held by {_name(holder)}; watching its heartbeat")
+            if held and (yield from self._claims.moved(paths.TERM, held)):
+                raise _Stop(Ending.HELD)
+            if (yield Halted()):
+                raise _Stop(Ending.STOPPED)
+            yield Sleep(min(self._poll_s, self._beat_s))
+
+    def _beat(self) -> Steps[None]:
+        """Show that the coordinator lives, and leave when a higher term was taken."""
+        if (yield Halted()):
+            raise _Stop(Ending.STOPPED)
+        if self._claims is None:
+            return
+        now_s: float = yield Now()
+        if now_s - self._last_beat_s < self._beat_s:
+            return
+        self._last_beat_s = now_s
+        self._beats += 1
+        content = BeatContent(self._beats, 0, "coordinating").encode()
+        yield Beat(paths.beat(paths.TERM, self._term), content)
+        if (yield Get(paths.claim(paths.TERM, self._term + 1))) is not None:
+            raise _Stop(Ending.SUPERSEDED)
+
+    # -- from generation to generation ---------------------------------------------------------
+
+    def _first(self) -> Steps[Manifest | None]:
+        record = yield from read(paths.manifest(0), "manifest", self._run)
+        first = generations.first_manifest(self._search)
+        if record is None:
+            return (yield from self._open(first))
+        manifest = Manifest.from_json(record.core)
+        if manifest.previous != first.previous:
+            raise BrokenChain(f"{paths.manifest(0)}: made from another configuration or task")
+        return manifest
+
+    def _carry(self, manifest: Manifest) -> Steps[Manifest | None]:
+        """One generation, from its manifest to the next; None after the last.
+
+        Also the way to resume: begun at generation 0, everything that is published already is
+        read and adopted, and the chain is checked on the way.
+        """
+        generation = manifest.generation
+        selected = yield from self._selected(manifest)
+        self._crown(manifest, selected)
+        if self._search.last(generation):
+            yield from self._finish(selected)
+            return None
+        following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
+        if following is not None:
+            return _continues(Manifest.from_json(following.core), selected)
+        children = {}
+        for birth in selected.births:
+            children[birth.member] = yield from self._child(generation, birth, selected)
+        # What was read must be at least as durable as what is about to be written.
+        yield from persist(Sync(paths.generation(generation)))
+        yield from persist(Sync(paths.births(generation)))
+        upcoming = generations.next_manifest(self._search, manifest, selected, children)
+        return _continues((yield from self._open(upcoming)), selected)
+
+    def _selected(self, manifest: Manifest) -> Steps[Selected]:
+        """The selection of a generation: read if it is there, else decided from its results."""
+        generation = manifest.generation
+        name = paths.selection(generation)
+        record = yield from read(name, "selection", self._run)
+        while record is None:
+            results = yield from self._collect(manifest)
+            yield from persist(Sync(paths.results(generation)))
+            selected = generations.select(self._search, manifest, results)
+            yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
+            record = yield from adopt(name, "selection", self._run)
+            if record is not None:
+                yield Say(_summary(self._search, manifest, Selected.from_json(record.core)))
+        selected = Selected.from_json(record.core)
+        if selected.manifest != Record("manifest", "", manifest.to_json()).digest:
+            raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
+        return selected
+
+    def _collect(self, manifest: Manifest) -> Steps[dict[int, Result]]:
+        """Wait for the results of all members, one after the other."""
+        results: dict[int, Result] = {}
+        since_s: float = yield Now()
+        next_duty_s = since_s
+        for job in manifest.jobs:
+            name = paths.result(manifest.generation, job.member)
+            while (record := (yield from read(name, "result", self._run))) is None:
+                yield from self._beat()
+                now_s: float = yield Now()
+                if now_s >= next_duty_s:
+                    # There is time: nothing below is on the way to the next generation.
+                    yield from self._keep_house(manifest, first=next_duty_s == since_s)
+                    next_duty_s = now_s + DUTY_S
+                yield Sleep(pause_s(now_s - since_s, self._poll_s))
+            results[job.member] = Result.from_json(record.core)
+        return results
+
+    def _child(self, generation: int, birth: Birth, selected: Selected) -> Steps[Child]:
+        """The child of a birth: read if it is there, else mixed, published and read back."""
+        name = paths.birth(generation, birth.member)
+        record = yield from read(name, "birth", self._run)
+        since_s: float = yield Now()
+        while record is None:
+            mixed = yield self._mix(generation, birth, selected)
+            if mixed is None:
+                # An idle worker computes a lost parent again; it is only a matter of time.
+                yield from self._beat()
+                yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
+                continue
+            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            base = selected.result(birth.base).checkpoint
+            assert base is not None, "parents have checkpoints"
+            child = Child(birth.member, overlay=mixed.digest, base=base)
+            meta = {"origins": mixed.origins}
+            yield from persist(Put(name, encode(self._record("birth", child.to_json(), meta))))
+            record = yield from adopt(name, "birth", self._run)
+        return Child.from_json(record.core)
+
+    def _mix(self, generation: int, birth: Birth, selected: Selected) -> Mix:
+        base = selected.result(birth.base).checkpoint
+        donor = selected.result(birth.donor).checkpoint
+        assert base is not None and donor is not None, "parents have checkpoints"
+        return Mix(generation, birth, base, donor)
+
+    def _open(self, manifest: Manifest) -> Steps[Manifest]:
+        """Publish a manifest: the only moment at which the population changes."""
+        name = paths.manifest(manifest.generation)
+        while True:
+            yield from persist(MakeGeneration(manifest.generation))
+            yield from persist(Put(name, encode(self._record("manifest", manifest.to_json()))))
+            yield Replace(paths.HEAD, b"%d\n" % manifest.generation)
+            record = yield from adopt(name, "manifest", self._run)
+            if record is not None:
+                return Manifest.from_json(record.core)
+
+    def _finish(self, selected: Selected) -> Steps[None]:
+        yield from self._all_there(selected)
+        champion = generations.best_ever(list(self._champions.values()))
+        last = self._champions.get(selected.generation)
+        core = {
+            "fingerprint": generations.fingerprint(selected),
+            "generations": self._search.generations,
+            "best_ever": champion and champion.to_json(),
+            "best_last": last and last.to_json(),
+        }
+        while True:
+            yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
+            if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
+                return
+
+    def _all_there(self, selected: Selected) -> Steps[None]:
+        """Wait until the final population is complete: idle workers restore what was lost."""
+        since_s: float = yield Now()
+        for result in selected.results:
+            if result.checkpoint is None:
+                continue
+            name = paths.checkpoint(selected.generation, result.checkpoint)
+            while not (yield Has(name)):
+                yield from self._beat()
+                yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
+
+    # -- keeping house -------------------------------------------------------------------------
+
+    def _keep_house(self, manifest: Manifest, *, first: bool) -> Steps[None]:
+        """What is done while waiting: tell, restore what was lost, discard what is old."""
+        if first:
+            if not self._told:
+                self._told = True
+                yield from self._tell(manifest)
+            yield from self._tidy(manifest.generation)
+        yield from self._restore(manifest)
+
+    def _tell(self, manifest: Manifest) -> Steps[None]:
+        names = yield List(paths.results(manifest.generation))
+        done = sum(paths.member_number(name) is not None for name in names)
+        yield Say(
+            f"generation {manifest.generation} of {self._search.generations}; {done} of "
+            f"{len(manifest.jobs)} members done, {len(manifest.jobs) - done} in work or put back"
+        )
+
+    def _restore(self, manifest: Manifest) -> Steps[None]:
+        """Restore what the generation rests on: its manifest, the overlays of its children."""
+        if (yield Get(paths.manifest(manifest.generation))) is None:
+            yield from self._open(manifest)
+        before = manifest.generation - 1
+        overlays = {job.inputs[0] for job in manifest.jobs if len(job.inputs) == 2}
+        lost = set()
+        for overlay in sorted(overlays):
+            if not (yield Has(paths.checkpoint(before, overlay))):
+                lost.add(overlay)
+        if not lost:
+            return
+        record = yield from read(paths.selection(before), "selection", self._run)
+        if record is None:
+            return
+        selected = Selected.from_json(record.core)
+        for birth in selected.births:
+            overlay = manifest.job(birth.member).inputs[0]
+            if overlay in lost:
+                yield Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
+                mixed = yield self._mix(before, birth, selected)
+                if mixed is not None and mixed.digest == overlay:
+                    yield from persist(PutBlob(mixed.file, paths.checkpoint(before, overlay)))
+
+    def _tidy(self, generation: int) -> Steps[None]:
+        """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""
+        best = generations.best_ever(list(self._champions.values()))
+        keep = frozenset({best.checkpoint} if best else ())
+        if best is not None:
+            yield Replace(paths.BEST, canonical(best.to_json()) + b"\n")
+        beyond = generation - KEPT_GENERATIONS
+        for old in self._littered(beyond, best):
+            yield Discard(old, keep)
+        yield EmptyTrash(beyond - 1)
+
+    def _littered(self, beyond: int, best: Champion | None) -> list[int]:
+        """Generations before `beyond` that may still hold checkpoints: the one that has just
+        aged, and those whose best-ever member was kept until a better one came."""
+        kept = {c.generation for c in self._record_holders() if c is not best}
+        return sorted(g for g in kept | {beyond - 1} if 0 <= g < beyond)
+
+    def _record_holders(self) -> list[Champion]:
+        """Every champion that was best-ever when its generation ended."""
+        holders: list[Champion] = []
+        for _, champion in sorted(self._champions.items()):
+            if not holders or champion.score > holders[-1].score:
+                holders.append(champion)
+        return holders
+
+    def _crown(self, manifest: Manifest, selected: Selected) -> None:
+        champion = generations.champion(manifest, selected)
+        if champion is not None:
+            self._champions[selected.generation] = champion
+
+    # -- records -------------------------------------------------------------------------------
+
+    def _record(
+        self, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+    ) -> Record:
+        nonce = self._claims.new_nonce() if self._claims is not None else ""
+        return Record(kind, self._run, core, meta or {}, nonce)
+
+
+class BrokenChain(Exception):
+    """What is on disk does not continue what came before it; `pbtnas fsck` says more."""
+
+
+def _continues(manifest: Manifest, selected: Selected) -> Manifest:
+    if manifest.previous != Record("selection", "", selected.to_json()).digest:
+        raise BrokenChain(
+            f"{paths.manifest(manifest.generation)}: does not continue "
+            f"{paths.selection(selected.generation)}"
+        )
+    return manifest
+
+
+def _name(holder: Mapping[str, Any] | None) -> str:
+    if holder is None:
+        return "somebody"
+    return f"{holder.get('worker', 'a coordinator')} on {holder.get('host', '?')}"
+
+
+def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:
+    best = selected.result(selected.ranking[0])
+    lost = sum(result.outcome != "ok" for result in selected.results)
+    text = (
+        f"generation {selected.generation} of {search.generations} done: best m{best.member:02d} "
+        f"at {best.score:.6g}, {len(selected.births)} of {len(manifest.jobs)} replaced"
+    )
+    return f"{text}, {lost} diverged or failed" if lost else text

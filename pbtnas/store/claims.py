@@ -1,0 +1,134 @@
+"""Claims: who should work on what.  They save work and promise nothing.
+
+A slot (a member's job, the coordinator's term) has claims numbered 1, 2, 3, ...; each number
+has one winner.  A claim ends by its `.end` record, by its holder's provable death, or by
+silence: the observer saw no change of its heartbeat for `lease_s` on the observer's own clock.
+No correctness rests on any of it: with every lease wrong, work is done twice and the slot of
+the result decides.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.store import paths
+from pbtnas.store.operations import Dead, Get, Now, Peek, Published, Put, Steps
+from pbtnas.store.records import CorruptRecord, Record, decode, encode
+
+BEAT_LENGTH = 128
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a heartbeat says: a counter that moves while the holder lives, and for people, how
+    far it is and in which phase."""
+
+    counter: int
+    done: int = 0
+    phase: str = ""
+
+    def encode(self) -> bytes:
+        """Fixed length, so that it is overwritten in place even on a full disk."""
+        text = f"{self.counter} {self.done} {self.phase}".encode()[: BEAT_LENGTH - 10]
+        padded = text.ljust(BEAT_LENGTH - 9)
+        return padded + b"%08x\n" % zlib.crc32(padded)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Beat | None:
+        """The beat, or None if it is torn."""
+        if len(data) != BEAT_LENGTH or data[-9:] != b"%08x\n" % zlib.crc32(data[:-9]):
+            return None
+        counter, done, phase = data[:-9].decode(errors="replace").split(" ", 2)
+        return cls(int(counter), int(done), phase.strip())
+
+
+class Claims:
+    """One process's view of all claims, and its way to take one.
+
+    Args:
+        run: id of the run.
+        holder: JSON that identifies this process (worker, host, boot, pid, start).
+        lease_s: silence after which a claim counts as expired.
+        new_nonce: makes a string that nobody else makes.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        holder: Mapping[str, Any],
+        *,
+        lease_s: float,
+        new_nonce: Callable[[], str],
+    ) -> None:
+        self._run = run
+        self._holder = holder
+        self._lease_s = lease_s
+        self.new_nonce = new_nonce
+        self._latest: dict[str, int] = {}
+        self._changed: dict[str, tuple[bytes | None, float]] = {}
+        self._moved: set[str] = set()
+
+    def take(self, slot: str) -> Steps[int | None]:
+        """Claim a slot that is free.  Returns the attempt number, or None if it is not ours."""
+        attempt = yield from self.latest(slot)
+        if attempt and not (yield from self._over(slot, attempt)):
+            return None
+        record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())
+        reply = yield Put(paths.claim(slot, attempt + 1), encode(record), durable=False)
+        if reply is not Published.WON:
+            return None
+        self._latest[slot] = attempt + 1
+        return attempt + 1
+
+    def latest(self, slot: str) -> Steps[int]:
+        """The highest claim number seen in a slot, 0 if none; probed by name."""
+        attempt = self._latest.get(slot, 0)
+        while (yield Get(paths.claim(slot, attempt + 1))) is not None:
+            attempt += 1
+        self._latest[slot] = attempt
+        return attempt
+
+    def holder(self, slot: str, attempt: int) -> Steps[Mapping[str, Any] | None]:
+        """Who made a claim; None if it cannot be read."""
+        name = paths.claim(slot, attempt)
+        data = yield Get(name)
+        if data is None:
+            return None
+        try:
+            core = decode(data, name, kind="claim", run=self._run).core
+        except CorruptRecord:
+            return None
+        holder: Mapping[str, Any] = core["holder"]
+        return holder
+
+    def silent_s(self, slot: str, attempt: int) -> Steps[float]:
+        """For how long this process has seen a claim's heartbeat unchanged."""
+        name = paths.beat(slot, attempt)
+        beat = yield Peek(name)
+        now: float = yield Now()
+        if name not in self._changed or self._changed[name][0] != beat:
+            if name in self._changed:
+                self._moved.add(name)
+            self._changed[name] = (beat, now)
+        return now - self._changed[name][1]
+
+    def moved(self, slot: str, attempt: int) -> Steps[bool]:
+        """Whether this process has seen a claim's heartbeat change: its holder lives."""
+        yield from self.silent_s(slot, attempt)
+        return paths.beat(slot, attempt) in self._moved
+
+    def end(self, slot: str, attempt: int, core: Mapping[str, Any]) -> Steps[None]:
+        """Say how an attempt ended without a result.  Best effort: silence says it too."""
+        record = Record("end", self._run, core, {}, self.new_nonce())
+        yield Put(paths.end(slot, attempt), encode(record), durable=False)
+
+    def _over(self, slot: str, attempt: int) -> Steps[bool]:
+        if (yield Get(paths.end(slot, attempt))) is not None:
+            return True
+        holder = yield from self.holder(slot, attempt)
+        if holder is not None and (yield Dead(holder)):
+            return True
+        return (yield from self.silent_s(slot, attempt)) >= self._lease_s

@@ -1,0 +1,141 @@
+"""Every name in the run directory.  Nothing else in the code spells one.
+
+Names are relative to the run directory, with forward slashes.
+"""
+
+from __future__ import annotations
+
+import re
+
+FORMAT = "FORMAT"
+FORMAT_TEXT = b"pbtnas/1\n"
+RUN = "run.json"
+CONFIG = "config/0000.json"
+HEAD = "HEAD"
+FINAL = "final.json"
+BEST = "best.json"
+COORDINATOR_LOCK = "coordinator/coordinator.lock"
+TERM = "coordinator/term"
+
+TOP_DIRECTORIES = (
+    "config",
+    "control",
+    "coordinator",
+    "generations",
+    "products",
+    "workers",
+    "events",
+    "metrics",
+    "artifacts",
+    "trash",
+)
+GENERATION_DIRECTORIES = ("claims", "results", "births", "checkpoints", "attempts")
+
+_SAFE = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def safe(name: str) -> str:
+    """The name itself, if it may become part of a path.
+
+    Raises `ValueError` for anything but [A-Za-z0-9._-], and for names made of dots.
+    """
+    if not _SAFE.fullmatch(name) or not name.strip("."):
+        raise ValueError(f"not a safe name: {name!r} (allowed: letters, digits, '.', '_', '-')")
+    return name
+
+
+def generation(number: int) -> str:
+    return f"generations/{number:04d}"
+
+
+def manifest(number: int) -> str:
+    return f"{generation(number)}/manifest.json"
+
+
+def selection(number: int) -> str:
+    return f"{generation(number)}/selection.json"
+
+
+def result(number: int, member: int) -> str:
+    return f"{results(number)}/{member_name(member)}.json"
+
+
+def results(number: int) -> str:
+    return f"{generation(number)}/results"
+
+
+def births(number: int) -> str:
+    return f"{generation(number)}/births"
+
+
+def birth(number: int, member: int) -> str:
+    return f"{births(number)}/{member_name(member)}.json"
+
+
+def claims(number: int) -> str:
+    return f"{generation(number)}/claims"
+
+
+def job_slot(number: int, member: int) -> str:
+    """The slot whose claims say who works on a member's job."""
+    return f"{claims(number)}/{member_name(member)}"
+
+
+def repair_slot(number: int, member: int) -> str:
+    """The slot whose claims say who recomputes a member's lost checkpoint."""
+    return f"{claims(number)}/{member_name(member)}-repair"
+
+
+def claim(slot: str, attempt: int) -> str:
+    return f"{slot}.{attempt:03d}.json"
+
+
+def beat(slot: str, attempt: int) -> str:
+    return f"{slot}.{attempt:03d}.beat"
+
+
+def end(slot: str, attempt: int) -> str:
+    return f"{slot}.{attempt:03d}.end.json"
+
+
+def checkpoints(number: int) -> str:
+    return f"{generation(number)}/checkpoints"
+
+
+def checkpoint(number: int, digest: str) -> str:
+    """The checkpoint with that digest, in the generation that produced it."""
+    return f"{checkpoints(number)}/{safe(digest)}.safetensors"
+
+
+def attempts(number: int) -> str:
+    return f"{generation(number)}/attempts"
+
+
+def attempt(number: int, member: int, attempt_number: int) -> str:
+    return f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}"
+
+
+def product(name: str) -> str:
+    return f"products/{safe(name)}"
+
+
+def worker(identifier: str) -> str:
+    return f"workers/{safe(identifier)}.beat"
+
+
+def metrics(member: int) -> str:
+    return f"metrics/{member_name(member)}.jsonl"
+
+
+def trash(number: int) -> str:
+    return f"trash/{number:04d}"
+
+
+def member_name(member: int) -> str:
+    return f"m{member:02d}"
+
+
+def member_number(name: str) -> int | None:
+    """The member a file name such as `m07.json` or `m07.001.json` speaks of, if any."""
+    found = re.match(r"m(\d+)[.-]", name)
+    return int(found[1]) if found else None

@@ -1,0 +1,361 @@
+"""What a worker does: claim a job, have it trained, publish its result.
+
+Pure protocol: generators that yield operations (of `store.operations`, and those of `attempts`
+which speak to the training process).  `worker_host` carries them out for real.  One decision of a
+worker matters, the publish of a result, and that one cannot go wrong: the slot takes the first.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.attempts import (
+    Attempt,
+    Broke,
+    Failure,
+    Halt,
+    Interrupted,
+    Poll,
+    Progress,
+    Start,
+    Stopping,
+    Trained,
+)
+from pbtnas.store import paths
+from pbtnas.store.claims import Beat as BeatContent
+from pbtnas.store.claims import Claims
+from pbtnas.store.operations import (
+    Beat,
+    Get,
+    Has,
+    List,
+    Now,
+    Published,
+    Put,
+    PutBlob,
+    Quarantine,
+    Say,
+    Sleep,
+    Steps,
+    Sync,
+    pause_s,
+    persist,
+)
+from pbtnas.store.reading import newest_generation, read
+from pbtnas.store.records import Record, encode
+from pbtnas.store.schema import Job, Manifest, Result
+
+
+class Ending(enum.Enum):
+    """How a worker ends."""
+
+    FINISHED = "the run is finished"
+    STOPPED = "stopped"
+    HANDED_BACK = "stopped, its job handed back unfinished"
+    QUARANTINED = "stopped after three failures of this machine in a row"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a worker looks and speaks; none of it decides an outcome.
+
+    Args:
+        beat_s: between two heartbeats of a job.
+        poll_s: longest wait between two looks at the directory.
+        attempts: counted failures after which a job is recorded as failed.
+    """
+
+    beat_s: float
+    poll_s: float
+    attempts: int
+
+
+INFRA_IN_A_ROW = 3
+RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
+REPAIR_S = 5.0  # of waiting, before the first look for lost checkpoints
+
+
+class Worker:
+    """One worker.  `work()` is its whole life.
+
+    Args:
+        run: id of the run.
+        name: of this worker.
+        claims: its view of the claims.
+        pace: how often it looks.
+    """
+
+    def __init__(self, run: str, name: str, claims: Claims, pace: Pace) -> None:
+        self._run = run
+        self._name = name
+        self._claims = claims
+        self._pace = pace
+        self._manifest: Manifest | None = None
+        self._unpublished: tuple[Attempt, Trained] | None = None
+        self._infra = 0
+        self._idle_since_s: float | None = None
+        self._next_repair_s = REPAIR_S
+
+    def work(self) -> Steps[Ending]:
+        """Work until the run is finished, somebody says stop, or this machine is unfit."""
+        while True:
+            attempt = yield from self._next_attempt()
+            if attempt is not None:
+                yield Start(attempt)
+            # Publishing comes after the next start: making a checkpoint durable takes as long
+            # as the disk wants, and the training process need not wait for it.
+            yield from self._publish_last()
+            if attempt is not None:
+                self._idle_since_s = None
+                ending = yield from self._attend(attempt)
+            else:
+                ending = yield from self._wait()
+            if ending is not None:
+                yield from self._publish_last()
+                return ending
+
+    # -- finding work --------------------------------------------------------------------------
+
+    def _next_attempt(self) -> Steps[Attempt | None]:
+        if (yield Stopping()):
+            return None
+        manifest = yield from self._newest_manifest()
+        if manifest is None:
+            return None
+        # Listings are hints: they only order the search, names and slots decide.
+        results = yield List(paths.results(manifest.generation))
+        claims = yield List(paths.claims(manifest.generation))
+        claimed = {paths.member_number(name) for name in claims}
+        unfinished = [
+            job
+            for job in manifest.jobs
+            if f"{paths.member_name(job.member)}.json" not in results
+            and not self._is_unpublished(job)
+        ]
+        for job in sorted(unfinished, key=lambda j: (j.member in claimed, self._own_order(j))):
+            attempt = yield from self._take(job)
+            if attempt is not None:
+                return attempt
+        return None
+
+    def _newest_manifest(self) -> Steps[Manifest | None]:
+        known = -1 if self._manifest is None else self._manifest.generation
+        newest = yield from newest_generation(known)
+        if newest > known:
+            record = yield from read(paths.manifest(newest), "manifest", self._run)
+            if record is None:
+                return None
+            # What is read must be at least as durable as what will be published on top of it.
+            yield from persist(Sync(paths.generation(newest)))
+            self._manifest = Manifest.from_json(record.core)
+        return self._manifest
+
+    def _own_order(self, job: Job) -> bytes:
+        """An order of this worker's own, so that a crowd does not race for the same claim."""
+        text = f"{self._name}/{job.generation}/{job.member}"
+        return hashlib.sha256(text.encode()).digest()
+
+    def _is_unpublished(self, job: Job) -> bool:
+        return self._unpublished is not None and self._unpublished[0].job == job
+
+    def _take(self, job: Job) -> Steps[Attempt | None]:
+        result = paths.result(job.generation, job.member)
+        slot = paths.job_slot(job.generation, job.member)
+        number = yield from self._claims.take(slot)
+        if number is None:
+            return None
+        # Our own publish has refreshed this machine's view of the directory: only now is
+        # "no result yet" worth believing.
+        if (yield Get(result)) is not None:
+            return None
+        failures = yield from self._counted_failures(slot, number)
+        if len(failures) >= self._pace.attempts:
+            yield from self._give_up(job, failures)
+            return None
+        return Attempt(job, slot, number)
+
+    def _counted_failures(self, slot: str, number: int) -> Steps[list[Mapping[str, Any]]]:
+        failures = []
+        for earlier in range(1, number):
+            record = yield from read(paths.end(slot, earlier), "end", self._run)
+            if record is not None and record.core["counted"]:
+                failures.append(record.core)
+        return failures
+
+    def _give_up(self, job: Job, failures: list[Mapping[str, Any]]) -> Steps[None]:
+        last = failures[-1]
+        yield Say(
+            f"{_where(job)}: recorded as failed after {len(failures)} attempts "
+            f"({last['class']}): {_last_line(last['text'])}"
+        )
+        result = Result(job.member, "failed", None, {}, None)
+        meta = {"worker": self._name, "class": last["class"], "traceback": last["text"]}
+        yield from self._put_result(job, result, meta)
+
+    # -- training ------------------------------------------------------------------------------
+
+    def _attend(self, attempt: Attempt) -> Steps[Ending | None]:
+        """See an attempt to its end; returns an ending if this worker ends with it."""
+        event = yield from self._follow(attempt)
+        if isinstance(event, Trained):
+            self._infra = 0
+            self._unpublished = (attempt, event)
+            return None
+        if isinstance(event, Interrupted):
+            text = f"handed back after {event.done} steps"
+            yield Say(f"{_where(attempt.job)} attempt {attempt.number}: {text}")
+            yield from self._end(attempt, "released", False, text)
+            return Ending.HANDED_BACK if (yield Stopping()) else None
+        yield from self._record_failure(attempt, event)
+        if event.failure is Failure.INPUT:
+            yield from self._repair_generation(attempt.job.generation - 1)
+            yield Sleep(self._pace.poll_s)  # if it could not be repaired here, do not spin
+        return Ending.QUARANTINED if self._infra >= INFRA_IN_A_ROW else None
+
+    def _follow(self, attempt: Attempt) -> Steps[Trained | Broke | Interrupted]:
+        """Beat while the training makes progress; stop it when there is no use in it."""
+        job = attempt.job
+        result = paths.result(job.generation, job.member)
+        counter, done = 0, 0
+        last_beat_s: float = yield Now()
+        halted = False
+        while True:
+            event = yield Poll(self._pace.beat_s)
+            if isinstance(event, Progress):
+                done = event.done
+            elif event is not None:
+                return event  # type: ignore[no-any-return]
+            useless = False
+            now_s: float = yield Now()
+            if now_s - last_beat_s >= self._pace.beat_s:
+                counter, last_beat_s = counter + 1, now_s
+                content = BeatContent(counter, done, "training").encode()
+                yield Beat(paths.beat(attempt.slot, attempt.number), content)
+                useless = not attempt.repair and (yield Get(result)) is not None
+            if not halted and (useless or (yield Stopping())):
+                halted = True
+                yield Halt()
+
+    def _record_failure(self, attempt: Attempt, event: Broke) -> Steps[None]:
+        self._infra = self._infra + 1 if event.failure is Failure.INFRA else 0
+        kind = event.failure.value
+        yield Say(
+            f"{_where(attempt.job)} attempt {attempt.number}: {kind}: {_last_line(event.text)}"
+        )
+        if event.damaged is not None:
+            yield Quarantine(paths.checkpoint(attempt.job.generation - 1, event.damaged))
+        yield from self._end(attempt, kind, event.failure.counted, event.text)
+
+    def _end(self, attempt: Attempt, kind: str, counted: bool, text: str) -> Steps[None]:
+        core = {"class": kind, "counted": counted, "text": text, "worker": self._name}
+        yield from self._claims.end(attempt.slot, attempt.number, core)
+
+    # -- publishing ----------------------------------------------------------------------------
+
+    def _publish_last(self) -> Steps[None]:
+        """Publish the job finished last, if there is one: weights before words."""
+        if self._unpublished is None:
+            return
+        attempt, trained = self._unpublished
+        job, result = attempt.job, trained.result
+        if trained.file is not None and result.checkpoint is not None:
+            name = paths.checkpoint(job.generation, result.checkpoint)
+            yield from persist(PutBlob(trained.file, name))
+        meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
+        yield from self._put_result(job, result, meta)
+        self._unpublished = None
+
+    def _put_result(self, job: Job, result: Result, meta: Mapping[str, Any]) -> Steps[None]:
+        name = paths.result(job.generation, job.member)
+        nonce = self._claims.new_nonce()
+        record = Record("result", self._run, result.to_json(), meta, nonce)
+        reply = yield from persist(Put(name, encode(record)))
+        if reply is Published.LOST:
+            first = yield from read(name, "result", self._run)
+            if first is not None and first.digest != record.digest:
+                yield Say(
+                    f"{name}: another attempt came first with another outcome, which stands; "
+                    "training is not deterministic here"
+                )
+
+    # -- waiting and repairing -----------------------------------------------------------------
+
+    def _wait(self) -> Steps[Ending | None]:
+        """Wait for the next generation, but look for jobs put back every second or so."""
+        now_s: float = yield Now()
+        if self._idle_since_s is None:
+            self._idle_since_s, self._next_repair_s = now_s, REPAIR_S
+        rescan_at_s = now_s + RESCAN_S
+        upcoming = 0 if self._manifest is None else self._manifest.generation + 1
+        while now_s < rescan_at_s:
+            if (yield Stopping()):
+                return Ending.STOPPED
+            if (yield Get(paths.FINAL)) is not None:
+                return Ending.FINISHED
+            if (yield Get(paths.manifest(upcoming))) is not None:
+                return None
+            yield Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
+            now_s = yield Now()
+        waited_s = now_s - self._idle_since_s
+        if waited_s >= self._next_repair_s:
+            self._next_repair_s = 2 * waited_s
+            yield from self._repair_generation(upcoming - 2)
+            yield from self._repair_generation(upcoming - 1)
+        return None
+
+    def _repair_generation(self, generation: int) -> Steps[None]:
+        """Recompute checkpoints which results of that generation name but which are gone."""
+        if generation < 0:
+            return
+        record = yield from read(paths.manifest(generation), "manifest", self._run)
+        if record is None:
+            return
+        for job in Manifest.from_json(record.core).jobs:
+            name = paths.result(generation, job.member)
+            found = yield from read(name, "result", self._run)
+            if found is None or found.core["checkpoint"] is None:
+                continue
+            if not (yield Has(paths.checkpoint(generation, found.core["checkpoint"]))):
+                yield from self._repair(job, found.core["checkpoint"])
+
+    def _repair(self, job: Job, checkpoint: str) -> Steps[None]:
+        """Do a job once more for its bytes.  The same record gives the same checkpoint."""
+        slot = paths.repair_slot(job.generation, job.member)
+        number = yield from self._claims.take(slot)
+        if number is None:
+            return
+        name = paths.checkpoint(job.generation, checkpoint)
+        yield Say(f"{name}: lost or damaged; computing it again from its job")
+        attempt = Attempt(job, slot, number, repair=True)
+        yield Start(attempt)
+        event = yield from self._follow(attempt)
+        if isinstance(event, Broke):
+            yield from self._record_failure(attempt, event)
+            if event.failure is Failure.INPUT:
+                yield from self._repair_generation(job.generation - 1)
+            return
+        text = "interrupted"
+        if isinstance(event, Trained):
+            if event.result.checkpoint == checkpoint and event.file is not None:
+                yield from persist(PutBlob(event.file, name))
+                text = "done"
+            else:
+                text = (
+                    f"{name}: computed again with other bits (training is not deterministic "
+                    "here), so it cannot be restored"
+                )
+                yield Say(text)
+        yield from self._end(attempt, "repair", False, text)
+
+
+def _where(job: Job) -> str:
+    return f"generation {job.generation} member {job.member}"
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no message"
