@@ -10,41 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
-
-from torch import Tensor
+from typing import Any, Protocol
 
 from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.state import Json, State
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-
-
-@dataclass
-class State:
-    """Everything a member carries from job to job, in sections that mixing understands.
-
-    All names are parameter paths below the trainee's networks ("generator.layers.0.weight"),
-    so that `SearchSpace.owner` finds the variable they belong to.
-
-    Args:
-        live: trained parameters; donated ones are shrink-perturbed.
-        buffers: estimates kept by modules (running statistics, spectral-norm vectors);
-            copied, never perturbed.
-        averaged: averaged copies of `live` or `buffers` tensors, under the same names (EMA
-            generator, target critic); copied, never perturbed.
-        optimizer: moments as "<parameter name>/<moment>"; dropped for donated parameters.
-        extra: tensors without an owner; always the base's.
-        info: JSON without an owner (counters, schedule positions); always the base's.
-    """
-
-    live: dict[str, Tensor] = field(default_factory=dict)
-    buffers: dict[str, Tensor] = field(default_factory=dict)
-    averaged: dict[str, Tensor] = field(default_factory=dict)
-    optimizer: dict[str, Tensor] = field(default_factory=dict)
-    extra: dict[str, Tensor] = field(default_factory=dict)
-    info: dict[str, Json] = field(default_factory=dict)
-
-    SECTIONS: ClassVar[tuple[str, ...]] = ("live", "buffers", "averaged", "optimizer", "extra")
+__all__ = [
+    "Context",
+    "Diverged",
+    "Evaluation",
+    "Json",
+    "Options",
+    "Preparation",
+    "State",
+    "Task",
+    "TaskError",
+    "Trainee",
+]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,240 @@
+"""Mixing: a child's weights from its two parents and a fresh initialisation (Algorithm 2).
+
+`origins` decides for every tensor whom it comes from, `shrink_perturb` is the arithmetic.
+`mix` and `mix_states` put them together in memory; `child_of` plans the same child for states
+too large for it, to be written as an overlay on the base's checkpoint.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from pbtnas.search import Birth, SearchSpace
+from pbtnas.state import Json, LazyTensor, State, split_key
+
+T = TypeVar("T")
+
+_BLOCK = 1 << 16  # elements perturbed at once: the scaled noise stays in the cache
+
+
+class Origin(enum.StrEnum):
+    """Whom a tensor of the child comes from."""
+
+    BASE = "base"
+    DONOR = "donor"
+    FRESH = "fresh"
+
+
+class Described(Protocol):
+    """A tensor, or what is known about one."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+
+def origins(
+    space: SearchSpace,
+    inherited: frozenset[int],
+    *,
+    base: Mapping[str, Described],
+    donor: Mapping[str, Described],
+    fresh: Mapping[str, Described],
+) -> dict[str, Origin]:
+    """Whom each tensor of one section comes from, by parameter name.
+
+    `fresh` is a new initialisation of the child's own architecture, so it has every name and
+    shape the child needs.  Modules of the `inherited` variables come from `donor`, all others
+    from `base`.  What the chosen parent lacks, or has in another shape or dtype, stays fresh.
+    """
+    found = {}
+    for name, init in fresh.items():
+        from_donor = space.owner(name) in inherited
+        weight = (donor if from_donor else base).get(name)
+        if weight is None or weight.shape != init.shape or weight.dtype != init.dtype:
+            found[name] = Origin.FRESH
+        else:
+            found[name] = Origin.DONOR if from_donor else Origin.BASE
+    return found
+
+
+@torch.no_grad()
+def shrink_perturb(weight: Tensor, fresh: Tensor, shrink: float, perturb: float) -> Tensor:
+    """`shrink * weight + perturb * fresh`, of the weight's shape and dtype; never in place.
+
+    Integer tensors, and all for shrink 1 and perturb 0, are given back as they are.
+    """
+    if not weight.is_floating_point() or (shrink, perturb) == (1, 0):
+        return weight
+    child = weight.reshape(-1) * shrink
+    # Two roundings instead of a fused multiply-add: the same bits on every processor.
+    noise = fresh.reshape(-1)
+    for i in range(0, len(child), _BLOCK):
+        child[i : i + _BLOCK] += noise[i : i + _BLOCK] * perturb
+    return child.reshape(weight.shape)
+
+
+def mix(
+    space: SearchSpace,
+    inherited: frozenset[int],
+    *,
+    base: Mapping[str, Tensor],
+    donor: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    shrink: float,
+    perturb: float,
+) -> dict[str, Tensor]:
+    """Build one section of a child from two parents: `origins`, with donated tensors perturbed.
+
+    Averaged copies (a generator's EMA, a critic's target) and buffers are mixed by the same
+    call with shrink=1, perturb=0.  The child may share tensors with its parents.
+    """
+    child = {}
+    where = origins(space, inherited, base=base, donor=donor, fresh=fresh)
+    for name, origin in where.items():
+        if origin is Origin.BASE:
+            child[name] = base[name]
+        elif origin is Origin.DONOR:
+            child[name] = shrink_perturb(donor[name], fresh[name], shrink, perturb)
+        else:
+            child[name] = fresh[name]
+    return child
+
+
+def mix_states(
+    space: SearchSpace, birth: Birth, *, base: State, donor: State, fresh: State
+) -> State:
+    """Build a child's state from those of its parents (design.md section 7).
+
+    Donated `live` tensors are shrink-perturbed; `buffers` and `averaged` are copied.  Moments
+    of the optimiser stay where the parameter is the base's own; `extra` and `info` are the
+    base's.  `fresh` is a new state of `birth.architecture`.
+    """
+    inherited = frozenset(birth.inherited)
+    child = {
+        section: mix(
+            space,
+            inherited,
+            base=getattr(base, section),
+            donor=getattr(donor, section),
+            fresh=getattr(fresh, section),
+            shrink=shrink,
+            perturb=perturb,
+        )
+        for section, shrink, perturb in _mixed_sections(birth)
+    }
+    where = origins(space, inherited, base=base.live, donor=donor.live, fresh=fresh.live)
+    moments = {name: moment for name, moment in base.optimizer.items() if _kept(name, where)}
+    return State(**child, optimizer=moments, extra=dict(base.extra), info=dict(base.info))
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child as its checkpoint needs it: what differs from the base, and where it came from.
+
+    Args:
+        overlay: the donated and the fresh tensors, by key "<section>/<name>".
+        origins: whom each tensor of the child comes from, by key; the keys are all it has.
+    """
+
+    overlay: dict[str, LazyTensor]
+    origins: dict[str, Origin]
+
+
+def child_of(
+    space: SearchSpace,
+    birth: Birth,
+    *,
+    base: Mapping[str, LazyTensor],
+    donor: Mapping[str, LazyTensor],
+    fresh: Mapping[str, LazyTensor],
+) -> Child:
+    """Plan the child that `mix_states` would build, from tensors by key; makes none of them.
+
+    Written as an overlay (`store.checkpoints.write_overlay`), it takes the memory of its
+    largest tensor, a few times over.
+    """
+    inherited = frozenset(birth.inherited)
+    ours, donated, new = _by_section(base), _by_section(donor), _by_section(fresh)
+    overlay: dict[str, LazyTensor] = {}
+    where: dict[str, Origin] = {}
+    for section, shrink, perturb in _mixed_sections(birth):
+        found = origins(
+            space, inherited, base=ours[section], donor=donated[section], fresh=new[section]
+        )
+        for name, origin in found.items():
+            key, init = f"{section}/{name}", new[section][name]
+            where[key] = origin
+            if origin is Origin.DONOR:
+                overlay[key] = _perturbed(donated[section][name], init, shrink, perturb)
+            elif origin is Origin.FRESH:
+                overlay[key] = init
+    live = _by_section(where)["live"]
+    kept = [f"optimizer/{moment}" for moment in ours["optimizer"] if _kept(moment, live)]
+    kept += [f"extra/{name}" for name in ours["extra"]]
+    where |= dict.fromkeys(kept, Origin.BASE)
+    return Child(overlay, where)
+
+
+def report(space: SearchSpace, origins: Mapping[str, Origin]) -> dict[str, Json]:
+    """How many tensors came from where, for the birth's record.
+
+    By section, e.g. {"live": {"base": 40, "donor": 8}, ...}, and by variable for those that
+    have something else than the base's: {"generator.c0": {"donor": 6, "fresh": 2}}; what no
+    variable owns is under "".
+    """
+    sections: dict[str, Counter[str]] = {}
+    variables: dict[str, Counter[str]] = {}
+    for key, origin in origins.items():
+        section, name = split_key(key)
+        sections.setdefault(section, Counter())[origin.value] += 1
+        if origin is not Origin.BASE:
+            owner = space.owner(name)
+            variable = "" if owner is None else space.variables[owner].name
+            variables.setdefault(variable, Counter())[origin.value] += 1
+    return {
+        "sections": {section: dict(counts) for section, counts in sections.items()},
+        "variables": {variable: dict(counts) for variable, counts in variables.items()},
+    }
+
+
+def _mixed_sections(birth: Birth) -> tuple[tuple[str, float, float], ...]:
+    """The sections both parents give to, with shrink and perturb of each."""
+    return (
+        ("live", birth.shrink, birth.perturb),
+        ("buffers", 1.0, 0.0),
+        ("averaged", 1.0, 0.0),
+    )
+
+
+def _kept(moment: str, live: Mapping[str, Origin]) -> bool:
+    """Whether a moment "<parameter name>/<moment>" still fits: the parameter is the base's."""
+    return live.get(moment.rpartition("/")[0]) is Origin.BASE
+
+
+def _perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: float) -> LazyTensor:
+    if (shrink, perturb) == (1, 0):
+        return weight
+    return LazyTensor(
+        weight.shape,
+        weight.dtype,
+        lambda: shrink_perturb(weight.make(), fresh.make(), shrink, perturb),
+    )
+
+
+def _by_section(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """A mapping by key "<section>/<name>" as mappings by name."""
+    sections: dict[str, dict[str, T]] = {section: {} for section in State.SECTIONS}
+    for key, tensor in tensors.items():
+        section, name = split_key(key)
+        sections[section][name] = tensor
+    return sections
