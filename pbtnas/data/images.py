@@ -1,0 +1,240 @@
+"""A whole image set in one array: kept on disk, put on the training device, cut into batches.
+
+Shapes: N images, B images of a batch, S side in pixels.  On disk and on the device images are
+uint8 [N, 3, S, S], the order a convolution reads by default: a CPU worker trains from the
+memory-mapped file itself, which all processes of a machine share, and a GPU holds a plain copy
+(CIFAR-10: 154 MB, STL-10 at 48x48: 726 MB).  Digests are of the pixels in the order
+[N, S, S, 3], in which CIFAR-10 is usually quoted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+"""uint8 [N, 3, S, S]"""
+
+_CHUNK = 1000  # images; bounds the memory of everything that copies
+
+
+class DataError(Exception):
+    """A data set is not as it should be: one sentence for the user."""
+
+
+class DataMissing(DataError):
+    """A data set is not on this machine: one sentence with the command that gets it."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one size, and where their numbers can be traced to.
+
+    Args:
+        name: e.g. "cifar10-train-32"; also the directory it is kept in.
+        images: uint8 [N, 3, S, S], memory-mapped copy-on-write: never write to it.
+        labels: uint8 [N], or None for a set without classes.
+        digest: SHA-256 of the pixels, see `pixel_digest`.
+    """
+
+    name: str
+    images: Pixels
+    labels: NDArray[np.uint8] | None
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def data_directory() -> Path:
+    """Where data sets of this machine are kept: `PBTNAS_DATA`, or the user's cache."""
+    return Path(os.environ.get("PBTNAS_DATA") or Path.home() / ".cache" / "pbtnas")
+
+
+def pixel_digest(images: Pixels) -> str:
+    """SHA-256, in hex, of the pixel bytes in the order [N, S, S, 3]."""
+    digest = hashlib.sha256()
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK].transpose(0, 2, 3, 1)
+        digest.update(np.ascontiguousarray(chunk).data)
+    return digest.hexdigest()
+
+
+def resize(images: Pixels, side: int) -> Pixels:
+    """The images at side x side: Pillow's bilinear filter, which averages when it shrinks.
+
+    This is what torchvision's `Resize` does to a PIL image, so what the paper did to STL-10.
+    Pillow computes it in integers: the bytes are the same on every machine.
+    """
+    resized = np.empty((len(images), 3, side, side), np.uint8)
+    for target, source in zip(resized, images, strict=True):
+        picture = Image.fromarray(np.ascontiguousarray(source.transpose(1, 2, 0)))
+        picture = picture.resize((side, side), Image.Resampling.BILINEAR)
+        target[:] = np.asarray(picture).transpose(2, 0, 1)
+    return resized
+
+
+def store(
+    directory: Path,
+    name: str,
+    shape: tuple[int, ...],
+    chunks: Iterable[tuple[int, Pixels]],
+    *,
+    labels: NDArray[np.uint8] | None = None,
+    about: dict[str, str],
+) -> None:
+    """Keep an image set as `directory/name/`: images.npy, labels.npy if any, about.json.
+
+    `chunks` gives the index of an image and the pixels [B, 3, S, S] from there on, in any order,
+    so that a set need not fit into memory.  The directory appears whole, by one rename: a reader
+    never sees half of it, and of several processes the first one wins.  `about` says where the
+    images are from; the digest joins it.
+
+    Raises `DataError` when the disk is too full or cannot be written.
+    """
+    partial = directory / f".{name}.{uuid.uuid4().hex}"
+    try:
+        partial.mkdir(parents=True)
+        require_space(directory, int(np.prod(shape)) + (1 << 20))
+        _write(partial / "images.npy", shape, chunks)
+        if labels is not None:
+            np.save(partial / "labels.npy", labels, allow_pickle=False)
+        images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
+        record = {**about, "sha256": pixel_digest(images)}
+        (partial / "about.json").write_text(json.dumps(record, indent=1) + "\n")
+        for file in partial.iterdir():
+            _sync(file)
+        if not (directory / name).exists():
+            partial.rename(directory / name)
+    except OSError as error:
+        if not (directory / name).exists():  # otherwise another process was first: adopt its set
+            raise DataError(f"{directory}: {name} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -> ImageSet:
+    """Open a stored image set; the pixels are memory-mapped, nothing is read yet.
+
+    Raises `DataMissing` when it is not there and `DataError` when it is damaged; both sentences
+    hold `command`, which mends it.
+    """
+    home = directory / name
+    if not home.is_dir():
+        raise DataMissing(f"{directory} has no {name}: get it with `{command}`")
+    try:
+        about = json.loads((home / "about.json").read_text())
+        images = np.load(home / "images.npy", mmap_mode="c", allow_pickle=False)
+        labels = home / "labels.npy"
+        classes = np.load(labels, allow_pickle=False) if labels.exists() else None
+        digest = str(about["sha256"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{home} is damaged ({error}): get it again with `{command}`") from error
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise DataError(
+            f"{home / 'images.npy'} holds {images.dtype} {list(images.shape)}, expected uint8 "
+            f"{list(shape)}: get it again with `{command}`"
+        )
+    return ImageSet(name, images, classes, digest)
+
+
+def discard(directory: Path, name: str) -> None:
+    """Remove a stored image set if there is one, in one step for readers."""
+    doomed = directory / f".{name}.{uuid.uuid4().hex}"
+    try:
+        (directory / name).rename(doomed)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(doomed)
+
+
+def require_space(directory: Path, size: int) -> None:
+    """Raise `DataError` unless the disk of `directory` has `size` bytes free."""
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise DataError(
+            f"{directory} needs {size / 1e6:,.0f} MB free but has {free / 1e6:,.0f} MB: free some "
+            "space or set PBTNAS_DATA to another directory"
+        )
+
+
+class Batches:
+    """Shuffled batches of a set that lives on the training device as uint8.
+
+    Make one per process and device and share it: it holds the whole set.  No state but that:
+    a batch is a function of seed and step, so that training can go on at any step.
+    """
+
+    def __init__(
+        self, images: ImageSet, batch: int, device: str | torch.device, *, drop_last: bool = False
+    ) -> None:
+        """With `drop_last` a smaller last batch of an epoch is left out; the paper uses it."""
+        if not 1 <= batch <= len(images):
+            raise ValueError(f"batch: {batch} is not between 1 and the {len(images)} images")
+        self._images = torch.from_numpy(images.images).to(device)  # [N, 3, S, S]
+        self._batch = batch
+        self._drop_last = drop_last
+        self._order: tuple[tuple[int, int], Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Batches, that is steps, of one epoch."""
+        whole, rest = divmod(len(self._images), self._batch)
+        return whole + (rest > 0 and not self._drop_last)
+
+    def at(self, seed: int, step: int) -> Tensor:
+        """The batch of a step, counted from 0 and on through the epochs.
+
+        Returns float32 [B, 3, S, S] in [-1, 1] on the device.  Every epoch is a permutation of
+        its own, the same on every device.
+        """
+        epoch, place = divmod(step, len(self))
+        chosen = self._permutation(seed, epoch)[place * self._batch : (place + 1) * self._batch]
+        return normalise(self._images.index_select(0, chosen))
+
+    def _permutation(self, seed: int, epoch: int) -> Tensor:
+        """The order of an epoch, int64 [N]; the last one asked for is kept."""
+        if self._order is None or self._order[0] != (seed, epoch):
+            digest = hashlib.sha256(f"{seed}/order/{epoch}".encode()).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+            order = torch.randperm(len(self._images), generator=generator)
+            self._order = (seed, epoch), order.to(self._images.device)
+        return self._order[1]
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Pixels in [0, 255] as the float32 in [-1, 1] that networks see."""
+    return images.float() / 127.5 - 1.0
+
+
+def pixels(images: Tensor) -> Tensor:
+    """What a generator made, in [-1, 1], as float pixels clamped to [0, 255], not rounded."""
+    return (127.5 * images + 127.5).clamp(0.0, 255.0)
+
+
+def _write(file: Path, shape: tuple[int, ...], chunks: Iterable[tuple[int, Pixels]]) -> None:
+    """Write an array file piece by piece; not memory-mapped, for that dies on a full disk."""
+    image_bytes = int(np.prod(shape[1:]))
+    with file.open("wb") as handle:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(handle, header)
+        start = handle.tell()
+        for first, pixels in chunks:
+            handle.seek(start + first * image_bytes)
+            handle.write(np.ascontiguousarray(pixels).data)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())

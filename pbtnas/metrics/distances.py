@@ -1,0 +1,97 @@
+"""Fréchet distances that carry how they were made, and refuse to be compared with others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pbtnas.metrics.extractors import Inception
+from pbtnas.metrics.frechet import Gaussian, frechet_distance
+from pbtnas.metrics.statistics import TENSORFLOW_RESIZE, Statistics
+
+
+class Incomparable(ValueError):
+    """Two numbers were made in different ways: one sentence that says how they differ."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A Fréchet distance and how it was made: what is reported, and what may be compared.
+
+    Args:
+        value: the distance; NaN if features were not finite.
+        n: generated images.  The distance is biased by about 1/n.
+        extractor: name of the extractor; it is FID for "inception" only.
+        extractor_digest: SHA-256 of its weights.
+        resize: of the generated images and, where it differs, of the reference.
+        reference: `data_digest` of the reference.
+    """
+
+    value: float
+    n: int
+    extractor: str
+    extractor_digest: str
+    resize: str
+    reference: str
+
+    @property
+    def name(self) -> str:
+        """What the number is called: "fid", or the name of the extractor that stands in for it."""
+        return "fid" if self.extractor == Inception.name else self.extractor
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} {self.value:.2f} ({self.n:,} images, {self.extractor} "
+            f"{self.extractor_digest[:8]}, {self.resize}, reference {self.reference[:8]})"
+        )
+
+
+def distance(generated: Statistics, reference: Statistics) -> Distance:
+    """The Fréchet distance of generated images to a reference.
+
+    Raises `Incomparable` when they were made with different extractors or resizes; TensorFlow's
+    resize of the well-known files is let through and named in the result.
+    """
+    if generated.n is None or generated.extractor_digest is None:
+        raise ValueError("generated images have statistics of a file that says too little")
+    if generated.extractor != reference.extractor or (
+        reference.extractor_digest not in (None, generated.extractor_digest)
+    ):
+        raise Incomparable(
+            f"generated images were seen by {generated.extractor} {generated.extractor_digest}, "
+            f"the reference by {reference.extractor} {reference.extractor_digest}"
+        )
+    if reference.resize not in (generated.resize, TENSORFLOW_RESIZE):
+        raise Incomparable(
+            f"generated images were resized by {generated.resize}, the reference by "
+            f"{reference.resize}"
+        )
+    resize = generated.resize
+    if reference.resize != resize:
+        resize += f", reference {reference.resize}"
+    return Distance(
+        frechet_distance(_gaussian(generated), _gaussian(reference)),
+        generated.n,
+        generated.extractor,
+        generated.extractor_digest,
+        resize,
+        reference.data_digest,
+    )
+
+
+def compare(a: Distance, b: Distance) -> float:
+    """a - b: negative if a is better.
+
+    Raises `Incomparable` when they differ in anything but the value.
+    """
+    for what in ("extractor", "extractor_digest", "resize", "n", "reference"):
+        one, other = getattr(a, what), getattr(b, what)
+        if one != other:
+            raise Incomparable(
+                f"{a.name} {a.value:.2f} and {b.name} {b.value:.2f} cannot be compared: their "
+                f"{what.replace('_', ' ')} is {one} and {other}"
+            )
+    return a.value - b.value
+
+
+def _gaussian(statistics: Statistics) -> Gaussian:
+    return Gaussian(statistics.mu, statistics.sigma, statistics.n or 0)

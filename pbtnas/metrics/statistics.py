@@ -1,0 +1,220 @@
+"""Feature statistics of images: measured in one pass, kept in files, read from other people's.
+
+The pass gives both numbers of the paper (section 4): mean and covariance for FID, and the
+Inception score.
+
+Shapes: N images, B images of a batch, S pixels a side, D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pbtnas.metrics.extractors import Extractor, Inception
+from pbtnas.metrics.inception_score import InceptionScore
+
+
+class StatisticsError(Exception):
+    """A statistics file is not one, or cannot be used here: one sentence for the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What a Fréchet distance sees of a set of images.
+
+    Args:
+        mu: [D], float64.
+        sigma: [D, D], float64, with N - 1 in the denominator.
+        n: N; None for a file of somebody else's that does not say.
+        extractor: its name.
+        extractor_digest: SHA-256 of its weights; None for a file that does not say.
+        resize: how images were brought to the extractor's size.
+        data_digest: what tells these images from others: the SHA-256 of their pixels, or of mu
+            and sigma for a file that does not say.
+    """
+
+    mu: Tensor
+    sigma: Tensor
+    n: int | None
+    extractor: str
+    extractor_digest: str | None
+    resize: str
+    data_digest: str
+
+    def to_bytes(self) -> bytes:
+        """As an `.npz` file, which pytorch-fid reads too.
+
+        Only of statistics that know their n and extractor.
+        """
+        if self.n is None or self.extractor_digest is None:
+            raise ValueError("statistics of a file that says too little are not written again")
+        file = io.BytesIO()
+        np.savez(
+            file,
+            mu=self.mu.numpy(),
+            sigma=self.sigma.numpy(),
+            n=np.array(self.n),
+            extractor=np.array(self.extractor),
+            extractor_digest=np.array(self.extractor_digest),
+            resize=np.array(self.resize),
+            data_digest=np.array(self.data_digest),
+        )
+        return file.getvalue()
+
+
+TENSORFLOW_RESIZE = "tensorflow-bilinear-299"
+
+# Images of each well-known file.  They were made with the TensorFlow graph that pytorch-fid's
+# weights are a port of; distances agree with its features to about 0.1.
+_KNOWN_FILES = {
+    "fid_stats_cifar10_train.npz": 50_000,
+    "stl10_train_unlabeled_fid_stats_48.npz": 105_000,
+}
+_INCEPTION_FEATURES = 2048
+
+# What numpy and zipfile say of files that are something else.
+_UNREADABLE = (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile)
+
+
+class Moments:
+    """Mean and covariance of a stream of feature vectors, in float64 on their device.
+
+    Batches are merged by their means and scatter matrices (Chan et al. 1979): nothing is
+    subtracted from sums of squares, so nothing cancels.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._mean = torch.zeros(0)  # [D]
+        self._scatter = torch.zeros(0)  # [D, D]
+
+    def update(self, features: Tensor) -> None:
+        """Take a batch [B, D] of any float type."""
+        samples = features.double()
+        if not self.n:
+            width = samples.shape[1]
+            self._mean = samples.new_zeros(width)
+            self._scatter = samples.new_zeros(width, width)
+        count = len(samples)
+        total = self.n + count
+        mean = samples.mean(dim=0)
+        centred = samples - mean
+        shift = mean - self._mean
+        self._scatter.addmm_(centred.T, centred)
+        self._scatter.addr_(shift, shift, alpha=self.n * count / total)
+        self._mean += shift * (count / total)
+        self.n = total
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Mean [D] and covariance [D, D] on the CPU, of at least two vectors."""
+        if self.n < 2:
+            raise ValueError(f"{self.n} feature vectors have no covariance")
+        return self._mean.cpu(), (self._scatter / (self.n - 1)).cpu()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one pass over images gives.
+
+    Args:
+        statistics: for `distances.distance`.
+        inception_score: mean and standard deviation over the splits; None if not asked for, or
+            if the extractor defines none.
+    """
+
+    statistics: Statistics
+    inception_score: tuple[float, float] | None
+
+
+def measure(
+    extractor: Extractor,
+    batches: Iterable[Tensor],
+    n: int,
+    *,
+    data_digest: str,
+    splits: int | None = None,
+) -> Measurement:
+    """Take exactly the first `n` images of `batches` in one pass; no features are kept.
+
+    Args:
+        batches: images [B, 3, S, S] in [0, 255], uint8 or float, on the extractor's device.
+        data_digest: names the images, see `Statistics`.
+        splits: of the Inception score (the paper's has 10); None leaves it out.
+
+    Raises `ValueError` when there are fewer images.
+    """
+    moments = Moments()
+    score: InceptionScore | None = None
+    for images in batches:
+        features = extractor.features(images[: n - moments.n])
+        moments.update(features)
+        logits = extractor.logits(features) if splits else None
+        if splits and logits is not None:
+            score = score or InceptionScore(n, splits=splits)
+            score.update(logits)
+        if moments.n == n:
+            break
+    if moments.n != n:
+        raise ValueError(f"only {moments.n} of {n} images")
+    mu, sigma = moments.result()
+    return Measurement(
+        Statistics(mu, sigma, n, extractor.name, extractor.digest, extractor.resize, data_digest),
+        score.result() if score else None,
+    )
+
+
+def read_statistics(file: Path) -> Statistics:
+    """Statistics of a file: ours, pytorch-fid's (`--save-stats`), or one of the well-known ones.
+
+    Raises `StatisticsError` for any other file.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise StatisticsError(f"{file} cannot be read: {error}") from error
+    return parse_statistics(data, file.name)
+
+
+def parse_statistics(data: bytes, name: str) -> Statistics:
+    """Statistics of the bytes of an `.npz` file of that name; see `read_statistics`."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            fields = {key: np.asarray(file[key]) for key in file}
+        mu = torch.from_numpy(fields["mu"].astype(np.float64))
+        sigma = torch.from_numpy(fields["sigma"].astype(np.float64))
+    except _UNREADABLE as error:
+        raise StatisticsError(f"{name} is not an .npz file with mu and sigma: {error}") from error
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        raise StatisticsError(
+            f"{name}: expected mu [D] and sigma [D, D], found {list(mu.shape)} and "
+            f"{list(sigma.shape)}"
+        )
+    if not (mu.isfinite().all() and sigma.isfinite().all()):
+        raise StatisticsError(f"{name}: mu or sigma is not finite")
+    own = ("n", "extractor", "extractor_digest", "resize", "data_digest")
+    if all(key in fields for key in own):
+        n, extractor, extractor_digest, resize, data_digest = (fields[key].item() for key in own)
+        return Statistics(mu, sigma, n, extractor, extractor_digest, resize, data_digest)
+    return _of_inception(mu, sigma, name)
+
+
+def _of_inception(mu: Tensor, sigma: Tensor, name: str) -> Statistics:
+    """Statistics of a file with mu and sigma only: pytorch-fid's, unless its name is known."""
+    if len(mu) != _INCEPTION_FEATURES:
+        raise StatisticsError(
+            f"{name} has {len(mu)} features, but Inception's statistics have {_INCEPTION_FEATURES}"
+        )
+    n, resize = None, Inception.resize
+    data_digest = hashlib.sha256(mu.numpy().tobytes() + sigma.numpy().tobytes()).hexdigest()
+    if name in _KNOWN_FILES:
+        n, resize = _KNOWN_FILES[name], TENSORFLOW_RESIZE
+    return Statistics(mu, sigma, n, Inception.name, None, resize, data_digest)
