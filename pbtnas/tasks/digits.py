@@ -1,0 +1,237 @@
+"""The built-in task: a small GAN on real 8x8 digits, trained and scored in CPU seconds.
+
+Hinge loss, one generator step a discriminator step; the averaged generator is judged by the
+Fréchet distance between features of its images and of all real digits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pbtnas.config import number
+from pbtnas.data.digits import load_digits
+from pbtnas.data.grids import grid_png
+from pbtnas.metrics.frechet import Gaussian, frechet_distance
+from pbtnas.models.digit_features import FeatureNet, train_features
+from pbtnas.models.digits import LATENTS, Discriminator, Generator, digits_space
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.state import State
+from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
+from pbtnas.tasks.optim import load_moments, moments
+from pbtnas.tasks.sections import fill
+
+_FEATURES = "digit-features.safetensors"
+_GRID_IMAGES = 100
+_CHUNK = 2000  # images generated at once: batch normalisation sees them together
+
+
+@dataclass(frozen=True)
+class DigitsOptions:
+    """The `task:` section of a config for digits."""
+
+    learning_rate: float = number(1e-3, min=0, help="Of Adam, for both networks.")
+    batch_size: int = number(64, min=2, max=1797, help="An epoch is 1797 // batch_size steps.")
+    ema_decay: float = number(0.99, min=0, max=1, help="Of the averaged generator, per step.")
+    images: int = number(2000, min=100, help="Generated for a score of the search.")
+    final_images: int = number(20_000, min=100, help="Generated for the number to report.")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What training and scoring need, the same for every member.
+
+    Args:
+        images: all digits, [1797, 64] in [-1, 1].
+        judge: the network whose features are compared.
+        reference: the features of all digits, as a Gaussian.
+    """
+
+    images: Tensor
+    judge: FeatureNet
+    reference: Gaussian
+
+
+class DigitsTask:
+    """Search generator and discriminator together: 21 variables, see `models.digits`."""
+
+    Options = DigitsOptions
+    space: SearchSpace
+
+    def __init__(self, options: DigitsOptions | None = None) -> None:
+        self.options = options or DigitsOptions()
+        self.space = digits_space()
+        self._problem: Problem | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """Digits and judge; there is none before `prepare`."""
+        if self._problem is None:
+            raise RuntimeError("digits: prepare() comes before training and evaluation")
+        return self._problem
+
+    def prepare(self, run: Preparation) -> None:
+        """Load the digits; train the judge, unless the run already has one."""
+        images, labels = load_digits()
+        weights = run.lookup(_FEATURES)
+        if weights is None:
+            trained = train_features(images, labels)
+            weights = run.publish(_FEATURES, safetensors.torch.save(trained.state_dict()))
+        judge = FeatureNet().requires_grad_(False).eval()
+        judge.load_state_dict(safetensors.torch.load(weights))
+        self._problem = Problem(images, judge, Gaussian.fit(judge.features(images)))
+
+    def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
+        """Both networks, their optimisers and the averaged generator, on the CPU."""
+        return DigitsTrainee(self, architecture, seed)
+
+
+class DigitsTrainee:
+    """One member: generator, discriminator, averaged generator and two optimisers."""
+
+    def __init__(self, task: DigitsTask, architecture: Architecture, seed: int) -> None:
+        self._task = task
+        choices = task.space.decode(architecture)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.generator = Generator(choices)
+            self.discriminator = Discriminator(choices)
+            self.averaged = Generator(choices).requires_grad_(False)
+        self.averaged.load_state_dict(self.generator.state_dict())
+        # Listed once: walking the modules every step would cost a tenth of it.
+        self._generator_parameters = list(self.generator.parameters())
+        self._averaged_parameters = list(self.averaged.parameters())
+        self._optimizers = [self._adam(self.generator), self._adam(self.discriminator)]
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        # Fused: at this size the overhead of a call is the cost of a step.
+        return torch.optim.Adam(
+            network.parameters(), self._task.options.learning_rate, betas=(0.0, 0.9), fused=True
+        )
+
+    def train(self, epochs: int, context: Context) -> None:
+        """Epochs of 1797 // batch_size steps, in an order that is a function of `context.seed`.
+
+        Raises `Diverged` naming the loss and the step of the job.
+        """
+        self._move(context.device)
+        images = self._task.problem.images.to(context.device)
+        batch_size = self._task.options.batch_size
+        steps = len(images) // batch_size
+        done = context.done
+        for epoch in range(done // steps, epochs):
+            order, latents = _plan(context.seed, epoch, len(images), steps, batch_size)
+            for i in range(max(0, done - epoch * steps), steps):
+                step = epoch * steps + i + 1
+                losses = self._step(images[order[i]], latents[i].to(context.device))
+                for name, loss in losses.items():
+                    if not math.isfinite(loss):
+                        raise Diverged(f"the {name} is {loss} at step {step} of this job")
+                if i + 1 == steps:
+                    context.log(epoch=epoch + 1, **losses)
+                context.tick(step)
+
+    def _step(self, real: Tensor, latents: Tensor) -> dict[str, float]:
+        """One step of each network, on the same generated images; real [B, 64], latents [B, 18]."""
+        train_generator, train_discriminator = self._optimizers
+        fake = self.generator(latents)
+
+        on_real, on_fake = self.discriminator(torch.cat([real, fake.detach()])).chunk(2)
+        discriminator_loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+        train_discriminator.zero_grad()
+        torch.autograd.backward(discriminator_loss)
+        train_discriminator.step()
+
+        generator_loss = -self.discriminator(fake).mean()
+        train_generator.zero_grad()
+        torch.autograd.backward(generator_loss, inputs=self._generator_parameters)
+        train_generator.step()
+
+        self._average()
+        return {
+            "discriminator_loss": discriminator_loss.item(),
+            "generator_loss": generator_loss.item(),
+        }
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = self._task.options.ema_decay
+        for average, live in zip(
+            self._averaged_parameters, self._generator_parameters, strict=True
+        ):
+            average.lerp_(live, 1 - decay)
+
+    @torch.no_grad()
+    def evaluate(self, context: Context) -> Evaluation:
+        """Minus the Fréchet distance of `images` generated digits (`final_images` if final)."""
+        self._move(context.device)
+        problem, options = self._task.problem, self._task.options
+        count = options.final_images if context.final else options.images
+        seed = derive(context.seed, "digits-evaluation")
+        latents = torch.randn(count, LATENTS, generator=torch.Generator().manual_seed(seed))
+        images = torch.cat(
+            [self.averaged(z.to(context.device)) for z in torch.split(latents, _CHUNK)]
+        )
+        context.tick()
+        features = problem.judge.features(images.cpu())
+        distance = frechet_distance(Gaussian.fit(features), problem.reference)
+        artifacts = {}
+        if context.final:
+            digits = images[:_GRID_IMAGES].reshape(-1, 8, 8)
+            artifacts["grid.png"] = grid_png(digits, columns=10, scale=4)
+        return Evaluation(-distance, {"frechet": distance, "images": float(count)}, artifacts)
+
+    def state(self) -> State:
+        """Everything that is trained; the tensors alias the networks."""
+        return State(
+            live={name: p.detach() for name, p in self._live().items()},
+            buffers=self._buffers(),
+            averaged=_named("generator", self.averaged),
+            optimizer=self._moments(),
+        )
+
+    def load(self, state: State) -> None:
+        """Become that state; raises `ValueError` naming the tensor that does not fit."""
+        fill("live", self._live(), state.live)
+        fill("buffers", self._buffers(), state.buffers)
+        fill("averaged", _named("generator", self.averaged), state.averaged)
+        for optimizer in self._optimizers:
+            load_moments(optimizer, self._live(), state.optimizer)
+
+    def _live(self) -> dict[str, Tensor]:
+        return _named("generator", self.generator) | _named("discriminator", self.discriminator)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return dict(self.discriminator.named_buffers(prefix="discriminator"))
+
+    def _moments(self) -> dict[str, Tensor]:
+        live = self._live()
+        return {k: v for optimizer in self._optimizers for k, v in moments(optimizer, live).items()}
+
+    def _move(self, device: str) -> None:
+        kept = self._moments()
+        for network in (self.generator, self.discriminator, self.averaged):
+            network.to(device)
+        for optimizer in self._optimizers:
+            load_moments(optimizer, self._live(), kept)
+
+
+def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    return dict(network.named_parameters(prefix=prefix))
+
+
+def _plan(seed: int, epoch: int, images: int, steps: int, batch_size: int) -> tuple[Tensor, Tensor]:
+    """What chance decides in an epoch: image indices [steps, B], latents [steps, B, 18].
+
+    A function of the job's seed and the epoch, so that an interrupted job can go on anywhere.
+    """
+    chance = torch.Generator().manual_seed(derive(seed, "digits-epoch", epoch))
+    order = torch.randperm(images, generator=chance)[: steps * batch_size]
+    latents = torch.randn(steps, batch_size, LATENTS, generator=chance)
+    return order.view(steps, batch_size), latents

@@ -1,0 +1,159 @@
+"""Jobs without an engine: what a check or a test needs to train a member in one process.
+
+Like the engine it seeds the global RNGs with the job's seed, can leave `train` at a tick, and
+takes snapshots that hold the state, the RNGs and the number of steps done.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pbtnas.state import State
+from pbtnas.tasks.base import Evaluation, Json, Trainee
+
+
+class Interrupted(Exception):
+    """Raised out of `train` at a tick, as the engine does to hand a job back."""
+
+
+@dataclass
+class Rehearsal:
+    """A `Context` that remembers what it was told.
+
+    Args:
+        scratch: an existing directory.
+        seed: of the job.
+        device: a torch device.
+        done: steps done when `train` is called.
+        final: whether an evaluation is for the number to report.
+        stop_at: `train` is left as soon as so many steps are done; None for never.
+        logged: what `log` was given.
+        reached: the number of steps done.
+    """
+
+    scratch: Path
+    seed: int = 0
+    device: str = "cpu"
+    done: int = 0
+    final: bool = False
+    stop_at: int | None = None
+    logged: list[Mapping[str, Json]] = field(default_factory=list)
+    reached: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.reached = self.done
+
+    def tick(self, done: int | None = None) -> None:
+        """Note the progress; raise `Interrupted` at `stop_at`."""
+        if done is not None:
+            self.reached = done
+            if self.stop_at is not None and done >= self.stop_at:
+                raise Interrupted
+
+    def log(self, **values: float | int | str) -> None:
+        """Keep the line in `logged`."""
+        self.logged.append(values)
+
+
+@dataclass
+class Products:
+    """A `Preparation` whose products stay in memory.
+
+    Args:
+        directory: an existing directory.
+        products: what was published, by name.
+    """
+
+    directory: Path
+    products: dict[str, bytes] = field(default_factory=dict)
+
+    def publish(self, name: str, data: bytes) -> bytes:
+        """The first product of that name wins."""
+        return self.products.setdefault(name, data)
+
+    def lookup(self, name: str) -> bytes | None:
+        """The product of that name, if any."""
+        return self.products.get(name)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job at a tick.
+
+    Args:
+        state: a copy.
+        done: steps that it includes.
+        rng: the global RNGs at that moment.
+    """
+
+    state: State
+    done: int
+    rng: tuple[Any, ...]
+
+
+def train(
+    trainee: Trainee, epochs: int, context: Rehearsal, resume: Snapshot | None = None
+) -> Snapshot:
+    """Train until the end or `context.stop_at`, from the start or from a snapshot.
+
+    The trainee must hold the state of the snapshot already.
+    """
+    seed_global_rngs(context.seed)
+    if resume is not None:
+        _restore_global_rngs(resume.rng)
+        context = replace(context, done=resume.done)
+    try:
+        trainee.train(epochs, context)
+    except Interrupted:
+        pass
+    return Snapshot(copy_of(trainee.state()), context.reached, _global_rngs())
+
+
+def evaluate(trainee: Trainee, context: Rehearsal) -> Evaluation:
+    """Evaluate as a job of its own."""
+    seed_global_rngs(context.seed)
+    return trainee.evaluate(context)
+
+
+def copy_of(state: State) -> State:
+    """The state with tensors of its own."""
+    copied = {s: {n: t.clone() for n, t in getattr(state, s).items()} for s in State.SECTIONS}
+    return State(**copied, info=dict(state.info))
+
+
+def difference(a: State, b: State) -> str | None:
+    """The first thing in which two states differ, or None if they are equal bit by bit."""
+    for section in State.SECTIONS:
+        ours, theirs = getattr(a, section), getattr(b, section)
+        for name in sorted(ours.keys() | theirs.keys()):
+            if name not in ours or name not in theirs:
+                return f"{section} tensor {name!r} is in one of them only"
+            if ours[name].shape != theirs[name].shape or ours[name].dtype != theirs[name].dtype:
+                return f"{section} tensor {name!r} has another shape or type"
+            if not torch.allclose(ours[name], theirs[name], rtol=0, atol=0, equal_nan=True):
+                return f"{section} tensor {name!r} has other values"
+    return None if a.info == b.info else f"info is {a.info} in one and {b.info} in the other"
+
+
+def seed_global_rngs(seed: int) -> None:
+    """Seed random, numpy and torch, as the engine does before a job."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries of users draw from it
+    torch.manual_seed(seed)
+
+
+def _global_rngs() -> tuple[Any, ...]:
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+
+
+def _restore_global_rngs(states: tuple[Any, ...]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])  # noqa: NPY002
+    torch.set_rng_state(states[2])
