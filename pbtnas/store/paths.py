@@ -123,6 +123,10 @@ def worker(identifier: str) -> str:
     return f"workers/{safe(identifier)}.beat"
 
 
+def worker_log(identifier: str) -> str:
+    return f"workers/{safe(identifier)}.log"
+
+
 def metrics(member: int) -> str:
     return f"metrics/{member_name(member)}.jsonl"
 

@@ -1,0 +1,5 @@
+"""`python -m pbtnas` is the command `pbtnas`."""
+
+from pbtnas.cli import main
+
+main()

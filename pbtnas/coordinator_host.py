@@ -1,0 +1,235 @@
+"""A coordinator for real: the protocol of `coordinator`, mixing, the friendly lock, signals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+import pbtnas
+from pbtnas.config import Config, difference, from_json, outcome, to_json
+from pbtnas.coordinator import Coordinator, Ending, Halted, Mix, Mixed
+from pbtnas.drive import Executor, Stop, drive
+from pbtnas.generations import Search
+from pbtnas.search.algorithms import ALGORITHMS, Selection
+from pbtnas.search.space import SearchSpace
+from pbtnas.state import lazily
+from pbtnas.store import paths
+from pbtnas.store.checkpoints import CorruptCheckpoint, open_layers, verify, write_overlay
+from pbtnas.store.claims import Claims
+from pbtnas.store.identity import this_process
+from pbtnas.store.operations import List, Quarantine
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products
+from pbtnas.store.records import decode, digest
+from pbtnas.store.run_directory import NotARun, Run, create, store_nonce
+from pbtnas.tasks.base import Task
+from pbtnas.weights.mixing import child_of, report
+
+log = logging.getLogger("pbtnas")
+
+
+class ChangedConfig(Exception):
+    """The configuration given is not the one the run was started with."""
+
+    def __init__(self, root: Path, differences: list[str]) -> None:
+        lines = "\n".join(f"  {line}" for line in differences)
+        super().__init__(
+            f"{root}: was started with another configuration:\n{lines}\n"
+            "go on with the stored one (leave the configuration out), or use a new directory"
+        )
+
+
+def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
+    """Make the run directory, or adopt the run in it if it has this very configuration.
+
+    Raises `ChangedConfig` field by field, or `NotARun` when the task has another search space
+    than the run was started with.
+    """
+    about = {
+        "hash": config.run.checkpoint_hash,
+        "seed": config.run.seed,
+        "task": config.task.name,
+        "space": space_digest(space),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pbtnas": pbtnas.__version__,
+    }
+    run = create(root, to_json(config), about=about)
+    differences = difference(from_json(run.config), config)
+    if differences:
+        raise ChangedConfig(root, differences)
+    if run.space != space_digest(space):
+        raise NotARun(
+            f"{root}: the task {config.task.name!r} here has another search space than the one "
+            "the run was started with"
+        )
+    return run
+
+
+def space_digest(space: SearchSpace) -> str:
+    """Digest of all that makes a space: names, options and modules in their order."""
+    return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
+
+
+def search_of(config: Config, space: SearchSpace) -> Search:
+    """What the configuration says of the search, in the form the protocol works with."""
+    search = config.search
+    return Search(
+        space=space,
+        algorithm=ALGORITHMS[search.algorithm],
+        selection=Selection.of(
+            search.population,
+            tau=search.tau,
+            parents=search.parents,
+            replaced=search.replaced,
+            inherit_probability=search.inherit_probability,
+            shrink=search.shrink,
+            perturb=search.perturb,
+        ),
+        seed=config.run.seed,
+        population=search.population,
+        generations=search.generations,
+        epochs=search.epochs,
+        first_epochs=search.epochs_of(0),
+        skip_selection=frozenset(search.skip_selection),
+        threads=config.run.threads,
+        origin=digest(["origin", outcome(config), space_digest(space)]),
+    )
+
+
+class CoordinatorHost(Executor):
+    """Carries out a coordinator's operations, mixing included.
+
+    Args:
+        store: the run directory.
+        stop: whether it was asked to stop.
+        task: makes the fresh initialisations.
+        algorithm: of the checkpoints' digests.
+        writer: name for private files.
+    """
+
+    def __init__(
+        self, store: PosixStore, stop: Stop, task: Task, algorithm: str, writer: str
+    ) -> None:
+        super().__init__(store, stop)
+        self._task = task
+        self._algorithm = algorithm
+        self._writer = writer
+        self._verified: set[str] = set()
+        self._trouble = ""
+
+    def report(self, trouble: str) -> None:
+        """Say that the directory cannot be written, once, and that it can be again."""
+        if trouble != self._trouble:
+            log.warning("%s", f"waiting: {trouble}" if trouble else "writing works again")
+        self._trouble = trouble
+
+    def execute(self, operation: Any) -> Any:
+        match operation:
+            case Halted():
+                return self.stop.asked
+            case Mix():
+                return self._mix(operation)
+        return super().execute(operation)
+
+    def _mix(self, mix: Mix) -> Mixed | None:
+        parents = [
+            paths.checkpoint(mix.generation, checkpoint) for checkpoint in (mix.base, mix.donor)
+        ]
+        for name, checkpoint in zip(parents, (mix.base, mix.donor), strict=True):
+            if not self._intact(name, checkpoint):
+                return None
+        private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
+        try:
+            return self._written(mix, parents, private)
+        except (OSError, CorruptCheckpoint) as error:
+            (self.store.root / private).unlink(missing_ok=True)
+            self.report(str(error))
+            return None
+
+    def _written(self, mix: Mix, parents: list[str], private: str) -> Mixed:
+        birth, space = mix.birth, self._task.space
+        fresh = self._task.create(birth.architecture, birth.seed).state()
+        base, donor = (self.store.root / name for name in parents)
+        with open_layers([base]) as ours, open_layers([donor]) as theirs:
+            child = child_of(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
+            overlay = write_overlay(
+                self.store.root / private, child.overlay, child.origins, algorithm=self._algorithm
+            )
+        origins: Mapping[str, Any] = report(space, child.origins)
+        return Mixed(private, overlay, origins)
+
+    def _intact(self, name: str, checkpoint: str) -> bool:
+        """Whether a parent is what its name says; checked once, for it never changes."""
+        if checkpoint in self._verified:
+            return True
+        try:
+            verify(self.store.root / name, checkpoint, algorithm=self._algorithm)
+        except FileNotFoundError:
+            return False
+        except CorruptCheckpoint as error:
+            log.warning("%s; put aside, to be computed again", error)
+            self.store.execute(Quarantine(name))
+            return False
+        self._verified.add(checkpoint)
+        return True
+
+
+def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Ending:
+    """Coordinate a run from wherever it is to its end.
+
+    Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
+    `ForeignRecord`.
+    """
+    stop = Stop()
+    run = start_run(root, config, task.space)
+    lock = FileLock(root / paths.COORDINATOR_LOCK)
+    try:
+        # Only for a quick and friendly answer; on a network file system it may not hold.
+        lock.acquire(timeout=0)
+    except Timeout:
+        return Ending.HELD
+    identity = this_process("c")
+    store = PosixStore(root, identity["worker"], primitive=run.primitive)
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        task.prepare(Products(store, scratch))
+        host = CoordinatorHost(store, stop, task, run.hash, identity["worker"])
+        store.trouble = host.report
+        engine = config.engine
+        claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+        protocol = Coordinator(
+            run.id,
+            search_of(config, task.space),
+            claims,
+            beat_s=engine.beat_s,
+            poll_s=engine.poll_s,
+        )
+        ending = drive(protocol.coordinate(), host.execute)
+    finally:
+        store.close()
+        lock.release()
+    log.info("coordinator: %s", ending.value)
+    return ending
+
+
+def holder_of(root: Path) -> str:
+    """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
+    store = PosixStore(root, "reader")
+    try:
+        names = store.execute(List(paths.TERM.rpartition("/")[0]))
+        terms = sorted(name for name in names or () if name.endswith(".json") and "end" not in name)
+        if not terms:
+            return ""
+        name = f"{paths.TERM.rpartition('/')[0]}/{terms[-1]}"
+        data = store.get(name)
+    finally:
+        store.close()
+    if data is None:
+        return ""
+    holder = decode(data, name, kind="claim").core["holder"]
+    return f": {holder['worker']} on {holder['host']} (process {holder['pid']})"

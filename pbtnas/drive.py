@@ -1,0 +1,89 @@
+"""Driving the protocol for real: the loop that carries its operations out, and signals."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from pbtnas.store.identity import provably_dead
+from pbtnas.store.operations import Dead, Now, Say, Sleep, Steps
+from pbtnas.store.posix import PosixStore
+
+T = TypeVar("T")
+log = logging.getLogger("pbtnas")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+# Counts while the machine is suspended, where there is such a clock.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def drive(steps: Steps[T], execute: Callable[[Any], Any]) -> T:
+    """Carry out the operations of a piece of protocol; what it returns in the end."""
+    reply = None
+    while True:
+        try:
+            operation = steps.send(reply)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        reply = execute(operation)
+
+
+class Stop:
+    """Whether this process was asked to stop.  A second signal ends it at once."""
+
+    def __init__(self, signals: Iterable[signal.Signals] = STOP_SIGNALS) -> None:
+        self.asked = False
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in signals:
+            signal.signal(number, self._ask)
+
+    def wait(self, seconds: float, *, or_readable: Iterable[int] = ()) -> bool:
+        """Sleep, but wake for a signal or when one of the descriptors can be read.
+
+        Returns whether one of the descriptors can.
+        """
+        watched = list(or_readable)
+        ready, _, _ = select.select([self._read, *watched], [], [], max(0.0, seconds))
+        if self._read in ready:
+            os.read(self._read, 1024)
+        return any(fd in ready for fd in watched)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            os._exit(128 + number)
+        self.asked = True
+        os.write(self._write, b"!")
+
+
+class Executor:
+    """Carries out what worker and coordinator have in common: storage, time, words.
+
+    Args:
+        store: the run directory.
+        stop: wakes a sleep.
+    """
+
+    def __init__(self, store: PosixStore, stop: Stop) -> None:
+        self.store = store
+        self.stop = stop
+
+    def execute(self, operation: Any) -> Any:
+        """Carry out one operation and reply."""
+        match operation:
+            case Now():
+                return time.clock_gettime(_CLOCK)
+            case Sleep(seconds):
+                self.stop.wait(seconds)
+            case Say(text):
+                log.info("%s", text)
+            case Dead(holder):
+                return provably_dead(holder)
+            case _:
+                return self.store.execute(operation)
+        return None

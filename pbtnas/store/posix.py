@@ -1,0 +1,343 @@
+"""The run directory as it really is: the storage operations on a POSIX file system.
+
+Every publish writes a private file, makes it durable, and gives it its name in one step that
+never replaces anything.  The directory is held open: should its mount go away, nothing is
+written into the empty place where it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from pbtnas.store import paths
+from pbtnas.store.operations import (
+    Beat,
+    Discard,
+    EmptyTrash,
+    Get,
+    Has,
+    List,
+    MakeGeneration,
+    Peek,
+    Published,
+    Put,
+    PutBlob,
+    Quarantine,
+    Replace,
+    Sync,
+)
+
+Primitive = Literal["link", "directory"]
+_INSIDE = "record"  # of a record that is published as a directory
+
+
+class PosixStore:
+    """A run directory, and the way to carry out storage operations in it.
+
+    Args:
+        root: the run directory.
+        writer: unique to this process; part of the names of its private files.
+        primitive: how a name is published without replacing one: by hard link, or, where the
+            file system has none, by renaming a non-empty directory.
+
+    `trouble` is called with a sentence when an operation failed (disk full, no permission), and
+    with "" when a publish succeeded again; set it to learn of them.
+
+    Raises `OSError` when the directory cannot be opened.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        writer: str,
+        *,
+        primitive: Primitive = "link",
+    ) -> None:
+        self.root = root
+        self._writer = writer
+        self._primitive = primitive
+        self.trouble: Callable[[str], None] = lambda text: None
+        self._troubled = False
+        self._count = itertools.count(1)
+        self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def execute(self, operation: Any) -> Any:
+        """Carry out a storage operation and reply; failures are replies too, never raised."""
+        try:
+            reply = self._execute(operation)
+        except OSError as error:
+            self._complain(operation, error)
+            return Published.ERROR if isinstance(operation, _PUBLISHES) else None
+        if self._troubled and isinstance(operation, _PUBLISHES):
+            self._troubled = False
+            self.trouble("")
+        return reply
+
+    def _execute(self, operation: Any) -> Any:
+        match operation:
+            case Get(name) | Peek(name):
+                return self.get(name)
+            case Put(name, data, durable):
+                return self.put(name, data, durable=durable)
+            case PutBlob(source, name):
+                return self.put_blob(source, name)
+            case Has(name):
+                return self._exists(name)
+            case List(directory):
+                return set(self._names(directory))
+            case Beat(name, data):
+                self._beat(name, data)
+            case Replace(name, data):
+                self.replace(name, data)
+            case Sync(directory):
+                self._sync(directory)
+                return Published.WON
+            case MakeGeneration(generation):
+                self._make_generation(generation)
+                return Published.WON
+            case Quarantine(name):
+                self._quarantine(name)
+            case Discard(generation, keep):
+                self._discard(generation, keep)
+            case EmptyTrash(generation):
+                self._empty_trash(generation)
+            case _:
+                raise AssertionError(f"not a storage operation: {operation!r}")
+        return None
+
+    # -- records -------------------------------------------------------------------------------
+
+    def get(self, name: str) -> bytes | None:
+        """The content of a file; None if it is not there, or was when last looked up."""
+        try:
+            return self._read(name)
+        except IsADirectoryError:
+            return self._read(f"{name}/{_INSIDE}")
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, data: bytes, *, durable: bool = True) -> Published:
+        """Publish a record.  Raises `OSError`, having left nothing under that name."""
+        if self._primitive == "directory":
+            return self._put_directory(name, data, durable=durable)
+        private = self._private(name)
+        try:
+            inode = self._write(private, data, durable=durable)
+            try:
+                os.link(
+                    private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
+                )
+                won = True
+            except FileExistsError:
+                # A repeated request is answered "exists" though its first try took effect:
+                # the inode knows better than the reply.
+                found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+                won = (found.st_dev, found.st_ino) == inode
+        finally:
+            self._unlink(private)
+        if durable:
+            self._sync(_parent(name))
+        return Published.WON if won else Published.LOST
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Replace a hint or a view in one step."""
+        private = self._private(name)
+        try:
+            self._write(private, data, durable=False)
+            os.rename(private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except OSError:
+            self._unlink(private)
+            raise
+
+    def _put_directory(self, name: str, data: bytes, *, durable: bool) -> Published:
+        private = self._private(name)
+        os.mkdir(private, dir_fd=self._fd)
+        try:
+            self._write(f"{private}/{_INSIDE}", data, durable=durable)
+            if durable:
+                self._sync(private)
+            try:
+                # Fails where anything is: a non-empty directory cannot be replaced.
+                os.rename(private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                won = True
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+                won = self.get(name) == data
+        finally:
+            shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
+        if durable:
+            self._sync(_parent(name))
+        return Published.WON if won else Published.LOST
+
+    def _quarantine(self, name: str) -> None:
+        aside = f"{name}.corrupt-{self._writer}-{next(self._count)}"
+        try:
+            os.rename(name, aside, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except FileNotFoundError:
+            return  # somebody else was quicker
+
+    # -- checkpoints ---------------------------------------------------------------------------
+
+    def put_blob(self, source: str, name: str) -> Published:
+        """Publish a finished private file.
+
+        The name holds the digest of the content, so a file of that name can be replaced by
+        this one: it is the same, or damaged.
+        """
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._fd)
+        except FileNotFoundError:
+            # The generation was collected under a process that slept for long: its result
+            # was decided by others long ago.
+            return Published.LOST
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        self._sync(_parent(name))
+        return Published.WON
+
+    def _discard(self, generation: int, keep: frozenset[str]) -> None:
+        directory, trash = paths.checkpoints(generation), paths.trash(generation)
+        names = self._names(directory)
+        old = [name for name in names if name.removesuffix(".safetensors") not in keep]
+        if not old:
+            return
+        self._mkdir(trash)
+        for name in old:
+            try:
+                os.rename(
+                    f"{directory}/{name}",
+                    f"{trash}/{name}",
+                    src_dir_fd=self._fd,
+                    dst_dir_fd=self._fd,
+                )
+            except FileNotFoundError:
+                continue  # another coordinator tidies too
+
+    def _empty_trash(self, generation: int) -> None:
+        for name in self._names("trash"):
+            if name.isdigit() and int(name) < generation:
+                shutil.rmtree(f"trash/{name}", ignore_errors=True, dir_fd=self._fd)
+
+    # -- directories and heartbeats ------------------------------------------------------------
+
+    def _make_generation(self, generation: int) -> None:
+        directory = paths.generation(generation)
+        self._mkdir(directory)
+        for name in paths.GENERATION_DIRECTORIES:
+            self._mkdir(f"{directory}/{name}")
+        self._sync(directory)
+        self._sync(_parent(directory))
+
+    def _mkdir(self, name: str) -> None:
+        try:
+            os.mkdir(name, dir_fd=self._fd)
+        except FileExistsError:
+            return
+
+    def _sync(self, directory: str) -> None:
+        fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            # Some file systems cannot sync a directory, and do it with every operation.
+            if error.errno not in (errno.EINVAL, errno.EBADF):
+                raise
+        finally:
+            os.close(fd)
+
+    def _beat(self, name: str, data: bytes) -> None:
+        """Overwritten in place: a heartbeat of fixed length needs no space on a full disk."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o644, dir_fd=self._fd)
+        try:
+            os.pwrite(fd, data, 0)
+        finally:
+            os.close(fd)  # a network file system sends it now, and a reader's open fetches it
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _private(self, name: str) -> str:
+        """A name beside `name` that nobody else uses."""
+        directory = _parent(name)
+        leaf = f".tmp-{self._writer}-{next(self._count)}"
+        return f"{directory}/{leaf}" if directory else leaf
+
+    def _write(self, name: str, data: bytes, *, durable: bool) -> tuple[int, int]:
+        """Create a file with that content; returns its device and inode."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o644, dir_fd=self._fd)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+            if durable:
+                os.fsync(fd)
+            status = os.fstat(fd)
+        finally:
+            os.close(fd)  # a quota may only be noticed here
+        return status.st_dev, status.st_ino
+
+    def _read(self, name: str) -> bytes:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            size = os.fstat(fd).st_size
+            content = os.read(fd, size + 1)
+            while more := os.read(fd, 1 << 20):
+                content += more
+            return content
+        finally:
+            os.close(fd)
+
+    def _exists(self, name: str) -> bool:
+        try:
+            return stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def _names(self, directory: str) -> list[str]:
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+        except FileNotFoundError:
+            return []
+        try:
+            with os.scandir(fd) as entries:
+                return [entry.name for entry in entries]
+        finally:
+            os.close(fd)
+
+    def _unlink(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except OSError:
+            return  # a private file left behind is litter, not harm
+
+    def _complain(self, operation: Any, error: OSError) -> None:
+        if error.errno == errno.ESTALE:
+            return  # deleted elsewhere while we looked: absent
+        self._troubled = True
+        name = getattr(operation, "name", None) or getattr(operation, "directory", "")
+        hint = ""
+        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
+            hint = " (no hard links here? `pbtnas doctor` tells)"
+        self.trouble(f"{self.root / str(name)}: {error.strerror}{hint}")
+
+
+_PUBLISHES = (Put, PutBlob, Sync, MakeGeneration)
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]

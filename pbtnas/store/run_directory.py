@@ -1,0 +1,151 @@
+"""Making a run directory, and opening one: the records that say which run it is.
+
+Any number of processes may do this at the same moment; the first to publish decides, the
+others adopt.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pbtnas.store import paths
+from pbtnas.store.posix import PosixStore, Primitive
+from pbtnas.store.records import Record, decode, encode
+
+
+class NotARun(Exception):
+    """A directory that is missing, empty or not a run of pbtnas; one sentence."""
+
+
+class NotYetARun(NotARun):
+    """Missing or still empty: a coordinator may be about to make a run of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which run a directory holds.
+
+    Args:
+        id: unique to the run; every record carries it.
+        primitive: how records are published in it.
+        hash: algorithm of the checkpoints' digests.
+        space: digest of the task's search space.
+        config: the resolved configuration as JSON.
+    """
+
+    id: str
+    primitive: Primitive
+    hash: str
+    space: str
+    config: Mapping[str, Any]
+
+
+def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -> Run:
+    """Make a run directory, or adopt the run that is there.
+
+    Args:
+        root: created with its parents if missing.
+        config: the resolved configuration as JSON, stored if none is.
+        about: further entries of `run.json` (hash, space, seed, task, created).
+
+    Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
+    written.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    _refuse_foreign(root)
+    store = PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root))
+    try:
+        for name in paths.TOP_DIRECTORIES:
+            (root / name).mkdir(exist_ok=True)
+        store.put(paths.FORMAT, paths.FORMAT_TEXT)
+        core = {**about, "primitive": best_primitive(root)}
+        store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, store_nonce())))
+        run = _run_record(store.get(paths.RUN))
+        store.put(paths.CONFIG, encode(Record("config", run.run, config, {}, store_nonce())))
+    finally:
+        store.close()
+    return open_run(root)
+
+
+def open_run(root: Path) -> Run:
+    """The run in a directory.
+
+    Raises `NotYetARun` when it is missing, empty or not complete yet, `NotARun` when it is
+    something else, `RecordError` when its records are damaged or too new.
+    """
+    if not root.is_dir():
+        raise NotYetARun(f"{root}: there is no such directory")
+    _refuse_foreign(root)
+    store = PosixStore(root, "reader")
+    try:
+        data, stored = store.get(paths.RUN), store.get(paths.CONFIG)
+    finally:
+        store.close()
+    if data is None or stored is None:
+        raise NotYetARun(f"{root}: no run has been started here yet")
+    record = _run_record(data)
+    config = decode(stored, paths.CONFIG, kind="config", run=record.run)
+    return Run(
+        record.run,
+        record.core["primitive"],
+        record.core["hash"],
+        record.core["space"],
+        config.core,
+    )
+
+
+def best_primitive(root: Path) -> Primitive:
+    """How this file system can publish without replacing: hard links if it has them."""
+    probe = root / f".probe-{secrets.token_hex(8)}"
+    linked = probe.with_suffix(".linked")
+    probe.touch()
+    try:
+        os.link(probe, linked)
+    except OSError:
+        return "directory"
+    else:
+        linked.unlink()
+        return "link"
+    finally:
+        probe.unlink()
+
+
+def store_nonce() -> str:
+    """A string that no other writer makes."""
+    return secrets.token_hex(8)
+
+
+def _refuse_foreign(root: Path) -> None:
+    """A directory with files but without our FORMAT belongs to somebody else."""
+    try:
+        text = (root / paths.FORMAT).read_bytes()
+    except IsADirectoryError:
+        text = (root / paths.FORMAT / "record").read_bytes()
+    except FileNotFoundError:
+        strangers = [
+            entry.name
+            for entry in root.iterdir()
+            if not entry.name.startswith(".") and entry.name not in paths.TOP_DIRECTORIES
+        ]
+        if strangers:
+            raise NotARun(
+                f"{root}: not a run directory: it has no {paths.FORMAT} file, but for example "
+                f"{min(strangers)!r}; give a new or empty directory"
+            ) from None
+        return
+    if text != paths.FORMAT_TEXT:
+        raise NotARun(
+            f"{root / paths.FORMAT}: says {text.decode(errors='replace').strip()!r}, this pbtnas "
+            f"reads {paths.FORMAT_TEXT.decode().strip()!r}"
+        )
+
+
+def _run_record(data: bytes | None) -> Record:
+    assert data is not None, "what was published is there"
+    return decode(data, paths.RUN, kind="run")

@@ -1,0 +1,254 @@
+"""A worker for real: the protocol of `worker`, a training process, a device and signals."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pbtnas.attempts import Halt, Poll, Progress, Start, Stopping
+from pbtnas.config import Config, from_json
+from pbtnas.drive import Executor, Stop, drive
+from pbtnas.store import paths
+from pbtnas.store.claims import Beat as BeatContent
+from pbtnas.store.claims import Claims
+from pbtnas.store.identity import this_process
+from pbtnas.store.operations import Beat
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import NotYetARun, Run, open_run, store_nonce
+from pbtnas.training_process import TrainingProcess
+from pbtnas.worker import Ending, Pace, Worker
+
+log = logging.getLogger("pbtnas")
+
+DRAW_S = 0.25  # between two looks for a run that has not begun
+
+
+class DeviceBusy(Exception):
+    """All slots of a device are taken by other workers of this machine."""
+
+
+class NoSuchDevice(Exception):
+    """This machine has no such device."""
+
+
+def default_device() -> str:
+    """The first GPU if the driver shows one, else the CPU; found without importing torch."""
+    return "cuda:0" if Path("/dev/nvidia0").exists() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raise `NoSuchDevice` with one sentence unless torch could use the device here."""
+    if device == "cpu":
+        return
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or (index and not index.isdigit()):
+        raise NoSuchDevice(f"--device {device}: expected cpu, cuda or cuda:N")
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    if int(index or 0) >= gpus:
+        raise NoSuchDevice(f"--device {device}: this machine has {gpus} GPUs")
+
+
+def default_scratch() -> Path:
+    """Where this machine keeps what need not be shared."""
+    return Path(tempfile.gettempdir()) / f"pbtnas-{os.getuid()}"
+
+
+def hold_device(device: str, slots: int) -> FileLock | None:
+    """Take one of the slots of a GPU of this machine; None for the CPU, which has no slots.
+
+    The kernel frees it with the process.  Raises `DeviceBusy` when all are taken.
+    """
+    if not device.startswith("cuda"):
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
+    directory = default_scratch() / "devices"
+    directory.mkdir(parents=True, exist_ok=True)
+    for slot in range(slots):
+        lock = FileLock(directory / f"{device.replace(':', '-')}-of-{visible}-{slot}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        return lock
+    raise DeviceBusy(
+        f"{device}: all {slots} slots are taken by other workers of this machine; "
+        "--slots raises their number"
+    )
+
+
+class WorkerHost(Executor):
+    """Carries out a worker's operations, those of its training process included.
+
+    Args:
+        store: the run directory.
+        stop: whether this worker was asked to stop.
+        training: the training process.
+        name: of this worker.
+        beat_s: between two signs of life in `workers/`.
+    """
+
+    def __init__(
+        self, store: PosixStore, stop: Stop, training: TrainingProcess, name: str, beat_s: float
+    ) -> None:
+        super().__init__(store, stop)
+        self._training = training
+        self._name = name
+        self._beat_s = beat_s
+        self._beats = 0
+        self._last_beat_s = float("-inf")
+        self._phase = "waiting for work"
+        self._done = 0
+        self._trouble = ""
+
+    def report(self, trouble: str) -> None:
+        """Say that the directory cannot be written, once, and that it can be again."""
+        if trouble != self._trouble:
+            log.warning("%s", f"waiting: {trouble}" if trouble else "writing works again")
+        self._trouble = trouble
+        self._last_beat_s = float("-inf")
+
+    def execute(self, operation: Any) -> Any:
+        self._sign_of_life()
+        match operation:
+            case Start(attempt):
+                job = attempt.job
+                what = "repairing" if attempt.repair else "training"
+                self._tell(
+                    f"{what} g{job.generation:04d} m{job.member:02d} attempt {attempt.number}"
+                )
+                log.info("%s: %s", self._name, self._phase)
+                self._training.start(attempt)
+            case Poll(seconds):
+                return self._poll(seconds)
+            case Halt():
+                self._training.halt()
+            case Stopping():
+                return self.stop.asked
+            case _:
+                return super().execute(operation)
+        return None
+
+    def _poll(self, seconds: float) -> Any:
+        until_s = time.monotonic() + seconds
+        while True:
+            event = self._training.news()
+            if event is not None:
+                self._done = getattr(event, "done", self._done)
+                if not isinstance(event, Progress):
+                    self._phase = "waiting for work"
+                return event
+            rest_s = until_s - time.monotonic()
+            if rest_s <= 0 or self.stop.asked:
+                # Asked to stop, the protocol halts the training at its next look.
+                self.stop.wait(min(max(rest_s, 0.0), 0.05))
+                return None
+            descriptor = self._training.descriptor()
+            # A process that ends silently is noticed by a look every second.
+            self.stop.wait(min(rest_s, 1.0), or_readable=[] if descriptor is None else [descriptor])
+
+    def _tell(self, phase: str) -> None:
+        self._phase, self._last_beat_s, self._done = phase, float("-inf"), 0
+        self._sign_of_life()
+
+    def _sign_of_life(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_beat_s < self._beat_s:
+            return
+        self._last_beat_s, self._beats = now_s, self._beats + 1
+        trouble = self._trouble or self._training.waiting
+        phase = f"waiting: {trouble}" if trouble else self._phase
+        content = BeatContent(self._beats, self._done, phase).encode()
+        self.store.execute(Beat(paths.worker(self._name), content))
+
+
+def wait_for_run(root: Path, stop: Stop, patience_s: float) -> Run | None:
+    """The run in a directory, waiting for a coordinator to make one; None if asked to stop.
+
+    Raises `NotYetARun` when patience ends, and whatever `open_run` raises.
+    """
+    since_s = time.monotonic()
+    told = False
+    while True:
+        try:
+            return open_run(root)
+        except NotYetARun as error:
+            if time.monotonic() - since_s >= patience_s:
+                raise
+            if not told:
+                told = True
+                log.info("%s; waiting up to %g s for a coordinator", error, patience_s)
+        stop.wait(DRAW_S)
+        if stop.asked:
+            return None
+
+
+def work(
+    root: Path,
+    *,
+    device: str,
+    scratch: Path,
+    task_file: str | None,
+    patience_s: float,
+) -> Ending:
+    """Work on a run until it is finished or this worker is asked to stop.
+
+    Raises what `wait_for_run` raises, `ConfigError` for a stored configuration that this
+    version does not understand, and `ForeignRecord`.
+    """
+    stop = Stop()
+    run = wait_for_run(root, stop, patience_s)
+    if run is None:
+        return Ending.STOPPED
+    config = from_json(run.config)
+    identity = this_process("w")
+    name = identity["worker"]
+    scratch.mkdir(parents=True, exist_ok=True)
+    training = _training_process(root, name, config, device, scratch, task_file)
+    store = PosixStore(root, name, primitive=run.primitive)
+    host = WorkerHost(store, stop, training, name, config.engine.beat_s)
+    store.trouble = host.report
+    claims = Claims(run.id, identity, lease_s=config.engine.lease_s, new_nonce=store_nonce)
+    pace = Pace(config.engine.beat_s, config.engine.poll_s, config.engine.attempts)
+    log.info("%s: working on %s with %s", name, root, device)
+    try:
+        training.warm_up()
+        ending = drive(Worker(run.id, name, claims, pace).work(), host.execute)
+    finally:
+        training.discard()
+        store.close()
+    log.info("%s: %s", name, ending.value)
+    return ending
+
+
+def _training_process(
+    root: Path, name: str, config: Config, device: str, scratch: Path, task_file: str | None
+) -> TrainingProcess:
+    setting = {
+        "root": str(root.absolute()),
+        "writer": name,
+        "task_file": task_file,
+        "device": device,
+        "scratch": str(scratch),
+    }
+    threads = str(config.run.threads)
+    environment = {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        # cuBLAS is deterministic only with a workspace of fixed size.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+    return TrainingProcess(
+        setting,
+        root / paths.worker_log(name),
+        environment,
+        start_s=config.engine.start_s,
+        hang_s=config.engine.hang_s,
+        grace_s=config.engine.grace_s,
+    )
