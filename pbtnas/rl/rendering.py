@@ -1,0 +1,69 @@
+"""Which OpenGL renders MuJoCo's pixels, and on which device.
+
+MuJoCo decides when it is first imported, by the environment variables set here; call
+`choose_renderer` before that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+log = logging.getLogger(__name__)
+
+_PROBE = "import mujoco; mujoco.GLContext(16, 16).make_current()"
+_PROBE_LIMIT_S = 120
+
+
+class NoRenderer(RuntimeError):
+    """Pixels are wanted and nothing can draw them; the message says what to install."""
+
+
+def choose_renderer(device: str = "cpu") -> str:
+    """Set MUJOCO_GL where it is unset: egl, else osmesa; returns what will be used.
+
+    EGL renders on the GPU of `device` ("cuda:1"), unless MUJOCO_EGL_DEVICE_ID says otherwise.
+    Raises `NoRenderer` when neither works on this machine.
+    """
+    if device.startswith("cuda") and "MUJOCO_EGL_DEVICE_ID" not in os.environ:
+        os.environ["MUJOCO_EGL_DEVICE_ID"] = _egl_device(device)
+    chosen = os.environ.get("MUJOCO_GL")
+    if not chosen:
+        chosen = next((name for name in ("egl", "osmesa") if _works(name)), None)
+        if chosen is None:
+            raise NoRenderer(
+                "no OpenGL for pixel observations: install libegl1 and libgl1 (or libosmesa6), "
+                "or set MUJOCO_GL"
+            )
+        os.environ["MUJOCO_GL"] = chosen
+    log.info(
+        "rendering with MUJOCO_GL=%s, EGL device %s",
+        chosen,
+        os.environ.get("MUJOCO_EGL_DEVICE_ID", "any"),
+    )
+    return chosen
+
+
+def _egl_device(device: str) -> str:
+    """The EGL index of a CUDA device, which CUDA_VISIBLE_DEVICES does not renumber."""
+    index = device.partition(":")[2] or "0"
+    visible = [v.strip() for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    # Names such as GPU-8f1c... and MIG-... cannot be translated: take the number as it is.
+    if all(v.isdecimal() for v in visible) and int(index) < len(visible):
+        return visible[int(index)]
+    return index
+
+
+def _works(name: str) -> bool:
+    # In a process of its own: a failing driver may end it, and MuJoCo tries only once.
+    environment = {**os.environ, "MUJOCO_GL": name}
+    probe = subprocess.run(
+        [sys.executable, "-c", _PROBE],
+        env=environment,
+        capture_output=True,
+        timeout=_PROBE_LIMIT_S,
+        check=False,
+    )
+    return probe.returncode == 0
