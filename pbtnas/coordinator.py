@@ -76,6 +76,7 @@ class Ending(enum.Enum):
 
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
+STALE_S = 180.0  # no file system goes on missing a file for so long
 DUTY_S = 5.0  # of waiting, between two looks at what the waiting rests on
 
 
@@ -187,14 +188,14 @@ class Coordinator:
         selected = yield from self._selected(manifest)
         self._crown(manifest, selected)
         if self._search.last(generation):
-            yield from self._finish(selected)
+            yield from self._finish(manifest, selected)
             return None
         following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
         if following is not None:
             return _continues(Manifest.from_json(following.core), selected)
         children = {}
         for birth in selected.births:
-            children[birth.member] = yield from self._child(generation, birth, selected)
+            children[birth.member] = yield from self._child(manifest, birth, selected)
         # What was read must be at least as durable as what is about to be written.
         yield from persist(Sync(paths.generation(generation)))
         yield from persist(Sync(paths.births(generation)))
@@ -208,6 +209,9 @@ class Coordinator:
         record = yield from read(name, "selection", self._run)
         while record is None:
             results = yield from self._collect(manifest)
+            if results is None:
+                record = yield from read(name, "selection", self._run)
+                continue
             yield from persist(Sync(paths.results(generation)))
             selected = generations.select(self._search, manifest, results)
             yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
@@ -219,8 +223,11 @@ class Coordinator:
             raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
         return selected
 
-    def _collect(self, manifest: Manifest) -> Steps[dict[int, Result]]:
-        """Wait for the results of all members, one after the other."""
+    def _collect(self, manifest: Manifest) -> Steps[dict[int, Result] | None]:
+        """Wait for the results of all members, one after the other.
+
+        None when the selection was made by another coordinator in the meantime.
+        """
         results: dict[int, Result] = {}
         since_s: float = yield Now()
         next_duty_s = since_s
@@ -228,7 +235,11 @@ class Coordinator:
             name = paths.result(manifest.generation, job.member)
             while (record := (yield from read(name, "result", self._run))) is None:
                 yield from self._beat()
+                if (yield Get(paths.selection(manifest.generation))) is not None:
+                    return None
                 now_s: float = yield Now()
+                if now_s - since_s > STALE_S:
+                    yield from self._refuse_to_wait(manifest.generation, name)
                 if now_s >= next_duty_s:
                     # There is time: nothing below is on the way to the next generation.
                     yield from self._keep_house(manifest, first=next_duty_s == since_s)
@@ -237,17 +248,25 @@ class Coordinator:
             results[job.member] = Result.from_json(record.core)
         return results
 
-    def _child(self, generation: int, birth: Birth, selected: Selected) -> Steps[Child]:
+    def _refuse_to_wait(self, generation: int, name: str) -> Steps[None]:
+        """Nobody works on a generation that has a successor: what it lacks stays lost."""
+        following = yield Get(paths.manifest(generation + 1))
+        if following is not None and (yield Get(name)) is None:
+            raise BrokenChain(
+                f"{name} and {paths.selection(generation)}: both missing or damaged, so "
+                f"{paths.manifest(generation + 1)} cannot be traced back"
+            )
+
+    def _child(self, manifest: Manifest, birth: Birth, selected: Selected) -> Steps[Child]:
         """The child of a birth: read if it is there, else mixed, published and read back."""
+        generation = manifest.generation
         name = paths.birth(generation, birth.member)
         record = yield from read(name, "birth", self._run)
         since_s: float = yield Now()
         while record is None:
             mixed = yield self._mix(generation, birth, selected)
             if mixed is None:
-                # An idle worker computes a lost parent again; it is only a matter of time.
-                yield from self._beat()
-                yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
+                yield from self._await_repair(manifest, since_s)
                 continue
             yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
             base = selected.result(birth.base).checkpoint
@@ -275,8 +294,8 @@ class Coordinator:
             if record is not None:
                 return Manifest.from_json(record.core)
 
-    def _finish(self, selected: Selected) -> Steps[None]:
-        yield from self._all_there(selected)
+    def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
+        yield from self._all_there(manifest, selected)
         champion = generations.best_ever(list(self._champions.values()))
         last = self._champions.get(selected.generation)
         core = {
@@ -290,7 +309,7 @@ class Coordinator:
             if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
                 return
 
-    def _all_there(self, selected: Selected) -> Steps[None]:
+    def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         """Wait until the final population is complete: idle workers restore what was lost."""
         since_s: float = yield Now()
         for result in selected.results:
@@ -298,8 +317,14 @@ class Coordinator:
                 continue
             name = paths.checkpoint(selected.generation, result.checkpoint)
             while not (yield Has(name)):
-                yield from self._beat()
-                yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
+                yield from self._await_repair(manifest, since_s)
+
+    def _await_repair(self, manifest: Manifest, since_s: float) -> Steps[None]:
+        """Wait a little for an idle worker to compute a lost checkpoint of this generation
+        again, and see to it that the worker has what it needs for that."""
+        yield from self._beat()
+        yield from self._restore(manifest)
+        yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
 
     # -- keeping house -------------------------------------------------------------------------
 

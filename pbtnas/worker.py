@@ -302,7 +302,7 @@ class Worker:
             now_s = yield Now()
         waited_s = now_s - self._idle_since_s
         if waited_s >= self._next_repair_s:
-            self._next_repair_s = 2 * waited_s
+            self._next_repair_s = waited_s + min(waited_s, 60.0)
             yield from self._repair_generation(upcoming - 2)
             yield from self._repair_generation(upcoming - 1)
         return None

@@ -131,6 +131,15 @@ def metrics(member: int) -> str:
     return f"metrics/{member_name(member)}.jsonl"
 
 
+def artifact(name: str) -> str:
+    return f"artifacts/{safe(name)}"
+
+
+def evaluation(digest: str) -> str:
+    """The final evaluation of the member with that checkpoint."""
+    return f"artifacts/{safe(digest)}.evaluation.json"
+
+
 def trash(number: int) -> str:
     return f"trash/{number:04d}"
 

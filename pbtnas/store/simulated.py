@@ -159,7 +159,7 @@ class SimulatedStore:
         names = {n.removeprefix(prefix) for n in self.entries if n.startswith(prefix)}
         if not self.faults.lag:
             return names
-        return {name for name in names if self.rng.random() < 0.8}
+        return {name for name in sorted(names) if self.rng.random() < 0.8}
 
     def _peek(self, machine: int, name: str) -> bytes | None:
         seen, until = self._seen_beats.get((machine, name), (None, -1.0))

@@ -1,0 +1,53 @@
+"""How long a run takes, by the moments its generations were opened.
+
+These are times of files, in seconds since the epoch: hints, which clocks and disks may have
+bent, so that nothing but an estimate may rest on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+RECENT = 5  # generations that say how long one takes
+
+
+def elapsed_s(opened: Sequence[float | None], until: float | None) -> float | None:
+    """Seconds from the first generation on; None while unknown."""
+    if not opened or opened[0] is None or until is None:
+        return None
+    return max(0.0, until - opened[0])
+
+
+def left_s(
+    opened: Sequence[float | None], now: float, generations: int | None, later_over_first: float
+) -> float | None:
+    """Seconds left, if the generations to come take as long as the last ones did.
+
+    Args:
+        opened: when each generation was opened, None where unknown; the last is in work.
+        now: the moment of asking.
+        generations: of the whole run; None if unknown.
+        later_over_first: how many times longer than the first a later generation trains.
+
+    Returns None before the first generation is complete.
+    """
+    usual_s = _usual_s(opened, later_over_first)
+    if usual_s is None or generations is None:
+        return None
+    began = opened[-1] if opened[-1] is not None else now
+    rest_s = max(0.0, usual_s - max(0.0, now - began))
+    return rest_s + usual_s * max(0, generations - len(opened))
+
+
+def _usual_s(opened: Sequence[float | None], later_over_first: float) -> float | None:
+    """Median of the last generations, because one may have waited a weekend for workers."""
+    took_s = [
+        None if begun is None or ended is None else max(0.0, ended - begun)
+        for begun, ended in zip(opened, opened[1:], strict=False)
+    ]
+    recent_s = sorted(s for s in took_s[1:][-RECENT:] if s is not None)
+    if recent_s:
+        return recent_s[len(recent_s) // 2]
+    if not took_s or took_s[0] is None:
+        return None
+    return took_s[0] * later_over_first

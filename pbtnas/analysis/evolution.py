@@ -1,0 +1,202 @@
+"""How a population changed: who descends from whom, whose layers live on, what was lost.
+
+Pure functions over one run's generations; the figures draw what they return.
+G generations, N members at the start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pbtnas.search.births import Birth
+from pbtnas.search.population import Member, rank
+from pbtnas.search.space import Architecture, Variable
+
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One member at the end of one generation.
+
+    Args:
+        member: its slot.
+        architecture: option indices.
+        score: None if it diverged or failed.
+        birth: how it came into its slot before this generation; None if it was there already.
+    """
+
+    member: int
+    architecture: Architecture
+    score: float | None
+    birth: Birth | None = None
+
+    @property
+    def parent(self) -> int:
+        """The slot, one generation earlier, of the member it goes on from."""
+        return self.member if self.birth is None else self.birth.base
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """All finished generations of a run.
+
+    Args:
+        variables: of the search space; empty if it is not known, which descent can do without.
+        metric: what scores measure; larger is better.
+        epochs: [G] epochs a member was trained, in sum, at the end of each generation.
+        generations: [G] the members alive in each, by slot.
+    """
+
+    variables: tuple[Variable, ...]
+    metric: str
+    epochs: tuple[int, ...]
+    generations: tuple[tuple[Standing, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.generations:
+            raise ValueError("the run has no finished generation yet")
+        if len(self.epochs) != len(self.generations):
+            raise ValueError(f"{len(self.epochs)} epochs for {len(self.generations)} generations")
+        choices = len(self.generations[0][0].architecture)
+        if self.variables and len(self.variables) != choices:
+            raise ValueError(
+                f"the search space has {len(self.variables)} variables, the run's architectures "
+                f"have {choices} choices: it is another space"
+            )
+
+    def at(self, generation: int, member: int) -> Standing:
+        """The member in that slot; raises `KeyError` if nobody was."""
+        for standing in self.generations[generation]:
+            if standing.member == member:
+                return standing
+        raise KeyError(f"no member {member} in generation {generation}")
+
+
+def ranked(evolution: Evolution) -> list[int]:
+    """Slots of the last generation, best first."""
+    last = evolution.generations[-1]
+    return [m.number for m in rank([Member(s.member, s.architecture, s.score) for s in last])]
+
+
+def ancestry(evolution: Evolution, member: int) -> list[int]:
+    """[G] the slot of a last-generation member's ancestor (through bases) in each generation."""
+    slots = [member]
+    for generation in range(len(evolution.generations) - 1, 0, -1):
+        slots.append(evolution.at(generation, slots[-1]).parent)
+    return slots[::-1]
+
+
+def tree_order(evolution: Evolution) -> list[list[int]]:
+    """[G] the slots of each generation in the order of the family tree.
+
+    Descendants (through bases) of one member stand together, in the order of their ancestors,
+    so that lines from bases to children never cross.
+    """
+    orders = [[standing.member for standing in evolution.generations[0]]]
+    for standings in evolution.generations[1:]:
+        place = {member: i for i, member in enumerate(orders[-1])}
+        sides = _sides(standings, place)
+        family = sorted(standings, key=lambda s: (place[s.parent], sides[s.member], s.member))
+        orders.append([standing.member for standing in family])
+    return orders
+
+
+def origin_shares(evolution: Evolution) -> Shares:
+    """[G, N] share of all layers in a generation that began in each initial member.
+
+    A layer is a variable with modules.  It goes from parent to child with its weights,
+    shrink-perturbed or not, so its origin is the initial member whose slot it started in.
+    """
+    layers = [i for i, variable in enumerate(evolution.variables) if variable.modules]
+    if not layers:
+        raise ValueError("no variable of this space has weights to trace")
+    starts = [s.member for s in evolution.generations[0]]
+    column = {member: i for i, member in enumerate(starts)}
+    shares = np.zeros((len(evolution.generations), len(starts)))
+    origins = {member: [column[member]] * len(evolution.variables) for member in starts}
+    for generation, standings in enumerate(evolution.generations):
+        if generation:
+            origins = {s.member: _origins_of(s, origins) for s in standings}
+        for standing in standings:
+            for i in layers:
+                shares[generation, origins[standing.member][i]] += 1
+        shares[generation] /= len(standings) * len(layers)
+    return shares
+
+
+def option_shares(evolution: Evolution) -> list[Shares]:
+    """For each variable, [G, options] share of members that have each option.
+
+    Raises `ValueError` when the evolution was read without its search space.
+    """
+    if not evolution.variables:
+        raise ValueError("the search space of the run is needed to tell its options")
+    return [
+        np.array(
+            [
+                np.bincount([s.architecture[i] for s in standings], minlength=len(variable.options))
+                / len(standings)
+                for standings in evolution.generations
+            ]
+        )
+        for i, variable in enumerate(evolution.variables)
+    ]
+
+
+def mean_entropy(evolution: Evolution) -> Shares:
+    """[G] entropy of a variable's options, as a share of its maximum, averaged over variables.
+
+    1: every option of every variable is equally frequent; 0: a single architecture is left.
+    """
+    entropies = [_relative_entropy(shares) for shares in option_shares(evolution)]
+    return np.asarray(np.mean(entropies, axis=0))
+
+
+def distinct_architectures(evolution: Evolution) -> list[int]:
+    """[G] how many different architectures are alive."""
+    return [len({s.architecture for s in standings}) for standings in evolution.generations]
+
+
+def _sides(standings: Sequence[Standing], place: Mapping[int, int]) -> dict[int, int]:
+    """On which side of its parent's row each member stands: -1 before, 1 behind, 0 on it.
+
+    A child stands on the side of a row that becomes free, so that few survivors have to move.
+    """
+    stay = {s.member for s in standings if s.birth is None}
+    free = sorted(place[member] for member in place if member not in stay)
+    children = sorted((place[s.parent], s.member) for s in standings if s.member not in stay)
+    sides = dict.fromkeys(stay, 0)
+    for i, (parent, member) in enumerate(children):
+        sides[member] = -1 if free[i] < parent else 1
+    return sides
+
+
+def _origins_of(standing: Standing, before: dict[int, list[int]]) -> list[int]:
+    origins = list(before[standing.parent])
+    if standing.birth is not None:
+        for i in standing.birth.inherited:
+            origins[i] = before[standing.birth.donor][i]
+    return origins
+
+
+def _relative_entropy(shares: Shares) -> Shares:
+    # 0 * log 0 is 0: a lost option adds nothing.
+    bits: Shares = -(shares * np.log2(np.where(shares > 0, shares, 1.0))).sum(axis=1)
+    return bits / math.log2(shares.shape[1])
+
+
+def best_scores(evolution: Evolution) -> Sequence[float]:
+    """[G] best finite score of each generation; NaN where nobody has one."""
+    return [
+        max(
+            (s.score for s in standings if s.score is not None and math.isfinite(s.score)),
+            default=math.nan,
+        )
+        for standings in evolution.generations
+    ]

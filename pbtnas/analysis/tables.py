@@ -1,0 +1,238 @@
+"""Tables of a comparison, for terminal, CSV, Markdown and LaTeX.
+
+A table is data: cells keep their numbers, each renderer writes them its own way.  CSV has
+every number in full and in a column of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pbtnas.analysis.comparison import Comparison, Reach
+from pbtnas.analysis.statistics import Interval, Spread, bonferroni, smallest_p
+
+Cell = str | int | float | Spread | Interval
+
+ABSENT = "–"
+"""Stands for NaN: there was too little to tell."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table; every row has one cell a column.  Notes are sentences below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def summary_table(comparison: Comparison) -> Table:
+    """Mean and spread of every algorithm, best first."""
+    return Table(
+        title=f"{comparison.metric} after {comparison.budget:,} network-epochs",
+        columns=("algorithm", "seeds", f"{comparison.metric} (mean ± std)"),
+        rows=tuple((s.algorithm, len(s.seeds), s.spread) for s in comparison.summaries),
+        notes=(
+            f"{'Larger' if comparison.maximise else 'Smaller'} is better. "
+            f"The standard deviation is over seeds, ddof = {comparison.ddof}.",
+        ),
+    )
+
+
+def pairs_table(comparison: Comparison) -> Table:
+    """Every claim that one algorithm beats another."""
+    level = f"{100 * comparison.confidence:g} %"
+    pairs = max((pair.test.pairs for pair in comparison.pairs), default=0)
+    best_p = bonferroni(smallest_p(pairs), comparison.tests)
+    return Table(
+        title=f"Is the first better than the second? ({comparison.metric})",
+        columns=(
+            "first",
+            "second",
+            "seeds",
+            "mean gain",
+            f"{level} interval",
+            "d_z",
+            "A12",
+            "p",
+            "p corrected",
+            "smallest p",
+        ),
+        rows=tuple(
+            (
+                pair.better,
+                pair.worse,
+                len(pair.seeds),
+                pair.mean,
+                pair.interval,
+                pair.dz,
+                pair.a12,
+                pair.test.p,
+                pair.corrected_p,
+                pair.test.smallest_p,
+            )
+            for pair in comparison.pairs
+        ),
+        notes=(
+            "Gains are paired by seed; positive means the first is better.",
+            f"p: Wilcoxon signed-rank, one-sided, exact; corrected (Bonferroni) for "
+            f"{comparison.tests} tests; smallest p: what winning every pair would give, "
+            f"{best_p:.2g} corrected.",
+            f"{level} interval of the mean gain: percentile bootstrap over seeds. "
+            "d_z: mean gain / its std (ddof = 1). A12: chance that a run of the first beats one "
+            "of the second.",
+            *(f"{sentence}." for sentence in comparison.unpaired),
+        ),
+    )
+
+
+def reach_table(reaches: Sequence[Reach], *, reference: str = "random-search") -> Table:
+    """What every algorithm spends to come to the final score of the reference."""
+    return Table(
+        title=f"Network-epochs to the final score of {reference}",
+        columns=("algorithm", "reached", "seeds", "median network-epochs", "share of budget"),
+        rows=tuple(
+            (reach.algorithm, reach.reached, reach.seeds, reach.median_epochs, reach.share)
+            for reach in reaches
+        ),
+        notes=("By seed; a seed that never gets there counts as infinite in the median.",),
+    )
+
+
+def to_text(table: Table) -> str:
+    """Aligned columns for a terminal: words to the left, numbers to the right."""
+    rows = [table.columns, *(tuple(map(written, row)) for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    words = _words(table)
+    lines = [
+        "  ".join(
+            cell.ljust(width) if word else cell.rjust(width)
+            for cell, width, word in zip(row, widths, words, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([table.title, rule, lines[0], rule, *lines[1:], rule, *table.notes]) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Comma-separated, with full precision; a spread or interval takes two columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_split_header(table))
+    writer.writerows([part for cell in row for part in _parts(cell)] for row in table.rows)
+    return text.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """A GitHub-flavoured table under its title in bold."""
+    lines = [
+        f"**{table.title}**",
+        "",
+        _markdown_row(table.columns),
+        _markdown_row("---" if word else "---:" for word in _words(table)),
+        *(_markdown_row(map(written, row)) for row in table.rows),
+    ]
+    lines += [line for note in table.notes for line in ("", note)]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: Table) -> str:
+    """A `table` environment with booktabs rules; the notes go below, in small print."""
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex(table.title)}}}",
+        rf"\begin{{tabular}}{{{''.join('l' if word else 'r' for word in _words(table))}}}",
+        r"\toprule",
+        " & ".join(map(_latex, table.columns)) + r" \\",
+        r"\midrule",
+        *(" & ".join(_latex(written(cell)) for cell in row) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\smallskip{{\footnotesize {_latex(note)}}}" for note in table.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def written(cell: Cell) -> str:
+    """A cell as people read it: a spread shows two digits of its std, a number four."""
+    if isinstance(cell, Spread):
+        places = decimal_places(cell.std, 2)
+        return f"{_fixed(cell.mean, places)} ± {_fixed(cell.std, places)}"
+    if isinstance(cell, Interval):
+        places = decimal_places(cell.high - cell.low, 2)
+        return f"[{_fixed(cell.low, places)}, {_fixed(cell.high, places)}]"
+    if isinstance(cell, float):
+        return _fixed(cell, decimal_places(cell, 3))
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _words(table: Table) -> list[bool]:
+    """Which columns hold words rather than numbers."""
+    return [all(isinstance(row[i], str) for row in table.rows) for i in range(len(table.columns))]
+
+
+def decimal_places(size: float, digits: int) -> int:
+    """Decimal places that show so many significant digits of a number of that size."""
+    if not math.isfinite(size) or size == 0:
+        return 4
+    return min(12, max(0, digits - 1 - math.floor(math.log10(abs(size)))))
+
+
+def _fixed(value: float, places: int) -> str:
+    if math.isnan(value):
+        return ABSENT
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{value:,.{places}f}"
+
+
+def _split_header(table: Table) -> list[str]:
+    example = table.rows[0] if table.rows else table.columns
+    return [
+        part
+        for name, cell in zip(table.columns, example, strict=True)
+        for part in _column_names(name, cell)
+    ]
+
+
+def _column_names(name: str, cell: Cell) -> list[str]:
+    if isinstance(cell, Spread):
+        stem = name.removesuffix(" (mean ± std)")
+        return [f"{stem} mean", f"{stem} std"]
+    return [f"{name} low", f"{name} high"] if isinstance(cell, Interval) else [name]
+
+
+def _parts(cell: Cell) -> list[str | int | float]:
+    if isinstance(cell, Spread):
+        return [cell.mean, cell.std]
+    return [cell.low, cell.high] if isinstance(cell, Interval) else [cell]
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    # A bar inside a cell would open another column.
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
+    "–": "--",
+    ">": "$>$",
+    "<": "$<$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "%_&#${}"},
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

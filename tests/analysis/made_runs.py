@@ -1,0 +1,173 @@
+"""Run directories made by hand, as the coordinator and its workers would write them.
+
+A story is the list of everything written, in order.  The directory after any number of its
+writes is one that a reader may meet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pbtnas import generations
+from pbtnas.generations import Search
+from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.search.algorithms import Selection, pbtnas
+from pbtnas.store import paths
+from pbtnas.store.claims import Beat
+from pbtnas.store.records import Record, digest, encode
+from pbtnas.store.schema import Champion, Child, Job, Result, Selected
+
+RUN = "0123456789abcdef"
+TRACEBACK = "Traceback (most recent call last):\n  ...\nValueError: no such layer"
+
+Story = list[tuple[str, bytes]]
+
+
+def search(*, population: int = 6, count: int = 4) -> Search:
+    """A search over a tiny space, with that many generations."""
+    return Search(
+        space=SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))]),
+        algorithm=pbtnas,
+        selection=Selection.of(population),
+        seed=7,
+        population=population,
+        generations=count,
+        epochs=2,
+        first_epochs=4,
+        skip_selection=frozenset(),
+        threads=1,
+        origin="made by hand",
+    )
+
+
+def outcome_of(job: Job) -> Result:
+    """Member 2 of generation 1 fails, member 3 of it diverges, all others have a score."""
+    if job.generation == 1 and job.member in (2, 3):
+        return Result(job.member, "failed" if job.member == 2 else "diverged", None, {}, None)
+    checkpoint = digest([job.generation, job.member, job.inputs])
+    score = int(checkpoint[:4], 16) / 4096 + 1
+    return Result(job.member, "ok", score, {"loss": 0.5}, checkpoint)
+
+
+def story(made: Search) -> Story:
+    """Everything written in a run from its beginning to its end."""
+    writes = list(_beginning(made))
+    champions: list[Champion] = []
+    manifest = generations.first_manifest(made)
+    while True:
+        generation = manifest.generation
+        writes.append(record(paths.manifest(generation), "manifest", manifest.to_json()))
+        for job in manifest.jobs:
+            writes += _job(job)
+        results = {job.member: outcome_of(job) for job in manifest.jobs}
+        selected = generations.select(made, manifest, results)
+        writes.append(record(paths.selection(generation), "selection", selected.to_json()))
+        champion = generations.champion(manifest, selected)
+        assert champion is not None, "somebody has a score"
+        champions.append(champion)
+        if made.last(generation):
+            return [*writes, _final(made, selected, champions)]
+        children = {}
+        for birth in selected.births:
+            base = selected.result(birth.base).checkpoint
+            assert base is not None, "parents have checkpoints"
+            child = Child(birth.member, digest([generation, birth.member]), base)
+            name, origins = paths.birth(generation, birth.member), {"donated": ["first.weight"]}
+            writes.append(record(name, "birth", child.to_json(), {"origins": origins}))
+            children[birth.member] = child
+        manifest = generations.next_manifest(made, manifest, selected, children)
+
+
+def write(root: Path, writes: Iterable[tuple[str, bytes]], *, primitive: str = "link") -> None:
+    """Write records where they belong; as directories where that is the primitive."""
+    for name, data in writes:
+        path = root / name
+        if primitive == "directory":
+            path = path / "record"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def beat(root: Path, name: str, at: float, *, phase: str, done: int = 0) -> None:
+    """A heartbeat that last changed at that time."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(Beat(1, done, phase).encode())
+    os.utime(path, (at, at))
+
+
+def claim(slot: str, number: int, worker: str) -> tuple[str, bytes]:
+    """A claim of a slot."""
+    return record(paths.claim(slot, number), "claim", {"holder": {"worker": worker, "pid": 1}})
+
+
+def opened(root: Path, generation: int, at: float) -> None:
+    """Pretend that a generation was opened at that time."""
+    os.utime(root / paths.manifest(generation), (at, at))
+
+
+def record(
+    name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+) -> tuple[str, bytes]:
+    """A record, ready to be written."""
+    return name, encode(Record(kind, RUN, core, meta or {}, "nonce"))
+
+
+def _beginning(made: Search) -> Story:
+    about = {"seed": 7, "task": "tiny", "hash": "sha256", "space": "s", "created": "2026-01-01"}
+    config = {
+        "task": {"name": "tiny"},
+        "search": {
+            "algorithm": "pbt-nas",
+            "population": made.population,
+            "generations": made.generations,
+            "epochs": made.epochs,
+            "first_epochs": made.first_epochs,
+        },
+        "run": {"seed": 7},
+        "engine": {"lease_s": 30.0},
+    }
+    return [
+        (paths.FORMAT, paths.FORMAT_TEXT),
+        record(paths.RUN, "run", {**about, "primitive": "link"}),
+        record(paths.CONFIG, "config", config),
+        claim(paths.TERM, 1, "host-1-c"),
+    ]
+
+
+def _job(job: Job) -> Story:
+    """What a member's job leaves: claims, ends and a result."""
+    slot, worker = paths.job_slot(job.generation, job.member), f"host-{job.member % 2}-w"
+    result = outcome_of(job)
+    writes: Story = []
+    ends: list[str] = []
+    if result.outcome == "failed":
+        ends = ["error", "error", "oom"]
+    elif (job.generation, job.member) == (1, 0):
+        ends = ["released"]
+    for number, kind in enumerate(ends, start=1):
+        writes.append(claim(slot, number, worker))
+        end = {"class": kind, "counted": kind != "released", "text": TRACEBACK, "worker": worker}
+        writes.append(record(paths.end(slot, number), "end", end))
+    last = len(ends) + 1
+    writes.append(claim(slot, last, worker))
+    meta: dict[str, Any] = {"worker": worker, "attempt": last, "train_s": 2.5, "wall_s": 3.0}
+    if result.outcome == "failed":
+        meta = {"worker": worker, "class": "oom", "traceback": TRACEBACK}
+    name = paths.result(job.generation, job.member)
+    return [*writes, record(name, "result", result.to_json(), meta)]
+
+
+def _final(made: Search, selected: Selected, champions: list[Champion]) -> tuple[str, bytes]:
+    best = generations.best_ever(champions)
+    assert best is not None, "somebody has a score"
+    core = {
+        "fingerprint": generations.fingerprint(selected),
+        "generations": made.generations,
+        "best_ever": best.to_json(),
+        "best_last": champions[-1].to_json(),
+    }
+    return record(paths.FINAL, "final", core)

@@ -1,0 +1,192 @@
+"""Figures: written in both forms, as a function of their data and of nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbtnas.analysis import plots
+from pbtnas.analysis.evolution import Evolution
+from pbtnas.analysis.plots_ablations import ablations, spectrum
+from pbtnas.analysis.plots_curves import population_size, score_curves
+from pbtnas.analysis.plots_lineage import member_curves, phylogeny
+from pbtnas.analysis.plots_population import (
+    diversity,
+    layer_origins,
+    option_frequencies,
+)
+from pbtnas.search.algorithms import random_search
+from tests.analysis.synthetic import curve, evolve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def small(seed: int) -> Evolution:
+    return evolve(seed, members=4, generations=4)
+
+
+FIGURES: dict[str, Callable[[int], Figure]] = {
+    "score_curves": lambda seed: score_curves(
+        [curve(name, s, small(seed + s)) for name in ("pbt-nas", "mine") for s in range(2)]
+    ),
+    "population_size": lambda seed: population_size(
+        {"pbt-nas": {12: [0.8, 0.9], 24: [0.9 + seed, 1.0]}, "random-search": {12: [0.7]}},
+        metric="accuracy",
+    ),
+    "spectrum": lambda seed: spectrum(
+        {(0.4, 0.1): [0.9, 0.91 + seed], (1.0, 0.0): [0.8], (0.0, 1.0): [0.7]}, metric="accuracy"
+    ),
+    "ablations": lambda seed: ablations(
+        {"pbt-nas": {0: 0.9, 1: 0.8}, "no-mixing": {0: 0.7 + seed, 1: 0.9}, "one": {1: 0.1}},
+        metric="accuracy",
+    ),
+    "phylogeny": lambda seed: phylogeny(small(seed)),
+    "member_curves": lambda seed: member_curves(small(seed)),
+    "layer_origins": lambda seed: layer_origins(small(seed)),
+    "option_frequencies": lambda seed: option_frequencies(small(seed)),
+    "diversity": lambda seed: diversity({"a": small(seed), "b": small(seed + 1)}),
+}
+
+
+def drawn(figure: Figure, directory: Path, name: str) -> tuple[bytes, bytes]:
+    png, svg = plots.save(figure, directory / name)
+    return png.read_bytes(), svg.read_bytes()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_a_function_of_its_data(name, tmp_path):
+    """The same data give the same bytes, other data others, as PNG and as SVG."""
+    png, svg = drawn(FIGURES[name](1), tmp_path, "first")
+    again = plots.save(FIGURES[name](1), tmp_path / "again", ["svg"])
+    other = drawn(FIGURES[name](2), tmp_path, "other")
+
+    assert png.startswith(b"\x89PNG")
+    assert b"<svg" in svg
+    assert [path.read_bytes() for path in again] == [svg]
+    assert other[0] != png
+    assert other[1] != svg
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_names_its_axes(name):
+    """Every panel with a scale says what it shows."""
+    figure = FIGURES[name](1)
+
+    assert any(axes.get_xlabel() for axes in figure.axes)
+    assert any(axes.get_ylabel() or axes.get_yticklabels() for axes in figure.axes)
+
+
+def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):
+    """Settings are put back, and a user's own settings do not change a byte."""
+    first = drawn(FIGURES["population_size"](1), tmp_path, "first")
+    with matplotlib.rc_context({"font.size": 30.0, "lines.linewidth": 9.0}):
+        before = dict(matplotlib.rcParams)
+        assert drawn(FIGURES["population_size"](1), tmp_path, "second") == first
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_figures_never_import_pyplot_and_matplotlib_only_when_drawing(tmp_path):
+    """No window, no global figure; a status screen that imports the analysis pays nothing."""
+    code = f"""
+import pathlib, sys
+from pbtnas.analysis import plots, plots_ablations, plots_curves, plots_lineage, plots_population
+assert "matplotlib" not in sys.modules and "torch" not in sys.modules
+figure = plots_curves.population_size({{"pbt-nas": {{12: [0.5, 0.6]}}}}, metric="score")
+plots.save(figure, pathlib.Path({str(tmp_path / "figure")!r}))
+assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_matplotlib_the_message_says_how_to_get_it(monkeypatch):
+    """matplotlib is an extra; its absence is one sentence."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    with pytest.raises(plots.PlotsUnavailable, match=r'pip install "pbtnas\[plots\]"'):
+        FIGURES["diversity"](1)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: score_curves([]),
+        lambda: population_size({}, metric="score"),
+        lambda: spectrum({}, metric="score"),
+        lambda: ablations({"no-mixing": {0: 1.0}}, metric="score"),
+        lambda: ablations({"pbt-nas": {0: 1.0}, "late": {1: 1.0}}, metric="score"),
+        lambda: diversity({}),
+    ],
+)
+def test_nothing_to_draw_is_refused(draw):
+    """An empty figure is never written."""
+    with pytest.raises(ValueError, match=r"no |shares no seed"):
+        draw()
+
+
+def test_odd_runs_are_drawn_too():
+    """One generation, a run where everybody failed once, and one where nobody is replaced."""
+    run = small(1)
+    lost = tuple(replace(s, score=None) for s in run.generations[0])
+    odd = [
+        evolve(1, members=2, generations=1, failing=0),
+        replace(run, generations=(lost, *run.generations[1:])),
+        replace(run, epochs=run.epochs[:1], generations=(lost,)),
+        evolve(1, members=3, generations=4, algorithm=random_search),
+    ]
+    for evolution in odd:
+        for draw in (phylogeny, member_curves):
+            draw(evolution).draw_without_rendering()
+
+
+def test_an_early_failure_does_not_press_all_lines_together():
+    """Scores far below the living are cut off, and the figure says how many."""
+    run = evolve(1, members=8, generations=4, failing=0)
+    loser = min(run.generations[0], key=lambda s: s.score or 0.0)
+    start = tuple(replace(s, score=-900.0) if s == loser else s for s in run.generations[0])
+    spoilt = replace(run, generations=(start, *run.generations[1:]))
+
+    axes = member_curves(spoilt).axes[0]
+
+    assert axes.get_ylim()[0] > -2
+    assert "1 lower score not shown" in [text.get_text() for text in axes.texts]
+    assert not any("lower" in text.get_text() for text in member_curves(run).axes[0].texts)
+
+
+def test_seeds_that_did_different_work_share_a_curve():
+    """Where members failed, epochs differ between seeds: the mean is over the common work."""
+    run = curve("pbt-nas", 0, evolve(1, failing=0))
+    later = replace(run, seed=1, epochs=tuple(e + 30 for e in run.epochs))
+
+    line = score_curves([run, later]).axes[0].lines[0]
+
+    assert line.get_xdata()[0] == run.epochs[0] + 30
+    assert line.get_xdata()[-1] == run.epochs[-1]
+
+
+def test_an_algorithm_looks_the_same_in_every_figure():
+    """The paper's algorithms keep colour and mark whatever else is shown; others differ."""
+    alone, together = plots.looks(["searl"]), plots.looks(["x", "searl", "pbt-nas", "y"])
+
+    assert alone["searl"] == together["searl"]
+    assert len(set(together.values())) == 4
+
+
+@given(st.lists(st.floats(0, 10), max_size=12), st.floats(0, 3))
+def test_labels_keep_apart_and_in_order(positions, gap):
+    """Labels stay in range and in order, with the gap between them as far as there is room."""
+    moved = plots.spread_out(positions, gap, 0, 10)
+
+    ordered = [moved[i] for i in sorted(range(len(positions)), key=lambda i: positions[i])]
+    room = min(gap, 10 / max(1, len(positions) - 1))
+    assert all(b - a >= room - 1e-9 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(-1e-9 <= position <= 10 + 1e-9 for position in moved)
