@@ -66,6 +66,16 @@ class Halted:
     """Whether this coordinator was asked to stop.  Replies bool."""
 
 
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Write the views for people (one metrics file a member).  Replies nothing.
+
+    They may lag, and are derived from records alone; after the last generation they are whole.
+    """
+
+    final: bool = False
+
+
 class Ending(enum.Enum):
     """How a coordinator ends."""
 
@@ -307,6 +317,7 @@ class Coordinator:
         while True:
             yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
             if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
+                yield Views(final=True)
                 return
 
     def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
@@ -334,6 +345,9 @@ class Coordinator:
             if not self._told:
                 self._told = True
                 yield from self._tell(manifest)
+            if not self._search.last(manifest.generation):
+                # Needed when all results are there, and then nobody has to wait for it.
+                yield MakeGeneration(manifest.generation + 1)
             yield from self._tidy(manifest.generation)
         yield from self._restore(manifest)
 
@@ -379,6 +393,7 @@ class Coordinator:
         for old in self._littered(beyond, best):
             yield Discard(old, keep)
         yield EmptyTrash(beyond - 1)
+        yield Views()
 
     def _littered(self, beyond: int, best: Champion | None) -> list[int]:
         """Generations before `beyond` that may still hold checkpoints: the one that has just

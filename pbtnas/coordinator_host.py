@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 import pbtnas
+from pbtnas.analysis.history import History, metrics_lines
 from pbtnas.config import Config, difference, from_json, outcome, to_json
-from pbtnas.coordinator import Coordinator, Ending, Halted, Mix, Mixed
+from pbtnas.coordinator import Coordinator, Ending, Halted, Mix, Mixed, Views
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.generations import Search
 from pbtnas.search.algorithms import ALGORITHMS, Selection
@@ -22,7 +27,7 @@ from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.store.claims import Claims
 from pbtnas.store.identity import this_process
-from pbtnas.store.operations import List, Quarantine
+from pbtnas.store.operations import EmptyTrash, List, Quarantine, Replace
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.records import decode, digest
@@ -30,7 +35,10 @@ from pbtnas.store.run_directory import NotARun, Run, create, store_nonce
 from pbtnas.tasks.base import Task
 from pbtnas.weights.mixing import child_of, report
 
+T = TypeVar("T")
 log = logging.getLogger("pbtnas")
+
+VIEWS_S = 30.0  # at least, between two writings of the views
 
 
 class ChangedConfig(Exception):
@@ -121,6 +129,8 @@ class CoordinatorHost(Executor):
         self._writer = writer
         self._verified: set[str] = set()
         self._trouble = ""
+        self._views_s = time.monotonic()
+        self._deleting = ThreadPoolExecutor(max_workers=1)
 
     def report(self, trouble: str) -> None:
         """Say that the directory cannot be written, once, and that it can be again."""
@@ -134,17 +144,40 @@ class CoordinatorHost(Executor):
                 return self.stop.asked
             case Mix():
                 return self._mix(operation)
+            case EmptyTrash():
+                # Freeing a large file can block for tens of milliseconds; nothing waits for it.
+                self._deleting.submit(self.store.execute, operation)
+                return None
+            case Views(final):
+                self._write_views(final)
+                return None
         return super().execute(operation)
+
+    def _write_views(self, final: bool) -> None:
+        """One metrics file a member, from the records; now and then, for they cost a reading."""
+        now_s = time.monotonic()
+        if not final and now_s - self._views_s < VIEWS_S:
+            return
+        self._views_s = now_s
+        history = History.read(self.store.root)
+        members = {job for generation in history.generations for job in generation.jobs}
+        for member in sorted(members):
+            lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
+            self.store.execute(Replace(paths.metrics(member), lines.encode()))
+
+    def close(self) -> None:
+        """Finish the deletion that has begun; what is left, the next coordinator deletes."""
+        self._deleting.shutdown(cancel_futures=True)
 
     def _mix(self, mix: Mix) -> Mixed | None:
         parents = [
             paths.checkpoint(mix.generation, checkpoint) for checkpoint in (mix.base, mix.donor)
         ]
-        for name, checkpoint in zip(parents, (mix.base, mix.donor), strict=True):
-            if not self._intact(name, checkpoint):
-                return None
         private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
         try:
+            for name, checkpoint in zip(parents, (mix.base, mix.donor), strict=True):
+                if not self._intact(name, checkpoint):
+                    return None
             return self._written(mix, parents, private)
         except (OSError, CorruptCheckpoint) as error:
             (self.store.root / private).unlink(missing_ok=True)
@@ -186,7 +219,9 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
     `ForeignRecord`.
     """
     stop = Stop()
-    run = start_run(root, config, task.space)
+    run = _patiently(stop, lambda: start_run(root, config, task.space))
+    if run is None:
+        return Ending.STOPPED
     lock = FileLock(root / paths.COORDINATOR_LOCK)
     try:
         # Only for a quick and friendly answer; on a network file system it may not hold.
@@ -197,7 +232,8 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
     store = PosixStore(root, identity["worker"], primitive=run.primitive)
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        task.prepare(Products(store, scratch))
+        if _patiently(stop, lambda: _prepared(task, store, scratch)) is None:
+            return Ending.STOPPED
         host = CoordinatorHost(store, stop, task, run.hash, identity["worker"])
         store.trouble = host.report
         engine = config.engine
@@ -209,12 +245,37 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
             beat_s=engine.beat_s,
             poll_s=engine.poll_s,
         )
-        ending = drive(protocol.coordinate(), host.execute)
+        with closing(host):
+            ending = drive(protocol.coordinate(), host.execute)
     finally:
         store.close()
         lock.release()
     log.info("coordinator: %s", ending.value)
     return ending
+
+
+def _patiently(stop: Stop, act: Callable[[], T]) -> T | None:
+    """Do what writes to the run directory; on a full disk say so and wait until it can be done.
+
+    None if asked to stop meanwhile.
+    """
+    told = ""
+    while not stop.asked:
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            if str(error) != told:
+                told = str(error)
+                log.warning("waiting: %s", told)
+        stop.wait(1.0)
+    return None
+
+
+def _prepared(task: Task, store: PosixStore, scratch: Path) -> Task:
+    task.prepare(Products(store, scratch))
+    return task
 
 
 def holder_of(root: Path) -> str:

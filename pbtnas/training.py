@@ -7,7 +7,6 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import faulthandler
 import json
@@ -44,7 +43,7 @@ from pbtnas.tasks.loading import load_task
 T = TypeVar("T")
 
 _TICK_S = 0.1  # between two looks at the socket, and two reports of progress
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -148,13 +147,13 @@ class JobContext:
             self._snapshot(self.done)
 
     def patiently(self, write_it: Callable[[], T]) -> T:
-        """Write, and while the disk is full, wait and say so instead of failing."""
+        """Write, and while the disk is full or refuses, wait and say so instead of failing."""
         pause_s = 0.5
         while True:
             try:
                 return write_it()
             except OSError as error:
-                if error.errno not in _NO_SPACE:
+                if error.errno not in _UNWRITABLE:
                     raise
                 self._channel.send(progress=self.done, waiting=error.strerror)
             time.sleep(pause_s)
@@ -164,9 +163,13 @@ class JobContext:
 
     def log(self, **values: float | int | str) -> None:
         """Add a line to this attempt's private log."""
+        line = json.dumps({"step": self.done, **values}) + "\n"
+        self.patiently(lambda: self._append(line))
+
+    def _append(self, line: str) -> None:
         self._directory.mkdir(exist_ok=True)
         with (self._directory / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": self.done, **values}) + "\n")
+            file.write(line)
 
 
 class Trainer:
@@ -188,7 +191,8 @@ class Trainer:
         self._task: Task = load_task(
             config.task.name, config.task.options, task_file=setting.task_file
         )
-        torch.use_deterministic_algorithms(True)
+        # What use_deterministic_algorithms(True) does, without the seconds of importing a compiler.
+        torch.set_deterministic_debug_mode("error")
         torch.set_num_threads(config.run.threads)
         store = PosixStore(self._root, f"{setting.writer}-training", primitive=run.primitive)
         self._task.prepare(Products(store, self._scratch))
@@ -210,14 +214,19 @@ class Trainer:
             if str(error.filename).startswith(str(self._root / "generations")):
                 return {"failure": "input", "text": str(error), "damaged": None}
             return {"failure": "error", "text": traceback.format_exc()}
+        except OSError as error:
+            # A full or failing disk is the machine's fault, not the job's.
+            kind = "infra" if error.errno in _UNWRITABLE else "error"
+            return {"failure": kind, "text": traceback.format_exc()}
         except (torch.cuda.OutOfMemoryError, MemoryError):
             return {"failure": "oom", "text": traceback.format_exc()}
         except Exception:  # noqa: BLE001  (whatever a task raises is the outcome of its attempt)
             return {"failure": "error", "text": traceback.format_exc()}
 
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
-        torch.set_num_threads(job.threads)
-        _seed_everything(job.seed)
+        if torch.get_num_threads() != job.threads:
+            torch.set_num_threads(job.threads)
+        _seed_everything(job.seed, self._device)
         trainee = self._task.create(job.architecture, derive(job.seed, "create"))
         directory = self._root / paths.attempt(job.generation, job.member, attempt)
         context = self._context(job, trainee, directory)
@@ -226,7 +235,7 @@ class Trainer:
             trainee.train(job.epochs, context)
         context.trained = True
         trained_s = time.monotonic()
-        _seed_everything(derive(job.seed, "evaluate"))
+        _seed_everything(derive(job.seed, "evaluate"), self._device)
         evaluation = trainee.evaluate(context)
         evaluated_s = time.monotonic()
         result, file = self._outcome(job, trainee, evaluation, context)
@@ -304,24 +313,21 @@ class Trainer:
         return Result(job.member, "ok", score, metrics, digest), name
 
 
-def _seed_everything(seed: int) -> None:
+def _seed_everything(seed: int, device: str) -> None:
     """The global generators, for libraries that draw from them; ours are passed in."""
-    torch.manual_seed(seed)
+    # What torch.manual_seed does, but for the device at hand: for each kind of GPU that is not
+    # there, it formats two stack traces, which takes as long as reading a small checkpoint.
+    torch.default_generator.manual_seed(seed)
+    if device.startswith("cuda"):
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
 
 
-def _die_with_parent(parent: int) -> None:
-    """Let the kernel end this process with its worker, however that one ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        sys.exit("the worker was gone before its training process began")
-
-
 def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> None:
     """Serve the worker at the other end of the socket until it closes."""
-    _die_with_parent(parent)
+    if os.getppid() != parent:
+        sys.exit("the worker was gone before its training process began")
     faulthandler.enable()
     # The worker decides what a signal to the terminal's process group means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

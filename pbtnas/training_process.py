@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
 from pbtnas.store.schema import Result
@@ -18,6 +19,8 @@ from pbtnas.store.schema import Result
 Event = Progress | Trained | Broke | Interrupted
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _TAIL = 4000  # characters of the log that go into a failure's record
 
 
@@ -64,7 +67,7 @@ class TrainingProcess:
         self.discard()
         ours, theirs = socket.socketpair()
         told = {"setting": self._setting, "fd": theirs.fileno(), "parent": os.getpid()}
-        with self._log.open("ab") as log:
+        with self._open_log() as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pbtnas.training", json.dumps(told)],
                 pass_fds=[theirs.fileno()],
@@ -73,6 +76,7 @@ class TrainingProcess:
                 stderr=log,
                 env={**os.environ, **self._environment},
                 start_new_session=True,
+                preexec_fn=_die_with_parent,  # before the seconds of imports; we have no threads
             )
         theirs.close()
         ours.setblocking(False)
@@ -128,6 +132,13 @@ class TrainingProcess:
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _open_log(self) -> BinaryIO:
+        """For what the process prints; nowhere while the directory cannot be written."""
+        try:
+            return self._log.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
+
     def _expect(self, seconds: float) -> None:
         self._deadline_s = time.monotonic() + seconds
 
@@ -179,27 +190,37 @@ class TrainingProcess:
             return None
         if not self._ready:
             return Broke(Failure.INFRA, f"not ready to train after {self._start_s:g} s")
-        return Broke(Failure.HANG, f"no progress for {self._hang_s:g} s; {self._tail()}")
+        return Broke(Failure.HANG, f"{self._tail()}\nno progress for {self._hang_s:g} s")
 
     def _ended(self, code: int) -> Broke:
         """What the end of the process means: whose fault it was decides whether it counts."""
         if code >= 0:
             failure = Failure.CRASH if self._ready else Failure.INFRA
-            return Broke(failure, f"the training process exited with {code}; {self._tail()}")
+            return Broke(failure, f"{self._tail()}\nthe training process exited with {code}")
         name = signal.Signals(-code).name
         if -code in _CRASHES:
-            return Broke(Failure.CRASH, f"the training process died of {name}; {self._tail()}")
+            return Broke(Failure.CRASH, f"{self._tail()}\nthe training process died of {name}")
         if -code == signal.SIGKILL and _oom_kills() > self._kills:
             return Broke(Failure.OOM, "the training process was killed for lack of memory")
         return Broke(Failure.INFRA, f"the training process was ended by {name}")
 
     def _tail(self) -> str:
-        """The end of what the process printed: the traceback of a crash, by faulthandler."""
+        """The end of what the process printed: the traceback of a crash, by faulthandler.
+
+        It comes before the sentence that says what happened: where there is room for one line,
+        the last is shown, as of a traceback.
+        """
         try:
             text = self._log.read_text(errors="replace")[-_TAIL:].strip()
         except OSError as error:
             return f"its log cannot be read ({error.strerror})"
         return f"the end of its output:\n{text}" if text else "it printed nothing"
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end the training process with its worker, however that one ends."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _oom_kills() -> int:

@@ -243,6 +243,7 @@ def _training_process(
         "OPENBLAS_NUM_THREADS": threads,
         # cuBLAS is deterministic only with a workspace of fixed size.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "TORCHINDUCTOR_DETERMINISTIC": "1",
     }
     return TrainingProcess(
         setting,

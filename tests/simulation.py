@@ -29,7 +29,7 @@ from pbtnas.attempts import (
     Stopping,
     Trained,
 )
-from pbtnas.coordinator import Coordinator, Halted, Mix, Mixed
+from pbtnas.coordinator import Coordinator, Halted, Mix, Mixed, Views
 from pbtnas.generations import Search
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import Selection, pbtnas
@@ -353,6 +353,8 @@ class World:
             case Sleep(seconds):
                 # Simulated machines oversleep: it finds more, and saves simulating every look.
                 actor.wake = self.store.now + max(seconds, self.rng.uniform(0.5, 4))
+                return None
+            case Views():
                 return None
             case Say(text):
                 self.log("says", actor, text)

@@ -120,9 +120,7 @@ def _mixed(
 ) -> Birth:
     rng = stream(run_seed, "mix", generation, slot)
     base, donor = _two_parents(best, rng)
-    inherited = tuple(
-        i for i in range(len(space)) if rng.random() < selection.inherit_probability
-    )
+    inherited = tuple(i for i in range(len(space)) if rng.random() < selection.inherit_probability)
     return Birth(
         member=slot,
         base=base.number,

@@ -296,7 +296,7 @@ class PosixStore:
         try:
             size = os.fstat(fd).st_size
             content = os.read(fd, size + 1)
-            while more := os.read(fd, 1 << 20):
+            while more := os.read(fd, 1 << 16):
                 content += more
             return content
         finally:

@@ -57,8 +57,10 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
     Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
     written.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    _refuse_foreign(root)
+    try:
+        return open_run(root)  # needs no space: a coordinator may be restarted on a full disk
+    except NotYetARun:
+        root.mkdir(parents=True, exist_ok=True)
     store = PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root))
     try:
         for name in paths.TOP_DIRECTORIES:
@@ -128,10 +130,11 @@ def _refuse_foreign(root: Path) -> None:
     except IsADirectoryError:
         text = (root / paths.FORMAT / "record").read_bytes()
     except FileNotFoundError:
+        names = {entry.name for entry in root.iterdir()}
+        if paths.FORMAT in names:
+            return  # another process has made it in this moment
         strangers = [
-            entry.name
-            for entry in root.iterdir()
-            if not entry.name.startswith(".") and entry.name not in paths.TOP_DIRECTORIES
+            name for name in names if not name.startswith(".") and name not in paths.TOP_DIRECTORIES
         ]
         if strangers:
             raise NotARun(

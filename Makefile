@@ -1,0 +1,48 @@
+# Everything a person types.  Needs Python 3.11 with pip and venv, and make; nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS ?= runs
+
+.PHONY: demo demo-crash test test-slow check format benchmark clean
+
+demo: $(VENV)/installed  ## search digits, compare with random search, draw
+	$(BIN)/python examples/demo.py $(RUNS)/demo
+
+demo-crash: $(VENV)/installed  ## the same search under kill -9 ends with the same bits
+	$(BIN)/python examples/demo.py $(RUNS)/demo-crash --crash
+
+test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole searches, downloads
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/installed-dev  ## lint, types and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/installed-dev  ## the tables of docs/performance.md
+	$(BIN)/python benchmarks/coordination.py
+	$(BIN)/python benchmarks/mixing.py
+
+# requirements.txt pins what was tested; pyproject.toml says what should work.
+$(VENV)/installed: requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(RUNS)

@@ -1,0 +1,366 @@
+"""The storage operations on a real directory, and what happens when it misbehaves."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbtnas.store import paths
+from pbtnas.store.operations import (
+    Beat,
+    Discard,
+    EmptyTrash,
+    Get,
+    Has,
+    List,
+    MakeGeneration,
+    Peek,
+    Published,
+    Put,
+    PutBlob,
+    Quarantine,
+    Replace,
+    Sync,
+)
+from pbtnas.store.posix import PosixStore, Primitive
+
+WRITERS, NAMES = 16, 50
+PRIMITIVES: tuple[Primitive, ...] = ("link", "directory")
+
+
+@pytest.fixture(params=PRIMITIVES)
+def primitive(request: pytest.FixtureRequest) -> Primitive:
+    found: Primitive = request.param
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path, primitive: Primitive) -> Iterator[PosixStore]:
+    made = PosixStore(tmp_path, "me", primitive=primitive)
+    yield made
+    made.close()
+
+
+def everything(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+# -- one winner ----------------------------------------------------------------------------------
+
+
+def _race(root: Path, writer: int, primitive: Primitive, start: Any, wins: Any) -> None:
+    store = PosixStore(root, f"w{writer}", primitive=primitive)
+    start.wait()
+    won = []
+    for name in range(NAMES):
+        reply = store.execute(Put(f"slot{name}", b"%d of %d" % (name, writer), durable=False))
+        if reply is Published.WON:
+            won.append(name)
+        assert reply is not Published.ERROR
+    wins.put((writer, won))
+
+
+def test_every_name_has_exactly_one_winner(tmp_path: Path, primitive: Primitive) -> None:
+    """Sixteen processes race for every name; one wins it, and its bytes are what stays."""
+    spawn = multiprocessing.get_context("fork")
+    start, wins = spawn.Barrier(WRITERS), spawn.Queue()
+    processes = [
+        spawn.Process(target=_race, args=(tmp_path, writer, primitive, start, wins))
+        for writer in range(WRITERS)
+    ]
+    for process in processes:
+        process.start()
+    won = dict(wins.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+
+    assert sorted(name for names in won.values() for name in names) == list(range(NAMES))
+    reader = PosixStore(tmp_path, "reader")
+    for writer, names in won.items():
+        for name in names:
+            assert reader.get(f"slot{name}") == b"%d of %d" % (name, writer)
+    reader.close()
+    assert len(list(tmp_path.iterdir())) == NAMES, "no private file is left"
+
+
+def test_a_record_is_never_replaced(store: PosixStore, tmp_path: Path) -> None:
+    """The second publish is told that it lost, and what is there stays."""
+    assert store.execute(Put("a", b"first")) is Published.WON
+    assert store.execute(Put("a", b"second")) is Published.LOST
+    assert store.execute(Get("a")) == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_lost_reply_is_recognised_by_the_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that worked but was answered "exists", as NFS does on a repeat, counts as won."""
+    store = PosixStore(tmp_path, "me")
+    link = os.link
+
+    def repeated(*args: Any, **kwargs: Any) -> None:
+        link(*args, **kwargs)
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    monkeypatch.setattr(os, "link", repeated)
+
+    assert store.execute(Put("a", b"mine")) is Published.WON
+    assert store.execute(Put("a", b"again")) is Published.LOST
+    store.close()
+
+
+def test_a_lost_reply_of_a_rename_is_recognised_by_the_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename that worked but was answered "no such file" is an error first, and won when it is
+    tried again: the nonce in the record tells."""
+    store = PosixStore(tmp_path, "me", primitive="directory")
+    rename = os.rename
+
+    def repeated(*args: Any, **kwargs: Any) -> None:
+        rename(*args, **kwargs)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "rename", repeated)
+    assert store.execute(Put("a", b"mine")) is Published.ERROR
+    monkeypatch.undo()
+
+    assert store.execute(Put("a", b"mine")) is Published.WON
+    assert store.execute(Put("a", b"theirs")) is Published.LOST
+    store.close()
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_an_error_leaves_nothing_and_is_not_a_lost_race(
+    store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """Disk full or broken, noticed at write or fsync: ERROR, no trace, said once each way."""
+    said: list[str] = []
+    store.trouble = said.append
+
+    def fail(*_: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, fail)
+    assert store.execute(Put("a", b"data")) is Published.ERROR
+    monkeypatch.undo()
+    assert everything(tmp_path) == []
+    assert said == [f"{tmp_path / 'a'}: {os.strerror(number)}"]
+
+    assert store.execute(Put("a", b"data")) is Published.WON
+    assert said[1:] == [""]
+
+
+def test_short_writes_are_completed(
+    store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that takes three bytes at a time still publishes all of them."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:3]))
+
+    assert store.execute(Put("a", b"0123456789")) is Published.WON
+    assert store.execute(Get("a")) == b"0123456789"
+
+
+def test_an_error_after_the_name_appeared_never_publishes_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory could not be made durable: ERROR, and the repeat changes nothing."""
+    store = PosixStore(tmp_path, "me")
+    sync: Callable[[str], None] = store._sync
+
+    def fail(directory: str) -> None:
+        raise OSError(errno.EIO, "I/O error")
+
+    monkeypatch.setattr(store, "_sync", fail)
+    assert store.execute(Put("a", b"data")) is Published.ERROR
+    monkeypatch.setattr(store, "_sync", sync)
+    assert store.execute(Put("a", b"data")) is Published.LOST
+    assert store.execute(Get("a")) == b"data"
+    store.close()
+
+
+def test_missing_hard_links_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wrong primitive is an error that points to `pbtnas doctor`, never a lost race."""
+    store = PosixStore(tmp_path, "me")
+    said: list[str] = []
+    store.trouble = said.append
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", fail)
+
+    assert store.execute(Put("a", b"data")) is Published.ERROR
+    assert "pbtnas doctor" in said[0]
+    store.close()
+
+
+# -- directories ---------------------------------------------------------------------------------
+
+
+def test_a_publish_never_makes_directories(store: PosixStore, tmp_path: Path) -> None:
+    """A process that slept for long cannot bring a collected generation back."""
+    (tmp_path / ".source").write_bytes(b"weights")
+
+    for operation in (
+        Put("generations/0007/results/m00.json", b"late"),
+        Sync("generations/0007"),
+    ):
+        assert store.execute(operation) is Published.ERROR
+    store.execute(Beat("generations/0007/claims/m00.001.beat", b"beat"))
+    store.execute(Replace("views/HEAD", b"7"))
+    blob = PutBlob(".source", "generations/0007/checkpoints/00.safetensors")
+    assert store.execute(blob) is Published.ERROR
+    assert everything(tmp_path) == [".source"]
+
+
+def test_nothing_is_written_into_another_directory_at_the_same_path(
+    store: PosixStore, tmp_path: Path, primitive: Primitive
+) -> None:
+    """The directory is held open: moved away, it is still the one; its old place stays empty."""
+    root = tmp_path / "run"
+    root.mkdir()
+    pinned = PosixStore(root, "me", primitive=primitive)
+    root.rename(tmp_path / "moved")
+    root.mkdir()
+
+    assert pinned.execute(Put("a", b"data")) is Published.WON
+    pinned.execute(Beat("b", b"beat"))
+    pinned.execute(Replace("HEAD", b"1"))
+    (tmp_path / "moved" / "generations").mkdir()
+    assert pinned.execute(MakeGeneration(0)) is Published.WON
+    assert everything(root) == []
+    assert pinned.execute(Get("a")) == b"data"
+    pinned.close()
+
+
+def test_symlinks_are_not_followed(store: PosixStore, tmp_path: Path) -> None:
+    """A link planted in the directory leads nowhere: not read, not written, not replaced."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    (tmp_path / "link").symlink_to(outside)
+
+    assert store.execute(Get("link")) is None
+    assert store.execute(Has("link")) is False
+    store.execute(Beat("link", b"beat"))
+    assert store.execute(Put("link", b"data")) is not Published.WON
+    assert outside.read_bytes() == b"secret"
+
+
+def test_making_a_generation_twice_is_harmless(store: PosixStore, tmp_path: Path) -> None:
+    """Two coordinators may both make it."""
+    (tmp_path / "generations").mkdir()
+
+    assert store.execute(MakeGeneration(3)) is Published.WON
+    assert store.execute(MakeGeneration(3)) is Published.WON
+    made = {path.name for path in (tmp_path / paths.generation(3)).iterdir()}
+    assert made == set(paths.GENERATION_DIRECTORIES)
+
+
+# -- heartbeats, hints, reading --------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_overwritten_in_place(store: PosixStore, tmp_path: Path) -> None:
+    """Same inode, same length: it needs no space and no new name."""
+    store.execute(Beat("b", b"0001"))
+    inode = (tmp_path / "b").stat().st_ino
+    store.execute(Beat("b", b"0002"))
+
+    assert store.execute(Peek("b")) == b"0002"
+    assert (tmp_path / "b").stat().st_ino == inode
+
+
+def test_a_failed_heartbeat_is_only_lost(store: PosixStore, tmp_path: Path) -> None:
+    """It replies nothing and raises nothing."""
+    assert store.execute(Beat("missing/b", b"0001")) is None
+    assert everything(tmp_path) == []
+
+
+def test_a_view_is_replaced_in_one_step(store: PosixStore, tmp_path: Path) -> None:
+    """A hint is the old one or the new one, and an error leaves the old one."""
+    store.execute(Replace("HEAD", b"1"))
+    store.execute(Replace("HEAD", b"2"))
+
+    assert store.execute(Get("HEAD")) == b"2"
+    assert everything(tmp_path) == ["HEAD"]
+
+
+def test_absent_things_are_absent(store: PosixStore) -> None:
+    """Reading, listing and putting aside what is not there is no error."""
+    assert store.execute(Get("a")) is None
+    assert store.execute(Peek("a/b/c")) is None
+    assert store.execute(Has("a")) is False
+    assert store.execute(List("a")) == set()
+    store.execute(Quarantine("a"))
+    store.execute(Discard(4, frozenset()))
+    store.execute(EmptyTrash(4))
+
+
+def test_quarantine_opens_the_slot_and_keeps_the_evidence(
+    store: PosixStore, tmp_path: Path
+) -> None:
+    """A damaged record is put aside under a name of its own, as often as needed."""
+    for content in (b"bad", b"bad again"):
+        assert store.execute(Put("a.json", content)) is Published.WON
+        store.execute(Quarantine("a.json"))
+        assert store.execute(Get("a.json")) is None
+    assert store.execute(Put("a.json", b"good")) is Published.WON
+    assert sum(".corrupt-" in path.name for path in tmp_path.iterdir()) == 2
+
+
+# -- checkpoints and garbage -----------------------------------------------------------------------
+
+
+def test_a_checkpoint_moves_from_its_private_name_to_its_digest(
+    store: PosixStore, tmp_path: Path
+) -> None:
+    """One file before, one after; a damaged one of that name is replaced by a good one."""
+    (tmp_path / "checkpoints").mkdir()
+    for content in (b"damaged", b"good"):
+        (tmp_path / ".tmp-weights").write_bytes(content)
+        blob = PutBlob(".tmp-weights", "checkpoints/00ff.safetensors")
+        assert store.execute(blob) is Published.WON
+
+    assert everything(tmp_path) == ["checkpoints", "checkpoints/00ff.safetensors"]
+    assert (tmp_path / "checkpoints/00ff.safetensors").read_bytes() == b"good"
+
+
+def test_a_checkpoint_whose_file_is_gone_was_decided_by_others(store: PosixStore) -> None:
+    """Its generation was collected: nothing to publish, and nothing to wait for."""
+    assert store.execute(PutBlob(".tmp-gone", "00ff.safetensors")) is Published.LOST
+
+
+def test_garbage_goes_to_the_trash_and_later_away(store: PosixStore, tmp_path: Path) -> None:
+    """What is kept stays, what is old moves, and is deleted a generation later."""
+    (tmp_path / "generations").mkdir()
+    (tmp_path / "trash").mkdir()
+    store.execute(MakeGeneration(0))
+    directory = tmp_path / paths.checkpoints(0)
+    for digest in ("aa", "bb", "cc"):
+        (directory / f"{digest}.safetensors").write_bytes(b"weights")
+
+    for _ in range(2):  # two coordinators may tidy at once
+        store.execute(Discard(0, frozenset({"bb"})))
+    assert [path.name for path in directory.iterdir()] == ["bb.safetensors"]
+    assert len(list((tmp_path / paths.trash(0)).iterdir())) == 2
+    store.execute(EmptyTrash(0))
+    assert (tmp_path / paths.trash(0)).exists()
+    store.execute(EmptyTrash(1))
+    assert not (tmp_path / paths.trash(0)).exists()
+
+
+def test_an_operation_that_is_none_is_a_bug(store: PosixStore) -> None:
+    """Whatever the store does not know fails loudly."""
+    with pytest.raises(AssertionError, match="not a storage operation"):
+        store.execute("rm -rf")

@@ -1,0 +1,118 @@
+"""Who may import whom: the table of design.md, section 3, as a test."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import pbtnas
+
+PACKAGE = Path(pbtnas.__file__).parent
+
+# A package or a module right below `pbtnas`: the others it may import.
+MAY_IMPORT = {
+    "search": "",
+    "config": "",
+    "data": "",
+    "metrics": "",
+    "rl": "",
+    "state": "",
+    "weights": "search state",
+    "store": "search state",
+    "models": "search",
+    "tasks": "config search state models data rl metrics",
+    "analysis": "search store",
+    "status": "search store analysis",
+    # The protocol, without I/O.
+    "attempts": "store",
+    "generations": "search store",
+    "worker": "store attempts",
+    "coordinator": "search store generations",
+    # The protocol for real.
+    "drive": "store",
+    "snapshots": "state store",
+    "training": "config search state store tasks snapshots",
+    "training_process": "store attempts",
+    "worker_host": "config store attempts worker drive training_process",
+    "coordinator_host": "config search state weights store tasks generations coordinator drive",
+    "evaluation": "config search state store tasks",
+    "local_run": "drive",
+    "doctor": "store",
+    "fsck": "store",
+}
+MAY_IMPORT_EVERYTHING = {"cli", "__main__", "__init__"}
+
+
+def imports() -> dict[str, dict[str, str]]:
+    """By layer, which other layers it imports, each with a file that does."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in PACKAGE.rglob("*.py"):
+        relative = path.relative_to(PACKAGE)
+        layer = relative.parts[0].removesuffix(".py")
+        found[layer].update(
+            {
+                other: str(relative)
+                for other in _imported(ast.parse(path.read_text()))
+                if other != layer
+            }
+        )
+    return found
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    parts = [name.split(".") for name in names]
+    layers = {path.stem for path in PACKAGE.iterdir()}
+    return {p[1] for p in parts if p[0] == "pbtnas" and len(p) > 1 and p[1] in layers}
+
+
+def test_dependencies_point_one_way() -> None:
+    """Every layer imports only what the table allows; a new one has to be entered there."""
+    wrong = [
+        f"{file}: pbtnas.{layer} may not import pbtnas.{other}"
+        for layer, others in imports().items()
+        if layer not in MAY_IMPORT_EVERYTHING
+        for other, file in others.items()
+        if other not in MAY_IMPORT.get(layer, "").split()
+    ]
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_has_no_circles() -> None:
+    """What a layer may import, and what that may import, never comes back to it."""
+    done: set[str] = set()
+    while left := MAY_IMPORT.keys() - done:
+        free = {layer for layer in left if set(MAY_IMPORT[layer].split()) <= done}
+        assert free, f"these import each other: {', '.join(sorted(left))}"
+        done |= free
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "pbtnas.cli",
+        "pbtnas.worker_host",
+        "pbtnas.local_run",
+        "pbtnas.status",
+        "pbtnas.search",
+        "pbtnas.config",
+        "pbtnas.analysis.history",
+    ],
+)
+def test_what_answers_quickly_does_not_import_torch(module: str) -> None:
+    """A status screen and a worker's supervisor start in a fraction of a second."""
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,125 @@
+"""Snapshots in the middle of a job: whole or not there, and the generators with them."""
+
+from __future__ import annotations
+
+import errno
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pbtnas import snapshots
+from pbtnas.state import State
+from pbtnas.store.checkpoints import CorruptCheckpoint
+
+HASH = "xxh3-128"
+
+
+def a_state(value: float) -> State:
+    return State(
+        live={"layer.weight": torch.full((3, 2), value)},
+        optimizer={"layer.weight/momentum": torch.ones(3, 2)},
+        extra={"counts": torch.arange(4)},
+        info={"epoch": 3},
+    )
+
+
+def save(directory: Path, value: float, done: int, *, trained: bool = False) -> None:
+    snapshots.save(
+        directory, a_state(value), done=done, trained=trained, device="cpu", algorithm=HASH
+    )
+
+
+def draws() -> tuple[float, float, float, float]:
+    """From each global generator; the numpy one both plain and normal, which keeps a spare."""
+    legacy = np.random  # what libraries draw from
+    return (
+        random.gauss(0, 1),
+        float(legacy.random()),  # noqa: NPY002
+        float(legacy.standard_normal()),  # noqa: NPY002
+        float(torch.rand(())),
+    )
+
+
+def test_state_steps_and_generators_come_back(tmp_path: Path) -> None:
+    """Going on from a snapshot draws the numbers that would have been drawn."""
+    draws()
+    save(tmp_path / "m00.001", 2.5, 40, trained=True)
+    expected = [draws() for _ in range(3)]
+    found = snapshots.newest([tmp_path / "m00.001"], algorithm=HASH)
+    assert found is not None
+    path, digest, done = found
+    snapshot = snapshots.load(path, digest, device="cpu", algorithm=HASH)
+
+    assert [draws() for _ in range(3)] == expected
+    assert (snapshot.done, snapshot.trained, done) == (40, True, 40)
+    kept, original = snapshot.state, a_state(2.5)
+    assert kept.info == original.info
+    assert kept.extra.keys() == original.extra.keys()
+    assert torch.equal(kept.live["layer.weight"], original.live["layer.weight"])
+
+
+def test_the_newest_of_several_attempts_counts(tmp_path: Path) -> None:
+    """Most steps win, whichever attempt they are of; missing directories have none."""
+    save(tmp_path / "m00.001", 1.0, 30)
+    save(tmp_path / "m00.002", 2.0, 20)
+    directories = [tmp_path / f"m00.{number:03d}" for number in (1, 2, 3)]
+
+    found = snapshots.newest(directories, algorithm=HASH)
+
+    assert found is not None
+    assert (found[0].parent.name, found[2]) == ("m00.001", 30)
+    assert snapshots.newest([tmp_path / "missing"], algorithm=HASH) is None
+
+
+def test_an_attempt_keeps_one_snapshot(tmp_path: Path) -> None:
+    """The older goes when the newer is durable, and saving the same again keeps it."""
+    save(tmp_path, 1.0, 10)
+    save(tmp_path, 2.0, 20)
+    save(tmp_path, 2.0, 20)
+
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("snapshot-000000020-")
+
+
+def test_a_failed_save_leaves_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk costs the new snapshot only, and leaves no private file."""
+    save(tmp_path, 1.0, 10)
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path, 2.0, 20)
+
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("snapshot-000000010-")
+
+
+@pytest.mark.parametrize("place", [0, 9, -1])
+def test_a_damaged_snapshot_is_noticed(tmp_path: Path, place: int) -> None:
+    """Wherever a bit flips, and when it is cut."""
+    save(tmp_path, 1.0, 10)
+    (path,) = tmp_path.iterdir()
+    found = snapshots.newest([tmp_path], algorithm=HASH)
+    assert found is not None
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+
+    for damaged in (data, data[:-3], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptCheckpoint):
+            snapshots.load(path, found[1], device="cpu", algorithm=HASH)
+
+
+def test_other_files_are_no_snapshots(tmp_path: Path) -> None:
+    """Private files and foreign names are not looked at."""
+    for name in (".tmp-1", "snapshot-1-ff.safetensors", "snapshot-000000001-xyz.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+
+    assert snapshots.newest([tmp_path], algorithm=HASH) is None
