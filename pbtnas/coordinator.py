@@ -7,19 +7,17 @@ any time, even twice, it comes to the same records, and what is published alread
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pbtnas import generations
+from pbtnas.champions import Champions
+from pbtnas.conducting import Mix, Views
 from pbtnas.generations import Search
 from pbtnas.search.births import Birth
 from pbtnas.store import paths
-from pbtnas.store.claims import Beat as BeatContent
 from pbtnas.store.claims import Claims
 from pbtnas.store.operations import (
-    Beat,
     Discard,
     EmptyTrash,
     Get,
@@ -39,63 +37,12 @@ from pbtnas.store.operations import (
 )
 from pbtnas.store.reading import adopt, read
 from pbtnas.store.records import Record, canonical, encode
-from pbtnas.store.schema import Champion, Child, Manifest, Result, Selected
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """Make a child's overlay.  Replies `Mixed`, or None if a parent is missing or damaged."""
-
-    generation: int
-    birth: Birth
-    base: str
-    donor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """A child's overlay in a private file, its digest, and which tensors came from where."""
-
-    file: str
-    digest: str
-    origins: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Halted:
-    """Whether this coordinator was asked to stop.  Replies bool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """Write the views for people (one metrics file a member).  Replies nothing.
-
-    They may lag, and are derived from records alone; after the last generation they are whole.
-    """
-
-    final: bool = False
-
-
-class Ending(enum.Enum):
-    """How a coordinator ends."""
-
-    FINISHED = "the run is finished"
-    STOPPED = "stopped; the same command goes on from here"
-    HELD = "another coordinator holds the run"
-    SUPERSEDED = "another coordinator took over"
-
+from pbtnas.store.schema import Child, Manifest, Result, Selected
+from pbtnas.term import Ending, Leave, Term
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
 STALE_S = 180.0  # no file system goes on missing a file for so long
 DUTY_S = 5.0  # of waiting, between two looks at what the waiting rests on
-
-
-class _Stop(Exception):
-    """Leaves the loop from anywhere inside it."""
-
-    def __init__(self, ending: Ending) -> None:
-        super().__init__(ending.value)
-        self.ending = ending
 
 
 class Coordinator:
@@ -115,12 +62,10 @@ class Coordinator:
         self._run = run
         self._search = search
         self._claims = claims
-        self._beat_s = beat_s
+        self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
-        self._term = 0
-        self._beats = 0
-        self._last_beat_s = float("-inf")
-        self._champions: dict[int, Champion] = {}
+        self._champions = Champions()
+        self._recent: list[Manifest] = []  # the last generation and this one
         self._told = False
 
     def coordinate(self) -> Steps[Ending]:
@@ -130,51 +75,13 @@ class Coordinator:
         the directory holds records of another run or a newer version.
         """
         try:
-            yield from self._take_term()
+            yield from self._term.take()
             manifest = yield from self._first()
             while manifest is not None:
                 manifest = yield from self._carry(manifest)
             return Ending.FINISHED
-        except _Stop as stop:
-            return stop.ending
-
-    # -- the term ------------------------------------------------------------------------------
-
-    def _take_term(self) -> Steps[None]:
-        if self._claims is None:
-            return
-        told = False
-        while True:
-            term = yield from self._claims.take(paths.TERM)
-            if term is not None:
-                self._term = term
-                return
-            held = yield from self._claims.latest(paths.TERM)
-            if not told and held:
-                told = True
-                holder = yield from self._claims.holder(paths.TERM, held)
-                yield Say(f"term {held} is held by {_name(holder)}; watching its heartbeat")
-            if held and (yield from self._claims.moved(paths.TERM, held)):
-                raise _Stop(Ending.HELD)
-            if (yield Halted()):
-                raise _Stop(Ending.STOPPED)
-            yield Sleep(min(self._poll_s, self._beat_s))
-
-    def _beat(self) -> Steps[None]:
-        """Show that the coordinator lives, and leave when a higher term was taken."""
-        if (yield Halted()):
-            raise _Stop(Ending.STOPPED)
-        if self._claims is None:
-            return
-        now_s: float = yield Now()
-        if now_s - self._last_beat_s < self._beat_s:
-            return
-        self._last_beat_s = now_s
-        self._beats += 1
-        content = BeatContent(self._beats, 0, "coordinating").encode()
-        yield Beat(paths.beat(paths.TERM, self._term), content)
-        if (yield Get(paths.claim(paths.TERM, self._term + 1))) is not None:
-            raise _Stop(Ending.SUPERSEDED)
+        except Leave as leave:
+            return leave.ending
 
     # -- from generation to generation ---------------------------------------------------------
 
@@ -195,8 +102,9 @@ class Coordinator:
         read and adopted, and the chain is checked on the way.
         """
         generation = manifest.generation
+        self._recent = [*self._recent[-1:], manifest]
         selected = yield from self._selected(manifest)
-        self._crown(manifest, selected)
+        self._champions.crown(generations.champion(manifest, selected))
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
@@ -241,31 +149,24 @@ class Coordinator:
         results: dict[int, Result] = {}
         since_s: float = yield Now()
         next_duty_s = since_s
+        orphaned_s: float | None = None
         for job in manifest.jobs:
             name = paths.result(manifest.generation, job.member)
             while (record := (yield from read(name, "result", self._run))) is None:
-                yield from self._beat()
+                yield from self._term.beat()
                 if (yield Get(paths.selection(manifest.generation))) is not None:
                     return None
                 now_s: float = yield Now()
-                if now_s - since_s > STALE_S:
-                    yield from self._refuse_to_wait(manifest.generation, name)
                 if now_s >= next_duty_s:
+                    if (yield Get(paths.manifest(manifest.generation + 1))) is not None:
+                        orphaned_s = now_s if orphaned_s is None else orphaned_s
+                        _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
                     yield from self._keep_house(manifest, first=next_duty_s == since_s)
                     next_duty_s = now_s + DUTY_S
                 yield Sleep(pause_s(now_s - since_s, self._poll_s))
             results[job.member] = Result.from_json(record.core)
         return results
-
-    def _refuse_to_wait(self, generation: int, name: str) -> Steps[None]:
-        """Nobody works on a generation that has a successor: what it lacks stays lost."""
-        following = yield Get(paths.manifest(generation + 1))
-        if following is not None and (yield Get(name)) is None:
-            raise BrokenChain(
-                f"{name} and {paths.selection(generation)}: both missing or damaged, so "
-                f"{paths.manifest(generation + 1)} cannot be traced back"
-            )
 
     def _child(self, manifest: Manifest, birth: Birth, selected: Selected) -> Steps[Child]:
         """The child of a birth: read if it is there, else mixed, published and read back."""
@@ -306,12 +207,11 @@ class Coordinator:
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         yield from self._all_there(manifest, selected)
-        champion = generations.best_ever(list(self._champions.values()))
-        last = self._champions.get(selected.generation)
+        best, last = self._champions.best(), generations.champion(manifest, selected)
         core = {
             "fingerprint": generations.fingerprint(selected),
             "generations": self._search.generations,
-            "best_ever": champion and champion.to_json(),
+            "best_ever": best and best.to_json(),
             "best_last": last and last.to_json(),
         }
         while True:
@@ -333,7 +233,7 @@ class Coordinator:
     def _await_repair(self, manifest: Manifest, since_s: float) -> Steps[None]:
         """Wait a little for an idle worker to compute a lost checkpoint of this generation
         again, and see to it that the worker has what it needs for that."""
-        yield from self._beat()
+        yield from self._term.beat()
         yield from self._restore(manifest)
         yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
 
@@ -360,15 +260,19 @@ class Coordinator:
         )
 
     def _restore(self, manifest: Manifest) -> Steps[None]:
-        """Restore what the generation rests on: its manifest, the overlays of its children."""
+        """Restore what the waiting rests on: this manifest, and the overlays that this and the
+        last generation began with (the last one's, for a worker that computes it again)."""
         if (yield Get(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
+        for recent in self._recent:
+            yield from self._restore_overlays(recent)
+
+    def _restore_overlays(self, manifest: Manifest) -> Steps[None]:
         before = manifest.generation - 1
-        overlays = {job.inputs[0] for job in manifest.jobs if len(job.inputs) == 2}
-        lost = set()
-        for overlay in sorted(overlays):
-            if not (yield Has(paths.checkpoint(before, overlay))):
-                lost.add(overlay)
+        lost: set[int] = set()
+        for job in manifest.jobs:
+            if len(job.inputs) == 2 and not (yield Has(paths.checkpoint(before, job.inputs[0]))):
+                lost.add(job.member)
         if not lost:
             return
         record = yield from read(paths.selection(before), "selection", self._run)
@@ -376,8 +280,8 @@ class Coordinator:
             return
         selected = Selected.from_json(record.core)
         for birth in selected.births:
-            overlay = manifest.job(birth.member).inputs[0]
-            if overlay in lost:
+            if birth.member in lost:
+                overlay = manifest.job(birth.member).inputs[0]
                 yield Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
                 mixed = yield self._mix(before, birth, selected)
                 if mixed is not None and mixed.digest == overlay:
@@ -385,34 +289,14 @@ class Coordinator:
 
     def _tidy(self, generation: int) -> Steps[None]:
         """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""
-        best = generations.best_ever(list(self._champions.values()))
-        keep = frozenset({best.checkpoint} if best else ())
+        best = self._champions.best()
         if best is not None:
             yield Replace(paths.BEST, canonical(best.to_json()) + b"\n")
         beyond = generation - KEPT_GENERATIONS
-        for old in self._littered(beyond, best):
-            yield Discard(old, keep)
+        for old in self._champions.littered(beyond):
+            yield Discard(old, frozenset({best.checkpoint} if best else ()))
         yield EmptyTrash(beyond - 1)
         yield Views()
-
-    def _littered(self, beyond: int, best: Champion | None) -> list[int]:
-        """Generations before `beyond` that may still hold checkpoints: the one that has just
-        aged, and those whose best-ever member was kept until a better one came."""
-        kept = {c.generation for c in self._record_holders() if c is not best}
-        return sorted(g for g in kept | {beyond - 1} if 0 <= g < beyond)
-
-    def _record_holders(self) -> list[Champion]:
-        """Every champion that was best-ever when its generation ended."""
-        holders: list[Champion] = []
-        for _, champion in sorted(self._champions.items()):
-            if not holders or champion.score > holders[-1].score:
-                holders.append(champion)
-        return holders
-
-    def _crown(self, manifest: Manifest, selected: Selected) -> None:
-        champion = generations.champion(manifest, selected)
-        if champion is not None:
-            self._champions[selected.generation] = champion
 
     # -- records -------------------------------------------------------------------------------
 
@@ -427,6 +311,16 @@ class BrokenChain(Exception):
     """What is on disk does not continue what came before it; `pbtnas fsck` says more."""
 
 
+def _refuse_to_wait(name: str, generation: int, waited_s: float) -> None:
+    """Nobody works on a generation that has a successor: what it lacks is lost.  But absence is
+    believed only after longer than any view is stale."""
+    if waited_s > STALE_S:
+        raise BrokenChain(
+            f"{name} and {paths.selection(generation)}: both missing or damaged, so "
+            f"{paths.manifest(generation + 1)} cannot be traced back"
+        )
+
+
 def _continues(manifest: Manifest, selected: Selected) -> Manifest:
     if manifest.previous != Record("selection", "", selected.to_json()).digest:
         raise BrokenChain(
@@ -434,12 +328,6 @@ def _continues(manifest: Manifest, selected: Selected) -> Manifest:
             f"{paths.selection(selected.generation)}"
         )
     return manifest
-
-
-def _name(holder: Mapping[str, Any] | None) -> str:
-    if holder is None:
-        return "somebody"
-    return f"{holder.get('worker', 'a coordinator')} on {holder.get('host', '?')}"
 
 
 def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 
 import pbtnas
 from pbtnas.analysis.history import History, metrics_lines
+from pbtnas.conducting import Mix, Mixed, Views
 from pbtnas.config import Config, difference, from_json, outcome, to_json
-from pbtnas.coordinator import Coordinator, Ending, Halted, Mix, Mixed, Views
+from pbtnas.coordinator import Coordinator
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.generations import Search
 from pbtnas.search.algorithms import ALGORITHMS, Selection
@@ -32,8 +33,9 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.records import decode, digest
 from pbtnas.store.run_directory import NotARun, Run, create, store_nonce
-from pbtnas.tasks.base import Task
-from pbtnas.weights.mixing import child_of, report
+from pbtnas.tasks.base import Task, TaskError
+from pbtnas.term import Ending, Halted
+from pbtnas.weights import carry_out, report
 
 T = TypeVar("T")
 log = logging.getLogger("pbtnas")
@@ -97,6 +99,7 @@ def search_of(config: Config, space: SearchSpace) -> Search:
             inherit_probability=search.inherit_probability,
             shrink=search.shrink,
             perturb=search.perturb,
+            mutated_networks=search.mutated_networks,
         ),
         seed=config.run.seed,
         population=search.population,
@@ -189,7 +192,7 @@ class CoordinatorHost(Executor):
         fresh = self._task.create(birth.architecture, birth.seed).state()
         base, donor = (self.store.root / name for name in parents)
         with open_layers([base]) as ours, open_layers([donor]) as theirs:
-            child = child_of(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
+            child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
             overlay = write_overlay(
                 self.store.root / private, child.overlay, child.origins, algorithm=self._algorithm
             )
@@ -234,6 +237,7 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
         scratch.mkdir(parents=True, exist_ok=True)
         if _patiently(stop, lambda: _prepared(task, store, scratch)) is None:
             return Ending.STOPPED
+        check_networks(config.search.mutated_networks, task)
         host = CoordinatorHost(store, stop, task, run.hash, identity["worker"])
         store.trouble = host.report
         engine = config.engine
@@ -252,6 +256,23 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
         lock.release()
     log.info("coordinator: %s", ending.value)
     return ending
+
+
+def check_networks(networks: Sequence[str], task: Task) -> None:
+    """Raise `TaskError` when weights are to mutate in a network that the task does not have.
+
+    Else a misspelt name would quietly mutate nothing.
+    """
+    if not networks:
+        return
+    weights = task.create((0,) * len(task.space), 0).state().live
+    known = sorted({name.partition(".")[0] for name in weights})
+    for network in networks:
+        if not any(name.startswith(f"{network}.") for name in weights):
+            raise TaskError(
+                f"search.mutated_networks: the task has no network {network!r}; it has "
+                f"{', '.join(known)}, and parts of them by dotted path"
+            )
 
 
 def _patiently(stop: Stop, act: Callable[[], T]) -> T | None:

@@ -129,11 +129,6 @@ def champion(manifest: Manifest, selected: Selected) -> Champion | None:
     )
 
 
-def best_ever(champions: Sequence[Champion]) -> Champion | None:
-    """The best of several; the earliest of equals."""
-    return max(champions, key=lambda c: (c.score, -c.generation), default=None)
-
-
 def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple[Birth, ...]:
     if search.last(generation):
         return ()

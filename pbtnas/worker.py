@@ -97,6 +97,7 @@ class Worker:
         self._manifest: Manifest | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
         self._infra = 0
+        self._starved = 0
         self._idle_since_s: float | None = None
         self._next_repair_s = REPAIR_S
 
@@ -202,7 +203,7 @@ class Worker:
         """See an attempt to its end; returns an ending if this worker ends with it."""
         event = yield from self._follow(attempt)
         if isinstance(event, Trained):
-            self._infra = 0
+            self._infra = self._starved = 0
             self._unpublished = (attempt, event)
             return None
         if isinstance(event, Interrupted):
@@ -213,7 +214,8 @@ class Worker:
         yield from self._record_failure(attempt, event)
         if event.failure is Failure.INPUT:
             yield from self._repair_generation(attempt.job.generation - 1)
-            yield Sleep(self._pace.poll_s)  # if it could not be repaired here, do not spin
+            self._starved += 1  # if it could not be repaired here, try less and less often
+            yield Sleep(min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10)))
         return Ending.QUARANTINED if self._infra >= INFRA_IN_A_ROW else None
 
     def _follow(self, attempt: Attempt) -> Steps[Trained | Broke | Interrupted]:

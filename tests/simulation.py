@@ -29,7 +29,8 @@ from pbtnas.attempts import (
     Stopping,
     Trained,
 )
-from pbtnas.coordinator import Coordinator, Halted, Mix, Mixed, Views
+from pbtnas.conducting import Mix, Mixed, Views
+from pbtnas.coordinator import Coordinator
 from pbtnas.generations import Search
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import Selection, pbtnas
@@ -39,6 +40,7 @@ from pbtnas.store.operations import Dead, Now, Put, PutBlob, Say, Sleep
 from pbtnas.store.records import decode, digest
 from pbtnas.store.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.store.simulated import Faults, SimulatedStore
+from pbtnas.term import Halted
 from pbtnas.worker import Pace, Worker
 
 RUN = "simulated"
@@ -195,7 +197,7 @@ class World:
             RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=lambda: f"{name}/{next(nonces)}"
         )
         if kind == "worker":
-            steps = Worker(RUN, name, claims, Pace(BEAT_S, POLL_S, attempts=3)).work()
+            steps: Any = Worker(RUN, name, claims, Pace(BEAT_S, POLL_S, attempts=3)).work()
         else:
             term = None if self.without_term else claims
             steps = Coordinator(RUN, SEARCH, term, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
@@ -221,13 +223,18 @@ class World:
             self.keep_staffed()
             assert self.store.now < limit_s, "the run does not end"
         self.calm_from = 0.0
+        self.run_down(2 * limit_s)
         self.spawn("coordinator")  # run again: it must repair whatever record was damaged
-        while self.actors:
-            self.step()
-            assert self.store.now < 2 * limit_s, "a process does not end"
+        self.run_down(3 * limit_s)
         final = decode(self.store.entries[paths.FINAL].content, paths.FINAL, kind="final", run=RUN)
         fingerprint: str = final.core["fingerprint"]
         return fingerprint
+
+    def run_down(self, limit_s: float) -> None:
+        """Until every process has come to its end."""
+        while self.actors:
+            self.step()
+            assert self.store.now < limit_s, "a process does not end"
 
     def step(self) -> None:
         self.store.now = max(self.store.now, min(a.wake for a in self.actors.values()))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas import generations
+from pbtnas.champions import Champions
 from pbtnas.generations import Search
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import Selection, pbtnas
@@ -162,7 +163,10 @@ def _job(job: Job) -> Story:
 
 
 def _final(made: Search, selected: Selected, champions: list[Champion]) -> tuple[str, bytes]:
-    best = generations.best_ever(champions)
+    hall = Champions()
+    for champion in champions:
+        hall.crown(champion)
+    best = hall.best()
     assert best is not None, "somebody has a score"
     core = {
         "fingerprint": generations.fingerprint(selected),

@@ -1,0 +1,36 @@
+"""The best member of every generation so far, and what keeping the best-ever leaves behind."""
+
+from __future__ import annotations
+
+from pbtnas.store.schema import Champion
+
+
+class Champions:
+    """The best member of each generation that was selected on."""
+
+    def __init__(self) -> None:
+        self._by_generation: dict[int, Champion] = {}
+
+    def crown(self, champion: Champion | None) -> None:
+        """Take in the best member of a generation; None if nobody had a score."""
+        if champion is not None:
+            self._by_generation[champion.generation] = champion
+
+    def best(self) -> Champion | None:
+        """The best-ever: the earliest of equals."""
+        holders = self._holders()
+        return holders[-1] if holders else None
+
+    def littered(self, beyond: int) -> list[int]:
+        """Generations before `beyond` that may still hold checkpoints: the one that has just
+        aged, and those whose champion was kept until a better one came."""
+        kept = {champion.generation for champion in self._holders()[:-1]}
+        return sorted(g for g in kept | {beyond - 1} if 0 <= g < beyond)
+
+    def _holders(self) -> list[Champion]:
+        """Every champion that was the best-ever when its generation ended, in their order."""
+        holders: list[Champion] = []
+        for _, champion in sorted(self._by_generation.items()):
+            if not holders or champion.score > holders[-1].score:
+                holders.append(champion)
+        return holders

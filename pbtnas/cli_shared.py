@@ -1,0 +1,56 @@
+"""What the commands share: exit codes, options, and the way to end with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+OK, FAILED, USAGE, HELD, UNFIT, HANDED_BACK = 0, 1, 2, 3, 69, 75
+EXIT_CODES = """\b
+Exit codes:
+  0   done, or stopped as asked
+  1   the search cannot go on (no member left, broken or foreign records)
+  2   wrong usage, configuration, task or directory
+  3   another coordinator holds the run
+  69  this machine failed three jobs in a row; its worker stopped
+  75  stopped as asked, a job was handed back unfinished
+"""
+
+task_file_option = click.option(
+    "--task", "task_file", metavar="FILE.py:Class", help="A task of your own, in a file."
+)
+scratch_option = click.option(
+    "--scratch",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of this machine for data and replay buffers.",
+)
+overrides_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. run.seed=3."
+)
+run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
+config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def leave(code: int, text: str) -> NoReturn:
+    click.echo(f"pbtnas: {text}", err=True)
+    raise SystemExit(code)
+
+
+def load_task_of(section: Any, task_file: str | None) -> Any:
+    from pbtnas.tasks.loading import load_task
+
+    return load_task(section.name, section.options, task_file=task_file, places=section.places)
+
+
+def options_of(overrides: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    pairs = (override.partition("=") for override in overrides)
+    return {key.removeprefix("task."): yaml.safe_load(value) for key, _, value in pairs}
+
+
+def given(option: str, value: object) -> list[str]:
+    return [] if value is None else [option, str(value)]
