@@ -1,0 +1,162 @@
+"""How the task `gan` judges a generator: statistics of real images, and those of its own.
+
+Shapes: B images of a batch, S pixels a side, L length of a latent.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pbtnas.data.grids import grid_png
+from pbtnas.data.images import ImageSet, pixel_digest, pixels
+from pbtnas.metrics.extractors import Extractor
+from pbtnas.metrics.statistics import (
+    TENSORFLOW_RESIZE,
+    Statistics,
+    StatisticsError,
+    measure,
+    parse_statistics,
+)
+from pbtnas.tasks.base import Preparation
+
+GRID_IMAGES = 100
+
+_CHUNK = 100  # images at once: GRID_IMAGES at least
+_COLUMNS = 10  # of the grid
+
+
+def first_images(images: ImageSet, count: int | None) -> ImageSet:
+    """The first `count` images as a set of their own, with its own digest; None means all."""
+    if count is None or count >= len(images):
+        return images
+    chosen = images.images[:count]
+    name = f"{images.name}-first-{count}"
+    return replace(images, name=name, images=chosen, labels=None, digest=pixel_digest(chosen))
+
+
+def reference(
+    run: Preparation,
+    images: ImageSet,
+    extractor: Callable[[str], Extractor],
+    *,
+    file: Path | None,
+    cache: Path,
+) -> Statistics:
+    """The statistics of the real images, the same for all of a run: the first to publish wins.
+
+    Args:
+        run: gives them to others.
+        images: what they are of.
+        extractor: makes one for a device.
+        file: read instead of measuring, if given.
+        cache: directory of this machine in which what was measured is kept for other runs.
+
+    Raises `StatisticsError` when a file is damaged, or of another extractor or other images.
+    """
+    judge = extractor("cpu")
+    name = file.name if file else f"{images.name}.{judge.name}.npz"
+
+    def usable(data: bytes, shown: str) -> Statistics:
+        statistics = parse_statistics(data, name)
+        _check(statistics, judge, images, shown)
+        return statistics
+
+    data = run.lookup(name)
+    if data is None:
+        data = _read(file) if file else _measured(images, extractor, cache)
+        usable(data, str(file or name))  # what is published once stays
+        data = run.publish(name, data)
+    return usable(data, f"{name}, as published in this run,")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StatisticsError(f"task.statistics: {file} cannot be read: {error}") from error
+
+
+def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Path) -> bytes:
+    """What one pass over the images gives; from the cache if this machine made it before."""
+    judge = extractor("cpu")
+    kept = cache / f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}.npz"
+    if kept.exists():
+        return kept.read_bytes()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    chunks = (
+        torch.from_numpy(images.images[start : start + _CHUNK]).to(device)
+        for start in range(0, len(images), _CHUNK)
+    )
+    found = measure(extractor(device), chunks, len(images), data_digest=images.digest)
+    data = found.statistics.to_bytes()
+    partial = cache / f".{kept.name}.{uuid.uuid4().hex}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(kept)
+    except OSError as error:
+        raise StatisticsError(f"{kept} could not be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return data
+
+
+def _check(statistics: Statistics, judge: Extractor, images: ImageSet, shown: str) -> None:
+    """Raise `StatisticsError` unless distances to these statistics mean something."""
+    if statistics.extractor != judge.name or (
+        statistics.extractor_digest not in (None, judge.digest)
+    ):
+        raise StatisticsError(
+            f"{shown} was made with {statistics.extractor} {statistics.extractor_digest or ''}, "
+            f"but task.extractor is {judge.name} {judge.digest}"
+        )
+    if statistics.resize not in (judge.resize, TENSORFLOW_RESIZE):
+        raise StatisticsError(
+            f"{shown} was made with the resize {statistics.resize}, but {judge.name} uses "
+            f"{judge.resize}"
+        )
+    if statistics.n not in (None, len(images)):
+        raise StatisticsError(
+            f"{shown} is of {statistics.n:,} images, but {images.name} has {len(images):,}"
+        )
+    says_which = statistics.extractor_digest is not None
+    if says_which and statistics.data_digest != images.digest:
+        raise StatisticsError(f"{shown} is of other images than {images.name}")
+
+
+def generate(
+    generator: nn.Module, latent: int, count: int, *, seed: int, device: str
+) -> Iterator[Tensor]:
+    """`count` images as batches, float32 [B, 3, S, S] in [0, 255] on the device.
+
+    Args:
+        generator: in evaluation mode, without gradients; turns [B, L] into images in [-1, 1].
+        latent: L.
+        count: how many images.
+        seed: of the latents, which are the same on every device.
+        device: where the generator is.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    for start in range(0, count, _CHUNK):
+        latents = torch.randn(min(_CHUNK, count - start), latent, generator=chance)
+        yield pixels(generator(latents.to(device)))
+
+
+def picture(images: Tensor) -> bytes:
+    """A PNG of 10 rows of 10 images, from [B >= 100, 3, S, S] in [0, 255]."""
+    shown = images[:GRID_IMAGES] / 127.5 - 1
+    channels = [
+        Image.open(io.BytesIO(grid_png(shown[:, channel], columns=_COLUMNS)))
+        for channel in range(3)
+    ]
+    png = io.BytesIO()
+    Image.merge("RGB", channels).save(png, "PNG")
+    return png.getvalue()
