@@ -6,6 +6,8 @@ MuJoCo decides when it is first imported, by the environment variables set here;
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -27,6 +29,10 @@ def choose_renderer(device: str = "cpu") -> str:
     EGL renders on the GPU of `device` ("cuda:1"), unless MUJOCO_EGL_DEVICE_ID says otherwise.
     Raises `NoRenderer` when neither works on this machine.
     """
+    if importlib.util.find_spec("triton"):
+        # Mesa's software renderer and Triton each bring an LLVM.  The process crashes if Mesa's
+        # is the first to be loaded, and torch's first optimiser loads Triton.
+        importlib.import_module("triton")
     if device.startswith("cuda") and "MUJOCO_EGL_DEVICE_ID" not in os.environ:
         os.environ["MUJOCO_EGL_DEVICE_ID"] = _egl_device(device)
     chosen = os.environ.get("MUJOCO_GL")

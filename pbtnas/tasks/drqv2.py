@@ -1,0 +1,227 @@
+"""The task `drqv2`: agents that learn control from pixels, searched as in the paper.
+
+Encoder, actor and critics of DrQ-v2 on tasks of dm_control's suite, or any environment of
+Gymnasium; 36 variables, or 28 from state features.  See docs/rl.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from pbtnas.models.drqv2 import DrQV2
+from pbtnas.models.drqv2_spaces import drqv2_space
+from pbtnas.rl.environments import StackedFrames
+from pbtnas.rl.episodes import Array
+from pbtnas.rl.replay import disk_bytes, memory_bytes
+from pbtnas.rl.video import encode_video
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture
+from pbtnas.state import State
+from pbtnas.tasks.base import Context, Evaluation, Preparation
+from pbtnas.tasks.drqv2_agent import Agent
+from pbtnas.tasks.drqv2_buffers import Buffers, begin
+from pbtnas.tasks.drqv2_environments import Facts, can_render, make_environment, probe
+from pbtnas.tasks.drqv2_options import DrQV2Options
+from pbtnas.tasks.drqv2_progress import Progress
+from pbtnas.tasks.drqv2_session import Session
+
+log = logging.getLogger(__name__)
+
+_FACTS = "drqv2-environment.json"
+_RUN = "drqv2-replay"
+_VIDEO_SIZE = 192  # pixels
+_VIDEO_FPS = 25
+_SUITE_FRAMES = 1000  # of an episode; all tasks of the suite but a few take so long
+
+
+class DrQV2Task:
+    """Search the networks of a DrQ-v2 agent: see `models.drqv2_spaces`."""
+
+    Options = DrQV2Options
+
+    def __init__(self, options: DrQV2Options) -> None:
+        self.options = options
+        self.space = drqv2_space(options.pixels)
+        self._facts: Facts | None = None
+        self._run = ""
+
+    @property
+    def facts(self) -> Facts:
+        """About the environment; there are none before `prepare`."""
+        if self._facts is None:
+            raise RuntimeError("drqv2: prepare() comes before members are created")
+        return self._facts
+
+    def prepare(self, run: Preparation) -> None:
+        """Find out what the environment is like, and name the run's replay directory.
+
+        Raises `TaskError` when the environment cannot be made.
+        """
+        known = run.lookup(_FACTS)
+        if known is None:
+            known = run.publish(_FACTS, json.dumps(asdict(probe(self.options))).encode())
+        self._facts = Facts(**json.loads(known))
+        # Random, so that no other run of this machine has it; it is in no result.
+        token = run.lookup(_RUN) or run.publish(_RUN, secrets.token_hex(8).encode())
+        self._run = token.decode()
+        self._say_what_replay_needs()
+
+    def create(self, architecture: Architecture, seed: int) -> DrQV2Trainee:
+        """Networks, the target critic and optimisers, on the CPU."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            sizes = self.facts.sizes(self.options)
+            networks = DrQV2(self.space.decode(architecture), sizes)
+        return DrQV2Trainee(self, architecture, Agent(networks, self.options))
+
+    def buffers(self, context: Context) -> Buffers:
+        """The run's replay buffers on the job's machine."""
+        return Buffers(context.scratch / "drqv2" / self._run, self.options)
+
+    def _say_what_replay_needs(self) -> None:
+        options = self.options
+        shape = (3, options.size, options.size) if options.pixels else (self.facts.features,)
+        dtype = np.uint8 if options.pixels else np.float32
+        length = max(1, _SUITE_FRAMES // options.action_repeat)
+        disk = disk_bytes(options.replay_capacity, length, shape, dtype, self.facts.actions)
+        memory = memory_bytes(options.replay_capacity, self.facts.actions)
+        log.info(
+            "drqv2: a full replay buffer takes %.2f GB of disk in the scratch directory and as "
+            "much page cache, one %s; every job that samples it takes %.2f GB of memory more",
+            disk / 1e9,
+            "for the machine" if options.replay == "shared" else "for each member",
+            memory / 1e9,
+        )
+
+
+class DrQV2Trainee:
+    """One member: an agent, and how far it is."""
+
+    def __init__(self, task: DrQV2Task, architecture: Architecture, agent: Agent) -> None:
+        self.agent = agent
+        self._task = task
+        self._architecture = architecture
+        self._progress = Progress()
+        self._session: Session | None = None
+        self._donated = task.options.replay_from == "donor"
+
+    def train(self, epochs: int, context: Context) -> None:
+        """Act and learn for epochs of `frames_per_epoch` frames; a tick is an agent step.
+
+        Raises `Diverged` naming the step of the job.
+        """
+        steps = epochs * self._task.options.steps_per_epoch
+        if context.done >= steps:
+            return
+        self.agent.move(context.device)
+        session = self._open_session(context)
+        self._session = session
+        try:
+            for number in range(context.done + 1, steps + 1):
+                session.step(number)
+                if number == steps:
+                    session.finish()
+                context.tick(number if session.whole else None)
+        finally:
+            self._session = None
+            if session.whole:
+                self._progress = session.progress()
+            session.close()
+
+    def _open_session(self, context: Context) -> Session:
+        options = self._task.options
+        buffers = self._task.buffers(context)
+        progress, source = self._progress, self._progress.held.name
+        if context.done == 0:
+            buffers.remove_older(progress.held.parent)
+            held = begin(progress.steps, context.seed, self._architecture, progress.held)
+            progress = Progress(progress.steps, held)
+        seed = derive(context.seed, "drqv2-environment")
+        return Session(
+            self.agent,
+            make_environment(options, seed, context.device),
+            buffers,
+            progress,
+            source=source,
+            seed=context.seed,
+            options=options,
+            log=context.log,
+        )
+
+    def evaluate(self, context: Context) -> Evaluation:
+        """The mean return of episodes with the mean action, in an environment of its own.
+
+        The score is NaN if an action is.  A final evaluation brings a video of its first
+        episode, where anything can render.
+        """
+        options = self._task.options
+        self.agent.move(context.device)
+        seed = derive(context.seed, "drqv2-evaluation")
+        environment = make_environment(options, seed, context.device)
+        episodes = options.final_episodes if context.final else options.eval_episodes
+        frames: list[Array] = []
+        rewards, lengths = [], []
+        try:
+            for episode in range(episodes):
+                observation = environment.reset()
+                wanted = context.final and episode == 0
+                film = frames if wanted and can_render(environment, options) else None
+                reward, length = _play(self.agent, environment, observation, context, film)
+                rewards.append(reward)
+                lengths.append(length)
+        finally:
+            environment.close()
+        metrics = {
+            "episode_reward": float(np.mean(rewards)),
+            "episode_reward_std": float(np.std(rewards)),
+            "episode_length": float(np.mean(lengths)),
+            "frames": float(self._progress.steps * options.action_repeat),
+            "replay_missing": float(self._progress.held.missing),
+        }
+        artifacts = encode_video("episode", frames, _VIDEO_FPS) if frames else {}
+        return Evaluation(metrics["episode_reward"], metrics, artifacts)
+
+    def state(self) -> State:
+        """Agent and progress; the tensors of the agent alias its networks."""
+        state = self.agent.state()
+        progress = self._session.progress() if self._session else self._progress
+        progress.add_to(state, donated=self._donated)
+        return state
+
+    def load(self, state: State) -> None:
+        """Become that state; raises `ValueError` naming what does not fit."""
+        progress = Progress.of(state, donated=self._donated)
+        self.agent.load(state)
+        self._progress = progress
+
+
+def _play(
+    agent: Agent,
+    environment: StackedFrames,
+    observation: Array,
+    context: Context,
+    film: list[Array] | None,
+) -> tuple[float, int]:
+    """Return and length of an episode from its first observation on; frames go into `film`.
+
+    The return is NaN as soon as an action is.
+    """
+    reward, length, last = 0.0, 0, False
+    while not last:
+        if film is not None:
+            film.append(environment.render(_VIDEO_SIZE))
+        action = agent.act(observation)
+        if not np.isfinite(action).all():
+            return float("nan"), length
+        step = environment.step(action)
+        observation, last = step.observation, step.last
+        reward += step.reward
+        length += 1
+        context.tick()
+    return reward, length
