@@ -21,11 +21,11 @@ class Champions:
         holders = self._holders()
         return holders[-1] if holders else None
 
-    def littered(self, beyond: int) -> list[int]:
-        """Generations before `beyond` that may still hold checkpoints: the one that has just
-        aged, and those whose champion was kept until a better one came."""
+    def littered(self, aged: range) -> list[int]:
+        """Generations that may hold checkpoints nobody needs: those that have aged just now,
+        and older ones whose champion was kept until a better one came."""
         kept = {champion.generation for champion in self._holders()[:-1]}
-        return sorted(g for g in kept | {beyond - 1} if 0 <= g < beyond)
+        return sorted({g for g in kept if g < aged.stop} | set(aged))
 
     def _holders(self) -> list[Champion]:
         """Every champion that was the best-ever when its generation ended, in their order."""

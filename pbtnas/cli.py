@@ -75,7 +75,9 @@ def cli(quiet: bool) -> None:
 @config_argument
 @run_dir_argument
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="How many.")
-@click.option("--device", "devices", multiple=True, help="For the workers in turn, e.g. cuda:0.")
+@click.option(
+    "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
+)
 @task_file_option
 @scratch_option
 @overrides_option
@@ -91,8 +93,10 @@ def run(
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.config import load
     from pbtnas.local_run import keep_running
+    from pbtnas.worker_host import gpu_count
 
     load(config, overrides)  # a typo is better told once, and before anything starts
+    devices = devices or tuple(f"cuda:{i}" for i in range(gpu_count()))
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     sets = [part for override in overrides for part in ("--set", override)]
     quiet = ["--quiet"] if logging.getLogger().level > logging.INFO else []

@@ -66,6 +66,7 @@ class Coordinator:
         self._poll_s = poll_s
         self._champions = Champions()
         self._recent: list[Manifest] = []  # the last generation and this one
+        self._tidied = 0  # generations before this one have been seen to
         self._told = False
 
     def coordinate(self) -> Steps[Ending]:
@@ -79,8 +80,11 @@ class Coordinator:
             manifest = yield from self._first()
             while manifest is not None:
                 manifest = yield from self._carry(manifest)
+            yield from self._term.end()
             return Ending.FINISHED
         except Leave as leave:
+            if leave.ending is Ending.STOPPED:
+                yield from self._term.end()
             return leave.ending
 
     # -- from generation to generation ---------------------------------------------------------
@@ -108,12 +112,12 @@ class Coordinator:
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
-        following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
-        if following is not None:
-            return _continues(Manifest.from_json(following.core), selected)
-        children = {}
-        for birth in selected.births:
-            children[birth.member] = yield from self._child(manifest, birth, selected)
+        children = None
+        while children is None:
+            following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
+            if following is not None:
+                return _continues(Manifest.from_json(following.core), selected)
+            children = yield from self._children(manifest, selected)
         # What was read must be at least as durable as what is about to be written.
         yield from persist(Sync(paths.generation(generation)))
         yield from persist(Sync(paths.births(generation)))
@@ -168,17 +172,26 @@ class Coordinator:
             results[job.member] = Result.from_json(record.core)
         return results
 
-    def _child(self, manifest: Manifest, birth: Birth, selected: Selected) -> Steps[Child]:
+    def _children(self, manifest: Manifest, selected: Selected) -> Steps[dict[int, Child] | None]:
+        """The children of all births, by slot; None when a parent's checkpoint is missing."""
+        children = {}
+        for birth in selected.births:
+            child = yield from self._child(manifest.generation, birth, selected)
+            if child is None:
+                # An idle worker computes the parent again: see that it has what that takes.
+                yield from self._await_repair(manifest)
+                return None
+            children[birth.member] = child
+        return children
+
+    def _child(self, generation: int, birth: Birth, selected: Selected) -> Steps[Child | None]:
         """The child of a birth: read if it is there, else mixed, published and read back."""
-        generation = manifest.generation
         name = paths.birth(generation, birth.member)
         record = yield from read(name, "birth", self._run)
-        since_s: float = yield Now()
         while record is None:
             mixed = yield self._mix(generation, birth, selected)
             if mixed is None:
-                yield from self._await_repair(manifest, since_s)
-                continue
+                return None
             yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
             base = selected.result(birth.base).checkpoint
             assert base is not None, "parents have checkpoints"
@@ -206,6 +219,8 @@ class Coordinator:
                 return Manifest.from_json(record.core)
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
+        if (yield from read(paths.FINAL, "final", self._run)) is not None:
+            return
         yield from self._all_there(manifest, selected)
         best, last = self._champions.best(), generations.champion(manifest, selected)
         core = {
@@ -222,20 +237,19 @@ class Coordinator:
 
     def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         """Wait until the final population is complete: idle workers restore what was lost."""
-        since_s: float = yield Now()
         for result in selected.results:
             if result.checkpoint is None:
                 continue
             name = paths.checkpoint(selected.generation, result.checkpoint)
-            while not (yield Has(name)):
-                yield from self._await_repair(manifest, since_s)
+            while not (yield Has(name)) and (yield Get(paths.FINAL)) is None:
+                yield from self._await_repair(manifest)
 
-    def _await_repair(self, manifest: Manifest, since_s: float) -> Steps[None]:
+    def _await_repair(self, manifest: Manifest) -> Steps[None]:
         """Wait a little for an idle worker to compute a lost checkpoint of this generation
         again, and see to it that the worker has what it needs for that."""
         yield from self._term.beat()
         yield from self._restore(manifest)
-        yield Sleep(pause_s((yield Now()) - since_s, self._poll_s))
+        yield Sleep(self._poll_s)
 
     # -- keeping house -------------------------------------------------------------------------
 
@@ -293,8 +307,9 @@ class Coordinator:
         if best is not None:
             yield Replace(paths.BEST, canonical(best.to_json()) + b"\n")
         beyond = generation - KEPT_GENERATIONS
-        for old in self._champions.littered(beyond):
+        for old in self._champions.littered(range(self._tidied, beyond)):
             yield Discard(old, frozenset({best.checkpoint} if best else ()))
+        self._tidied = max(self._tidied, beyond)
         yield EmptyTrash(beyond - 1)
         yield Views()
 

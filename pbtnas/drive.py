@@ -41,7 +41,8 @@ class Stop:
         self.asked = False
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in signals:
-            signal.signal(number, self._ask)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it
+                signal.signal(number, self._ask)
 
     def wait(self, seconds: float, *, or_readable: Iterable[int] = ()) -> bool:
         """Sleep, but wake for a signal or when one of the descriptors can be read.

@@ -15,7 +15,7 @@ from pathlib import Path
 from pbtnas.store import paths
 from pbtnas.store.digests import file_digest
 from pbtnas.store.identity import this_process
-from pbtnas.store.operations import Quarantine
+from pbtnas.store.operations import Has, List, Quarantine
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.records import Record, RecordError, decode, encode
 from pbtnas.store.run_directory import Run, open_run, store_nonce
@@ -77,6 +77,7 @@ def _faults(store: PosixStore, run: Run) -> Iterator[Fault]:
         if fault is not None and (fault.damaged or later):
             yield fault
         if record is None and not later:
+            yield from _missing(store, run, generation - 1)
             return
         if record is not None:
             manifest = Manifest.from_json(record.core)
@@ -144,6 +145,19 @@ def _checkpoints(store: PosixStore, run: Run, generation: int) -> Iterator[Fault
         if found != path.name.removesuffix(".safetensors"):
             name = paths.checkpoint(generation, path.name.removesuffix(".safetensors"))
             yield Fault(name, f"its digest is {found}; computed again when it is needed", True)
+
+
+def _missing(store: PosixStore, run: Run, newest: int) -> Iterator[Fault]:
+    """Checkpoints that must be there still: those of the newest two generations."""
+    for generation in range(max(0, newest - 1), newest + 1):
+        for name in sorted(store.execute(List(paths.results(generation)))):
+            record, _ = _read(store, run, f"{paths.results(generation)}/{name}", "result", "")
+            checkpoint = record.core["checkpoint"] if record is not None else None
+            if checkpoint and not store.execute(Has(paths.checkpoint(generation, checkpoint))):
+                missing = paths.checkpoint(generation, checkpoint)
+                yield Fault(missing, "missing; computed again when it is needed", False)
+                if generation == newest and store.get(paths.FINAL) is not None:
+                    yield Fault(paths.FINAL, "to be put aside, so that the run is resumed", True)
 
 
 def _read(

@@ -9,6 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+DONATED = "donor."
+"""Prefix of the `extra` tensors that a child has from its donor."""
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
@@ -26,7 +29,8 @@ class State:
         averaged: averaged copies of `live` or `buffers` tensors, under the same names (EMA
             generator, target critic); copied, never perturbed.
         optimizer: moments as "<parameter name>/<moment>"; dropped for donated parameters.
-        extra: tensors without an owner; always the base's.
+        extra: tensors without an owner; the base's, but those whose name begins with "donor."
+            the donor's.
         info: JSON without an owner (counters, schedule positions); always the base's.
     """
 

@@ -99,6 +99,12 @@ class Term:
         if (yield Get(paths.claim(paths.TERM, self._number + 1))) is not None:
             raise Leave(Ending.SUPERSEDED)
 
+    def end(self) -> Steps[None]:
+        """Give the term up, so that a successor need not wait for silence."""
+        if self._claims is not None and self._number:
+            core = {"class": "released", "counted": False, "text": "stopped"}
+            yield from self._claims.end(paths.TERM, self._number, core)
+
 
 def _name(holder: Mapping[str, Any] | None) -> str:
     if holder is None:

@@ -39,7 +39,12 @@ class NoSuchDevice(Exception):
 
 def default_device() -> str:
     """The first GPU if the driver shows one, else the CPU; found without importing torch."""
-    return "cuda:0" if Path("/dev/nvidia0").exists() else "cpu"
+    return "cuda:0" if gpu_count() else "cpu"
+
+
+def gpu_count() -> int:
+    """How many GPUs the driver shows; without importing torch."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def check_device(device: str) -> None:
@@ -49,7 +54,7 @@ def check_device(device: str) -> None:
     kind, _, index = device.partition(":")
     if kind != "cuda" or (index and not index.isdigit()):
         raise NoSuchDevice(f"--device {device}: expected cpu, cuda or cuda:N")
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    gpus = gpu_count()
     if int(index or 0) >= gpus:
         raise NoSuchDevice(f"--device {device}: this machine has {gpus} GPUs")
 
@@ -104,14 +109,20 @@ class WorkerHost(Executor):
         self._last_beat_s = float("-inf")
         self._phase = "waiting for work"
         self._done = 0
-        self._trouble = ""
+        self._store_trouble = ""
+        self._trouble = ""  # of the store or of the training process, as it was said
 
     def report(self, trouble: str) -> None:
         """Say that the directory cannot be written, once, and that it can be again."""
+        self._store_trouble = trouble
+        self._say_trouble()
+
+    def _say_trouble(self) -> None:
+        trouble = self._store_trouble or self._training.waiting
         if trouble != self._trouble:
             log.warning("%s", f"waiting: {trouble}" if trouble else "writing works again")
-        self._trouble = trouble
-        self._last_beat_s = float("-inf")
+            self._trouble = trouble
+            self._last_beat_s = float("-inf")
 
     def execute(self, operation: Any) -> Any:
         self._sign_of_life()
@@ -138,6 +149,7 @@ class WorkerHost(Executor):
         until_s = time.monotonic() + seconds
         while True:
             event = self._training.news()
+            self._say_trouble()
             if event is not None:
                 self._done = getattr(event, "done", self._done)
                 if not isinstance(event, Progress):
@@ -161,8 +173,7 @@ class WorkerHost(Executor):
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
-        trouble = self._trouble or self._training.waiting
-        phase = f"waiting: {trouble}" if trouble else self._phase
+        phase = f"waiting: {self._trouble}" if self._trouble else self._phase
         content = BeatContent(self._beats, self._done, phase).encode()
         self.store.execute(Beat(paths.worker(self._name), content))
 

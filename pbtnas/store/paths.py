@@ -19,12 +19,10 @@ TERM = "coordinator/term"
 
 TOP_DIRECTORIES = (
     "config",
-    "control",
     "coordinator",
     "generations",
     "products",
     "workers",
-    "events",
     "metrics",
     "artifacts",
     "trash",

@@ -210,20 +210,23 @@ class PosixStore:
         return Published.WON
 
     def _discard(self, generation: int, keep: frozenset[str]) -> None:
-        directory, trash = paths.checkpoints(generation), paths.trash(generation)
-        names = self._names(directory)
-        old = [name for name in names if name.removesuffix(".safetensors") not in keep]
-        if not old:
-            return
-        self._mkdir(trash)
-        for name in old:
+        """Move a generation's checkpoints and snapshots to the trash."""
+        checkpoints, attempts = paths.checkpoints(generation), paths.attempts(generation)
+        old = {
+            f"{checkpoints}/{name}": name
+            for name in self._names(checkpoints)
+            if name.removesuffix(".safetensors") not in keep
+        }
+        for attempt in self._names(attempts):
+            for name in self._names(f"{attempts}/{attempt}"):
+                if name.startswith("snapshot-"):
+                    old[f"{attempts}/{attempt}/{name}"] = f"{attempt}-{name}"
+        if old:
+            self._mkdir(paths.trash(generation))
+        for name, leaf in old.items():
+            aside = f"{paths.trash(generation)}/{leaf}"
             try:
-                os.rename(
-                    f"{directory}/{name}",
-                    f"{trash}/{name}",
-                    src_dir_fd=self._fd,
-                    dst_dir_fd=self._fd,
-                )
+                os.rename(name, aside, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             except FileNotFoundError:
                 continue  # another coordinator tidies too
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pbtnas.search import Birth, SearchSpace
-from pbtnas.state import Json, LazyTensor, State, split_key
+from pbtnas.state import DONATED, Json, LazyTensor, State, split_key
 
 T = TypeVar("T")
 
@@ -116,8 +116,9 @@ def mix_states(
     """Build a child's state from those of its parents (design.md section 7).
 
     Donated `live` tensors are shrink-perturbed; `buffers` and `averaged` are copied.  Moments
-    of the optimiser stay where the parameter is the base's own; `extra` and `info` are the
-    base's.  `fresh` is a new state of `birth.architecture`.
+    of the optimiser stay where the parameter is the base's own; `info` is the base's, and so is
+    `extra`, but for what it names as the donor's.  `fresh` is a new state of
+    `birth.architecture`.
     """
     inherited = frozenset(birth.inherited)
     child = {
@@ -134,7 +135,8 @@ def mix_states(
     }
     where = origins(space, inherited, base=base.live, donor=donor.live, fresh=fresh.live)
     moments = {name: moment for name, moment in base.optimizer.items() if _kept(name, where)}
-    return State(**child, optimizer=moments, extra=dict(base.extra), info=dict(base.info))
+    extra = _extra(base.extra, donor.extra)
+    return State(**child, optimizer=moments, extra=extra, info=dict(base.info))
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,12 @@ def child_of(
                 overlay[key] = init
     live = _by_section(where)["live"]
     kept = [f"optimizer/{moment}" for moment in ours["optimizer"] if _kept(moment, live)]
-    kept += [f"extra/{name}" for name in ours["extra"]]
     where |= dict.fromkeys(kept, Origin.BASE)
+    for name, tensor in _extra(ours["extra"], donated["extra"]).items():
+        from_donor = name.startswith(DONATED)
+        where[f"extra/{name}"] = Origin.DONOR if from_donor else Origin.BASE
+        if from_donor:
+            overlay[f"extra/{name}"] = tensor
     return Child(overlay, where)
 
 
@@ -219,6 +225,12 @@ def _mixed_sections(birth: Birth) -> tuple[tuple[str, float, float], ...]:
 def _kept(moment: str, live: Mapping[str, Origin]) -> bool:
     """Whether a moment "<parameter name>/<moment>" still fits: the parameter is the base's."""
     return live.get(moment.rpartition("/")[0]) is Origin.BASE
+
+
+def _extra(base: Mapping[str, T], donor: Mapping[str, T]) -> dict[str, T]:
+    """The tensors without an owner, of whom their names say."""
+    kept = {name: tensor for name, tensor in base.items() if not name.startswith(DONATED)}
+    return kept | {name: tensor for name, tensor in donor.items() if name.startswith(DONATED)}
 
 
 def _perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: float) -> LazyTensor:
