@@ -334,8 +334,11 @@ class World:
         return False
 
     def _lose(self, actor: Actor) -> bool:
-        """A checkpoint of the newest two generations disappears."""
+        """A checkpoint of the newest two generations disappears; not in the moment between the
+        coordinator's last look and the end of the run, after which only fsck looks."""
         newest = self._newest()
+        if paths.selection(SEARCH.generations - 1) in self.store.entries:
+            return False
         prefixes = tuple(paths.checkpoints(g) + "/" for g in (newest - 1, newest))
         names = [name for name in self.store.entries if name.startswith(prefixes)]
         if names:
