@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: demo demo-crash test test-slow check format benchmark clean
 
@@ -14,7 +15,7 @@ demo-crash: $(VENV)/installed  ## the same search under kill -9 ends with the sa
 	$(BIN)/python examples/demo.py $(RUNS)/demo-crash --crash
 
 test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole searches, downloads
 	$(BIN)/python -m pytest -m slow
@@ -23,7 +24,7 @@ check: $(VENV)/installed-dev  ## lint, types and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .

@@ -155,7 +155,7 @@ class JobContext:
             except OSError as error:
                 if error.errno not in _UNWRITABLE:
                     raise
-                self._channel.send(progress=self.done, waiting=error.strerror)
+                self._channel.send(progress=self.done, waiting=str(error))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 10.0)
             if self._channel.waiting():

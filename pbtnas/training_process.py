@@ -159,12 +159,12 @@ class TrainingProcess:
 
     def _understand(self, message: dict[str, Any]) -> Event | None:
         self._expect(self._hang_s)
+        self.waiting = message.get("waiting", "")
         match message:
             case {"ready": True}:
                 self._ready = True
                 return None
-            case {"progress": done, **rest}:
-                self.waiting = rest.get("waiting", "")
+            case {"progress": done}:
                 return Progress(done)
             case {"result": result, "meta": meta, "file": file}:
                 return Trained(Result.from_json(result), file, meta)

@@ -144,6 +144,20 @@ class Site:
             if b"pbtnas.training" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
+    def until(self, true: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
+        """`wait_until`, but a process that broke down is told at once."""
+
+        def look() -> Any:
+            self.check()
+            return true()
+
+        return wait_until(look, what, seconds)
+
+    def check(self) -> None:
+        """No process may end in an exception that nobody expected."""
+        for running in self.started:
+            assert "Traceback (most recent call last)" not in running.said(), running.said()
+
     # -- faults --------------------------------------------------------------------------------
 
     def plan(self, generation: int, member: int, *faults: str) -> None:
@@ -223,6 +237,7 @@ def close_site(site: Site) -> None:
     try:
         # What was killed takes its training process along within a moment.
         wait_until(lambda: not site.processes(), "all processes to end", 10)
+        site.check()
     finally:
         for pid in site.processes():
             os.kill(pid, signal.SIGKILL)

@@ -443,6 +443,7 @@ searches = st.builds(
     inherit_probability=unit,
     shrink=unit,
     perturb=unit,
+    mutated_networks=st.lists(words).map(tuple),
 )
 configs = st.builds(
     Config,

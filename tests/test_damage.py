@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pbtnas.store import paths
-from tests.conftest import Site, close_site, make_site, wait_until
+from tests.conftest import Site, close_site, make_site
 
 NOW = 2  # the generation in which everything stopped
 
@@ -22,9 +22,9 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = make_site(tmp_path_factory.mktemp("halted"))
     coordinator = site.coordinator()
     worker = site.worker(PBTNAS_TEST_STEP_S="0.02")
-    wait_until(lambda: site.has(paths.manifest(NOW)), "generation 2 to begin")
+    site.until(lambda: site.has(paths.manifest(NOW)), "generation 2 to begin")
     results = site.run_dir / paths.results(NOW)
-    wait_until(lambda: list(results.iterdir()), "a result")
+    site.until(lambda: list(results.iterdir()), "a result")
     worker.send(signal.SIGTERM)
     assert worker.ends() == 75, worker.said()
     coordinator.kill()
@@ -79,7 +79,7 @@ def _flip(path: Path) -> None:
 
 
 def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def _empty(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pbtnas.store import paths
-from tests.conftest import Site, close_site, make_site, wait_until
+from tests.conftest import Site, close_site, make_site
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_full_disk_is_waited_out(
     first.until_it_says("waiting: .*No space left on device")
     (small_disk / ".filler").unlink()
     worker = site.worker(PBTNAS_TEST_STEP_S="0.02")
-    wait_until(lambda: site.has(paths.result(1, 0)), "generation 1 to begin")
+    site.until(lambda: site.has(paths.manifest(1)), "generation 1 to begin")
     fill(small_disk)
     worker.until_it_says("waiting: .*No space left on device")
     first.kill()
@@ -81,7 +81,7 @@ def test_a_directory_without_permission_is_refused_or_waited_out(
     site.run_dir.chmod(0o755)
     coordinator = site.coordinator(prefix=prefix)
     worker = site.worker(prefix=prefix, PBTNAS_TEST_STEP_S="0.02")
-    wait_until(lambda: site.has(paths.result(1, 0)), "generation 1 to begin")
+    site.until(lambda: site.has(paths.manifest(1)), "generation 1 to begin")
     kept = [site.run_dir / paths.results(1), site.run_dir / paths.checkpoints(1)]
     for directory in kept:
         directory.chmod(0o555)

@@ -32,20 +32,26 @@ MAY_IMPORT = {
     "attempts": "store",
     "generations": "search store",
     "worker": "store attempts",
-    "coordinator": "search store generations",
+    "term": "store",
+    "champions": "store",
+    "conducting": "search",
+    "coordinator": "search store generations term champions conducting",
     # The protocol for real.
     "drive": "store",
     "snapshots": "state store",
     "training": "config search state store tasks snapshots",
     "training_process": "store attempts",
     "worker_host": "config store attempts worker drive training_process",
-    "coordinator_host": "config search state weights store tasks generations coordinator drive",
+    "coordinator_host": (
+        "config search state weights store tasks analysis generations term conducting "
+        "coordinator drive"
+    ),
     "evaluation": "config search state store tasks",
     "local_run": "drive",
     "doctor": "store",
     "fsck": "store",
 }
-MAY_IMPORT_EVERYTHING = {"cli", "__main__", "__init__"}
+MAY_IMPORT_EVERYTHING = {"cli", "cli_looking", "cli_tasks", "cli_shared", "__main__", "__init__"}
 
 
 def imports() -> dict[str, dict[str, str]]:

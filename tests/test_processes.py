@@ -16,7 +16,7 @@ import pytest
 
 from pbtnas.store import paths
 from pbtnas.store.identity import this_process
-from tests.conftest import GENERATIONS, MEMBERS, Site, wait_until
+from tests.conftest import GENERATIONS, MEMBERS, Site
 
 # -- determinism ---------------------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ def test_a_storm_of_kills_changes_nothing(site: Site, reference: dict[str, Any])
     rng = random.Random(0)
     run = site.run(2, PBTNAS_TEST_STEP_S="0.03")
     killed = 0
-    wait_until(lambda: site.has(paths.result(0, 0)), "the run to begin")
+    site.until(lambda: site.has(paths.result(0, 0)), "the run to begin")
     while run.process.poll() is None:
         time.sleep(rng.uniform(0.3, 1.2))
         victims = [pid for pid in site.processes() if pid != run.process.pid]
@@ -59,13 +59,7 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
     site.coordinator()
     attempts = site.run_dir / paths.attempts(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        worker = site.worker(PBTNAS_TEST_STEP_S="0.3")
-        worker.until_it_says("training g0000")
-        steps = len(list(attempts.glob("*/log.jsonl")))
-        wait_until(lambda n=steps: len(list(attempts.glob("*/log.jsonl"))) > n, "a step")
-        worker.send(number)
-        assert worker.ends() == 75, worker.said()
-        assert site.training_processes() == []
+        _interrupt_a_job(site, number)
     snapshots = list(attempts.glob("*/snapshot-*"))
     done = {path.parent.name: int(path.name.split("-")[1]) for path in snapshots}
     last = site.worker()
@@ -80,6 +74,18 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
         logs = sorted(attempts.glob(f"m{m:02d}.*/log.jsonl"))
         assert sum(len(log.read_text().splitlines()) for log in logs) == 10, "no step done twice"
     assert site.outcome() == reference
+
+
+def _interrupt_a_job(site: Site, number: signal.Signals) -> None:
+    """Let a worker take some steps of a job of generation 0 and send it a signal."""
+    attempts = site.run_dir / paths.attempts(0)
+    begun = len(list(attempts.glob("*/log.jsonl")))
+    worker = site.worker(PBTNAS_TEST_STEP_S="0.3")
+    site.until(lambda: len(list(attempts.glob("*/log.jsonl"))) > begun, "a step")
+    worker.send(number)
+
+    assert worker.ends() == 75, worker.said()
+    assert site.training_processes() == []
 
 
 # -- failures of a job ---------------------------------------------------------------------------
@@ -133,6 +139,17 @@ def test_a_hopeless_job_is_recorded_as_failed_and_the_search_goes_on(site: Site)
     assert all(result.outcome == "ok" for result in site.selected(GENERATIONS - 1).results)
 
 
+def test_a_search_without_any_member_left_ends_with_one(site: Site) -> None:
+    """When all diverged there is nobody to go on with: a sentence, exit 1, everybody stops."""
+    for member in range(MEMBERS):
+        site.plan(0, member, "diverge")
+    run = site.run(1)
+
+    assert run.ends() == 1, run.said()
+    assert "pbtnas: all 6 members of generation 0 diverged or failed" in run.said()
+    assert site.processes() == []
+
+
 def test_a_machine_that_fails_three_times_in_a_row_takes_no_more_jobs(site: Site) -> None:
     """Three failures of the machine end its worker with 69, and none counts against a job."""
     for member in range(MEMBERS):
@@ -160,7 +177,7 @@ def test_an_idle_worker_stops_with_zero_and_a_second_signal_ends_at_once(site: S
     site.coordinator()
     busy = site.worker()
     busy.until_it_says("training g0000")
-    wait_until(lambda: list((site.run_dir / paths.attempts(0)).glob("*/log.jsonl")), "a step")
+    site.until(lambda: list((site.run_dir / paths.attempts(0)).glob("*/log.jsonl")), "a step")
     busy.send(signal.SIGINT)
     time.sleep(0.3)
     still_there = busy.process.poll() is None
@@ -169,7 +186,7 @@ def test_an_idle_worker_stops_with_zero_and_a_second_signal_ends_at_once(site: S
     assert code_idle == 0
     assert still_there, "the first signal waits for a snapshot"
     assert busy.process.wait(3) == 128 + signal.SIGINT
-    wait_until(lambda: site.training_processes() == [], "the training process to end", 5)
+    site.until(lambda: site.training_processes() == [], "the training process to end", 5)
 
 
 def test_stopping_a_local_run_stops_everybody_and_the_same_command_goes_on(
@@ -198,7 +215,7 @@ def test_stopping_a_local_run_stops_everybody_and_the_same_command_goes_on(
 def test_a_second_coordinator_says_who_holds_the_run_and_leaves(site: Site) -> None:
     """It exits with 3 and names the holder; the first one goes on."""
     first = site.coordinator()
-    wait_until(lambda: site.has(paths.manifest(0)), "the run to begin")
+    site.until(lambda: site.has(paths.manifest(0)), "the run to begin")
     second = site.coordinator()
 
     assert second.ends() == 3
@@ -211,15 +228,15 @@ def test_nothing_survives_a_killed_worker(site: Site) -> None:
     """The kernel ends a training process with its worker, even one that is still importing."""
     site.coordinator()
     importing = site.worker()
-    wait_until(site.training_processes, "a training process to begin")
+    site.until(site.training_processes, "a training process to begin")
     importing.kill()
-    wait_until(lambda: site.training_processes() == [], "it to end", 1)
+    site.until(lambda: site.training_processes() == [], "it to end", 1)
     site.plan(0, 0, "hang")
     training = site.worker(PBTNAS_TEST_STEP_S="60")
     training.until_it_says("training g0000")
-    wait_until(lambda: list((site.run_dir / paths.attempts(0)).glob("*/log.jsonl")), "a step")
+    site.until(lambda: list((site.run_dir / paths.attempts(0)).glob("*/log.jsonl")), "a step")
     training.kill()
-    wait_until(lambda: site.training_processes() == [], "it to end", 1)
+    site.until(lambda: site.training_processes() == [], "it to end", 1)
 
 
 def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(
@@ -228,9 +245,9 @@ def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(
     """A successor says how far the run is, and ends it as if nothing had happened."""
     first = site.coordinator()
     worker = site.worker(PBTNAS_TEST_STEP_S="0.05")
-    wait_until(lambda: site.has(paths.result(2, 0)), "some results of generation 2")
+    site.until(lambda: site.has(paths.manifest(2)), "generation 2 to begin")
     first.kill()
-    wait_until(lambda: len(list((site.run_dir / paths.results(2)).iterdir())) == MEMBERS, "all")
+    site.until(lambda: len(list((site.run_dir / paths.results(2)).iterdir())) == MEMBERS, "all")
     time.sleep(0.2)
     (site.run_dir / paths.result(2, 5)).unlink()  # so that there is something left to do
     second = site.coordinator()
@@ -242,3 +259,21 @@ def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(
     assert site.outcome() == reference
     late = site.worker()
     assert late.ends() == 0, "a finished run is finished for everybody"
+
+
+# -- crowds --------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_crowd_of_workers_on_a_new_directory(site: Site, reference: dict[str, Any]) -> None:
+    """32 workers started at the same instant: none breaks, every job has one result."""
+    workers = [site.worker() for _ in range(32)]
+    coordinator = site.coordinator()
+
+    assert coordinator.ends() == 0, coordinator.said()
+    assert [worker.ends() for worker in workers] == [0] * 32
+    for generation in range(GENERATIONS):
+        names = sorted(path.name for path in (site.run_dir / paths.results(generation)).iterdir())
+        assert names == [f"m{member:02d}.json" for member in range(MEMBERS)]
+    assert site.outcome() == reference
+    assert not site.litter()

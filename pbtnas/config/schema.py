@@ -38,8 +38,13 @@ class TaskName:
 class SearchConfig:
     """How members are trained, selected and mixed (paper section 4, Algorithms 1 and 2)."""
 
-    algorithm: Literal["pbt-nas", "random-search"] = setting(
-        "pbt-nas", help="How the next generation is made; random-search replaces nobody."
+    algorithm: Literal[
+        "pbt-nas", "random-search", "searl", "no-mixing", "random-search-shrink-perturb"
+    ] = setting(
+        "pbt-nas",
+        help="How the next generation is made: by mixing the best; not at all (random-search); "
+        "by mutating the best (searl); by mixing each of the best with itself (no-mixing); by "
+        "shrink-perturbing everybody (random-search-shrink-perturb).",
     )
     population: int = number(min=2, help="Members of every generation.")
     generations: int = number(min=1, help="Times that all members are trained and evaluated.")
@@ -62,9 +67,18 @@ class SearchConfig:
     inherit_probability: float = number(
         0.25, min=0, max=1, help="Chance that a variable is taken from the donor."
     )
-    shrink: float = number(0.4, min=0, max=1, help="Lambda: factor on donated weights.")
+    shrink: float = number(
+        0.4,
+        min=0,
+        max=1,
+        help="Lambda: factor on donated weights; 1 with perturb 0 copies them exactly, 0 with "
+        "perturb 1 reinitialises them.",
+    )
     perturb: float = number(
         0.1, min=0, max=1, help="Gamma: factor on the fresh weights added to donated ones."
+    )
+    mutated_networks: tuple[str, ...] = setting(
+        (), help="Networks whose weights searl may mutate, e.g. [actor]; [] means all."
     )
 
     def epochs_of(self, generation: int) -> int:

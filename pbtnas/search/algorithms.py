@@ -7,8 +7,8 @@ small function each.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, rank, usable
@@ -26,6 +26,8 @@ class Selection:
         inherit_probability: chance that a variable is taken from the donor.
         shrink: lambda of shrink-perturb.
         perturb: gamma of shrink-perturb.
+        mutated_networks: dotted paths of the networks whose weights SEARL-like mutation may
+            change; () for all.
     """
 
     parents: int
@@ -33,6 +35,7 @@ class Selection:
     inherit_probability: float = 0.25
     shrink: float = 0.4
     perturb: float = 0.1
+    mutated_networks: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -45,6 +48,7 @@ class Selection:
         inherit_probability: float = 0.25,
         shrink: float = 0.4,
         perturb: float = 0.1,
+        mutated_networks: tuple[str, ...] = (),
     ) -> Selection:
         """Counts from the fraction tau of a population; exact counts take precedence."""
         share = round(tau * population)
@@ -54,6 +58,7 @@ class Selection:
             inherit_probability=inherit_probability,
             shrink=shrink,
             perturb=perturb,
+            mutated_networks=mutated_networks,
         )
 
 
@@ -78,16 +83,65 @@ def pbtnas(
     `selection.replaced`, and never become parents.  With a single usable member it is both
     base and donor: its children differ by what is shrink-perturbed.
 
+    The ablations "copy exactly" and "reinitialise" are this with shrink 1 and perturb 0, and
+    with shrink 0 and perturb 1.
+
     Raises `NoParentsError` when no member is usable.
     """
-    ranked = rank(members)
-    best = [m for m in ranked if usable(m)][: selection.parents]
-    if not best:
-        raise NoParentsError(f"all {len(ranked)} members of generation {generation} failed")
-    return tuple(
-        _mixed(slot, best, space, selection, run_seed, generation)
-        for slot in replaced_slots(ranked, selection.replaced)
-    )
+    births = []
+    for vacancy in _vacancies(members, selection, run_seed, generation):
+        base, donor = _two_parents(vacancy)
+        births.append(_mixed(vacancy, base, donor, space, selection))
+    return tuple(births)
+
+
+def no_mixing(
+    members: Sequence[Member],
+    space: SearchSpace,
+    selection: Selection,
+    run_seed: int,
+    generation: int,
+) -> tuple[Birth, ...]:
+    """Ablation: each of the worst is replaced by one of the best, mixed with itself.
+
+    The architecture stays; the modules of the drawn variables are shrink-perturbed all the
+    same.  The parent is any of the best with equal chance, not the better of two.
+
+    Raises `NoParentsError` when no member is usable.
+    """
+    births = []
+    for vacancy in _vacancies(members, selection, run_seed, generation):
+        parent = vacancy.rng.choice(vacancy.best)
+        births.append(_mixed(vacancy, parent, parent, space, selection))
+    return tuple(births)
+
+
+def searl(
+    members: Sequence[Member],
+    space: SearchSpace,
+    selection: Selection,
+    run_seed: int,
+    generation: int,
+) -> tuple[Birth, ...]:
+    """SEARL-like mutation: each of the worst is replaced by a mutated copy of a good member.
+
+    The parent is the better of two of the best.  With equal chance nothing, the weights or
+    the architecture mutates: one variable, each as likely, takes one of its other options and
+    its modules begin fresh.
+
+    Raises `NoParentsError` when no member is usable.
+    """
+    births = []
+    for vacancy in _vacancies(members, selection, run_seed, generation):
+        base, _ = _two_parents(vacancy)
+        kind = vacancy.rng.choice(("nothing", "weights", "architecture"))
+        birth = _copy(vacancy.slot, base, vacancy.seed)
+        if kind == "weights":
+            birth = replace(birth, operator="mutate", networks=selection.mutated_networks)
+        elif kind == "architecture":
+            birth = _renewed(birth, space, vacancy.rng)
+        births.append(birth)
+    return tuple(births)
 
 
 def random_search(
@@ -101,7 +155,33 @@ def random_search(
     return ()
 
 
-ALGORITHMS: dict[str, Algorithm] = {"pbt-nas": pbtnas, "random-search": random_search}
+def random_search_shrink_perturb(
+    members: Sequence[Member],
+    space: SearchSpace,
+    selection: Selection,
+    run_seed: int,
+    generation: int,
+) -> tuple[Birth, ...]:
+    """Ablation: random search, with every member shrink-perturbed between generations.
+
+    Nobody is replaced: a member without a finite score is left out from there on.
+    """
+    births = []
+    for member in sorted(filter(usable, members), key=lambda m: m.number):
+        copy = _copy(member.number, member, derive(run_seed, "birth", generation, member.number))
+        births.append(
+            replace(copy, operator="perturb", shrink=selection.shrink, perturb=selection.perturb)
+        )
+    return tuple(births)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "pbt-nas": pbtnas,
+    "random-search": random_search,
+    "searl": searl,
+    "no-mixing": no_mixing,
+    "random-search-shrink-perturb": random_search_shrink_perturb,
+}
 
 
 def replaced_slots(ranked: Sequence[Member], replaced: int) -> list[int]:
@@ -110,37 +190,68 @@ def replaced_slots(ranked: Sequence[Member], replaced: int) -> list[int]:
     return sorted(m.number for m in ranked[len(ranked) - max(replaced, failed) :])
 
 
+@dataclass(frozen=True)
+class _Vacancy:
+    """A slot to fill: its parents to choose from (best first), its randomness, its seed."""
+
+    slot: int
+    best: Sequence[Member]
+    rng: random.Random
+    seed: int
+
+
+def _vacancies(
+    members: Sequence[Member], selection: Selection, run_seed: int, generation: int
+) -> Iterator[_Vacancy]:
+    ranked = rank(members)
+    best = [m for m in ranked if usable(m)][: selection.parents]
+    if not best:
+        raise NoParentsError(f"all {len(ranked)} members of generation {generation} failed")
+    for slot in replaced_slots(ranked, selection.replaced):
+        rng = stream(run_seed, "mix", generation, slot)
+        yield _Vacancy(slot, best, rng, derive(run_seed, "birth", generation, slot))
+
+
+def _two_parents(vacancy: _Vacancy) -> tuple[Member, Member]:
+    """Two distinct members, the better one first; the only one twice."""
+    best = vacancy.best
+    if len(best) == 1:
+        return best[0], best[0]
+    i, j = sorted(vacancy.rng.sample(range(len(best)), 2))
+    return best[i], best[j]
+
+
 def _mixed(
-    slot: int,
-    best: Sequence[Member],
-    space: SearchSpace,
-    selection: Selection,
-    run_seed: int,
-    generation: int,
+    vacancy: _Vacancy, base: Member, donor: Member, space: SearchSpace, selection: Selection
 ) -> Birth:
-    rng = stream(run_seed, "mix", generation, slot)
-    base, donor = _two_parents(best, rng)
-    inherited = tuple(i for i in range(len(space)) if rng.random() < selection.inherit_probability)
+    chance, rng = selection.inherit_probability, vacancy.rng
+    inherited = tuple(i for i in range(len(space)) if rng.random() < chance)
     return Birth(
-        member=slot,
+        member=vacancy.slot,
         base=base.number,
         donor=donor.number,
         inherited=inherited,
-        architecture=_crossed(base.architecture, donor.architecture, inherited),
-        seed=derive(run_seed, "birth", generation, slot),
+        architecture=_with(base.architecture, {i: donor.architecture[i] for i in inherited}),
+        seed=vacancy.seed,
         shrink=selection.shrink,
         perturb=selection.perturb,
     )
 
 
-def _two_parents(best: Sequence[Member], rng: random.Random) -> tuple[Member, Member]:
-    """Two distinct members, the better one first (`best` is ranked)."""
-    if len(best) == 1:
-        return best[0], best[0]
-    i, j = sorted(rng.sample(range(len(best)), 2))
-    return best[i], best[j]
+def _copy(slot: int, parent: Member, seed: int) -> Birth:
+    """The parent as it is."""
+    number = parent.number
+    return Birth(slot, number, number, (), parent.architecture, seed, shrink=1.0, perturb=0.0)
 
 
-def _crossed(base: Architecture, donor: Architecture, inherited: Sequence[int]) -> Architecture:
-    taken = set(inherited)
-    return tuple(donor[i] if i in taken else base[i] for i in range(len(base)))
+def _renewed(birth: Birth, space: SearchSpace, rng: random.Random) -> Birth:
+    """The same birth with another option of one variable."""
+    index = rng.randrange(len(space))
+    options = len(space.variables[index].options)
+    option = (birth.architecture[index] + rng.randrange(1, options)) % options
+    architecture = _with(birth.architecture, {index: option})
+    return replace(birth, operator="renew", inherited=(index,), architecture=architecture)
+
+
+def _with(architecture: Architecture, choices: Mapping[int, int]) -> Architecture:
+    return tuple(choices.get(i, option) for i, option in enumerate(architecture))

@@ -135,7 +135,7 @@ class Selected:
     def to_json(self) -> dict[str, Any]:
         return {
             **vars(self),
-            "births": [dict(vars(birth)) for birth in self.births],
+            "births": [birth_to_json(birth) for birth in self.births],
             "results": [result.to_json() for result in self.results],
         }
 
@@ -153,6 +153,14 @@ class Selected:
         return next(result for result in self.results if result.member == member)
 
 
+def birth_to_json(birth: Birth) -> dict[str, Any]:
+    """A mix is written without its operator: records made before there were others stay valid."""
+    data = dict(vars(birth))
+    if birth.operator == "mix":
+        del data["operator"], data["networks"]
+    return data
+
+
 def birth_from_json(data: Mapping[str, Any]) -> Birth:
     return Birth(
         member=data["member"],
@@ -163,6 +171,8 @@ def birth_from_json(data: Mapping[str, Any]) -> Birth:
         seed=data["seed"],
         shrink=data["shrink"],
         perturb=data["perturb"],
+        operator=data.get("operator", "mix"),
+        networks=tuple(data.get("networks", ())),
     )
 
 

@@ -28,6 +28,7 @@ class Origin(enum.StrEnum):
     """Whom a tensor of the child comes from."""
 
     BASE = "base"
+    CHANGED = "changed"  # the base's, mutated or perturbed; never by mixing
     DONOR = "donor"
     FRESH = "fresh"
 
@@ -139,6 +140,17 @@ def mix_states(
     return State(**child, optimizer=moments, extra=extra, info=dict(base.info))
 
 
+def perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: float) -> LazyTensor:
+    """`shrink_perturb` when the tensor is made."""
+    if (shrink, perturb) == (1, 0):
+        return weight
+    return LazyTensor(
+        weight.shape,
+        weight.dtype,
+        lambda: shrink_perturb(weight.make(), fresh.make(), shrink, perturb),
+    )
+
+
 @dataclass(frozen=True)
 class Child:
     """A child as its checkpoint needs it: what differs from the base, and where it came from.
@@ -177,14 +189,15 @@ def child_of(
             key, init = f"{section}/{name}", new[section][name]
             where[key] = origin
             if origin is Origin.DONOR:
-                overlay[key] = _perturbed(donated[section][name], init, shrink, perturb)
+                overlay[key] = perturbed(donated[section][name], init, shrink, perturb)
             elif origin is Origin.FRESH:
                 overlay[key] = init
     live = _by_section(where)["live"]
     kept = [f"optimizer/{moment}" for moment in ours["optimizer"] if _kept(moment, live)]
     where |= dict.fromkeys(kept, Origin.BASE)
     for name, tensor in _extra(ours["extra"], donated["extra"]).items():
-        from_donor = name.startswith(DONATED)
+        # Where one member is both parents, its own need not be written again.
+        from_donor = name.startswith(DONATED) and birth.donor != birth.base
         where[f"extra/{name}"] = Origin.DONOR if from_donor else Origin.BASE
         if from_donor:
             overlay[f"extra/{name}"] = tensor
@@ -231,16 +244,6 @@ def _extra(base: Mapping[str, T], donor: Mapping[str, T]) -> dict[str, T]:
     """The tensors without an owner, of whom their names say."""
     kept = {name: tensor for name, tensor in base.items() if not name.startswith(DONATED)}
     return kept | {name: tensor for name, tensor in donor.items() if name.startswith(DONATED)}
-
-
-def _perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: float) -> LazyTensor:
-    if (shrink, perturb) == (1, 0):
-        return weight
-    return LazyTensor(
-        weight.shape,
-        weight.dtype,
-        lambda: shrink_perturb(weight.make(), fresh.make(), shrink, perturb),
-    )
 
 
 def _by_section(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:

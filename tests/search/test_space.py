@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from pbtnas.search import SearchSpace, Variable, layer, switch
 from tests.search.strategies import spaces
 
-SPACE = SearchSpace(
-    [layer("net.conv1", ("none", "conv3", "conv5")), switch("norm", (False, True))]
-)
+SPACE = SearchSpace([layer("net.conv1", ("none", "conv3", "conv5")), switch("norm", (False, True))])
 
 
 @given(spaces(), st.integers())

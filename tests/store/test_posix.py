@@ -349,11 +349,16 @@ def test_garbage_goes_to_the_trash_and_later_away(store: PosixStore, tmp_path: P
     directory = tmp_path / paths.checkpoints(0)
     for digest in ("aa", "bb", "cc"):
         (directory / f"{digest}.safetensors").write_bytes(b"weights")
+    attempt = tmp_path / paths.attempt(0, 3, 1)
+    attempt.mkdir()
+    (attempt / "snapshot-000000003-dd.safetensors").write_bytes(b"weights")
+    (attempt / "log.jsonl").write_text("{}")
 
     for _ in range(2):  # two coordinators may tidy at once
         store.execute(Discard(0, frozenset({"bb"})))
     assert [path.name for path in directory.iterdir()] == ["bb.safetensors"]
-    assert len(list((tmp_path / paths.trash(0)).iterdir())) == 2
+    assert [path.name for path in attempt.iterdir()] == ["log.jsonl"]
+    assert len(list((tmp_path / paths.trash(0)).iterdir())) == 3
     store.execute(EmptyTrash(0))
     assert (tmp_path / paths.trash(0)).exists()
     store.execute(EmptyTrash(1))
