@@ -85,8 +85,14 @@ def space_digest(space: SearchSpace) -> str:
     return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
 
 
-def search_of(config: Config, space: SearchSpace) -> Search:
-    """What the configuration says of the search, in the form the protocol works with."""
+def search_of(
+    config: Config, space: SearchSpace, stored: Mapping[str, Any] | None = None
+) -> Search:
+    """What the configuration says of the search, in the form the protocol works with.
+
+    `stored` is the configuration as it stands in the run directory: the chain begins with
+    exactly that, so that a later pbtnas with more keys can go on with the run.
+    """
     search = config.search
     return Search(
         space=space,
@@ -108,7 +114,7 @@ def search_of(config: Config, space: SearchSpace) -> Search:
         first_epochs=search.epochs_of(0),
         skip_selection=frozenset(search.skip_selection),
         threads=config.run.threads,
-        origin=digest(["origin", outcome(config), space_digest(space)]),
+        origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
     )
 
 
@@ -244,7 +250,7 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
         protocol = Coordinator(
             run.id,
-            search_of(config, task.space),
+            search_of(config, task.space, run.config),
             claims,
             beat_s=engine.beat_s,
             poll_s=engine.poll_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -17,9 +18,12 @@ def to_json(config: Config) -> dict[str, Any]:
     }
 
 
-def outcome(config: Config) -> dict[str, Any]:
-    """The part that decides the outcome of a search, as JSON: everything but `engine`."""
-    return {name: section for name, section in to_json(config).items() if name != "engine"}
+def outcome(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved configuration (as JSON) that decides the outcome of a search.
+
+    All of it but `engine`.
+    """
+    return {section: values for section, values in stored.items() if section != "engine"}
 
 
 def difference(stored: Config, given: Config) -> list[str]:
