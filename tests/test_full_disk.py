@@ -65,6 +65,7 @@ def test_a_full_disk_is_waited_out(
     close_site(site)
 
 
+@pytest.mark.slow
 def test_a_directory_without_permission_is_refused_or_waited_out(
     site: Site, reference: dict[str, Any]
 ) -> None:

@@ -193,7 +193,7 @@ def test_stopping_a_local_run_stops_everybody_and_the_same_command_goes_on(
     site: Site, reference: dict[str, Any]
 ) -> None:
     """SIGINT to `pbtnas run` ends with 75 when a job was handed back; resumed, nothing differs."""
-    run = site.run(2, PBTNAS_TEST_STEP_S="0.2")
+    run = site.run(1, PBTNAS_TEST_STEP_S="0.2")
     run.until_it_says("generation 0 of 4 done")
     run.until_it_says("training g0001")
     time.sleep(0.5)
