@@ -114,7 +114,7 @@ def storm(config: Path, root: Path, rng: random.Random) -> int:
     for _ in watching(root, "under kill -9"):
         now_s = time.monotonic()
         if now_s >= next_kill_s:
-            next_kill_s = now_s + rng.uniform(0.5, 6.0)
+            next_kill_s = now_s + rng.uniform(4.0, 14.0)
             victim = rng.randrange(3)
             if processes[victim].poll() is None:
                 processes[victim].kill()
