@@ -6,7 +6,6 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from pbtnas.state import lazily
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.store.claims import Claims
+from pbtnas.store.deletion import Deletion
 from pbtnas.store.identity import this_process
 from pbtnas.store.operations import EmptyTrash, List, Quarantine, Replace
 from pbtnas.store.posix import PosixStore
@@ -139,7 +139,7 @@ class CoordinatorHost(Executor):
         self._verified: set[str] = set()
         self._trouble = ""
         self._views_s = time.monotonic()
-        self._deleting = ThreadPoolExecutor(max_workers=1)
+        self._deletion = Deletion(store.root)
 
     def report(self, trouble: str) -> None:
         """Say that the directory cannot be written, once, and that it can be again."""
@@ -153,9 +153,8 @@ class CoordinatorHost(Executor):
                 return self.stop.asked
             case Mix():
                 return self._mix(operation)
-            case EmptyTrash():
-                # Freeing a large file can block for tens of milliseconds; nothing waits for it.
-                self._deleting.submit(self.store.execute, operation)
+            case EmptyTrash(generation):
+                self._deletion.ask(generation)
                 return None
             case Views(final):
                 self._write_views(final)
@@ -174,9 +173,13 @@ class CoordinatorHost(Executor):
             lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
             self.store.execute(Replace(paths.metrics(member), lines.encode()))
 
+    def finish(self) -> None:
+        """Complete what was done on the side."""
+        self._deletion.finish()
+
     def close(self) -> None:
-        """Finish the deletion that has begun; what is left, the next coordinator deletes."""
-        self._deleting.shutdown(cancel_futures=True)
+        """End what is done on the side."""
+        self._deletion.close()
 
     def _mix(self, mix: Mix) -> Mixed | None:
         parents = [
@@ -257,6 +260,8 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
         )
         with closing(host):
             ending = drive(protocol.coordinate(), host.execute)
+            if ending is Ending.FINISHED:
+                host.finish()
     finally:
         store.close()
         lock.release()

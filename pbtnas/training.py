@@ -316,7 +316,7 @@ class Trainer:
 def _seed_everything(seed: int, device: str) -> None:
     """The global generators, for libraries that draw from them; ours are passed in."""
     # What torch.manual_seed does, but for the device at hand: for each kind of GPU that is not
-    # there, it formats two stack traces, which takes as long as reading a small checkpoint.
+    # there, it formats a stack trace; together as long as reading a small checkpoint.
     torch.default_generator.manual_seed(seed)
     if device.startswith("cuda"):
         torch.cuda.manual_seed_all(seed)
