@@ -1,3 +1,32 @@
 """pbtnas: neural architecture search by Population Based Training over a shared directory."""
 
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
 __version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def load(
+    directory: str | PathLike[str], which: str | None = None, *, task: str | None = None
+) -> Any:
+    """The trained network of an export, or of a finished run: a `torch.nn.Module` on the CPU.
+
+    A generator has `sample(n, seed)`, an agent `act(observation)`; every network can be called.
+    See docs/using-networks.md.
+
+    Args:
+        directory: of an export (`pbtnas export`) or of a run.
+        which: member of the run: "best-ever" (the default), "best-last", ...
+        task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
+
+    Raises an exception with one sentence: `pbtnas.store.run_directory.NotARun`,
+    `pbtnas.exports.directory.NotAnExport`, `pbtnas.tasks.base.TaskError`, or
+    `pbtnas.store.checkpoints.CorruptCheckpoint`.
+    """
+    from pbtnas.exports.loading import load_network  # torch: a status screen must not wait for it
+
+    return load_network(Path(directory), which, task).network

@@ -5,13 +5,32 @@ from __future__ import annotations
 import importlib.util
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pbtnas.rl.episodes import Array
+
+
+class NoEncoder(ValueError):
+    """A video of this kind cannot be made here; one sentence."""
+
+
+def encoder_for(suffix: str) -> Callable[[Sequence[Array], int], bytes]:
+    """What makes a video of this kind out of frames and frames a second.  Raises `NoEncoder`."""
+    if suffix == ".webp":
+        return animated_webp
+    if suffix != ".mp4":
+        raise NoEncoder(f"a video's name ends in .webp or .mp4, not in {suffix!r}")
+    if not _can_mp4():
+        raise NoEncoder('.mp4 needs imageio-ffmpeg (pip install "pbtnas[video]"); .webp does not')
+    return mp4
+
+
+def _can_mp4() -> bool:
+    return importlib.util.find_spec("imageio_ffmpeg") is not None
 
 
 def encode_video(name: str, frames: Sequence[Array], fps: int) -> dict[str, bytes]:
@@ -23,7 +42,7 @@ def encode_video(name: str, frames: Sequence[Array], fps: int) -> dict[str, byte
         fps: frames a second.
     """
     videos = {f"{name}.webp": animated_webp(frames, fps)}
-    if importlib.util.find_spec("imageio_ffmpeg"):
+    if _can_mp4():
         videos[f"{name}.mp4"] = mp4(frames, fps)
     return videos
 

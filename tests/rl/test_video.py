@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pbtnas.rl.video import animated_webp, encode_video, mp4
+from pbtnas.rl.video import NoEncoder, animated_webp, encode_video, encoder_for, mp4
 
 
 def frames(count: int, height: int, width: int) -> list[np.ndarray]:
@@ -42,3 +42,14 @@ def test_an_mp4_is_made_where_it_can_be() -> None:
     """Callers get whatever this machine can encode, by file name."""
     expected = {"play.webp", "play.mp4"} if find_spec("imageio_ffmpeg") else {"play.webp"}
     assert set(encode_video("play", frames(2, 16, 16), fps=10)) == expected
+
+
+def test_the_name_of_a_video_decides_how_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An MP4 without imageio-ffmpeg, or another kind, is refused with what can be done."""
+    monkeypatch.setattr("pbtnas.rl.video._can_mp4", lambda: False)
+
+    assert encoder_for(".webp") is animated_webp
+    with pytest.raises(NoEncoder, match=r"pbtnas\[video\]"):
+        encoder_for(".mp4")
+    with pytest.raises(NoEncoder, match=r"ends in \.webp or \.mp4, not in '\.gif'"):
+        encoder_for(".gif")

@@ -1,0 +1,76 @@
+"""What a task may offer besides: networks that are used when training is over.
+
+All of it is optional.  A trainee with `trained_network` can be exported and loaded; a task
+with `recall` can make its networks without data; one with `play` can show what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+Lookup = Callable[[str], bytes | None]
+"""The product of the run of that name (see `Preparation.lookup`), or None."""
+
+
+@runtime_checkable
+class HasNetwork(Protocol):
+    """A trainee with something that remains when training is over."""
+
+    def trained_network(self) -> nn.Module:
+        """What inference needs, and no more: an export holds its `state_dict`.
+
+        It may alias the trainee.  The names of its tensors, and the methods it has for people
+        (`sample`, `act`; any network can be called), are what an export promises.
+        """
+
+
+@runtime_checkable
+class ShowsUse(Protocol):
+    """A trained network that says how it is used."""
+
+    example: str
+    """A line of Python for the model card, in which the network is called `network`."""
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """A task whose `create` needs what `prepare` found out."""
+
+    def recall(self, lookup: Lookup) -> None:
+        """Be ready for `create`, by products of the run alone: there is no data here.
+
+        An export has copies of the products that are looked up.
+        Raises `TaskError` when one is missing.
+        """
+
+
+@dataclass(frozen=True)
+class Played:
+    """An episode.
+
+    Args:
+        reward: its return, the sum of all rewards.
+        frames: what it looked like, each [H, W, 3] uint8.
+        fps: frames a second to show them with.
+    """
+
+    reward: float
+    frames: Sequence[NDArray[np.uint8]]
+    fps: int
+
+
+@runtime_checkable
+class Plays(Protocol):
+    """A task whose networks act in episodes that can be looked at."""
+
+    def play(self, network: Any, *, episodes: int, seed: int) -> Iterator[Played]:
+        """Episodes of a trained network of this task, one after the other.
+
+        Raises `TaskError` when nothing here can simulate or draw them.
+        """

@@ -1,0 +1,5 @@
+"""Fixtures that others have already."""
+
+from tests.rl.conftest import renderer
+
+__all__ = ["renderer"]

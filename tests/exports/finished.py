@@ -1,0 +1,96 @@
+"""Finished runs of one member that nobody trained, made by hand in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pbtnas.config import Config, SearchConfig, TaskConfig, to_json
+from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.store import paths
+from pbtnas.store.checkpoints import write
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products
+from pbtnas.store.records import Record, encode
+from pbtnas.store.run_directory import create, open_run, space_digest, store_nonce
+from pbtnas.store.schema import Champion, Result, Selected, Soup
+from pbtnas.tasks.base import Trainee
+from pbtnas.tasks.loading import load_task
+from pbtnas.tasks.trained import Recalls
+
+FINGERPRINT = "f" * 64
+
+
+def finished(
+    root: Path,
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    task_file: str | None = None,
+    products: Mapping[str, bytes] | None = None,
+    seed: int = 1,
+) -> Trainee:
+    """Make a run of one member, whose state is as the seed initialised it; returns it."""
+    config = Config(
+        TaskConfig(name, dict(options)), SearchConfig(population=2, generations=1, epochs=1)
+    )
+    task = load_task(name, options, task_file=task_file)
+    create(root, to_json(config), about={"hash": "sha256", "space": space_digest(task.space)})
+    store = PosixStore(root, "maker")
+    known = Products(store, root)
+    for product, data in (products or {}).items():
+        known.publish(product, data)
+    if isinstance(task, Recalls):
+        task.recall(known.lookup)
+    architecture = last_options(task.space)
+    trainee = task.create(architecture, seed)
+    _crown(root, trainee, architecture)
+    store.close()
+    return trainee
+
+
+def last_options(space: SearchSpace) -> Architecture:
+    """The architecture of the run's member: the last option of every variable."""
+    return tuple(len(variable.options) - 1 for variable in space)
+
+
+def add_soup(root: Path, trainee: Trainee, architecture: Architecture) -> None:
+    """Add a soup of members 1 and 0 that has the state of this trainee."""
+    (root / paths.SOUPS).mkdir(exist_ok=True)
+    digest = _checkpoint(root, trainee, paths.soup_checkpoint)
+    soup = Soup("best-ever-soup", None, 0, 1, architecture, 0.5, 0.75, (1, 0), (), digest)
+    _put(root, paths.soup("best-ever-soup"), "soup", soup.to_json())
+
+
+def add_evaluation(root: Path, pictures: Mapping[str, bytes]) -> None:
+    """Add the final evaluation of the best-ever."""
+    path = next(iter((root / paths.checkpoints(0)).glob("*.safetensors")))
+    core = {"checkpoint": path.stem, "score": 0.25, "metrics": {"loss": 2.0}}
+    for leaf, data in pictures.items():
+        (root / paths.artifact(f"{path.stem[:12]}-{leaf}")).write_bytes(data)
+    core["artifacts"] = sorted(pictures)
+    _put(root, paths.evaluation(path.stem), "evaluation", core)
+
+
+def _crown(root: Path, trainee: Trainee, architecture: Architecture) -> None:
+    (root / paths.checkpoints(0)).mkdir(parents=True)
+    digest = _checkpoint(root, trainee, lambda d: paths.checkpoint(0, d))
+    result = Result(1, "ok", 0.5, {"loss": 1.0}, digest)
+    selected = Selected(0, "m", (1,), (), (result,))
+    _put(root, paths.selection(0), "selection", selected.to_json())
+    champion = Champion(0, 1, 0.5, architecture, digest).to_json()
+    core = {"fingerprint": FINGERPRINT, "best_ever": champion, "best_last": champion}
+    _put(root, paths.FINAL, "final", core)
+
+
+def _checkpoint(root: Path, trainee: Trainee, name: Any) -> str:
+    private = root / "made.safetensors"
+    digest = write(private, trainee.state(), algorithm="sha256")
+    private.rename(root / name(digest))
+    return digest
+
+
+def _put(root: Path, name: str, kind: str, core: Mapping[str, Any]) -> None:
+    record = Record(kind, open_run(root).id, core, {}, store_nonce())
+    (root / name).write_bytes(encode(record))
