@@ -108,7 +108,7 @@ class Coordinator:
         generation = manifest.generation
         self._recent = [*self._recent[-1:], manifest]
         selected = yield from self._selected(manifest)
-        self._champions.crown(generations.champion(manifest, selected))
+        self._champions.crown(generations.champion(manifest, selected), manifest, selected)
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
@@ -308,7 +308,7 @@ class Coordinator:
             yield Replace(paths.BEST, canonical(best.to_json()) + b"\n")
         beyond = generation - KEPT_GENERATIONS
         for old in self._champions.littered(range(self._tidied, beyond)):
-            yield Discard(old, frozenset({best.checkpoint} if best else ()))
+            yield Discard(old, self._champions.kept())
         self._tidied = max(self._tidied, beyond)
         yield EmptyTrash(beyond - 1)
         yield Views()

@@ -1,91 +1,109 @@
-"""The number to report: the best members of a finished run, evaluated with care.
+"""The number to report: the best members of a finished run and soups of them, with care.
 
 The search score is a noisy maximum over many looks; here the best-ever and the best member of
 the last generation are evaluated again, with as many images or episodes as the task's final
-evaluation takes.  Each evaluation is a write-once record, so an interrupted command goes on
-where it was.
+evaluation takes.  Any number of processes share the work: each evaluation is a write-once
+record, so an interrupted command goes on where it was.
 """
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
+from pbtnas.afterwards import Afterwards, Evaluate, Known, Mixture, Piece, Plan
 from pbtnas.config import Config, from_json
+from pbtnas.drive import Stop, drive
+from pbtnas.evaluator import Evaluator, HandedBack
 from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture
+from pbtnas.soups import Chain, chain_of, pieces_of
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import read_verified
+from pbtnas.store.claims import Claims
 from pbtnas.store.identity import this_process
+from pbtnas.store.operations import List
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.products import Products
-from pbtnas.store.records import Record, decode, encode
+from pbtnas.store.records import decode
 from pbtnas.store.run_directory import NotARun, Run, open_run, store_nonce
-from pbtnas.store.schema import Champion
-from pbtnas.tasks.base import Task, Trainee
-
-log = logging.getLogger("pbtnas")
+from pbtnas.store.schema import Champion, Manifest, Selected, Soup
+from pbtnas.tasks.base import HasParts, Task, Trainee
 
 
 @dataclass(frozen=True)
 class Final:
-    """A member's final evaluation.
+    """A final evaluation, of a member or of a soup.
 
     Args:
-        which: best-ever or best-last.
-        champion: the member, and its score during the search.
-        score: in the final evaluation.
+        which: best-ever, best-last, or the name of a soup.
+        champion: the member, and its score during the search; of a soup, the member that it
+            began with.
+        soup: the soup, if it is one.
+        score: in the final evaluation; NaN if it diverged.
         metrics: further numbers.
         artifacts: files for people.
     """
 
     which: str
     champion: Champion
+    soup: Soup | None
     score: float
     metrics: Mapping[str, float]
     artifacts: tuple[Path, ...]
 
 
-class Quietly:
-    """A `Context` for an evaluation outside of a job."""
+def evaluate(
+    root: Path, task: Task, *, device: str, scratch: Path, stop: Stop | None = None
+) -> list[Final]:
+    """Evaluate best-ever and best-last of a finished run, and the soups there are, once each.
 
-    def __init__(self, seed: int, device: str, scratch: Path) -> None:
-        self.seed = seed
-        self.device = device
-        self.scratch = scratch
-        self.done = 0
-        self.final = True
+    What other processes do at the same time is waited for.  Artifacts go to
+    `artifacts/DIGEST-NAME` in the run directory.
 
-    def tick(self, done: int | None = None) -> None:
-        """Nobody waits for it."""
-
-    def log(self, **values: float | int | str) -> None:
-        log.info("%s", " ".join(f"{name}={value}" for name, value in values.items()))
-
-
-def evaluate(root: Path, task: Task, *, device: str, scratch: Path) -> list[Final]:
-    """Evaluate best-ever and best-last of a finished run, once each.
-
-    Artifacts go to `artifacts/<which>-<name>` in the run directory.  Raises `NotARun` when the
-    run is not finished, `CorruptCheckpoint` when a member's checkpoint is damaged.
+    Raises `NotARun` when the run is not finished, `LostCheckpoint` when a checkpoint is missing
+    or damaged, `HandedBack` when `stop` was asked before all was done.
     """
-    run = open_run(root)
-    config = from_json(run.config)
-    store = PosixStore(root, this_process("e")["worker"], primitive=run.primitive)
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        task.prepare(Products(store, scratch))
-        return [
-            _evaluated(which, champion, store, run, config, task, Quietly(seed, device, scratch))
-            for which, champion, seed in _champions(store, run, config)
+    with _opened(root) as (store, run):
+        config = from_json(run.config)
+        best, made = champions(store, run), soups(store, run)
+        plan = _plan(config, best, made, ())
+        known = _see_through(store, run, config, task, plan, device, scratch, stop)
+        return _finals(root, known, best, made)
+
+
+def make_soups(
+    root: Path,
+    task: Task,
+    *,
+    part: str | None,
+    device: str,
+    scratch: Path,
+    stop: Stop | None = None,
+) -> list[Final]:
+    """Make the greedy soups of best-ever and best-last, and evaluate them beside these.
+
+    Args:
+        part: of the networks, to be averaged, as the task names it; None for everything.
+
+    Raises `NoSuchPart`, and what `evaluate` raises.
+    """
+    with _opened(root) as (store, run):
+        config = from_json(run.config)
+        best = champions(store, run)
+        parts = task.parts if isinstance(task, HasParts) else {}
+        chains = [
+            chain_of(which, champion, *_generation(store, run, champion), task.space, part, parts)
+            for which, champion in best.items()
         ]
-    finally:
-        store.close()
+        plan = _plan(config, best, {}, chains)
+        known = _see_through(store, run, config, task, plan, device, scratch, stop)
+        return _finals(root, known, best, _made(chains, known))
+
+
+# -- what a finished run has -----------------------------------------------------------------------
 
 
 def champions(store: PosixStore, run: Run) -> dict[str, Champion]:
@@ -101,51 +119,150 @@ def champions(store: PosixStore, run: Run) -> dict[str, Champion]:
     return {which: Champion.from_json(best) for which, best in found.items() if best}
 
 
+def soups(store: PosixStore, run: Run) -> dict[str, Soup]:
+    """The soups that were made of a run, by name, e.g. "best-ever-soup"."""
+    found = {}
+    for leaf in sorted(store.execute(List(paths.SOUPS)) or ()):
+        which = paths.soup_of(leaf)
+        data = store.get(paths.soup(which)) if which is not None else None
+        if which is not None and data is not None:
+            core = decode(data, paths.soup(which), kind="soup", run=run.id).core
+            found[which] = Soup.from_json(core)
+    return found
+
+
 def load_member(
     store: PosixStore, run: Run, config: Config, task: Task, champion: Champion
 ) -> Trainee:
     """A trained member as it was when its checkpoint was written."""
-    trainee = task.create(champion.architecture, derive(config.run.seed, "load"))
-    file = store.root / paths.checkpoint(champion.generation, champion.checkpoint)
-    trainee.load(read_verified([file], [champion.checkpoint], algorithm=run.hash))
-    return trainee
+    file = paths.checkpoint(champion.generation, champion.checkpoint)
+    return _load(store, run, config, task, champion.architecture, file, champion.checkpoint)
 
 
-def _champions(store: PosixStore, run: Run, config: Config) -> list[tuple[str, Champion, int]]:
-    seed = derive(config.run.seed, "final evaluation")
-    return [(which, best, seed) for which, best in champions(store, run).items()]
+def load_soup(store: PosixStore, run: Run, config: Config, task: Task, soup: Soup) -> Trainee:
+    """A soup as a member: what is not averaged is the best member's."""
+    file = paths.soup_checkpoint(soup.checkpoint)
+    return _load(store, run, config, task, soup.architecture, file, soup.checkpoint)
 
 
-def _evaluated(
-    which: str,
-    champion: Champion,
+def _load(
     store: PosixStore,
     run: Run,
     config: Config,
     task: Task,
-    context: Quietly,
-) -> Final:
-    name = paths.evaluation(champion.checkpoint)
-    data = store.get(name)
-    if data is None:
-        torch.manual_seed(context.seed)
-        np.random.seed(context.seed % 2**32)  # noqa: NPY002  (for libraries that draw globally)
-        random.seed(context.seed)
-        evaluation = load_member(store, run, config, task, champion).evaluate(context)
-        for leaf, content in evaluation.artifacts.items():
-            store.replace(paths.artifact(f"{champion.checkpoint[:12]}-{leaf}"), content)
-        found = {
-            "checkpoint": champion.checkpoint,
-            "score": float(evaluation.score),
-            "metrics": {key: float(value) for key, value in evaluation.metrics.items()},
-            "artifacts": sorted(evaluation.artifacts),
-        }
-        store.put(name, encode(Record("evaluation", run.id, found, {}, store_nonce())))
+    architecture: Architecture,
+    file: str,
+    digest: str,
+) -> Trainee:
+    trainee = task.create(architecture, derive(config.run.seed, "load"))
+    trainee.load(read_verified([store.root / file], [digest], algorithm=run.hash))
+    return trainee
+
+
+def _generation(store: PosixStore, run: Run, champion: Champion) -> tuple[Manifest, Selected]:
+    """The records of a champion's generation.  Raises `NotARun` if one is missing."""
+    cores = []
+    for name, kind in (
+        (paths.manifest(champion.generation), "manifest"),
+        (paths.selection(champion.generation), "selection"),
+    ):
         data = store.get(name)
-        assert data is not None, "what was published is there"
-    core = decode(data, name, kind="evaluation", run=run.id).core
-    files = tuple(
-        store.root / paths.artifact(f"{champion.checkpoint[:12]}-{leaf}")
-        for leaf in core["artifacts"]
+        if data is None:
+            raise NotARun(f"{store.root / name}: missing; `pbtnas fsck {store.root}` says more")
+        cores.append(decode(data, name, kind=kind, run=run.id).core)
+    return Manifest.from_json(cores[0]), Selected.from_json(cores[1])
+
+
+# -- the work --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[tuple[PosixStore, Run]]:
+    run = open_run(root)
+    store = PosixStore(root, this_process("e")["worker"], primitive=run.primitive)
+    try:
+        yield store, run
+    finally:
+        store.close()
+
+
+def _see_through(
+    store: PosixStore,
+    run: Run,
+    config: Config,
+    task: Task,
+    plan: Plan,
+    device: str,
+    scratch: Path,
+    stop: Stop | None,
+) -> Known:
+    identity = this_process("e")
+    evaluator = Evaluator(
+        store, stop or Stop(()), run, config, task, identity["worker"], device, scratch
     )
-    return Final(which, champion, core["score"], core["metrics"], files)
+    store.trouble = evaluator.report
+    engine = config.engine
+    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+    protocol = Afterwards(run.id, identity["worker"], claims, poll_s=engine.poll_s)
+    known = drive(protocol.see_through(plan), evaluator.execute)
+    if known is None:
+        raise HandedBack
+    return known
+
+
+def _plan(
+    config: Config, best: Mapping[str, Champion], made: Mapping[str, Soup], chains: Sequence[Chain]
+) -> Plan:
+    """Final evaluations, and before them the soups that are not made yet."""
+    seed = derive(config.run.seed, "final evaluation")
+
+    def plan(known: Known) -> list[Piece]:
+        # First the chains: their trials wait for each other, final evaluations for nobody.
+        pieces = [piece for chain in chains for piece in pieces_of(chain, known, config.run.seed)]
+        for which, c in best.items():
+            file = paths.checkpoint(c.generation, c.checkpoint)
+            pieces.append(_final(which, Mixture(c.architecture, (file,), (c.checkpoint,)), seed))
+        for which, s in {**made, **_made(chains, known)}.items():
+            file = paths.soup_checkpoint(s.checkpoint)
+            pieces.append(_final(which, Mixture(s.architecture, (file,), (s.checkpoint,)), seed))
+        # Best-ever and best-last may be one and the same: what is wanted twice is done once.
+        wanted = {piece.record: piece for piece in reversed(pieces) if piece.record not in known}
+        return list(reversed(wanted.values()))
+
+    return plan
+
+
+def _final(which: str, mixture: Mixture, seed: int) -> Piece:
+    (checkpoint,) = mixture.digests
+    return Piece(
+        record=paths.evaluation(checkpoint),
+        kind="evaluation",
+        what=f"{which}: final evaluation",
+        work=Evaluate(mixture, seed, final=True),
+        core={"checkpoint": checkpoint},
+    )
+
+
+def _made(chains: Sequence[Chain], known: Known) -> dict[str, Soup]:
+    names = {chain.which: paths.soup(chain.which) for chain in chains}
+    return {which: Soup.from_json(known[name]) for which, name in names.items() if name in known}
+
+
+def _finals(
+    root: Path, known: Known, best: Mapping[str, Champion], made: Mapping[str, Soup]
+) -> list[Final]:
+    finals = [_told(root, known, which, champion, None) for which, champion in best.items()]
+    for which, soup in made.items():
+        began = next(
+            c for c in best.values() if (c.generation, c.member) == (soup.generation, soup.member)
+        )
+        finals.append(_told(root, known, which, began, soup))
+    return finals
+
+
+def _told(root: Path, known: Known, which: str, champion: Champion, soup: Soup | None) -> Final:
+    checkpoint = champion.checkpoint if soup is None else soup.checkpoint
+    core = known[paths.evaluation(checkpoint)]
+    files = tuple(root / paths.artifact_of(checkpoint, leaf) for leaf in core["artifacts"])
+    score = math.nan if core["score"] is None else core["score"]
+    return Final(which, champion, soup, score, core["metrics"], files)

@@ -48,7 +48,7 @@ def check(root: Path) -> list[Fault]:
     run = open_run(root)
     store = PosixStore(root, "fsck")
     try:
-        return list(_faults(store, run))
+        return [*_faults(store, run), *_afterwards(store, run)]
     finally:
         store.close()
 
@@ -137,14 +137,30 @@ def _children(
 
 
 def _checkpoints(store: PosixStore, run: Run, generation: int) -> Iterator[Fault]:
-    directory = store.root / paths.checkpoints(generation)
-    for path in sorted(directory.glob("*.safetensors")) if directory.is_dir() else ():
-        if path.name.startswith("."):
-            continue
-        found = file_digest(path, run.hash)
-        if found != path.name.removesuffix(".safetensors"):
-            name = paths.checkpoint(generation, path.name.removesuffix(".safetensors"))
-            yield Fault(name, f"its digest is {found}; computed again when it is needed", True)
+    yield from _files(store, run, paths.checkpoints(generation), "computed again when it is needed")
+
+
+def _files(store: PosixStore, run: Run, directory: str, remedy: str) -> Iterator[Fault]:
+    """The files in a directory that do not have the digest they are named by."""
+    for leaf in sorted(store.execute(List(directory))):
+        name, _, suffix = leaf.partition(".")
+        if name and suffix == "safetensors":
+            found = file_digest(store.root / directory / leaf, run.hash)
+            if found != name:
+                yield Fault(f"{directory}/{leaf}", f"its digest is {found}; {remedy}", True)
+
+
+def _afterwards(store: PosixStore, run: Run) -> Iterator[Fault]:
+    """What was made after the search: evaluations and soups."""
+    for directory in (paths.ARTIFACTS, paths.SOUPS):
+        for leaf in sorted(store.execute(List(directory))):
+            kind = paths.kind_afterwards(leaf)
+            if kind is not None:
+                name = f"{directory}/{leaf}"
+                _, fault = _read(store, run, name, kind, "made again by the same command")
+                if fault is not None:
+                    yield fault
+    yield from _files(store, run, paths.SOUPS, "made again by `pbtnas soup`")
 
 
 def _missing(store: PosixStore, run: Run, newest: int) -> Iterator[Fault]:

@@ -1,0 +1,188 @@
+"""Work after the search on a simulated directory: whoever dies, each piece comes to one outcome."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from pbtnas.afterwards import Afterwards, CarryOut, Cook, Done, Evaluate, GetReady, Mixture, Piece
+from pbtnas.attempts import Stopping
+from pbtnas.store import paths
+from pbtnas.store.claims import Claims
+from pbtnas.store.operations import Dead, Now, Say, Sleep
+from pbtnas.store.records import decode
+from pbtnas.store.simulated import Faults, SimulatedStore
+
+RUN = "simulated"
+LEASE_S, PIECE_S, STEPS = 30.0, 8.0, 5
+
+
+def piece(step: int) -> Piece:
+    """A chain of evaluations, and what is cooked at its end."""
+    mixture = Mixture((0,), (f"file-{step}",), (f"digest-{step}",))
+    if step == STEPS:
+        return Piece(paths.soup("chain-soup"), "soup", "soup", Cook(mixture), {})
+    work = Evaluate(mixture, step, final=False)
+    return Piece(paths.trial(f"step-{step}"), "trial", f"step {step}", work, {"step": step})
+
+
+def plan(known: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
+    """A chain beside two pieces that wait for nobody."""
+    free = [
+        Piece(paths.evaluation(name), "evaluation", name, piece(0).work, {"checkpoint": name})
+        for name in ("left", "right")
+    ]
+    chain = (piece(step) for step in range(STEPS + 1))
+    following = next((p for p in chain if p.record not in known), None)
+    return [p for p in [following, *free] if p is not None and p.record not in known]
+
+
+class World:
+    """Some processes, and a scheduler that kills, stops and pauses them."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.store = SimulatedStore(self.rng)
+        self.store.faults = Faults(
+            error=self.rng.choice([0.0, 0.05]), lag=self.rng.choice([0.0, 10.0])
+        )
+        self.rates = {name: self.rng.choice([0.0, 0.01]) for name in ("kill", "stop", "pause")}
+        self.actors: dict[str, Any] = {}
+        self.waking: dict[str, float] = {}
+        self.replies: dict[str, Any] = {}
+        self.stopping: set[str] = set()
+        self.ends: list[Any] = []
+        self.spawned = self.carried_out = 0
+
+    def run(self) -> None:
+        """Until one has seen everything through, and then all others."""
+        while not any(self.ends):
+            if len(self.actors) < 3 and (not self.actors or self.rng.random() < 0.05):
+                self.spawn()
+            self.step()
+            assert self.store.now < 5000, "it does not end"
+        self.rates = {}
+        while self.actors:
+            self.step()
+
+    def spawn(self) -> None:
+        self.spawned += 1
+        name = f"process-{self.spawned}"
+        nonces = iter(range(10**9))
+        claims = Claims(
+            RUN,
+            {"worker": name, "host": "h"},
+            lease_s=LEASE_S,
+            new_nonce=lambda: f"{name}/{next(nonces)}",
+        )
+        self.actors[name] = Afterwards(RUN, name, claims, poll_s=1.0).see_through(plan)
+        self.waking[name], self.replies[name] = self.store.now, None
+
+    def step(self) -> None:
+        name = min(self.actors, key=lambda n: (self.waking[n], self.rng.random()))
+        self.store.now = max(self.store.now, self.waking[name])
+        draw = self.rng.random()
+        if draw < self.rates.get("kill", 0):
+            return self.remove(name)
+        if draw < self.rates.get("pause", 0):
+            self.waking[name] += self.rng.uniform(0, 3 * LEASE_S)
+            return None
+        if draw < self.rates.get("stop", 0):
+            self.stopping.add(name)
+        try:
+            operation = self.actors[name].send(self.replies[name])
+        except StopIteration as stop:
+            self.ends.append(stop.value)
+            return self.remove(name)
+        self.waking[name] += self.rng.uniform(0, 0.2)
+        self.replies[name] = self.execute(name, operation)
+        return None
+
+    def remove(self, name: str) -> None:
+        self.actors.pop(name).close()
+
+    def execute(self, name: str, operation: Any) -> Any:
+        match operation:
+            case GetReady():
+                return True
+            case Stopping():
+                return name in self.stopping
+            case Now():
+                return self.store.now
+            case Sleep(seconds):
+                self.waking[name] += seconds
+                return None
+            case Say() | Dead():
+                return None
+            case CarryOut(held):
+                self.waking[name] += self.rng.uniform(0, PIECE_S)
+                self.carried_out += 1
+                return self.carry_out(name, held.piece)
+        return self.store.execute(self.rng.randint(0, 1), operation)
+
+    def carry_out(self, name: str, piece: Piece) -> Done | None:
+        if name in self.stopping:
+            return None
+        if isinstance(piece.work, Cook):
+            self.store.private[f"private-{name}"] = b"soup"
+            return Done({"checkpoint": "soup"}, f"private-{name}")
+        return Done({"score": float(len(piece.record))})
+
+
+def test_every_piece_has_one_outcome_whatever_happens() -> None:
+    """Under kills, stops, pauses beyond the lease, full disks and stale views."""
+    repeated = 0
+    for seed in range(150):
+        world = World(seed)
+        world.run()
+        records = [piece(step).record for step in range(STEPS + 1)]
+        records += [paths.evaluation("left"), paths.evaluation("right")]
+        for seen in filter(None, world.ends):
+            assert set(seen) == set(records), f"seed {seed}"
+        for name in records:
+            kind = paths.kind_afterwards(name)
+            assert kind is not None
+            cores = {decode(c, name, kind=kind, run=RUN).digest for c in world.store.contents[name]}
+            assert len(cores) == 1, f"seed {seed}: {name}"
+        assert world.store.entries[paths.soup_checkpoint("soup")].durable
+        repeated += world.carried_out - len(records)
+    assert repeated > 0, "no misfortune has happened at all"
+
+
+def test_undisturbed_processes_do_nothing_twice() -> None:
+    """Three at once share the pieces: claims are respected as long as their holders live."""
+    world = World(0)
+    world.rates, world.store.faults = {}, Faults()
+    for _ in range(3):
+        world.spawn()
+    holders = set()
+    carry_out = world.carry_out
+
+    def noting(name: str, piece: Piece) -> Done | None:
+        holders.add(name)
+        return carry_out(name, piece)
+
+    world.carry_out = noting  # type: ignore[method-assign]
+    world.run()
+
+    assert world.carried_out == STEPS + 3
+    assert len(holders) > 1
+
+
+def test_a_lost_file_is_made_again_though_its_record_is_there() -> None:
+    """The record of a soup says what it is; `Has` says whether it still is."""
+    world = World(0)
+    world.rates, world.store.faults = {}, Faults()
+    world.spawn()
+    world.run()
+    before = dict(world.store.entries)
+    del world.store.entries[paths.soup_checkpoint("soup")]
+    world.spawn()
+    world.ends.clear()
+    world.store.now += 2 * LEASE_S
+    world.run()
+
+    assert {n: e.content for n, e in before.items()}.items() <= {
+        n: e.content for n, e in world.store.entries.items()
+    }.items()
