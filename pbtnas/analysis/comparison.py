@@ -6,6 +6,7 @@ another budget, the same run twice) is refused; their order never matters.
 
 from __future__ import annotations
 
+import json
 import math
 import statistics as stdlib_statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -262,12 +263,12 @@ def _refuse_incomparable(runs: Sequence[Outcome]) -> None:
         _refuse_other_metric(first, outcome)
         if outcome.task != first.task:
             raise ComparisonError(
-                f"run {first.run} trains {first.task} and run {outcome.run} {outcome.task}: "
-                "only runs of equal tasks are compared"
+                f"runs {first.run} and {outcome.run} have different tasks "
+                f"({_difference(first.task, outcome.task)}): only runs of equal tasks are compared"
             )
         if outcome.budget != first.budget:
             raise ComparisonError(
-                f"run {first.run} spent {first.budget} network-epochs and run {outcome.run} "
+                f"run {first.run} has {first.budget} network-epochs and run {outcome.run} "
                 f"{outcome.budget}: algorithms are only compared at equal budgets"
             )
         if not math.isfinite(outcome.value):
@@ -280,6 +281,16 @@ def _refuse_incomparable(runs: Sequence[Outcome]) -> None:
                 f"runs {twin.run} and {outcome.run} are both {outcome.algorithm} with seed "
                 f"{outcome.seed}: name one of them"
             )
+
+
+def _difference(first: str, other: str) -> str:
+    """What two tasks, as JSON, do not have in common: "side 16 and 32, width 24 and nothing"."""
+    a, b = json.loads(first), json.loads(other)
+    return ", ".join(
+        f"{key} {a.get(key, 'nothing')} and {b.get(key, 'nothing')}"
+        for key in sorted(a.keys() | b.keys())
+        if a.get(key) != b.get(key)
+    )
 
 
 def _refuse_other_metric(first: Outcome | Curve, other: Outcome | Curve) -> None:

@@ -108,21 +108,22 @@ def tree_order(evolution: Evolution) -> list[list[int]]:
 
 
 def origin_shares(evolution: Evolution) -> Shares:
-    """[G, N] share of all layers in a generation that began in each initial member.
+    """[G, N + 1] share of all layers in a generation that began in each initial member.
 
     A layer is a variable with modules.  It goes from parent to child with its weights,
-    shrink-perturbed or not, so its origin is the initial member whose slot it started in.
+    shrink-perturbed or not, so its origin is the initial member whose slot it started in.  The
+    last column has the layers that began later: renewed by a mutation, or donated with lambda 0.
     """
     layers = [i for i, variable in enumerate(evolution.variables) if variable.modules]
     if not layers:
         raise ValueError("no variable of this space has weights to trace")
     starts = [s.member for s in evolution.generations[0]]
     column = {member: i for i, member in enumerate(starts)}
-    shares = np.zeros((len(evolution.generations), len(starts)))
+    shares = np.zeros((len(evolution.generations), len(starts) + 1))
     origins = {member: [column[member]] * len(evolution.variables) for member in starts}
     for generation, standings in enumerate(evolution.generations):
         if generation:
-            origins = {s.member: _origins_of(s, origins) for s in standings}
+            origins = {s.member: _origins_of(s, origins, later=len(starts)) for s in standings}
         for standing in standings:
             for i in layers:
                 shares[generation, origins[standing.member][i]] += 1
@@ -177,11 +178,14 @@ def _sides(standings: Sequence[Standing], place: Mapping[int, int]) -> dict[int,
     return sides
 
 
-def _origins_of(standing: Standing, before: dict[int, list[int]]) -> list[int]:
+def _origins_of(
+    standing: Standing, before: Mapping[int, Sequence[int]], *, later: int
+) -> list[int]:
     origins = list(before[standing.parent])
     if standing.birth is not None:
+        fresh = standing.birth.operator == "renew" or standing.birth.shrink == 0
         for i in standing.birth.inherited:
-            origins[i] = before[standing.birth.donor][i]
+            origins[i] = later if fresh else before[standing.birth.donor][i]
     return origins
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from pbtnas.analysis.comparison import ComparisonError
 from pbtnas.analysis.evolution import Evolution, Standing, best_scores
 from pbtnas.analysis.history import Generation, History
 from pbtnas.analysis.outcomes import Curve, Outcome
+from pbtnas.analysis.record_files import RecordFiles
 from pbtnas.search.algorithms import Selection
 from pbtnas.search.space import Variable
+from pbtnas.store import paths
 from pbtnas.store.schema import Champion
 
 
@@ -50,13 +53,19 @@ def curve(history: History, *, algorithm: str | None = None, metric: str = "scor
 
 
 def outcome(
-    history: History, *, algorithm: str | None = None, metric: str = "score", ever: bool = False
+    history: History,
+    *,
+    algorithm: str | None = None,
+    metric: str = "score",
+    ever: bool = False,
+    final: bool = False,
 ) -> Outcome:
     """The number a finished run reports: of its best member in the last generation.
 
-    `ever` takes the best member of all generations instead, as the paper does for GANs.
-    `metric` is "score" or one of the task's metrics.  Raises `ComparisonError` when the run is
-    not finished, has no such member or does not report the metric.
+    `ever` takes the best member of all generations instead, as the paper does for GANs;
+    `final` the value of its final evaluation instead of the one that selected it.  `metric` is
+    "score" or one of the task's metrics.  Raises `ComparisonError` when the run is not
+    finished, has no such member, was not evaluated or does not report the metric.
     """
     name = history.root.name
     if history.final is None:
@@ -70,11 +79,42 @@ def outcome(
         run=name,
         algorithm=algorithm or variant(history),
         seed=history.config["run"]["seed"],
-        value=_value(history, best, metric),
-        metric=f"{metric} of the best {'ever' if ever else 'at the end'}",
+        value=_value(history, best, metric, final=final),
+        metric=_label(metric, ever=ever, final=final),
         task=json.dumps(history.config["task"], sort_keys=True),
-        budget=sum(map(_spent, history.generations)),
+        budget=budget(history),
     )
+
+
+def whole(history: History) -> bool:
+    """Whether a run is finished, and every record that its curve rests on can be read."""
+    final, generations = history.final, history.generations
+    return final is not None and len(generations) > 0 and all(map(_selected, generations))
+
+
+def budget(history: History) -> int:
+    """Network-epochs the configuration grants the whole run.
+
+    A run whose members failed for good spends less: that is its loss, not another budget.
+    """
+    search = history.config["search"]
+    first = search["first_epochs"] or search["epochs"]
+    rounds: int = first + (search["generations"] - 1) * search["epochs"]
+    return rounds * int(search["population"])
+
+
+def final_evaluation(history: History, best: Champion) -> dict[str, float] | None:
+    """What `pbtnas evaluate` found for a best member: "score" and metrics; None without it.
+
+    A score that diverged is NaN.
+    """
+    files = RecordFiles(history.root)
+    files.run = history.run
+    record = files.read(paths.evaluation(best.checkpoint), "evaluation")
+    if record is None:
+        return None
+    score = record.core["score"]
+    return {"score": math.nan if score is None else float(score), **record.core["metrics"]}
 
 
 def variant(history: History) -> str:
@@ -86,20 +126,36 @@ def variant(history: History) -> str:
     return name if pair == usual else f"{name} [{pair[0]:g}, {pair[1]:g}]"
 
 
-def _value(history: History, best: Champion, metric: str) -> float:
+def _label(metric: str, *, ever: bool, final: bool) -> str:
+    whose = f"{metric} of the best {'ever' if ever else 'at the end'}"
+    return f"final {whose}" if final else whose
+
+
+def _value(history: History, best: Champion, metric: str, *, final: bool) -> float:
+    score = best.score
+    results = history.generations[best.generation].results
+    known: Mapping[str, float] = results[best.member].result.metrics
+    if final:
+        found = final_evaluation(history, best)
+        if found is None:
+            raise ComparisonError(
+                f"run {history.root.name} has no final evaluation: "
+                f"`pbtnas evaluate {history.root}` makes it"
+            )
+        score, known = found["score"], found
     if metric == "score":
-        return best.score
-    result = history.generations[best.generation].results[best.member].result
-    if metric not in result.metrics:
+        return score
+    if metric not in known:
         raise ComparisonError(
             f"run {history.root.name} does not report {metric!r}; it reports score"
-            + "".join(f", {known}" for known in sorted(result.metrics))
+            + "".join(f", {name}" for name in sorted(known))
         )
-    return result.metrics[metric]
+    return known[metric]
 
 
 def _selected(generation: Generation) -> bool:
-    return bool(generation.ranking) and generation.jobs.keys() <= generation.results.keys()
+    jobs = generation.jobs
+    return bool(generation.ranking and jobs) and jobs.keys() <= generation.results.keys()
 
 
 def _standing(history: History, generation: Generation, member: int) -> Standing:

@@ -16,7 +16,7 @@ class Outcome:
         value: the number, e.g. the final FID on 50,000 images.
         metric: what it measures, e.g. "fid-50k"; only equal metrics are compared.
         task: what was trained, options included; only equal tasks are compared.
-        budget: network-epochs spent, summed over all members.
+        budget: network-epochs granted by the configuration, summed over all members.
     """
 
     run: str

@@ -10,6 +10,7 @@ in their marks as well.  Text stays legible when a figure is shown 1000 pixels w
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +139,14 @@ def save(figure: Figure, stem: Path, formats: Sequence[Format] = ("png", "svg"))
         for suffix, path in zip(formats, written, strict=True):
             figure.savefig(path, format=suffix, metadata=_ANONYMOUS[suffix])
     return written
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as an SVG file; same data, same bytes."""
+    content = io.BytesIO()
+    with style():
+        figure.savefig(content, format="svg", metadata=_ANONYMOUS["svg"])
+    return content.getvalue()
 
 
 def spread_out(positions: Iterable[float], gap: float, low: float, high: float) -> list[float]:

@@ -118,10 +118,11 @@ def _draw_descent(axes: Axes, evolution: Evolution, rows: Rows) -> None:
                 stays.append((parent, here))
                 continue
             bases.append((parent, here))
-            donors.append(((generation - 1.0, before[standing.birth.donor]), here))
+            if standing.birth.donor != standing.birth.base:
+                donors.append(((generation - 1.0, before[standing.birth.donor]), here))
             replaced.append((generation - 1.0, before[standing.member]))
     dashed = LineCollection(donors, colors=VERMILLION, lw=0.8, ls=(0, (3, 2)), alpha=0.75)
-    dashed.set_label("donor of a child")
+    dashed.set_label("donor of a child" if donors else None)
     axes.add_collection(LineCollection(stays, colors=GREY, lw=1.4, label="lives on"))
     axes.add_collection(LineCollection(bases, colors=SKY, lw=1.8, label="base of a child"))
     axes.add_collection(dashed)

@@ -18,6 +18,7 @@ from pbtnas.analysis.evolution import (
 )
 from pbtnas.analysis.plots import (
     COLOURS,
+    GREY,
     LIGHT,
     WIDTH_IN,
     looks,
@@ -37,22 +38,25 @@ if TYPE_CHECKING:
 def layer_origins(evolution: Evolution) -> Figure:
     """Share of all layers by the initial member they began in, over generations.
 
-    The initial members with most layers at the end have a colour each, the others share grey.
+    The initial members with most layers at the end have a colour each, the others share grey;
+    layers that began later (by mutation, or reinitialised) are dark grey.
     """
     shares = origin_shares(evolution)
+    initial, later = shares[:, :-1], shares[:, -1]
     starts = [standing.member for standing in evolution.generations[0]]
-    order = np.argsort(-shares[-1], kind="stable")
-    named = [int(i) for i in order[: len(COLOURS)] if shares[-1, i] > 0]
+    order = np.argsort(-initial[-1], kind="stable")
+    named = [int(i) for i in order[: len(COLOURS)] if initial[-1, i] > 0]
     rest = [i for i in range(len(starts)) if i not in named]
-    bands = np.array([*(shares[:, i] for i in named), shares[:, rest].sum(axis=1)])
-    labels = [*(f"m{starts[i]:02d}" for i in named), f"{len(rest)} others"]
+    bands = np.array([*(initial[:, i] for i in named), initial[:, rest].sum(axis=1), later])
+    others = f"{len(rest)} others"
+    labels = [*(f"m{starts[i]:02d}" for i in named), others, "begun later"]
     with style():
         figure = new_figure(4.4)
         axes = figure.subplots()
         axes.stackplot(
             range(len(shares)),
             100 * bands,
-            colors=[*COLOURS[: len(named)], LIGHT],
+            colors=[*COLOURS[: len(named)], LIGHT, GREY],
             edgecolor="white",
             lw=0.6,
         )
@@ -61,7 +65,8 @@ def layer_origins(evolution: Evolution) -> Figure:
         whole_numbers(axes.xaxis)
         axes.set_xlabel("generation")
         axes.set_ylabel("share of all layers (%)")
-        axes.set_title(f"Layers by the initial member they began in (grey: {labels[-1]})")
+        greys = f"grey: {others}" + ("; dark: begun later" if later.any() else "")
+        axes.set_title(f"Layers by the initial member they began in ({greys})")
         middles = 100 * (np.cumsum(bands[:, -1]) - bands[:, -1] / 2)
         for label, share, middle, height in zip(
             labels, bands[:, -1], middles, spread_out(middles, 5.5, 2, 98), strict=True

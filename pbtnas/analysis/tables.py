@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pbtnas.analysis.comparison import Comparison, Reach
-from pbtnas.analysis.statistics import Interval, Spread, bonferroni, smallest_p
+from pbtnas.analysis.statistics import Interval, Spread, bonferroni, signed_rank, smallest_p
 
 Cell = str | int | float | Spread | Interval
 
@@ -88,6 +88,51 @@ def pairs_table(comparison: Comparison) -> Table:
             "of the second.",
             *(f"{sentence}." for sentence in comparison.unpaired),
         ),
+    )
+
+
+def pooled_table(comparisons: Sequence[Comparison]) -> Table:
+    """Every claim judged on the pairs of several comparisons together, which made it too."""
+    rows: list[tuple[Cell, ...]] = []
+    pairs = {(p.better, p.worse) for comparison in comparisons for p in comparison.pairs}
+    for better, worse in sorted(pairs):
+        found = [p for c in comparisons for p in c.pairs if (p.better, p.worse) == (better, worse)]
+        test = signed_rank([difference for pair in found for difference in pair.differences])
+        corrected = bonferroni(test.p, comparisons[0].tests)
+        rows.append(
+            (
+                better,
+                worse,
+                len(found),
+                test.pairs,
+                test.w_minus,
+                test.p,
+                corrected,
+                test.smallest_p,
+            )
+        )
+    return Table(
+        title="Is the first better than the second, over all tasks?",
+        columns=("first", "second", "tasks", "pairs", "W-", "p", "p corrected", "smallest p"),
+        rows=tuple(rows),
+        notes=(
+            "Wilcoxon signed-rank, one-sided, exact, on the differences of all tasks as they are; "
+            f"corrected (Bonferroni) for {comparisons[0].tests} tests. Where tasks have different "
+            "scales, the one with the largest differences weighs most.",
+        ),
+    )
+
+
+def values_table(comparison: Comparison) -> Table:
+    """The value of every run: a row a seed, a column an algorithm, best first."""
+    seeds = sorted({seed for summary in comparison.summaries for seed in summary.seeds})
+    found = [
+        dict(zip(summary.seeds, summary.values, strict=True)) for summary in comparison.summaries
+    ]
+    return Table(
+        title=f"{comparison.metric}, by seed",
+        columns=("seed", *(summary.algorithm for summary in comparison.summaries)),
+        rows=tuple((seed, *(values.get(seed, math.nan) for values in found)) for seed in seeds),
     )
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas import generations
-from pbtnas.champions import Champions
 from pbtnas.generations import Search
 from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import Selection, pbtnas
+from pbtnas.search.algorithms import ALGORITHMS, Selection
 from pbtnas.store import paths
 from pbtnas.store.claims import Beat
 from pbtnas.store.records import Record, digest, encode
 from pbtnas.store.schema import Champion, Child, Job, Result, Selected
+from pbtnas.store.study_directory import create_study, open_study
 
 RUN = "0123456789abcdef"
 TRACEBACK = "Traceback (most recent call last):\n  ...\nValueError: no such layer"
@@ -27,13 +27,15 @@ TRACEBACK = "Traceback (most recent call last):\n  ...\nValueError: no such laye
 Story = list[tuple[str, bytes]]
 
 
-def search(*, population: int = 6, count: int = 4) -> Search:
+def search(
+    *, population: int = 6, count: int = 4, seed: int = 7, algorithm: str = "pbt-nas"
+) -> Search:
     """A search over a tiny space, with that many generations."""
     return Search(
         space=SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))]),
-        algorithm=pbtnas,
+        algorithm=ALGORITHMS[algorithm],
         selection=Selection.of(population),
-        seed=7,
+        seed=seed,
         population=population,
         generations=count,
         epochs=2,
@@ -48,7 +50,7 @@ def outcome_of(job: Job) -> Result:
     """Member 2 of generation 1 fails, member 3 of it diverges, all others have a score."""
     if job.generation == 1 and job.member in (2, 3):
         return Result(job.member, "failed" if job.member == 2 else "diverged", None, {}, None)
-    checkpoint = digest([job.generation, job.member, job.inputs])
+    checkpoint = digest([job.generation, job.member, job.inputs, job.seed])
     score = int(checkpoint[:4], 16) / 4096 + 1
     return Result(job.member, "ok", score, {"loss": 0.5}, checkpoint)
 
@@ -117,18 +119,50 @@ def record(
     return name, encode(Record(kind, RUN, core, meta or {}, "nonce"))
 
 
+def study(
+    root: Path,
+    *,
+    seeds: Iterable[int] = (1, 2, 3),
+    populations: Mapping[str, int] | None = None,
+    unbegun: Iterable[str] = (),
+) -> Path:
+    """A study of pbt-nas and random-search, or of pbt-nas by names with their populations."""
+    sizes = populations or {"pbt-nas": 6, "random-search": 6}
+    planned, writes = [], {}
+    for seed in seeds:
+        for name, size in sizes.items():
+            algorithm = name if name in ALGORITHMS else "pbt-nas"
+            planned.append({"name": name, "seed": seed, "config": {}})
+            label = f"{name}-s{seed}"
+            writes[label] = story(search(population=size, seed=seed, algorithm=algorithm))
+    create_study(root, planned, pbtnas="0.1.0")
+    for run in open_study(root).runs:
+        if run.label not in unbegun:
+            write(run.root, writes[run.label])
+    return root
+
+
 def _beginning(made: Search) -> Story:
-    about = {"seed": 7, "task": "tiny", "hash": "sha256", "space": "s", "created": "2026-01-01"}
+    names = {algorithm: name for name, algorithm in ALGORITHMS.items()}
+    about = {
+        "seed": made.seed,
+        "task": "tiny",
+        "hash": "sha256",
+        "space": "s",
+        "created": "2026-01-01",
+    }
     config = {
         "task": {"name": "tiny"},
         "search": {
-            "algorithm": "pbt-nas",
+            "algorithm": names[made.algorithm],
             "population": made.population,
             "generations": made.generations,
             "epochs": made.epochs,
             "first_epochs": made.first_epochs,
+            "shrink": 0.4,
+            "perturb": 0.1,
         },
-        "run": {"seed": 7},
+        "run": {"seed": made.seed},
         "engine": {"lease_s": 30.0},
     }
     return [
@@ -163,11 +197,7 @@ def _job(job: Job) -> Story:
 
 
 def _final(made: Search, selected: Selected, champions: list[Champion]) -> tuple[str, bytes]:
-    hall = Champions()
-    for champion in champions:
-        hall.crown(champion)
-    best = hall.best()
-    assert best is not None, "somebody has a score"
+    best = max(champions, key=lambda champion: champion.score)  # the earliest of equals
     core = {
         "fingerprint": generations.fingerprint(selected),
         "generations": made.generations,

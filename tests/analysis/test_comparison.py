@@ -13,9 +13,11 @@ from pbtnas.analysis.comparison import ComparisonError, compare, epochs_to_match
 from pbtnas.analysis.outcomes import Curve, Outcome
 from pbtnas.analysis.statistics import smallest_p
 
+TASK = '{"name": "digits"}'
+
 
 def outcome(algorithm: str, seed: int, value: float) -> Outcome:
-    return Outcome(f"{algorithm}-{seed}", algorithm, seed, value, "accuracy", "digits", 7200)
+    return Outcome(f"{algorithm}-{seed}", algorithm, seed, value, "accuracy", TASK, 7200)
 
 
 def study(**values: list[float]) -> list[Outcome]:
@@ -105,7 +107,7 @@ def test_seeds_that_only_one_algorithm_has_are_said_and_left_out():
     [
         ({"metric": "fid"}, ["accuracy", "fid", "ours-0", "ours-1"]),
         ({"budget": 3600}, ["7200", "3600", "ours-0", "ours-1"]),
-        ({"task": "gan"}, ["digits", "gan", "ours-0", "ours-1"]),
+        ({"task": '{"name": "gan"}'}, ["name digits and gan", "ours-0", "ours-1"]),
         ({"seed": 0}, ["ours-0", "ours-1", "seed 0"]),
         ({"value": math.nan}, ["ours-1", "nan"]),
     ],

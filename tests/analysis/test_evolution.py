@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,11 +64,28 @@ def test_layers_are_traced_to_the_member_they_began_in():
     """Inherited layers count for the donor's line, all others for the base's; switches not."""
     shares = origin_shares(by_hand())
 
-    assert shares[0] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert shares[0] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
     # Member 2 now has its op from 0 and its head from 1.
-    assert shares[1] == pytest.approx([3 / 6, 3 / 6, 0])
+    assert shares[1] == pytest.approx([3 / 6, 3 / 6, 0, 0])
     # Member 0 is made of 2, but for its op, which is that of 1.
-    assert shares[2] == pytest.approx([1 / 6, 5 / 6, 0])
+    assert shares[2] == pytest.approx([1 / 6, 5 / 6, 0, 0])
+
+
+@pytest.mark.parametrize("change", [{"operator": "renew"}, {"shrink": 0.0}])
+def test_layers_that_began_later_have_no_initial_member(change):
+    """What a mutation renewed, or lambda 0 reinitialised, is neither the base's nor the donor's."""
+    run = by_hand()
+    first, second, third = run.generations
+    born = [s if s.birth is None else replace(s, birth=replace(s.birth, **change)) for s in second]
+
+    shares = origin_shares(replace(run, generations=(first, tuple(born), third)))
+
+    layers = sum(bool(variable.modules) for variable in VARIABLES)
+    renewed = sum(
+        bool(VARIABLES[i].modules) for s in born if s.birth for i in s.birth.inherited
+    ) / (3 * layers)
+    assert renewed > 0
+    assert shares[1, 3] == pytest.approx(renewed)
 
 
 def test_options_and_diversity_are_counted_over_the_living():
@@ -115,7 +133,8 @@ def test_random_search_keeps_every_origin_and_its_diversity():
     """Nobody is replaced, so nothing about the population changes but its scores."""
     run = evolve(3, algorithm=random_search)
 
-    assert np.allclose(origin_shares(run), 1 / 12)
+    assert np.allclose(origin_shares(run)[:, :12], 1 / 12)
+    assert not origin_shares(run)[:, 12].any()
     assert len(set(mean_entropy(run))) == 1
 
 

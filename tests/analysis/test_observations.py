@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.analysis.comparison import ComparisonError
+from pbtnas.analysis.comparison import ComparisonError, compare
 from pbtnas.analysis.generation import Born, Generation, Reported
 from pbtnas.analysis.history import Final, History
-from pbtnas.analysis.observations import curve, evolution, outcome, variant
+from pbtnas.analysis.observations import budget, curve, evolution, outcome, variant
 from pbtnas.search.births import Birth
 from pbtnas.search.space import layer
+from pbtnas.store import paths
 from pbtnas.store.schema import Champion, Job, Result
+from tests.analysis.made_runs import record, search, story, write
 
 BIRTH = Birth(1, 0, 0, (0,), (1,), seed=0, shrink=0.4, perturb=0.1)
 
@@ -44,7 +46,15 @@ HISTORY = History(
     about={},
     config={
         "task": {"name": "digits", "images": 500},
-        "search": {"algorithm": "pbt-nas", "shrink": 0.4, "perturb": 0.1},
+        "search": {
+            "algorithm": "pbt-nas",
+            "population": 2,
+            "generations": 2,
+            "epochs": 5,
+            "first_epochs": 20,
+            "shrink": 0.4,
+            "perturb": 0.1,
+        },
         "run": {"seed": 7},
     },
     generations=(generation(0, (0.9, None)), generation(1, (0.6, 0.8))),
@@ -119,3 +129,31 @@ def test_variants_of_shrink_perturb_have_names_of_their_own():
     assert variant(replace(HISTORY, config={**HISTORY.config, "search": search})) == (
         "pbt-nas [1, 0]"
     )
+
+
+def test_a_final_evaluation_is_reported_where_it_was_made(tmp_path: Path) -> None:
+    """Its own score and metrics, under a metric's name of its own; a diverged score is refused."""
+    write(tmp_path, story(search()))
+    history = History.read(tmp_path)
+    assert history.final is not None and history.final.best_last is not None
+    name = paths.evaluation(history.final.best_last.checkpoint)
+    with pytest.raises(ComparisonError, match="has no final evaluation: `pbtnas evaluate"):
+        outcome(history, final=True)
+
+    core = {"score": -1.5, "metrics": {"fid": 1.5}}
+    write(tmp_path, [record(name, "evaluation", core)])
+
+    assert outcome(history, final=True).value == -1.5
+    assert outcome(history, final=True, metric="fid").value == 1.5
+    assert outcome(history, final=True).metric == "final score of the best at the end"
+    write(tmp_path, [record(name, "evaluation", {**core, "score": None})])
+    with pytest.raises(ComparisonError, match="not a finite number"):
+        compare([outcome(history, final=True)])
+
+
+def test_members_that_were_lost_do_not_change_the_budget(tmp_path: Path) -> None:
+    """Random search goes on without who failed, and stays comparable with the others."""
+    write(tmp_path, story(search(algorithm="random-search")))
+    history = History.read(tmp_path)
+
+    assert curve(history).epochs[-1] < budget(history) == outcome(history).budget == 60

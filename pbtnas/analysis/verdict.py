@@ -1,0 +1,138 @@
+"""The answer to "which algorithm is better?", as the tables that `compare` and `report` show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pbtnas.analysis.comparison import Comparison, ComparisonError, compare, epochs_to_match
+from pbtnas.analysis.observations import curve, outcome, variant
+from pbtnas.analysis.studies import Gathered, NamedRun, settings_of
+from pbtnas.analysis.tables import (
+    Table,
+    pairs_table,
+    pooled_table,
+    reach_table,
+    summary_table,
+    values_table,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is compared, and how.
+
+    Args:
+        metric: "score", or one of the task's metrics.
+        maximise: whether a larger value is better.
+        ever: of the best member of all generations, instead of the last one.
+        final: its final evaluation, instead of the one it was selected by.
+        partial: leave unfinished runs out, instead of refusing.
+        claims: (better, worse) pairs fixed beforehand; None for every pair.
+        reference: the algorithm whose final score the others are to reach.
+        ddof: of the standard deviations; 0 as in the paper.
+        pool: judge the claims on the pairs of all tasks together, as the paper does.
+    """
+
+    metric: str = "score"
+    maximise: bool = True
+    ever: bool = False
+    final: bool = False
+    partial: bool = False
+    claims: Sequence[tuple[str, str]] | None = None
+    reference: str = "random-search"
+    ddof: int = 0
+    pool: bool = False
+
+
+def parse_claims(text: str) -> list[tuple[str, str]]:
+    """Pairs from "pbt-nas>random-search, pbt-nas>searl".  Raises `ComparisonError`."""
+    claims = []
+    for claim in text.split(","):
+        better, sign, worse = (part.strip() for part in claim.partition(">"))
+        if not (better and sign and worse) or ">" in worse:
+            raise ComparisonError(f"claim {claim.strip()!r}: expected BETTER>WORSE, in quotes")
+        if better == worse:
+            raise ComparisonError(f"claim {claim.strip()!r}: nothing beats itself")
+        claims.append((better, worse))
+    return claims
+
+
+def judge(gathered: Gathered, question: Question) -> Comparison:
+    """The finished runs compared, by name and seed.
+
+    Raises `ComparisonError` for runs that must not be compared, and for unfinished ones unless
+    the question allows to leave them out.
+    """
+    _refuse_unfinished(gathered, question)
+    return compare(
+        [
+            outcome(
+                run.history,
+                algorithm=run.name,
+                metric=question.metric,
+                ever=question.ever,
+                final=question.final,
+            )
+            for run in gathered.finished
+        ],
+        maximise=question.maximise,
+        claims=question.claims,
+        ddof=question.ddof,
+    )
+
+
+def tables(gathered: Gathered, question: Question) -> dict[str, Table]:
+    """Everything there is to say, as tables by the names of their files.
+
+    "summary", "pairs" where there are two algorithms, "reach" where the reference was run, and
+    "values"; with `pool` a summary of each task, and "pooled".  Raises what `judge` raises.
+    """
+    if question.pool:
+        return _pooled(gathered, question)
+    comparison = judge(gathered, question)
+    summary = summary_table(comparison)
+    if gathered.unfinished:
+        summary = replace(summary, notes=(*summary.notes, f"{_unfinished(gathered)}: left out."))
+    found = {"summary": summary}
+    if comparison.pairs:
+        found["pairs"] = pairs_table(comparison)
+    if question.reference in {run.name for run in gathered.finished}:
+        curves = [curve(run.history, algorithm=run.name) for run in gathered.finished]
+        reaches = epochs_to_match(curves, reference=question.reference)
+        found["reach"] = reach_table(reaches, reference=question.reference)
+    return {**found, "values": values_table(comparison)}
+
+
+def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
+    """The paper's test: pairs by task and seed, whatever the scales of the tasks.
+
+    Runs have the names of their algorithms here, because a study's differ from task to task.
+    """
+    _refuse_unfinished(gathered, question)
+    if question.claims is None:
+        raise ComparisonError("pooling needs --claims: the better one must be the same everywhere")
+    comparisons = {}
+    for label, runs in settings_of(gathered.finished).items():
+        renamed = tuple(NamedRun(variant(run.history), run.history) for run in runs)
+        comparisons[label] = judge(Gathered(renamed, ()), question)
+    found = {}
+    for label, comparison in comparisons.items():
+        summary = summary_table(comparison)
+        titled = replace(summary, title=f"{label}: {summary.title}") if label else summary
+        found["-".join(["summary", *label.split()])] = titled
+    return {**found, "pooled": pooled_table(list(comparisons.values()))}
+
+
+def _refuse_unfinished(gathered: Gathered, question: Question) -> None:
+    if gathered.unfinished and not question.partial:
+        raise ComparisonError(f"{_unfinished(gathered)}; --partial leaves them out")
+    if not gathered.finished:
+        raise ComparisonError("none of these runs is finished")
+
+
+def _unfinished(gathered: Gathered) -> str:
+    names = gathered.unfinished
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    all_runs = len(gathered.runs) + len(gathered.unbegun)
+    return f"{len(names)} of {all_runs} runs not finished ({shown})"
