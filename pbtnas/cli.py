@@ -17,7 +17,15 @@ from typing import Any
 import click
 
 import pbtnas
-from pbtnas import cli_looking, cli_tasks
+from pbtnas import (
+    cli_algorithms,
+    cli_comparing,
+    cli_looking,
+    cli_models,
+    cli_results,
+    cli_study,
+    cli_tasks,
+)
 from pbtnas.cli_looking import print_status
 from pbtnas.cli_shared import (
     EXIT_CODES,
@@ -42,6 +50,7 @@ class _Group(click.Group):
     """Turns the errors of the package into one sentence on stderr and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        from pbtnas.algorithm_loading import BrokenAlgorithm
         from pbtnas.config import ConfigError
         from pbtnas.search.algorithms import NoParentsError
         from pbtnas.store.records import RecordError
@@ -51,7 +60,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (ConfigError, NotARun) as error:
             leave(USAGE, str(error))
-        except (NoParentsError, RecordError) as error:
+        except (BrokenAlgorithm, NoParentsError, RecordError) as error:
             leave(FAILED, str(error))
 
 
@@ -132,6 +141,7 @@ def coordinator(
     from pbtnas import coordinator_host
     from pbtnas.config import from_json, load, to_json
     from pbtnas.coordinator import BrokenChain
+    from pbtnas.starting import ChangedConfig
     from pbtnas.store.run_directory import open_run
     from pbtnas.tasks.base import TaskError
     from pbtnas.term import Ending
@@ -154,7 +164,7 @@ def coordinator(
         ending = coordinator_host.coordinate(
             root, config, task, scratch=scratch or default_scratch()
         )
-    except (TaskError, coordinator_host.ChangedConfig) as error:
+    except (TaskError, ChangedConfig) as error:
         leave(USAGE, str(error))
     except BrokenChain as error:
         leave(FAILED, f"{error}; `pbtnas fsck {root}` says more")
@@ -176,6 +186,8 @@ def coordinator(
     show_default=True,
     help="Seconds to wait for a coordinator to start the run.",
 )
+@click.option("--parent", type=int, hidden=True, help="Stop when this process, its parent, dies.")
+@cli_study.reuse_option
 @task_file_option
 @scratch_option
 def worker(
@@ -183,13 +195,23 @@ def worker(
     device: str | None,
     slots: int,
     patience: float,
+    parent: int | None,
+    reuse: bool,
     task_file: str | None,
     scratch: Path | None,
 ) -> None:
-    """Work on a run until it is finished; start one for each GPU, on any machine."""
+    """Work on a run, or on all runs of a study, until it is finished.
+
+    Start one for each GPU, on any machine.
+    """
     from pbtnas import worker_host
+    from pbtnas.drive import Stop
+    from pbtnas.parenthood import stop_with_parent
+    from pbtnas.store.study_directory import Study
+    from pbtnas.study_worker import work_on_study
     from pbtnas.worker import Ending
 
+    scratch = scratch or worker_host.default_scratch()
     device = device or worker_host.default_device()
     try:
         worker_host.check_device(device)
@@ -197,13 +219,20 @@ def worker(
     except (worker_host.DeviceBusy, worker_host.NoSuchDevice) as error:
         leave(USAGE, str(error))
     try:
-        ending = worker_host.work(
-            run_dir,
-            device=device,
-            scratch=scratch or worker_host.default_scratch(),
-            task_file=task_file,
-            patience_s=patience,
-        )
+        stop = Stop()
+        if parent is not None:
+            stop_with_parent(parent)
+        found = worker_host.wait_for(run_dir, stop, patience)
+        if found is None:
+            ending = Ending.STOPPED
+        elif isinstance(found, Study):
+            ending = work_on_study(
+                found, stop=stop, device=device, scratch=scratch, task_file=task_file, reuse=reuse
+            )
+        else:
+            ending = worker_host.work(
+                run_dir, found, stop=stop, device=device, scratch=scratch, task_file=task_file
+            )
     finally:
         if lock is not None:
             lock.release()
@@ -215,11 +244,18 @@ for command in (
     cli_looking.status,
     cli_looking.fsck,
     cli_looking.doctor,
-    cli_looking.evaluate,
-    cli_looking.plot,
+    cli_results.evaluate,
+    cli_results.soup,
+    cli_models.export,
+    cli_models.play,
+    cli_study.study,
+    cli_comparing.compare,
+    cli_comparing.plot,
+    cli_comparing.report,
     cli_looking.space,
     cli_looking.config,
     cli_tasks.task,
+    cli_algorithms.algorithm,
     cli_tasks.data,
 ):
     cli.add_command(command)

@@ -1,11 +1,10 @@
-"""Commands that look at a run or a directory, and draw or evaluate what came out."""
+"""Commands that look at a run, a directory or a search space."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from pbtnas.cli_shared import (
     options_of,
     overrides_option,
     run_dir_argument,
-    scratch_option,
     task_file_option,
 )
 
@@ -31,7 +29,10 @@ from pbtnas.cli_shared import (
 @click.option("--watch", type=click.FloatRange(min=0.1), metavar="S", help="Again every S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
-    """One screen: progress, best members, workers, failures, when it may be done."""
+    """One screen: progress, best members, workers, failures, when it may be done.
+
+    Of a study: how many of its runs are over, how far the open ones are, what was saved.
+    """
     while True:
         if watch is not None and not as_json:
             click.clear()
@@ -43,7 +44,14 @@ def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
 
 def print_status(run_dir: Path, *, as_json: bool) -> bool:
     from pbtnas import status as screen
+    from pbtnas import study_status as study_screen
+    from pbtnas.store.study_directory import is_study, open_study
 
+    if is_study(run_dir):
+        study = study_screen.study_status(open_study(run_dir))
+        as_text = study_screen.render(study)
+        click.echo(json.dumps(study_screen.to_json(study)) if as_json else as_text)
+        return study.over
     seen = screen.status(run_dir, now=time.time())
     if as_json:
         click.echo(json.dumps(screen.to_json(seen)))
@@ -85,71 +93,6 @@ def doctor(directory: Path) -> None:
         click.echo(f"{'ok ' if answer.good else 'BAD'}  {answer.text}")
     if not all(answer.good for answer in answers):
         sys.exit(FAILED)
-
-
-# -- results -----------------------------------------------------------------------------------
-
-
-@click.command()
-@run_dir_argument
-@click.option("--device", default="cpu", show_default=True, help="A torch device.")
-@task_file_option
-@scratch_option
-def evaluate(run_dir: Path, device: str, task_file: str | None, scratch: Path | None) -> None:
-    """Evaluate the best members of a finished run for the number to report."""
-    from pbtnas.config import from_json
-    from pbtnas.evaluation import evaluate as evaluated
-    from pbtnas.store.run_directory import open_run
-    from pbtnas.tasks.base import TaskError
-    from pbtnas.worker_host import default_scratch
-
-    section = from_json(open_run(run_dir).config).task
-    try:
-        made = load_task_of(section, task_file)
-        finals = evaluated(run_dir, made, device=device, scratch=scratch or default_scratch())
-    except TaskError as error:
-        leave(USAGE, str(error))
-    for final in finals:
-        best = final.champion
-        click.echo(
-            f"{final.which}: member {best.member} of generation {best.generation}: "
-            f"score {final.score:.6g} (during the search {best.score:.6g})"
-        )
-        for name, value in final.metrics.items():
-            click.echo(f"    {name} {value:.6g}")
-        for path in final.artifacts:
-            click.echo(f"    {path}")
-
-
-@click.command()
-@run_dir_argument
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where to draw to."
-)
-@task_file_option
-def plot(run_dir: Path, output: Path | None, task_file: str | None) -> None:
-    """Draw a run: every member's score, the family tree, options and diversity over time."""
-    from pbtnas.analysis import plots_lineage, plots_population
-    from pbtnas.analysis.history import History
-    from pbtnas.analysis.observations import evolution
-    from pbtnas.analysis.plots import save
-    from pbtnas.config import from_json
-
-    history = History.read(run_dir)
-    space = load_task_of(from_json(history.config).task, task_file).space
-    seen = evolution(history, tuple(space))
-    figures: dict[str, Callable[[], Any]] = {
-        "scores": lambda: plots_lineage.member_curves(seen),
-        "lineage": lambda: plots_lineage.phylogeny(seen),
-        "origins": lambda: plots_population.layer_origins(seen),
-        "options": lambda: plots_population.option_frequencies(seen),
-        "diversity": lambda: plots_population.diversity({str(run_dir.name): seen}),
-    }
-    directory = output or run_dir / "artifacts"
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, draw in figures.items():
-        for path in save(draw(), directory / name):
-            click.echo(path)
 
 
 @click.command()

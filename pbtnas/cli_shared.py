@@ -12,7 +12,7 @@ OK, FAILED, USAGE, HELD, UNFIT, HANDED_BACK = 0, 1, 2, 3, 69, 75
 EXIT_CODES = """\b
 Exit codes:
   0   done, or stopped as asked
-  1   the search cannot go on (no member left, broken or foreign records)
+  1   cannot go on: no member left, broken or foreign records, a lost checkpoint
   2   wrong usage, configuration, task or directory
   3   another coordinator holds the run
   69  this machine failed three jobs in a row; its worker stopped

@@ -5,23 +5,21 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-import pbtnas
 from pbtnas.analysis.history import History, metrics_lines
 from pbtnas.conducting import Mix, Mixed, Views
-from pbtnas.config import Config, difference, from_json, outcome, to_json
+from pbtnas.config import Config
 from pbtnas.coordinator import Coordinator
 from pbtnas.drive import Executor, Stop, drive
-from pbtnas.generations import Search
-from pbtnas.search.algorithms import ALGORITHMS, Selection
 from pbtnas.search.space import SearchSpace
+from pbtnas.starting import check_networks, search_of, start_run
 from pbtnas.state import lazily
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, open_layers, verify, write_overlay
@@ -31,9 +29,9 @@ from pbtnas.store.identity import this_process
 from pbtnas.store.operations import EmptyTrash, List, Quarantine, Replace
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
-from pbtnas.store.records import decode, digest
-from pbtnas.store.run_directory import NotARun, Run, create, store_nonce
-from pbtnas.tasks.base import Task, TaskError
+from pbtnas.store.records import decode
+from pbtnas.store.run_directory import store_nonce
+from pbtnas.tasks.base import Task
 from pbtnas.term import Ending, Halted
 from pbtnas.weights import carry_out, report
 
@@ -41,81 +39,6 @@ T = TypeVar("T")
 log = logging.getLogger("pbtnas")
 
 VIEWS_S = 30.0  # at least, between two writings of the views
-
-
-class ChangedConfig(Exception):
-    """The configuration given is not the one the run was started with."""
-
-    def __init__(self, root: Path, differences: list[str]) -> None:
-        lines = "\n".join(f"  {line}" for line in differences)
-        super().__init__(
-            f"{root}: was started with another configuration:\n{lines}\n"
-            "go on with the stored one (leave the configuration out), or use a new directory"
-        )
-
-
-def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
-    """Make the run directory, or adopt the run in it if it has this very configuration.
-
-    Raises `ChangedConfig` field by field, or `NotARun` when the task has another search space
-    than the run was started with.
-    """
-    about = {
-        "hash": config.run.checkpoint_hash,
-        "seed": config.run.seed,
-        "task": config.task.name,
-        "space": space_digest(space),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pbtnas": pbtnas.__version__,
-    }
-    run = create(root, to_json(config), about=about)
-    differences = difference(from_json(run.config), config)
-    if differences:
-        raise ChangedConfig(root, differences)
-    if run.space != space_digest(space):
-        raise NotARun(
-            f"{root}: the task {config.task.name!r} here has another search space than the one "
-            "the run was started with"
-        )
-    return run
-
-
-def space_digest(space: SearchSpace) -> str:
-    """Digest of all that makes a space: names, options and modules in their order."""
-    return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
-
-
-def search_of(
-    config: Config, space: SearchSpace, stored: Mapping[str, Any] | None = None
-) -> Search:
-    """What the configuration says of the search, in the form the protocol works with.
-
-    `stored` is the configuration as it stands in the run directory: the chain begins with
-    exactly that, so that a later pbtnas with more keys can go on with the run.
-    """
-    search = config.search
-    return Search(
-        space=space,
-        algorithm=ALGORITHMS[search.algorithm],
-        selection=Selection.of(
-            search.population,
-            tau=search.tau,
-            parents=search.parents,
-            replaced=search.replaced,
-            inherit_probability=search.inherit_probability,
-            shrink=search.shrink,
-            perturb=search.perturb,
-            mutated_networks=search.mutated_networks,
-        ),
-        seed=config.run.seed,
-        population=search.population,
-        generations=search.generations,
-        epochs=search.epochs,
-        first_epochs=search.epochs_of(0),
-        skip_selection=frozenset(search.skip_selection),
-        threads=config.run.threads,
-        origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
-    )
 
 
 class CoordinatorHost(Executor):
@@ -127,12 +50,19 @@ class CoordinatorHost(Executor):
         task: makes the fresh initialisations.
         algorithm: of the checkpoints' digests.
         writer: name for private files.
+        label: of the run, where several are coordinated.
     """
 
     def __init__(
-        self, store: PosixStore, stop: Stop, task: Task, algorithm: str, writer: str
+        self,
+        store: PosixStore,
+        stop: Stop,
+        task: Task,
+        algorithm: str,
+        writer: str,
+        label: str = "",
     ) -> None:
-        super().__init__(store, stop)
+        super().__init__(store, stop, label)
         self._task = task
         self._algorithm = algorithm
         self._writer = writer
@@ -144,7 +74,8 @@ class CoordinatorHost(Executor):
     def report(self, trouble: str) -> None:
         """Say that the directory cannot be written, once, and that it can be again."""
         if trouble != self._trouble:
-            log.warning("%s", f"waiting: {trouble}" if trouble else "writing works again")
+            what = f"waiting: {trouble}" if trouble else "writing works again"
+            log.warning("%s%s", self.label, what)
         self._trouble = trouble
 
     def execute(self, operation: Any) -> Any:
@@ -224,66 +155,92 @@ class CoordinatorHost(Executor):
         return True
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A coordinator ready to begin: what it does, and who carries that out."""
+
+    protocol: Coordinator
+    host: CoordinatorHost
+
+    def left(self, ending: Ending) -> None:
+        """Clear up after it has ended."""
+        if ending is Ending.FINISHED:
+            self.host.finish()
+
+
 def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Ending:
     """Coordinate a run from wherever it is to its end.
 
     Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
     `ForeignRecord`.
     """
-    stop = Stop()
-    run = _patiently(stop, lambda: start_run(root, config, task.space))
+
+    def prepared(store: PosixStore) -> Task:
+        task.prepare(Products(store, scratch))
+        return task
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    with seated(root, config, task.space, prepared, stop=Stop()) as seat:
+        if isinstance(seat, Ending):
+            return seat
+        ending = drive(seat.protocol.coordinate(), seat.host.execute)
+        seat.left(ending)
+    log.info("coordinator: %s", ending.value)
+    return ending
+
+
+@contextmanager
+def seated(
+    root: Path,
+    config: Config,
+    space: SearchSpace,
+    prepared: Callable[[PosixStore], Task],
+    *,
+    stop: Stop,
+    label: str = "",
+) -> Iterator[Seat | Ending]:
+    """Make or open a run and sit down to coordinate it; or the ending, if that is not to be.
+
+    Args:
+        root: the run directory.
+        config: of the run.
+        space: of its task.
+        prepared: the task, prepared for the run in that directory.
+        stop: whether to stop.
+        label: of the run, where several are coordinated.
+
+    Raises `ChangedConfig`, `NotARun` and `TaskError`.
+    """
+    run = _patiently(stop, lambda: start_run(root, config, space))
     if run is None:
-        return Ending.STOPPED
+        yield Ending.STOPPED
+        return
     lock = FileLock(root / paths.COORDINATOR_LOCK)
     try:
         # Only for a quick and friendly answer; on a network file system it may not hold.
         lock.acquire(timeout=0)
     except Timeout:
-        return Ending.HELD
+        yield Ending.HELD
+        return
     identity = this_process("c")
     store = PosixStore(root, identity["worker"], primitive=run.primitive)
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        if _patiently(stop, lambda: _prepared(task, store, scratch)) is None:
-            return Ending.STOPPED
+        task = _patiently(stop, lambda: prepared(store))
+        if task is None:
+            yield Ending.STOPPED
+            return
         check_networks(config.search.mutated_networks, task)
-        host = CoordinatorHost(store, stop, task, run.hash, identity["worker"])
+        host = CoordinatorHost(store, stop, task, run.hash, identity["worker"], label)
         store.trouble = host.report
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
-        protocol = Coordinator(
-            run.id,
-            search_of(config, task.space, run.config),
-            claims,
-            beat_s=engine.beat_s,
-            poll_s=engine.poll_s,
-        )
+        search = search_of(config, space, run.config)
+        protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         with closing(host):
-            ending = drive(protocol.coordinate(), host.execute)
-            if ending is Ending.FINISHED:
-                host.finish()
+            yield Seat(protocol, host)
     finally:
         store.close()
         lock.release()
-    log.info("coordinator: %s", ending.value)
-    return ending
-
-
-def check_networks(networks: Sequence[str], task: Task) -> None:
-    """Raise `TaskError` when weights are to mutate in a network that the task does not have.
-
-    Else a misspelt name would quietly mutate nothing.
-    """
-    if not networks:
-        return
-    weights = task.create((0,) * len(task.space), 0).state().live
-    known = sorted({name.partition(".")[0] for name in weights})
-    for network in networks:
-        if not any(name.startswith(f"{network}.") for name in weights):
-            raise TaskError(
-                f"search.mutated_networks: the task has no network {network!r}; it has "
-                f"{', '.join(known)}, and parts of them by dotted path"
-            )
 
 
 def _patiently(stop: Stop, act: Callable[[], T]) -> T | None:
@@ -303,11 +260,6 @@ def _patiently(stop: Stop, act: Callable[[], T]) -> T | None:
                 log.warning("waiting: %s", told)
         stop.wait(1.0)
     return None
-
-
-def _prepared(task: Task, store: PosixStore, scratch: Path) -> Task:
-    task.prepare(Products(store, scratch))
-    return task
 
 
 def holder_of(root: Path) -> str:

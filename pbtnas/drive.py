@@ -68,11 +68,13 @@ class Executor:
     Args:
         store: the run directory.
         stop: wakes a sleep.
+        label: said before everything that is told, to know one run from the other.
     """
 
-    def __init__(self, store: PosixStore, stop: Stop) -> None:
+    def __init__(self, store: PosixStore, stop: Stop, label: str = "") -> None:
         self.store = store
         self.stop = stop
+        self.label = f"{label}: " if label else ""
 
     def execute(self, operation: Any) -> Any:
         """Carry out one operation and reply."""
@@ -82,7 +84,7 @@ class Executor:
             case Sleep(seconds):
                 self.stop.wait(seconds)
             case Say(text):
-                log.info("%s", text)
+                log.info("%s%s", self.label, text)
             case Dead(holder):
                 return provably_dead(holder)
             case _:

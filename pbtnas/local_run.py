@@ -70,7 +70,7 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
         if all(hand.code not in (None, 0) for hand in hands):
             break
         stop.wait(0.1)
-    codes = _end(everybody)
+    codes = end(everybody)
     if head.code is not None and not stop.asked:
         return head.code or max((h.code or 0 for h in hands), default=0)
     if not stop.asked:
@@ -78,7 +78,7 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
     return 75 if 75 in codes else 0
 
 
-def _end(everybody: Sequence[Kept]) -> list[int]:
+def end(everybody: Sequence[Kept]) -> list[int]:
     """Ask all that still run to stop, and wait for them."""
     running = [kept.process for kept in everybody if kept.process is not None]
     for process in running:

@@ -7,43 +7,36 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import json
 import math
 import os
 import random
-import select
 import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from pbtnas import snapshots
 from pbtnas.config import ConfigError, from_json
+from pbtnas.prepared_tasks import PreparedTasks
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.products import Products
 from pbtnas.store.run_directory import open_run
 from pbtnas.store.schema import Job, Result
 from pbtnas.tasks.base import Diverged, Evaluation, Task, TaskError, Trainee
-from pbtnas.tasks.loading import load_task
-
-T = TypeVar("T")
-
-_TICK_S = 0.1  # between two looks at the socket, and two reports of progress
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+from pbtnas.training_context import UNWRITABLE, Channel, HandedBack, JobContext
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class Setting:
     """What a training process is told when it is started.
 
     Args:
-        root: the run directory.
+        root: the run directory to get ready for; every job names its own.
         writer: name of its worker; part of the names of private files.
         task_file: "FILE.py:Class" of the command line, or None.
         device: a torch device.
@@ -65,115 +58,25 @@ class Setting:
     scratch: str
 
 
-class HandedBack(BaseException):
-    """Leaves `train` at a tick because the job is to be handed back.
+@dataclass(frozen=True)
+class Place:
+    """A run, as far as training in it needs to know.
 
-    Not an `Exception`, so that a task which catches those lets it through.
+    Args:
+        root: the run directory.
+        hash: algorithm of its checkpoints' digests.
+        snapshot_s: between two snapshots.
+        task: prepared.
     """
 
-
-class Channel:
-    """The socket to the worker: JSON lines in both directions."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._received = b""
-
-    def send(self, **message: Any) -> None:
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self) -> dict[str, Any] | None:
-        """The next message; None when the worker is gone."""
-        while b"\n" not in self._received:
-            more = self._socket.recv(1 << 16)
-            if not more:
-                return None
-            self._received += more
-        line, _, self._received = self._received.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
-        return message
-
-    def waiting(self) -> bool:
-        """Whether the worker has said something or is gone.
-
-        While a job runs, the only thing it says is "halt".
-        """
-        return bool(self._received or select.select([self._socket], [], [], 0)[0])
-
-
-class JobContext:
-    """The `Context` of one job: reports progress, takes snapshots, and ends it when asked."""
-
-    def __init__(
-        self,
-        job: Job,
-        channel: Channel,
-        *,
-        device: str,
-        scratch: Path,
-        directory: Path,
-        snapshot: Callable[[int], None],
-        snapshot_s: float,
-    ) -> None:
-        self.seed = job.seed
-        self.device = device
-        self.scratch = scratch
-        self.done = 0
-        self.final = False
-        self.trained = False
-        self._channel = channel
-        self._directory = directory
-        self._snapshot = snapshot
-        self._snapshot_s = snapshot_s
-        self._halting = False
-        self._looked_s = self._saved_s = time.monotonic()
-
-    def tick(self, done: int | None = None) -> None:
-        """Report progress; snapshot or leave, where the state is whole."""
-        now_s = time.monotonic()
-        if done is not None:
-            self.done = done
-        if now_s - self._looked_s >= _TICK_S:
-            self._looked_s = now_s
-            self._channel.send(progress=self.done)
-            self._halting = self._halting or self._channel.waiting()
-        if done is None and not self.trained:
-            return  # in the middle of a step: the state is not whole
-        if self._halting:
-            self._snapshot(self.done)
-            raise HandedBack
-        if self._snapshot_s and now_s - self._saved_s >= self._snapshot_s and not self.trained:
-            self._saved_s = now_s
-            self._snapshot(self.done)
-
-    def patiently(self, write_it: Callable[[], T]) -> T:
-        """Write, and while the disk is full or refuses, wait and say so instead of failing."""
-        pause_s = 0.5
-        while True:
-            try:
-                return write_it()
-            except OSError as error:
-                if error.errno not in _UNWRITABLE:
-                    raise
-                self._channel.send(progress=self.done, waiting=str(error))
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, 10.0)
-            if self._channel.waiting():
-                raise HandedBack
-
-    def log(self, **values: float | int | str) -> None:
-        """Add a line to this attempt's private log."""
-        line = json.dumps({"step": self.done, **values}) + "\n"
-        self.patiently(lambda: self._append(line))
-
-    def _append(self, line: str) -> None:
-        self._directory.mkdir(exist_ok=True)
-        with (self._directory / "log.jsonl").open("a") as file:
-            file.write(line)
+    root: Path
+    hash: str
+    snapshot_s: float
+    task: Task
 
 
 class Trainer:
-    """Carries out jobs of one run, one after the other.
+    """Carries out jobs, one after the other.
 
     Raises `TaskError`, `ConfigError` or `NotARun` with one sentence when it cannot start.
     """
@@ -182,41 +85,49 @@ class Trainer:
         self._channel = channel
         self._device = setting.device
         self._scratch = Path(setting.scratch)
-        self._root = Path(setting.root)
         self._writer = setting.writer
-        run = open_run(self._root)
-        config = from_json(run.config)
-        self._hash = run.hash
-        self._snapshot_s = config.engine.snapshot_s
-        self._task: Task = load_task(
-            config.task.name, config.task.options, task_file=setting.task_file
-        )
         # What use_deterministic_algorithms(True) does, without the seconds of importing a compiler.
         torch.set_deterministic_debug_mode("error")
-        torch.set_num_threads(config.run.threads)
-        store = PosixStore(self._root, f"{setting.writer}-training", primitive=run.primitive)
-        self._task.prepare(Products(store, self._scratch))
-        store.close()
+        self._tasks = PreparedTasks(self._scratch, setting.task_file)
+        self._places: dict[Path, Place] = {}
+        self._place = self._at(Path(setting.root))
 
-    def carry_out(self, job: Job, attempt: int) -> dict[str, Any]:
-        """Do a job; the message that says what came of it."""
+    def _at(self, root: Path) -> Place:
+        """The run in that directory, its task prepared."""
+        if root not in self._places:
+            run = open_run(root)
+            config = from_json(run.config)
+            store = PosixStore(root, f"{self._writer}-training", primitive=run.primitive)
+            try:
+                task = self._tasks.of(config.task, store)
+            finally:
+                store.close()
+            self._places[root] = Place(root, run.hash, config.engine.snapshot_s, task)
+        return self._places[root]
+
+    def carry_out(self, root: Path, job: Job, attempt: int) -> dict[str, Any]:
+        """Do a job of the run in that directory; the message that says what came of it."""
         began_s = time.monotonic()
         try:
+            self._place = self._at(root)
             return self._train(job, attempt, began_s)
         except HandedBack:
             return {"interrupted": True}
+        except (TaskError, ConfigError) as error:
+            return {"unable": str(error)}
         except Diverged as error:
             result = Result(job.member, "diverged", None, {}, None)
-            return {"result": result.to_json(), "meta": {"diverged": str(error)}, "file": None}
+            meta = {"diverged": str(error), "device": self._device}
+            return {"result": result.to_json(), "meta": meta, "file": None}
         except CorruptCheckpoint as error:
             return {"failure": "input", "text": str(error), "damaged": error.path.stem}
         except FileNotFoundError as error:
-            if str(error.filename).startswith(str(self._root / "generations")):
+            if str(error.filename).startswith(str(root / "generations")):
                 return {"failure": "input", "text": str(error), "damaged": None}
             return {"failure": "error", "text": traceback.format_exc()}
         except OSError as error:
             # A full or failing disk is the machine's fault, not the job's.
-            kind = "infra" if error.errno in _UNWRITABLE else "error"
+            kind = "infra" if error.errno in UNWRITABLE else "error"
             return {"failure": kind, "text": traceback.format_exc()}
         except (torch.cuda.OutOfMemoryError, MemoryError):
             return {"failure": "oom", "text": traceback.format_exc()}
@@ -227,8 +138,8 @@ class Trainer:
         if torch.get_num_threads() != job.threads:
             torch.set_num_threads(job.threads)
         _seed_everything(job.seed, self._device)
-        trainee = self._task.create(job.architecture, derive(job.seed, "create"))
-        directory = self._root / paths.attempt(job.generation, job.member, attempt)
+        trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
+        directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
         context = self._context(job, trainee, directory)
         self._begin(job, attempt, trainee, context)
         if not context.trained:
@@ -258,7 +169,7 @@ class Trainer:
                     done=done,
                     trained=context.trained,
                     device=self._device,
-                    algorithm=self._hash,
+                    algorithm=self._place.hash,
                 )
             )
 
@@ -269,20 +180,22 @@ class Trainer:
             scratch=self._scratch,
             directory=directory,
             snapshot=snapshot,
-            snapshot_s=self._snapshot_s,
+            snapshot_s=self._place.snapshot_s,
         )
         return context
 
     def _begin(self, job: Job, attempt: int, trainee: Trainee, context: JobContext) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
         directories = [
-            self._root / paths.attempt(job.generation, job.member, earlier)
+            self._place.root / paths.attempt(job.generation, job.member, earlier)
             for earlier in range(1, attempt + 1)
         ]
-        while (found := snapshots.newest(directories, algorithm=self._hash)) is not None:
+        while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
             path, digest, _ = found
             try:
-                snapshot = snapshots.load(path, digest, device=self._device, algorithm=self._hash)
+                snapshot = snapshots.load(
+                    path, digest, device=self._device, algorithm=self._place.hash
+                )
             except CorruptCheckpoint:
                 path.unlink(missing_ok=True)
                 continue
@@ -290,10 +203,9 @@ class Trainer:
             context.done, context.trained = snapshot.done, snapshot.trained
             return
         if job.inputs:
-            files = [
-                self._root / paths.checkpoint(job.generation - 1, digest) for digest in job.inputs
-            ]
-            trainee.load(read_verified(files, job.inputs, algorithm=self._hash))
+            names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
+            files = [self._place.root / name for name in names]
+            trainee.load(read_verified(files, job.inputs, algorithm=self._place.hash))
 
     def _outcome(
         self, job: Job, trainee: Trainee, evaluation: Evaluation, context: JobContext
@@ -309,7 +221,8 @@ class Trainer:
         }
         name = f"{paths.checkpoints(job.generation)}/.tmp-{self._writer}-m{job.member:02d}"
         state: State = trainee.state()
-        digest = context.patiently(lambda: write(self._root / name, state, algorithm=self._hash))
+        path, algorithm = self._place.root / name, self._place.hash
+        digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
         return Result(job.member, "ok", score, metrics, digest), name
 
 
@@ -341,7 +254,7 @@ def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> 
     while (message := channel.receive()) is not None:
         if "job" in message:
             job = Job.from_json(message["job"])
-            channel.send(**trainer.carry_out(job, message["attempt"]))
+            channel.send(**trainer.carry_out(Path(message["root"]), job, message["attempt"]))
 
 
 if __name__ == "__main__":

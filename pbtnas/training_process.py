@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
+from pbtnas.parenthood import end_with_parent
 from pbtnas.store.schema import Result
 
 Event = Progress | Trained | Broke | Interrupted
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
 _TAIL = 4000  # characters of the log that go into a failure's record
 
 
@@ -76,7 +74,7 @@ class TrainingProcess:
                 stderr=log,
                 env={**os.environ, **self._environment},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # before the seconds of imports; we have no threads
+                preexec_fn=_end_with_worker,  # before the seconds of imports; we have no threads
             )
         theirs.close()
         ours.setblocking(False)
@@ -84,11 +82,12 @@ class TrainingProcess:
         self._kills = _oom_kills()
         self._expect(self._start_s)
 
-    def start(self, attempt: Attempt) -> None:
-        """Hand over a job.  It waits in the socket until the process is ready."""
+    def start(self, attempt: Attempt, root: Path) -> None:
+        """Hand over a job of the run in `root`; it waits until the process is ready."""
         self.warm_up()
         self._busy, self._halted_s, self.waiting = True, None, ""
-        self._send({"job": attempt.job.to_json(), "attempt": attempt.number})
+        job = attempt.job.to_json()
+        self._send({"root": str(root), "job": job, "attempt": attempt.number})
         if self._ready:
             self._expect(self._hang_s)
 
@@ -217,10 +216,8 @@ class TrainingProcess:
         return f"the end of its output:\n{text}" if text else "it printed nothing"
 
 
-def _die_with_parent() -> None:
-    """Let the kernel end the training process with its worker, however that one ends."""
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_with_worker() -> None:
+    end_with_parent(signal.SIGKILL)
 
 
 def _oom_kills() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,16 +80,26 @@ REPAIR_S = 5.0  # of waiting, before the first look for lost checkpoints
 
 
 class Worker:
-    """One worker.  `work()` is its whole life.
+    """One worker of a run.  `work()` is its whole life; who serves several runs puts a life
+    together from the pieces it is made of (`study_worker`).
 
     Args:
         run: id of the run.
         name: of this worker.
         claims: its view of the claims.
         pace: how often it looks.
+        postponed: whether a job is better left alone for now.
     """
 
-    def __init__(self, run: str, name: str, claims: Claims, pace: Pace) -> None:
+    def __init__(
+        self,
+        run: str,
+        name: str,
+        claims: Claims,
+        pace: Pace,
+        postponed: Callable[[Job], bool] = lambda job: False,
+    ) -> None:
+        self._postponed = postponed
         self._run = run
         self._name = name
         self._claims = claims
@@ -104,27 +114,28 @@ class Worker:
     def work(self) -> Steps[Ending]:
         """Work until the run is finished, somebody says stop, or this machine is unfit."""
         while True:
-            attempt = yield from self._next_attempt()
+            attempt = yield from self.next_attempt()
             if attempt is not None:
                 yield Start(attempt)
             # Publishing comes after the next start: making a checkpoint durable takes as long
             # as the disk wants, and the training process need not wait for it.
-            yield from self._publish_last()
+            yield from self.publish_last()
             if attempt is not None:
                 self._idle_since_s = None
-                ending = yield from self._attend(attempt)
+                ending = yield from self.attend(attempt)
             else:
                 ending = yield from self._wait()
             if ending is not None:
-                yield from self._publish_last()
+                yield from self.publish_last()
                 return ending
 
     # -- finding work --------------------------------------------------------------------------
 
-    def _next_attempt(self) -> Steps[Attempt | None]:
+    def next_attempt(self) -> Steps[Attempt | None]:
+        """Claim a job of the newest generation, if there is one to take."""
         if (yield Stopping()):
             return None
-        manifest = yield from self._newest_manifest()
+        manifest = yield from self.newest_manifest()
         if manifest is None:
             return None
         # Listings are hints: they only order the search, names and slots decide.
@@ -138,12 +149,13 @@ class Worker:
             and not self._is_unpublished(job)
         ]
         for job in sorted(unfinished, key=lambda j: (j.member in claimed, self._own_order(j))):
-            attempt = yield from self._take(job)
+            attempt = None if self._postponed(job) else (yield from self._take(job))
             if attempt is not None:
                 return attempt
         return None
 
-    def _newest_manifest(self) -> Steps[Manifest | None]:
+    def newest_manifest(self) -> Steps[Manifest | None]:
+        """The generation in work; None before the first."""
         known = -1 if self._manifest is None else self._manifest.generation
         newest = yield from newest_generation(known)
         if newest > known:
@@ -199,8 +211,8 @@ class Worker:
 
     # -- training ------------------------------------------------------------------------------
 
-    def _attend(self, attempt: Attempt) -> Steps[Ending | None]:
-        """See an attempt to its end; returns an ending if this worker ends with it."""
+    def attend(self, attempt: Attempt) -> Steps[Ending | None]:
+        """See a started attempt to its end; returns an ending if this worker ends with it."""
         event = yield from self._follow(attempt)
         if isinstance(event, Trained):
             self._infra = self._starved = 0
@@ -258,7 +270,7 @@ class Worker:
 
     # -- publishing ----------------------------------------------------------------------------
 
-    def _publish_last(self) -> Steps[None]:
+    def publish_last(self) -> Steps[None]:
         """Publish the job finished last, if there is one: weights before words."""
         if self._unpublished is None:
             return
@@ -305,9 +317,14 @@ class Worker:
         waited_s = now_s - self._idle_since_s
         if waited_s >= self._next_repair_s:
             self._next_repair_s = waited_s + min(waited_s, 60.0)
-            yield from self._repair_generation(upcoming - 2)
-            yield from self._repair_generation(upcoming - 1)
+            yield from self.repair()
         return None
+
+    def repair(self) -> Steps[None]:
+        """Recompute lost checkpoints of the generation in work, and of the one before."""
+        if self._manifest is not None:
+            yield from self._repair_generation(self._manifest.generation - 1)
+            yield from self._repair_generation(self._manifest.generation)
 
     def _repair_generation(self, generation: int) -> Steps[None]:
         """Recompute checkpoints which results of that generation name but which are gone."""

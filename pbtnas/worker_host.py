@@ -6,13 +6,14 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pbtnas.attempts import Halt, Poll, Progress, Start, Stopping
-from pbtnas.config import Config, from_json
+from pbtnas.attempts import Attempt, Halt, Poll, Progress, Start, Stopping, Trained
+from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.store import paths
 from pbtnas.store.claims import Beat as BeatContent
@@ -21,6 +22,7 @@ from pbtnas.store.identity import this_process
 from pbtnas.store.operations import Beat
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotYetARun, Run, open_run, store_nonce
+from pbtnas.store.study_directory import Study, is_study, open_study
 from pbtnas.training_process import TrainingProcess
 from pbtnas.worker import Ending, Pace, Worker
 
@@ -96,12 +98,24 @@ class WorkerHost(Executor):
         training: the training process.
         name: of this worker.
         beat_s: between two signs of life in `workers/`.
+        label: of the run, where this worker serves several.
+        reuse: what a job comes to, if that is known without training.
     """
 
     def __init__(
-        self, store: PosixStore, stop: Stop, training: TrainingProcess, name: str, beat_s: float
+        self,
+        store: PosixStore,
+        stop: Stop,
+        training: TrainingProcess,
+        name: str,
+        beat_s: float,
+        *,
+        label: str = "",
+        reuse: Callable[[Attempt], Trained | None] = lambda attempt: None,
     ) -> None:
-        super().__init__(store, stop)
+        super().__init__(store, stop, label)
+        self._reuse = reuse
+        self._reused: Trained | None = None
         self._training = training
         self._name = name
         self._beat_s = beat_s
@@ -128,13 +142,7 @@ class WorkerHost(Executor):
         self._sign_of_life()
         match operation:
             case Start(attempt):
-                job = attempt.job
-                what = "repairing" if attempt.repair else "training"
-                self._tell(
-                    f"{what} g{job.generation:04d} m{job.member:02d} attempt {attempt.number}"
-                )
-                log.info("%s: %s", self._name, self._phase)
-                self._training.start(attempt)
+                self._start(attempt)
             case Poll(seconds):
                 return self._poll(seconds)
             case Halt():
@@ -145,7 +153,22 @@ class WorkerHost(Executor):
                 return super().execute(operation)
         return None
 
+    def _start(self, attempt: Attempt) -> None:
+        self._reused = self._reuse(attempt)
+        what = "repairing" if attempt.repair else "training"
+        if self._reused is not None:
+            what = f"reusing what {self._reused.meta['reused_from']} did:"
+        job = attempt.job
+        self._tell(f"{what} g{job.generation:04d} m{job.member:02d} attempt {attempt.number}")
+        log.info("%s: %s%s", self._name, self.label, self._phase)
+        if self._reused is None:
+            self._training.start(attempt, self.store.root.absolute())
+
     def _poll(self, seconds: float) -> Any:
+        if self._reused is not None:
+            reused, self._reused = self._reused, None
+            self._phase = "waiting for work"
+            return reused
         until_s = time.monotonic() + seconds
         while True:
             event = self._training.news()
@@ -178,16 +201,16 @@ class WorkerHost(Executor):
         self.store.execute(Beat(paths.worker(self._name), content))
 
 
-def wait_for_run(root: Path, stop: Stop, patience_s: float) -> Run | None:
-    """The run in a directory, waiting for a coordinator to make one; None if asked to stop.
+def wait_for(root: Path, stop: Stop, patience_s: float) -> Run | Study | None:
+    """The run or study in a directory, waiting for somebody to make one; None if asked to stop.
 
-    Raises `NotYetARun` when patience ends, and whatever `open_run` raises.
+    Raises `NotYetARun` when patience ends, and whatever `open_run` and `open_study` raise.
     """
     since_s = time.monotonic()
     told = False
     while True:
         try:
-            return open_run(root)
+            return open_study(root) if is_study(root) else open_run(root)
         except NotYetARun as error:
             if time.monotonic() - since_s >= patience_s:
                 raise
@@ -201,35 +224,33 @@ def wait_for_run(root: Path, stop: Stop, patience_s: float) -> Run | None:
 
 def work(
     root: Path,
+    run: Run,
     *,
+    stop: Stop,
     device: str,
     scratch: Path,
     task_file: str | None,
-    patience_s: float,
 ) -> Ending:
     """Work on a run until it is finished or this worker is asked to stop.
 
-    Raises what `wait_for_run` raises, `ConfigError` for a stored configuration that this
-    version does not understand, and `ForeignRecord`.
+    Raises `ConfigError` for a stored configuration that this version does not understand, and
+    `ForeignRecord`.
     """
-    stop = Stop()
-    run = wait_for_run(root, stop, patience_s)
-    if run is None:
-        return Ending.STOPPED
-    config = from_json(run.config)
+    engine = from_json(run.config).engine
     identity = this_process("w")
     name = identity["worker"]
-    scratch.mkdir(parents=True, exist_ok=True)
-    training = _training_process(root, name, config, device, scratch, task_file)
+    log_file = root / paths.worker_log(name)
+    training = training_process(
+        root, name, log_file, [from_json(run.config)], device, scratch, task_file
+    )
     store = PosixStore(root, name, primitive=run.primitive)
-    host = WorkerHost(store, stop, training, name, config.engine.beat_s)
+    host = WorkerHost(store, stop, training, name, engine.beat_s)
     store.trouble = host.report
-    claims = Claims(run.id, identity, lease_s=config.engine.lease_s, new_nonce=store_nonce)
-    pace = Pace(config.engine.beat_s, config.engine.poll_s, config.engine.attempts)
+    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
     log.info("%s: working on %s with %s", name, root, device)
     try:
         training.warm_up()
-        ending = drive(Worker(run.id, name, claims, pace).work(), host.execute)
+        ending = drive(Worker(run.id, name, claims, pace_of(engine)).work(), host.execute)
     finally:
         training.discard()
         store.close()
@@ -237,9 +258,32 @@ def work(
     return ending
 
 
-def _training_process(
-    root: Path, name: str, config: Config, device: str, scratch: Path, task_file: str | None
+def pace_of(engine: EngineConfig) -> Pace:
+    """How often a worker of that run looks and speaks."""
+    return Pace(engine.beat_s, engine.poll_s, engine.attempts)
+
+
+def training_process(
+    root: Path,
+    name: str,
+    log_file: Path,
+    configs: Sequence[Config],
+    device: str,
+    scratch: Path,
+    task_file: str | None,
 ) -> TrainingProcess:
+    """The training process of a worker, not yet started.
+
+    Args:
+        root: the run directory to get ready for.
+        name: of the worker.
+        log_file: for what the process prints.
+        configs: of the runs it will work for; the most patient of them decides.
+        device: to train on.
+        scratch: a directory of this machine, made if missing.
+        task_file: "FILE.py:Class" of the command line, or None.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
     setting = {
         "root": str(root.absolute()),
         "writer": name,
@@ -247,7 +291,7 @@ def _training_process(
         "device": device,
         "scratch": str(scratch),
     }
-    threads = str(config.run.threads)
+    threads = str(max(config.run.threads for config in configs))
     environment = {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
@@ -256,11 +300,12 @@ def _training_process(
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "TORCHINDUCTOR_DETERMINISTIC": "1",
     }
+    engines = [config.engine for config in configs]
     return TrainingProcess(
         setting,
-        root / paths.worker_log(name),
+        log_file,
         environment,
-        start_s=config.engine.start_s,
-        hang_s=config.engine.hang_s,
-        grace_s=config.engine.grace_s,
+        start_s=max(engine.start_s for engine in engines),
+        hang_s=max(engine.hang_s for engine in engines),
+        grace_s=max(engine.grace_s for engine in engines),
     )

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from pbtnas import cli, cli_shared
 from pbtnas.config import load
-from pbtnas.coordinator_host import start_run
 from pbtnas.drive import STOP_SIGNALS
+from pbtnas.starting import start_run
 from pbtnas.store import paths
 from pbtnas.store.records import canonical, digest
 from pbtnas.tasks.loading import load_task

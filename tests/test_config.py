@@ -94,9 +94,13 @@ def test_every_config_of_the_repository_loads(path: Path) -> None:
 
 
 def test_algorithms_are_those_of_the_search() -> None:
-    """The config names exactly the algorithms that exist."""
-    said = [f"search.algorithm: expected one of {', '.join(ALGORITHMS)}, not 3"]
-    assert problems(lambda: parse(SearchConfig, MINIMAL | {"algorithm": 3}, "search")) == said
+    """The config names exactly the algorithms that exist, and the one that was meant."""
+    said = [
+        f"search.algorithm: expected one of {', '.join(ALGORITHMS)} (is 'pbt-nas' meant?), "
+        'not "pbtnas"'
+    ]
+    wrong = MINIMAL | {"algorithm": "pbtnas"}
+    assert problems(lambda: parse(SearchConfig, wrong, "search")) == said
 
 
 # ---- what YAML means here ------------------------------------------------------------------

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from pbtnas.cli import cli
-from pbtnas.config import EngineConfig, load
+from pbtnas.config import EngineConfig, load, load_study
 from pbtnas.search.births import Birth
 from pbtnas.store import paths, schema
 from pbtnas.store.claims import BEAT_LENGTH
@@ -28,7 +28,7 @@ README, PROTOCOL = ROOT / "README.md", ROOT / "docs" / "protocol.md"
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?pbtnas (?=[a-z-])([^\n#|;&<>]*)")
+COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?pbtnas (?=[a-z-])((?:'[^'\n]*'|[^\n#|;&<>])*)")
 MAKE = re.compile(r"(?:^|`)make ([a-z][\w-]*)", re.MULTILINE)
 CONFIG = re.compile(r"configs/[\w/.-]+\.yaml")
 SOURCE = re.compile(r"(?<![\w/.])(?:pbtnas|tests|examples|benchmarks)/(?!\d)[\w/]*(?:\.py)?")
@@ -106,7 +106,8 @@ def test_commands_exist(document: Path) -> None:
 def test_configs_load(document: Path) -> None:
     """Every configuration that is named is there and has no error."""
     for name in set(CONFIG.findall(document.read_text())):
-        load(ROOT / name)
+        study = "\nseeds:" in (ROOT / name).read_text()
+        load_study(ROOT / name) if study else load(ROOT / name)
 
 
 @every_document
@@ -155,6 +156,9 @@ def test_defaults_are_those_of_the_configuration(document: Path) -> None:
         ("a birth in it", Birth),
         ("birth", schema.Child),
         ("a champion in it", schema.Champion),
+        ("trial", schema.Trial),
+        ("soup", schema.Soup),
+        ("a line of its trace", schema.Tried),
     ],
 )
 def test_the_protocol_gives_the_fields_of_every_record(what: str, record: Any) -> None:
@@ -182,6 +186,7 @@ def test_the_protocol_gives_every_name() -> None:
         *(paths.claim(job, 1), paths.beat(job, 1), paths.end(job, 1), paths.claim(repair, 1)),
         *(paths.checkpoint(12, "DIGEST"), paths.attempt(12, 7, 1), paths.product("NAME")),
         *(paths.evaluation("DIGEST"), paths.metrics(7), paths.worker("WORKER"), paths.trash(9)),
+        *(paths.soup("best-ever-soup"), paths.trial("DIGEST"), paths.soup_checkpoint("DIGEST")),
         *(f"{directory}/" for directory in (*paths.TOP_DIRECTORIES, paths.generation(12))),
     ]
     text = PROTOCOL.read_text()

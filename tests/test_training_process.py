@@ -11,8 +11,8 @@ import pytest
 
 from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
 from pbtnas.config import load
-from pbtnas.coordinator_host import search_of, start_run
 from pbtnas.generations import first_manifest
+from pbtnas.starting import search_of, start_run
 from pbtnas.store import paths
 from pbtnas.store.schema import Job
 from pbtnas.tasks.loading import load_task
@@ -80,13 +80,13 @@ def test_one_process_does_one_job_after_the_other_until_one_fails(
     site.plan(0, 2, "descendants")
     results, processes = [], []
     for job in (jobs[0], jobs[1], jobs[0]):
-        training.start(an_attempt(job))
+        training.start(an_attempt(job), site.run_dir)
         event = end_of(training)
         assert isinstance(event, Trained), event
         assert event.file is not None and (site.run_dir / event.file).exists()
         results.append(event.result)
         processes.append(site.training_processes())
-    training.start(an_attempt(jobs[2]))
+    training.start(an_attempt(jobs[2]), site.run_dir)
     hung = end_of(training)
 
     assert results[0] == results[2] != results[1]
@@ -116,7 +116,7 @@ def test_one_that_does_not_hand_back_in_time_is_ended(
     """Asked to stop, a job that never ticks has its grace and no more."""
     training = make(grace_s=0.5)
     site.plan(0, 0, "hang")
-    training.start(an_attempt(jobs[0]))
+    training.start(an_attempt(jobs[0]), site.run_dir)
     log = site.run_dir / paths.attempt(0, 0, 1) / "log.jsonl"
     wait_until(lambda: training.news() or log.exists(), "the job to begin")
     training.halt()
@@ -131,7 +131,7 @@ def test_one_that_never_gets_ready_is_the_machines_fault(
     """Too slow to import is told apart from a job that hangs; a log that cannot be written is
     no reason to fail."""
     training = make(start_s=0.05, log=site.directory / "missing" / "training.log")
-    training.start(an_attempt(jobs[0]))
+    training.start(an_attempt(jobs[0]), site.run_dir)
     event = end_of(training)
 
     assert event == Broke(Failure.INFRA, "not ready to train after 0.05 s")
@@ -142,7 +142,7 @@ def test_one_that_cannot_load_its_task_says_why(
 ) -> None:
     """The sentence reaches the worker, and does not count against the job."""
     training = make(task_file="missing.py:FaultyTask")
-    training.start(an_attempt(replace(jobs[0], member=1)))
+    training.start(an_attempt(replace(jobs[0], member=1)), site.run_dir)
     event = end_of(training)
 
     assert isinstance(event, Broke) and event.failure is Failure.INFRA

@@ -11,11 +11,13 @@ from pbtnas.config.schema import (
     TaskConfig,
     describe,
 )
+from pbtnas.config.study import PlannedRun, load_study
 
 __all__ = [
     "Config",
     "ConfigError",
     "EngineConfig",
+    "PlannedRun",
     "RunConfig",
     "SearchConfig",
     "TaskConfig",
@@ -24,6 +26,7 @@ __all__ = [
     "difference",
     "from_json",
     "load",
+    "load_study",
     "number",
     "outcome",
     "parse",

@@ -25,17 +25,30 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises `ConfigError` with everything that is wrong.
     """
-    problems = []
+    further, problems = [], []
+    for override in overrides:
+        try:
+            further.append(read_override(override))
+        except SourceError as error:
+            problems.append(str(error))
+    return load_with(path, further, problems)
+
+
+def load_with(path: Path, further: Sequence[Source], problems: Sequence[str] = ()) -> Config:
+    """Read a configuration from a YAML file, and what further sources say otherwise.
+
+    Args:
+        path: the file; it may extend another.
+        further: sections and keys, the last source to name one wins.
+        problems: with `further`, as already known.
+
+    Raises `ConfigError` with everything that is wrong.
+    """
     try:
         sources = read_with_base(path)
     except SourceError as error:
         raise ConfigError([str(error)]) from error
-    for override in overrides:
-        try:
-            sources.append(read_override(override))
-        except SourceError as error:
-            problems.append(str(error))
-    return _build(sources, str(path), problems)
+    return _build([*sources, *further], str(path), list(problems))
 
 
 def from_json(data: Any, origin: str = "stored configuration") -> Config:

@@ -7,9 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from pbtnas.config.fields import describe_fields, number, setting
+from pbtnas.config.fields import closest, describe_fields, number, setting
+
+ALGORITHMS = (
+    "pbt-nas",
+    "random-search",
+    "searl",
+    "no-mixing",
+    "random-search-shrink-perturb",
+)
+ALGORITHM_GROUP = "pbtnas.algorithms"
+"""The entry point group in which other packages install algorithms."""
+
+
+def algorithm_names() -> list[str]:
+    """Ours, and those that are installed, in alphabetical order."""
+    installed = {point.name for point in entry_points(group=ALGORITHM_GROUP)}
+    return [*ALGORITHMS, *sorted(installed.difference(ALGORITHMS))]
 
 
 @dataclass(frozen=True)
@@ -38,13 +55,12 @@ class TaskName:
 class SearchConfig:
     """How members are trained, selected and mixed (paper section 4, Algorithms 1 and 2)."""
 
-    algorithm: Literal[
-        "pbt-nas", "random-search", "searl", "no-mixing", "random-search-shrink-perturb"
-    ] = setting(
+    algorithm: str = setting(
         "pbt-nas",
-        help="How the next generation is made: by mixing the best; not at all (random-search); "
-        "by mutating the best (searl); by mixing each of the best with itself (no-mixing); by "
-        "shrink-perturbing everybody (random-search-shrink-perturb).",
+        help="How the next generation is made: pbt-nas mixes the best; random-search replaces "
+        "nobody; searl mutates copies of the best; no-mixing mixes each of the best with itself; "
+        "random-search-shrink-perturb shrink-perturbs everybody; or one that another package "
+        "installs.",
     )
     population: int = number(min=2, help="Members of every generation.")
     generations: int = number(min=1, help="Times that all members are trained and evaluated.")
@@ -72,13 +88,16 @@ class SearchConfig:
         min=0,
         max=1,
         help="Lambda: factor on donated weights; 1 with perturb 0 copies them exactly, 0 with "
-        "perturb 1 reinitialises them.",
+        "perturb 1 reinitialises them.  Without effect on random-search and searl.",
     )
     perturb: float = number(
         0.1, min=0, max=1, help="Gamma: factor on the fresh weights added to donated ones."
     )
     mutated_networks: tuple[str, ...] = setting(
-        (), help="Networks whose weights searl may mutate, e.g. [actor]; [] means all."
+        (),
+        help="What searl may mutate the weights of: the first part or parts of parameters' names, "
+        "such as [actor] or [generator.cells]; [] means all networks, as in the paper.  Averaged "
+        "copies never mutate.",
     )
 
     def epochs_of(self, generation: int) -> int:
@@ -93,6 +112,10 @@ class SearchConfig:
             yield "parents", f"at most the population, which is {self.population}"
         if self.replaced is not None and self.replaced >= self.population:
             yield "replaced", f"less than the population, which is {self.population}"
+        if self.algorithm not in ALGORITHMS and self.algorithm not in algorithm_names():
+            match = closest(self.algorithm, algorithm_names())
+            hint = f" (is {match!r} meant?)" if match else ""
+            yield "algorithm", f"one of {', '.join(algorithm_names())}{hint}"
         if len(set(self.skip_selection)) < len(self.skip_selection):
             yield "skip_selection", "every generation once"
         last = self.generations - 1

@@ -69,14 +69,14 @@ def read_with_base(path: Path) -> list[Source]:
 
     Raises `SourceError` when a file is missing, unreadable or no YAML, or the key is wrong.
     """
-    source, extends = _without_extends(_read_file(path))
+    source, extends = _without_extends(read_file(path))
     if extends is None:
         return [source]
     place = source.place("extends")
     if not isinstance(extends, str):
         raise SourceError(f"{place}: extends: expected the name of a file, not {extends!r}")
     try:
-        base, further = _without_extends(_read_file(path.parent / extends))
+        base, further = _without_extends(read_file(path.parent / extends))
     except SourceError as error:
         raise SourceError(f"{error} (named by extends in {place})") from error
     if further is not None:
@@ -101,7 +101,8 @@ def read_override(text: str) -> Source:
     return Source(origin, {section: {key: read.value}}, {(section, key): origin}, read.problems)
 
 
-def _read_file(path: Path) -> Source:
+def read_file(path: Path) -> Source:
+    """One YAML file as it is.  Raises `SourceError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

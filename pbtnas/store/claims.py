@@ -91,6 +91,11 @@ class Claims:
         self._latest[slot] = attempt
         return attempt
 
+    def held(self, slot: str) -> Steps[bool]:
+        """Whether somebody seems to be at work on a slot."""
+        attempt = yield from self.latest(slot)
+        return attempt > 0 and not (yield from self._over(slot, attempt))
+
     def holder(self, slot: str, attempt: int) -> Steps[Mapping[str, Any] | None]:
         """Who made a claim; None if it cannot be read."""
         name = paths.claim(slot, attempt)

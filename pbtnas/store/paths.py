@@ -16,6 +16,16 @@ FINAL = "final.json"
 BEST = "best.json"
 COORDINATOR_LOCK = "coordinator/coordinator.lock"
 TERM = "coordinator/term"
+FIGURES = "artifacts"
+REPORT = "artifacts/report.html"
+PRODUCTS = "products"
+
+# Of a study, which holds run directories.
+STUDY = "study.json"
+STUDY_RUNS = "runs"
+STUDY_ENDED = "ended.json"
+STUDY_LOCK = "study.lock"
+STUDY_DIRECTORIES = (STUDY_RUNS, "workers")
 
 TOP_DIRECTORIES = (
     "config",
@@ -25,8 +35,13 @@ TOP_DIRECTORIES = (
     "workers",
     "metrics",
     "artifacts",
+    "claims",
+    "soups",
     "trash",
 )
+AFTERWARDS_DIRECTORIES = ("claims", "soups")  # which runs begun by version 0.1.0 lack
+SOUPS = "soups"
+ARTIFACTS = "artifacts"
 GENERATION_DIRECTORIES = ("claims", "results", "births", "checkpoints", "attempts")
 
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
@@ -114,7 +129,7 @@ def attempt(number: int, member: int, attempt_number: int) -> str:
 
 
 def product(name: str) -> str:
-    return f"products/{safe(name)}"
+    return f"{PRODUCTS}/{safe(name)}"
 
 
 def worker(identifier: str) -> str:
@@ -133,9 +148,49 @@ def artifact(name: str) -> str:
     return f"artifacts/{safe(name)}"
 
 
+def artifact_of(digest: str, leaf: str) -> str:
+    """A file for people about the network with that checkpoint."""
+    return artifact(f"{digest[:12]}-{leaf}")
+
+
 def evaluation(digest: str) -> str:
     """The final evaluation of the member with that checkpoint."""
     return f"artifacts/{safe(digest)}.evaluation.json"
+
+
+def soup(which: str) -> str:
+    """The record of a soup, e.g. of `best-ever-soup`."""
+    return f"{SOUPS}/{safe(which)}.json"
+
+
+def soup_of(leaf: str) -> str | None:
+    """Which soup a file in `soups/` records; None if it is none."""
+    return leaf.removesuffix(".json") if kind_afterwards(leaf) == "soup" else None
+
+
+def soup_checkpoint(digest: str) -> str:
+    return f"{SOUPS}/{safe(digest)}.safetensors"
+
+
+def trial(digest: str) -> str:
+    """What was found when the average of that digest was tried for a soup."""
+    return f"{SOUPS}/{safe(digest)}.trial.json"
+
+
+def kind_afterwards(leaf: str) -> str | None:
+    """The kind of a record that is made after the search, by its file name; None if it is none."""
+    kinds = {".evaluation.json": "evaluation", ".trial.json": "trial", "-soup.json": "soup"}
+    return next((kind for end, kind in kinds.items() if leaf.endswith(end)), None)
+
+
+def afterwards_slot(record: str) -> str:
+    """The slot whose claims say who works on a record that is made after the search."""
+    return f"claims/{record.rpartition('/')[2].removesuffix('.json')}"
+
+
+def study_run(name: str, seed: int) -> str:
+    """The run directory of a study's run."""
+    return f"{STUDY_RUNS}/{safe(name)}-s{seed}"
 
 
 def trash(number: int) -> str:

@@ -206,6 +206,7 @@ class PosixStore:
         finally:
             os.close(fd)
         os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        self._unlink(source)  # still there if both names were of one file already
         self._sync(_parent(name))
         return Published.WON
 

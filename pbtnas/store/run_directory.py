@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pbtnas.search.space import SearchSpace
 from pbtnas.store import paths
 from pbtnas.store.posix import PosixStore, Primitive
-from pbtnas.store.records import Record, decode, encode
+from pbtnas.store.records import Record, decode, digest, encode
 
 
 class NotARun(Exception):
@@ -100,6 +101,11 @@ def open_run(root: Path) -> Run:
         record.core["space"],
         config.core,
     )
+
+
+def space_digest(space: SearchSpace) -> str:
+    """Digest of all that makes a space: names, options and modules in their order."""
+    return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
 
 
 def best_primitive(root: Path) -> Primitive:

@@ -220,3 +220,98 @@ class Champion:
             tuple(data["architecture"]),
             data["checkpoint"],
         )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of averaging some members, by the search's own evaluation.
+
+    Args:
+        part: of the networks, that was averaged; None for everything.
+        ingredients: digests of the averaged checkpoints, the best member's first.
+        outcome: ok, diverged (NaN or infinity), or missing: the last ingredient's checkpoint
+            was not there any more.
+        score: None unless ok.
+        metrics: further finite numbers.
+    """
+
+    part: str | None
+    ingredients: tuple[str, ...]
+    outcome: Literal["ok", "diverged", "missing"]
+    score: float | None
+    metrics: Mapping[str, float]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        return cls(
+            data["part"],
+            tuple(data["ingredients"]),
+            data["outcome"],
+            data["score"],
+            data["metrics"],
+        )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One line of a soup's trace: a member, and what became of the soup with it.
+
+    Args:
+        member: whose weights were added.
+        search_score: its own, during the search.
+        outcome: of the `Trial`.
+        score: of the soup with it; None unless ok.
+        accepted: whether it stayed in.
+    """
+
+    member: int
+    search_score: float
+    outcome: str
+    score: float | None
+    accepted: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Soup:
+    """A greedy soup: the average of a best member and of others that did it good.
+
+    Args:
+        which: its name, e.g. best-ever-soup.
+        part: of the networks, that was averaged; None for everything.
+        generation: whose members were averaged.
+        member: the best of them, with which it began.
+        architecture: the best member's.
+        search_score: the best member's, during the search.
+        score: the soup's, by the search's evaluation; the best member's if it is alone.
+        ingredients: the members that were averaged, the best first.
+        trace: what was tried, in this order.
+        checkpoint: digest of the soup's checkpoint.
+    """
+
+    which: str
+    part: str | None
+    generation: int
+    member: int
+    architecture: Architecture
+    search_score: float
+    score: float
+    ingredients: tuple[int, ...]
+    trace: tuple[Tried, ...]
+    checkpoint: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "trace": [tried.to_json() for tried in self.trace]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Soup:
+        return cls(
+            **{
+                **data,
+                "architecture": tuple(data["architecture"]),
+                "ingredients": tuple(data["ingredients"]),
+                "trace": tuple(Tried(**tried) for tried in data["trace"]),
+            }
+        )

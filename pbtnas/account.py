@@ -1,0 +1,74 @@
+"""What the runs of a study have computed, and what they had from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbtnas.store import paths
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.records import CorruptRecord, Record, decode
+from pbtnas.store.schema import Manifest
+
+
+@dataclass(frozen=True)
+class Account:
+    """Member-steps (one member in one generation) that have a result, and their epochs.
+
+    Args:
+        steps: all of them.
+        reused: those taken over from another run.
+        epochs: of all.
+        reused_epochs: of those taken over.
+    """
+
+    steps: int = 0
+    reused: int = 0
+    epochs: int = 0
+    reused_epochs: int = 0
+
+    def __add__(self, other: Account) -> Account:
+        return Account(
+            self.steps + other.steps,
+            self.reused + other.reused,
+            self.epochs + other.epochs,
+            self.reused_epochs + other.reused_epochs,
+        )
+
+    def __str__(self) -> str:
+        saved = 100 * self.reused_epochs / self.epochs if self.epochs else 0.0
+        return (
+            f"{self.steps} member-steps: {self.steps - self.reused} trained, {self.reused} reused; "
+            f"{saved:.1f} % of {self.epochs} network-epochs saved"
+        )
+
+
+def account(runs: Iterable[Path]) -> Account:
+    """Add up what is in these run directories; those that do not exist yet have done nothing."""
+    return sum((_account(root) for root in runs if root.is_dir()), Account())
+
+
+def _account(root: Path) -> Account:
+    store = PosixStore(root, "reader")
+    total = Account()
+    generation = 0
+    try:
+        while manifest := _read(store, paths.manifest(generation), "manifest"):
+            for job in Manifest.from_json(manifest.core).jobs:
+                result = _read(store, paths.result(generation, job.member), "result")
+                if result is not None:
+                    reused = "reused_from" in result.meta
+                    total += Account(1, int(reused), job.epochs, job.epochs * reused)
+            generation += 1
+    finally:
+        store.close()
+    return total
+
+
+def _read(store: PosixStore, name: str, kind: str) -> Record | None:
+    data = store.get(name)
+    try:
+        return None if data is None else decode(data, name, kind=kind)
+    except CorruptRecord:
+        return None

@@ -1,0 +1,75 @@
+"""Prepared tasks, shared by runs.
+
+Who serves several runs of a study (a training process, the coordinators) prepares a task once:
+data on the device and reference statistics are the same for all runs of that task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbtnas.config import TaskConfig
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products, published
+from pbtnas.tasks.base import Task
+from pbtnas.tasks.loading import load_task
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A prepared task is a function of its section of the configuration and of its products."""
+
+    section: TaskConfig
+    products: dict[str, bytes]
+    task: Task
+
+
+class PreparedTasks:
+    """The tasks that were prepared so far.
+
+    Args:
+        scratch: a directory of this machine.
+        task_file: "FILE.py:Class" of the command line, or None.
+    """
+
+    def __init__(self, scratch: Path, task_file: str | None) -> None:
+        self._scratch = scratch
+        self._task_file = task_file
+        self._known: list[_Prepared] = []
+
+    def load(self, section: TaskConfig) -> Task:
+        """A task for that section, prepared or not.  Raises `TaskError` and `ConfigError`."""
+        for known in self._known:
+            if known.section == section:
+                return known.task
+        return load_task(
+            section.name, section.options, task_file=self._task_file, places=section.places
+        )
+
+    def of(self, section: TaskConfig, store: PosixStore) -> Task:
+        """The task, prepared for the run in that directory.
+
+        A run without products is given those of an earlier run of the same task.  Raises
+        `TaskError`, `ConfigError`, `OSError` and `CorruptRecord`.
+        """
+        alike = [known for known in self._known if known.section == section]
+        products = Products(store, self._scratch)
+        if alike and not published(store):
+            for name, data in alike[0].products.items():
+                products.publish(name, data)
+        found = _all(products, store)
+        for known in alike:
+            if known.products == found:
+                return known.task
+        task = load_task(
+            section.name, section.options, task_file=self._task_file, places=section.places
+        )
+        task.prepare(products)
+        self._known.append(_Prepared(section, _all(products, store), task))
+        return task
+
+
+def _all(products: Products, store: PosixStore) -> dict[str, bytes]:
+    found = {name: products.lookup(name) for name in published(store)}
+    return {name: data for name, data in found.items() if data is not None}

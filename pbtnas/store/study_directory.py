@@ -1,0 +1,142 @@
+"""A study's directory: which runs it holds, and how it ended.
+
+    STUDY/
+      study.json          the runs with their resolved configurations         record: study
+      runs/NAME-sSEED/    ordinary run directories
+      workers/            what the training processes of its workers printed
+      ended.json          the study is over                                   record: ended
+      study.lock          for a quick answer on one machine; decides nothing
+
+Both records are write-once; their envelope is that of a run's records, `run` being the study's id.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pbtnas.store import paths
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.records import Record, decode, encode
+from pbtnas.store.run_directory import NotARun, best_primitive, store_nonce
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a study.
+
+    Args:
+        name: of the algorithm or variant.
+        seed: of the run.
+        root: its run directory, which need not exist yet.
+        config: resolved, as JSON.
+    """
+
+    name: str
+    seed: int
+    root: Path
+    config: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Name and seed, as its directory is called."""
+        return self.root.name
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study's directory says.
+
+    Args:
+        id: unique to the study.
+        root: its directory.
+        runs: seed by seed, for each seed in the order of the study's file.
+    """
+
+    id: str
+    root: Path
+    runs: tuple[StudyRun, ...]
+
+    def ended(self) -> Mapping[str, str] | None:
+        """How each run ended, by label: its fingerprint, or a sentence; None before the end."""
+        data = _get(self.root, paths.STUDY_ENDED)
+        if data is None:
+            return None
+        core = decode(data, paths.STUDY_ENDED, kind="ended", run=self.id).core
+        runs: Mapping[str, str] = core["runs"]
+        return runs
+
+    def end(self, runs: Mapping[str, str]) -> None:
+        """Say that the study is over.  Raises `OSError`."""
+        record = Record("ended", self.id, {"runs": dict(runs)}, {}, store_nonce())
+        _put(self.root, paths.STUDY_ENDED, record)
+
+
+def is_study(root: Path) -> bool:
+    """Whether this directory holds a study, rather than a run."""
+    return (root / paths.STUDY).exists()
+
+
+def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) -> Study:
+    """Make a study's directory, or open the study that is there, whatever its runs.
+
+    Args:
+        root: created with its parents if missing.
+        runs: {"name", "seed", "config"} each.
+        pbtnas: the version that makes it.
+
+    Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
+    written.
+    """
+    if not is_study(root):
+        root.mkdir(parents=True, exist_ok=True)
+        strangers = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
+        if strangers and not is_study(root):
+            raise NotARun(
+                f"{root}: not the directory of a study: it has no {paths.STUDY}, but for example "
+                f"{min(strangers)!r}; give a new or empty directory"
+            )
+        core = {"runs": list(runs), "pbtnas": pbtnas}
+        _put(root, paths.STUDY, Record("study", uuid.uuid4().hex, core, {}, store_nonce()))
+    for name in paths.STUDY_DIRECTORIES:
+        (root / name).mkdir(exist_ok=True)
+    return open_study(root)
+
+
+def open_study(root: Path) -> Study:
+    """The study in a directory.
+
+    Raises `NotARun` when there is none, `RecordError` when its record is damaged or too new.
+    """
+    data = _get(root, paths.STUDY)
+    if data is None:
+        raise NotARun(f"{root}: not the directory of a study: it has no {paths.STUDY}")
+    record = decode(data, paths.STUDY, kind="study")
+    runs = tuple(
+        StudyRun(r["name"], r["seed"], root / paths.study_run(r["name"], r["seed"]), r["config"])
+        for r in record.core["runs"]
+    )
+    return Study(record.run, root, runs)
+
+
+def _get(root: Path, name: str) -> bytes | None:
+    if not root.is_dir():
+        return None
+    store = PosixStore(root, "reader")
+    try:
+        return store.get(name)
+    finally:
+        store.close()
+
+
+def _put(root: Path, name: str, record: Record) -> None:
+    writer = f"study-{secrets.token_hex(4)}"
+    store = PosixStore(root, writer, primitive=best_primitive(root))
+    try:
+        store.put(name, encode(record))
+    finally:
+        store.close()

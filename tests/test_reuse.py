@@ -1,0 +1,223 @@
+"""What a run of a study takes over from another, and what it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbtnas.attempts import Attempt, Trained
+from pbtnas.drive import Executor, Stop, drive
+from pbtnas.reuse import Peer, Reuse
+from pbtnas.store import paths
+from pbtnas.store.claims import Claims
+from pbtnas.store.digests import hasher
+from pbtnas.store.identity import this_process
+from pbtnas.store.operations import MakeGeneration
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products
+from pbtnas.store.records import Record, encode
+from pbtnas.store.run_directory import Run, create, open_run, store_nonce
+from pbtnas.store.schema import Job, Manifest, Outcome, Result
+
+JOB = Job(0, 3, (1, 0), (), seed=99, epochs=2, threads=1)
+WEIGHTS = b"the trained network"
+META = {"device": "cpu", "torch": "2.0", "worker": "w9", "train_s": 4.0}
+
+
+@dataclass
+class Made:
+    """A run directory made by hand, with one job."""
+
+    root: Path
+    task: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
+    job: Job = JOB
+    product: bytes = b"statistics"
+
+    def __post_init__(self) -> None:
+        about = {"hash": "xxh3-128", "space": "s", "seed": 1, "task": "t", "created": ""}
+        create(self.root, {"task": self.task}, about={**about, "pbtnas": "0"})
+        self.store = PosixStore(self.root, "test")
+        self.store.execute(MakeGeneration(0))
+        Products(self.store, self.root).publish("features", self.product)
+        manifest = Manifest(0, "origin", 0, (self.job,))
+        self._put(paths.manifest(0), "manifest", manifest.to_json())
+
+    @property
+    def run(self) -> Run:
+        return open_run(self.root)
+
+    def claims(self) -> Claims:
+        return Claims(self.run.id, this_process("w"), lease_s=60, new_nonce=store_nonce)
+
+    def finish(self, outcome: Outcome = "ok", meta: Mapping[str, Any] = META) -> Path:
+        """Publish the job's result; returns where its checkpoint lies."""
+        digest = hasher("xxh3-128")
+        digest.update(WEIGHTS)
+        path = self.root / paths.checkpoint(0, digest.hexdigest())
+        path.write_bytes(WEIGHTS)
+        score, checkpoint = (1.5, digest.hexdigest()) if outcome == "ok" else (None, None)
+        result = Result(3, outcome, score, {}, checkpoint)
+        self._put(paths.result(0, 3), "result", result.to_json(), meta)
+        return path
+
+    def _put(
+        self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+    ) -> None:
+        record = Record(kind, self.run.id, core, meta or {}, store_nonce())
+        self.store.put(name, encode(record))
+
+
+@pytest.fixture
+def stop() -> Stop:
+    return Stop(signals=())
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Iterator[Made]:
+    made = Made(tmp_path / "mine")
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Made]:
+    made = Made(tmp_path / "other")
+    yield made
+    made.store.close()
+
+
+def reuse(mine: Made, *others: Made, stop: Stop, device: str = "cpu") -> Reuse:
+    own, *peers = (
+        Peer(
+            made.root.name, made.run, made.store, made.claims(), Executor(made.store, stop).execute
+        )
+        for made in (mine, *others)
+    )
+    return Reuse(own, [own, *peers], "w1", device)
+
+
+def attempt(job: Job = JOB) -> Attempt:
+    return Attempt(job, paths.job_slot(0, 3), 1)
+
+
+def test_an_equal_job_is_taken_over_with_its_checkpoint(
+    mine: Made, other: Made, stop: Stop
+) -> None:
+    """The result is the other's, the checkpoint lies in a private file of ours, and the meta says
+    where both are from."""
+    other.finish()
+    found = reuse(mine, other, stop=stop).find(attempt())
+
+    assert isinstance(found, Trained) and found.file is not None
+    assert (mine.root / found.file).read_bytes() == WEIGHTS
+    assert found.result.score == 1.5
+    assert found.meta == {"device": "cpu", "torch": "2.0", "reused_from": "other"}
+
+
+def test_what_was_taken_over_names_who_trained_it(mine: Made, other: Made, stop: Stop) -> None:
+    """From hand to hand, the run that did the work stays known."""
+    other.finish(meta={**META, "reused_from": "first"})
+    found = reuse(mine, other, stop=stop).find(attempt())
+
+    assert found is not None and found.meta["reused_from"] == "first"
+
+
+@pytest.mark.parametrize("spoil", ["gone", "damaged"])
+def test_a_checkpoint_that_is_not_as_it_should_be_is_not_taken(
+    mine: Made, other: Made, stop: Stop, spoil: str
+) -> None:
+    """Collected as garbage, or damaged: the job is trained, and nothing is left behind."""
+    checkpoint = other.finish()
+    checkpoint.unlink() if spoil == "gone" else checkpoint.write_bytes(b"something else")
+    found = reuse(mine, other, stop=stop).find(attempt())
+
+    assert found is None
+    assert not list(mine.root.rglob(".tmp-*"))
+
+
+def test_the_next_best_copy_is_taken(mine: Made, other: Made, tmp_path: Path, stop: Stop) -> None:
+    """One run that lost its checkpoint does not hide another that has it."""
+    third = Made(tmp_path / "third")
+    other.finish().unlink()
+    third.finish()
+    found = reuse(mine, other, third, stop=stop).find(attempt())
+    third.store.close()
+
+    assert found is not None and found.meta["reused_from"] == "third"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"task": {"name": "digits", "images": 500}},
+        {"product": b"other statistics"},
+        {"job": replace(JOB, epochs=3)},
+        {"job": replace(JOB, architecture=(1, 1))},
+        {"job": replace(JOB, seed=98)},
+        {"job": replace(JOB, inputs=("d",))},
+    ],
+    ids=str,
+)
+def test_another_job_or_task_is_never_mistaken_for_this_one(
+    mine: Made, tmp_path: Path, stop: Stop, changed: dict[str, Any]
+) -> None:
+    """Everything that decides the bits of a result must be equal."""
+    other = Made(tmp_path / "other", **changed)
+    other.finish()
+    found = reuse(mine, other, stop=stop).find(attempt())
+    other.store.close()
+
+    assert found is None
+
+
+def test_another_kind_of_device_gives_other_bits(mine: Made, other: Made, stop: Stop) -> None:
+    """A GPU takes nothing over from a CPU, nor from a worker that did not say what it has."""
+    other.finish()
+
+    assert reuse(mine, other, stop=stop, device="cuda:0").find(attempt()) is None
+
+
+def test_a_diverged_job_is_taken_over_and_a_failed_one_tried_again(
+    mine: Made, other: Made, tmp_path: Path, stop: Stop
+) -> None:
+    """Divergence is a function of the job; a failure may be the fault of a machine."""
+    third = Made(tmp_path / "third")
+    other.finish("failed")
+    failed = reuse(mine, other, stop=stop).find(attempt())
+    third.finish("diverged")
+    diverged = reuse(mine, other, third, stop=stop).find(attempt())
+    third.store.close()
+
+    assert failed is None
+    assert diverged is not None
+    assert (diverged.result.outcome, diverged.file) == ("diverged", None)
+
+
+def test_a_repair_is_computed(mine: Made, other: Made, stop: Stop) -> None:
+    """What was lost here may be the very file that is shared with the other run."""
+    other.finish()
+
+    assert reuse(mine, other, stop=stop).find(replace(attempt(), repair=True)) is None
+
+
+def test_a_job_waits_while_its_equal_is_in_work(mine: Made, other: Made, stop: Stop) -> None:
+    """Only from the claim to the result, and only while somebody holds the claim."""
+    slot = paths.job_slot(0, 3)
+    execute = Executor(other.store, stop).execute
+    claims = other.claims()
+    here = reuse(mine, other, stop=stop)
+    seen = [here.postponed(JOB)]
+    number = drive(claims.take(slot), execute)
+    assert number is not None
+    seen.append(here.postponed(JOB))
+    drive(claims.end(slot, number, {"class": "released"}), execute)
+    seen.append(here.postponed(JOB))
+    drive(claims.take(slot), execute)
+    other.finish()
+    seen.append(here.postponed(JOB))
+
+    assert seen == [False, True, False, False]
