@@ -13,6 +13,7 @@ from pbtnas.config import Config, difference, from_json, outcome, to_json
 from pbtnas.generations import Search
 from pbtnas.search.algorithms import Selection
 from pbtnas.search.space import SearchSpace
+from pbtnas.store import paths
 from pbtnas.store.records import digest
 from pbtnas.store.run_directory import NotARun, Run, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
@@ -23,10 +24,12 @@ class ChangedConfig(Exception):
 
     def __init__(self, root: Path, differences: list[str]) -> None:
         lines = "\n".join(f"  {line}" for line in differences)
-        super().__init__(
-            f"{root}: was started with another configuration:\n{lines}\n"
-            "go on with the stored one (leave the configuration out), or use a new directory"
-        )
+        remedy = "go on with the stored one (leave the configuration out), or use a new directory"
+        if not (root / paths.manifest(0)).exists():
+            remedy = (
+                "it has no job yet: delete it and give the command again, or use a new directory"
+            )
+        super().__init__(f"{root}: was started with another configuration:\n{lines}\n{remedy}")
 
 
 def start_run(root: Path, config: Config, space: SearchSpace) -> Run:

@@ -106,6 +106,7 @@ class Worker:
         self._pace = pace
         self._manifest: Manifest | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
+        self._made: set[str | None] = set()  # checkpoints of its own
         self._infra = 0
         self._starved = 0
         self._idle_since_s: float | None = None
@@ -148,7 +149,7 @@ class Worker:
             if f"{paths.member_name(job.member)}.json" not in results
             and not self._is_unpublished(job)
         ]
-        for job in sorted(unfinished, key=lambda j: (j.member in claimed, self._own_order(j))):
+        for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
             attempt = None if self._postponed(job) else (yield from self._take(job))
             if attempt is not None:
                 return attempt
@@ -167,10 +168,15 @@ class Worker:
             self._manifest = Manifest.from_json(record.core)
         return self._manifest
 
-    def _own_order(self, job: Job) -> bytes:
-        """An order of this worker's own, so that a crowd does not race for the same claim."""
+    def _own_order(self, job: Job) -> tuple[bool, bytes]:
+        """An order of this worker's own, so that a crowd does not race for the same claim.
+
+        First come the members it has trained before, and their children: what is not in the
+        shared directory, such as a replay buffer, is on this machine.
+        """
+        elsewhere = self._made.isdisjoint(job.inputs)
         text = f"{self._name}/{job.generation}/{job.member}"
-        return hashlib.sha256(text.encode()).digest()
+        return elsewhere, hashlib.sha256(text.encode()).digest()
 
     def _is_unpublished(self, job: Job) -> bool:
         return self._unpublished is not None and self._unpublished[0].job == job
@@ -281,6 +287,7 @@ class Worker:
             yield from persist(PutBlob(trained.file, name))
         meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
         yield from self._put_result(job, result, meta)
+        self._made.add(result.checkpoint)
         self._unpublished = None
 
     def _put_result(self, job: Job, result: Result, meta: Mapping[str, Any]) -> Steps[None]:
