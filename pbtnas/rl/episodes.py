@@ -142,11 +142,14 @@ def write_episode(directory: Path, number: int, episode: Episode) -> str:
         with os.fdopen(fd, "wb") as file:
             file.write(header)
             for tensor in tensors:
-                # In parts that stay in the processor's cache: one large write can take
-                # four times as long.
+                # In parts that stay in the processor's cache (one large write can take four times
+                # as long) and end where pages of the file do.
                 data = tensor.reshape(-1).view(np.uint8)
-                for begin in range(0, len(data), _PART_BYTES):
-                    file.write(data[begin : begin + _PART_BYTES].data)
+                begin = 0
+                while begin < len(data):
+                    end = begin + _PART_BYTES - file.tell() % _PART_BYTES
+                    file.write(data[begin:end].data)
+                    begin = end
             file.flush()
             name = f"{number:08d}-{len(episode):06d}-{secrets.token_hex(4)}.safetensors"
             # Renamed while the lock is held, so that no one takes it for a dead writer's.

@@ -91,8 +91,8 @@ class Replay:
         stack: K, the frames an observation is made of.
         nstep: n.
         discount: g, the agent's discount of one step.
-        hold_evicted: leave evicted files until `prune`, so that `rewind` can go back to where
-            the job began.
+        hold_evicted: leave evicted files where they are, so that `rewind` can go back to where
+            the job began.  They go with the directory: `adopt` takes none along.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Replay:
     def rewind(self, position: Position) -> int:
         """Forget what came after a position, and return how many transitions are missing.
 
-        None are while nothing was pruned since, on the machine that recorded them.
+        None are while evicted files are held, on the machine that recorded them.
         """
         later = [n for n in listing(self.directory) if n.number >= position.next_number]
         delete(self.directory, later)
@@ -215,10 +215,6 @@ class Replay:
                 link(source / name.file, self.directory / name.file)
         delete(self.directory, [name for name in listing(self.directory) if name not in live])
         return self.rewind(position)
-
-    def prune(self) -> None:
-        """Delete evicted episodes that were held: no earlier position will be needed again."""
-        delete(self.directory, divide(listing(self.directory), self.capacity)[1])
 
     def _map(self, name: EpisodeName) -> _Live | None:
         if name.file in self._torn:

@@ -37,11 +37,14 @@ class Suite:
         task: e.g. "run".
         seed: of the task's random numbers.
         camera: for rendering.
+        shadows: whether frames have shadows and reflections.
 
     Raises `ValueError` listing what there is, for an unknown domain or task.
     """
 
-    def __init__(self, domain: str, task: str, seed: int, camera: int = 0) -> None:
+    def __init__(
+        self, domain: str, task: str, seed: int, camera: int = 0, shadows: bool = True
+    ) -> None:
         import mujoco  # here, after `choose_renderer`
         from dm_control import suite
 
@@ -55,6 +58,7 @@ class Suite:
         seed_words = np.random.SeedSequence(seed).generate_state(1)
         self._env: Any = suite.load(domain, task, task_kwargs={"random": int(seed_words[0])})
         self._camera = camera
+        self._effects = {} if shadows else {"shadow": False, "reflection": False}
         self._compiled = {name: array.copy() for name, array in self._model_arrays()}
         spec = self._env.action_spec()
         self.low: Array = spec.minimum
@@ -78,7 +82,9 @@ class Suite:
 
     def render(self, size: int) -> Array:
         """See `Environment`."""
-        frame: Array = self._env.physics.render(size, size, camera_id=self._camera)
+        frame: Array = self._env.physics.render(
+            size, size, camera_id=self._camera, render_flag_overrides=self._effects
+        )
         return frame
 
     def capture(self) -> Capture:
@@ -158,6 +164,7 @@ def suite_environment(
     action_repeat: int,
     stack: int,
     camera: int | None = None,
+    shadows: bool = True,
     size: int = 84,
 ) -> StackedFrames:
     """A task as DrQ-v2 sees it (Yarats et al., 2021, section 4 and appendix).
@@ -168,11 +175,12 @@ def suite_environment(
         action_repeat: simulator steps of one agent step; 2 as published.
         stack: frames of an observation; 3 as published.
         camera: by default 0, and 2 for the quadruped.
+        shadows: see `Suite`.
         size: height and width of a frame in pixels.
     """
     if camera is None:
         camera = QUADRUPED_CAMERA if domain == "quadruped" else 0
-    core = Suite(domain, task, seed, camera)
+    core = Suite(domain, task, seed, camera, shadows)
     environment: Environment = ScaledActions(core, core.low, core.high)
     environment = RepeatedActions(environment, action_repeat)
     if pixels:

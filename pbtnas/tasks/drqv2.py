@@ -9,34 +9,37 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from pbtnas.models.drqv2 import DrQV2
 from pbtnas.models.drqv2_spaces import drqv2_space
-from pbtnas.rl.environments import StackedFrames
 from pbtnas.rl.episodes import Array
+from pbtnas.rl.rendering import NoRenderer
 from pbtnas.rl.replay import disk_bytes, memory_bytes
 from pbtnas.rl.video import encode_video
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
-from pbtnas.tasks.base import Context, Evaluation, Preparation
+from pbtnas.tasks.base import Context, Evaluation, Preparation, TaskError
 from pbtnas.tasks.drqv2_agent import Agent
 from pbtnas.tasks.drqv2_buffers import Buffers, begin
 from pbtnas.tasks.drqv2_environments import Facts, can_render, make_environment, probe
 from pbtnas.tasks.drqv2_options import DrQV2Options
+from pbtnas.tasks.drqv2_policy import VIDEO_FPS, Policy, play_episode
 from pbtnas.tasks.drqv2_progress import Progress
 from pbtnas.tasks.drqv2_session import Session
+from pbtnas.tasks.trained import Lookup, Played
 
 log = logging.getLogger(__name__)
 
 _FACTS = "drqv2-environment.json"
 _RUN = "drqv2-replay"
-_VIDEO_SIZE = 192  # pixels
-_VIDEO_FPS = 25
 _SUITE_FRAMES = 1000  # of an episode; all tasks of the suite but a few take so long
 
 
@@ -48,6 +51,10 @@ class DrQV2Task:
     def __init__(self, options: DrQV2Options) -> None:
         self.options = options
         self.space = drqv2_space(options.pixels)
+        # What acts, and what it sees with; there is no encoder to search for state features.
+        self.parts: dict[str, tuple[str, ...]] = {"actor": ("actor",)}
+        if options.pixels:
+            self.parts |= {"encoder": ("encoder",), "both": ("encoder", "actor")}
         self._facts: Facts | None = None
         self._run = ""
 
@@ -70,7 +77,14 @@ class DrQV2Task:
         # Random, so that no other run of this machine has it; it is in no result.
         token = run.lookup(_RUN) or run.publish(_RUN, secrets.token_hex(8).encode())
         self._run = token.decode()
-        self._say_what_replay_needs()
+        self._say_what_replay_needs(run.directory)
+
+    def recall(self, lookup: Lookup) -> None:
+        """Find out what the environment is like, without making it."""
+        known = lookup(_FACTS)
+        if known is None:
+            raise TaskError(f"drqv2: the product {_FACTS} is missing, so the networks' sizes are")
+        self._facts = Facts(**json.loads(known))
 
     def create(self, architecture: Architecture, seed: int) -> DrQV2Trainee:
         """Networks, the target critic and optimisers, on the CPU."""
@@ -80,23 +94,46 @@ class DrQV2Task:
             networks = DrQV2(self.space.decode(architecture), sizes)
         return DrQV2Trainee(self, architecture, Agent(networks, self.options))
 
+    def play(self, network: Policy, *, episodes: int, seed: int) -> Iterator[Played]:
+        """Episodes with the mean action, one after the other in one environment."""
+        try:
+            environment = make_environment(self.options, derive(seed, "drqv2-play"), "cpu")
+        except NoRenderer as error:
+            raise TaskError(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise TaskError(f'drqv2: {error}; pip install "pbtnas[rl]" brings it') from error
+        try:
+            for _ in range(episodes):
+                observation = environment.reset()
+                if not can_render(environment, self.options):
+                    raise TaskError("drqv2: nothing can draw the environment here; see MUJOCO_GL")
+                frames: list[Array] = []
+                reward, _ = play_episode(network.act, environment, observation, film=frames)
+                yield Played(reward, frames, VIDEO_FPS)
+        finally:
+            environment.close()
+
     def buffers(self, context: Context) -> Buffers:
         """The run's replay buffers on the job's machine."""
         return Buffers(context.scratch / "drqv2" / self._run, self.options)
 
-    def _say_what_replay_needs(self) -> None:
+    def _say_what_replay_needs(self, scratch: Path) -> None:
         options = self.options
         shape = (3, options.size, options.size) if options.pixels else (self.facts.features,)
         dtype = np.uint8 if options.pixels else np.float32
         length = max(1, _SUITE_FRAMES // options.action_repeat)
         disk = disk_bytes(options.replay_capacity, length, shape, dtype, self.facts.actions)
         memory = memory_bytes(options.replay_capacity, self.facts.actions)
-        log.info(
-            "drqv2: a full replay buffer takes %.2f GB of disk in the scratch directory and as "
-            "much page cache, one %s; every job that samples it takes %.2f GB of memory more",
-            disk / 1e9,
+        free = shutil.disk_usage(scratch).free
+        log.log(
+            logging.INFO if disk <= free else logging.WARNING,
+            "drqv2: a full replay buffer takes %s of disk in %s, which has %s left, and as much "
+            "page cache, one %s; every job that samples it takes %s of memory more",
+            _readable(disk),
+            scratch,
+            _readable(free),
             "for the machine" if options.replay == "shared" else "for each member",
-            memory / 1e9,
+            _readable(memory),
         )
 
 
@@ -172,7 +209,9 @@ class DrQV2Trainee:
                 observation = environment.reset()
                 wanted = context.final and episode == 0
                 film = frames if wanted and can_render(environment, options) else None
-                reward, length = _play(self.agent, environment, observation, context, film)
+                reward, length = play_episode(
+                    self.agent.act, environment, observation, film=film, tick=context.tick
+                )
                 rewards.append(reward)
                 lengths.append(length)
         finally:
@@ -184,8 +223,12 @@ class DrQV2Trainee:
             "frames": float(self._progress.steps * options.action_repeat),
             "replay_missing": float(self._progress.held.missing),
         }
-        artifacts = encode_video("episode", frames, _VIDEO_FPS) if frames else {}
+        artifacts = encode_video("episode", frames, VIDEO_FPS) if frames else {}
         return Evaluation(metrics["episode_reward"], metrics, artifacts)
+
+    def trained_network(self) -> Policy:
+        """Encoder and actor, in evaluation mode."""
+        return Policy(self.agent.networks, self._task.facts.sizes(self._task.options))
 
     def state(self) -> State:
         """Agent and progress; the tensors of the agent alias its networks."""
@@ -201,27 +244,5 @@ class DrQV2Trainee:
         self._progress = progress
 
 
-def _play(
-    agent: Agent,
-    environment: StackedFrames,
-    observation: Array,
-    context: Context,
-    film: list[Array] | None,
-) -> tuple[float, int]:
-    """Return and length of an episode from its first observation on; frames go into `film`.
-
-    The return is NaN as soon as an action is.
-    """
-    reward, length, last = 0.0, 0, False
-    while not last:
-        if film is not None:
-            film.append(environment.render(_VIDEO_SIZE))
-        action = agent.act(observation)
-        if not np.isfinite(action).all():
-            return float("nan"), length
-        step = environment.step(action)
-        observation, last = step.observation, step.last
-        reward += step.reward
-        length += 1
-        context.tick()
-    return reward, length
+def _readable(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

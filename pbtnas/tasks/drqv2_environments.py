@@ -96,6 +96,7 @@ def make_environment(options: DrQV2Options, seed: int, device: str) -> StackedFr
         action_repeat=options.action_repeat,
         stack=options.frame_stack,
         camera=options.camera,
+        shadows=options.shadows,
         size=options.size,
     )
 

@@ -195,14 +195,13 @@ def test_rewinding_restores_the_samples_of_a_snapshot(tmp_path: Path) -> None:
 
 
 def test_rewinding_tells_what_is_missing(tmp_path: Path) -> None:
-    """A position of another machine, or before a pruning, is reported as missing transitions."""
+    """A position of another machine, or before an eviction, is reported as missing transitions."""
     rng = np.random.default_rng(0)
-    replay = buffer(tmp_path / "a", capacity=16, hold_evicted=True)
+    replay = buffer(tmp_path / "a", capacity=16)
     replay.add(episode(rng, 8))
     replay.add(episode(rng, 8))
     position = replay.position()
     replay.add(episode(rng, 8))
-    replay.prune()
 
     assert numbers(tmp_path / "a") == [1, 2]
     assert replay.rewind(position) == 8

@@ -80,6 +80,21 @@ def test_every_task_of_the_suite_can_be_restored(renderer: str, pixels: bool) ->
         check_restoring(f"{domain}-{task}", pixels, before=6, after=8)
 
 
+def test_shadows_and_reflections_can_be_left_out(renderer: str) -> None:
+    """The scene is the same: most pixels are equal, some are much brighter or darker."""
+    frames = []
+    for shadows in (True, False):
+        environment = suite_environment(
+            "walker", "run", 3, pixels=True, action_repeat=2, stack=1, shadows=shadows
+        )
+        with contextlib.closing(environment):
+            frames.append(environment.reset().astype(int))
+
+    difference = np.abs(frames[0] - frames[1])
+    assert difference.max() > 30
+    assert np.median(difference) < 5
+
+
 def test_shapes_are_those_of_drqv2(renderer: str) -> None:
     """Pixels are stacked uint8 frames of 84 x 84, and the newest is stored alone."""
     with opened("walker-run", pixels=True) as environment:

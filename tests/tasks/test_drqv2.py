@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -216,6 +218,7 @@ def test_the_noise_falls_linearly_with_the_steps_of_a_life() -> None:
         ({"frames_per_epoch": 1001}, "task.frames_per_epoch: expected a multiple of action_repeat"),
         ({"replay": "shared", "replay_from": "donor"}, "task.replay_from: expected base"),
         ({"environment": "Pendulum-v1", "camera": 1}, "task.camera: expected null"),
+        ({"environment": "Pendulum-v1", "shadows": False}, "task.shadows: expected true"),
         ({"observations": "pixel"}, "did you mean 'pixels'"),
         ({"nstep": 0}, "task.nstep: expected an integer of at least 1"),
     ],
@@ -297,6 +300,24 @@ def test_acting_leaves_the_estimates_of_spectral_norms_alone(tmp_path: Path) -> 
     trainee.agent.act(np.ones(10, np.float32))
 
     assert difference(before, trainee.state()) is None
+
+
+def test_updates_improve_the_estimates_of_spectral_norms(tmp_path: Path) -> None:
+    """All of them, and those of the target critic, which is never trained."""
+    task = prepared(TINY, tmp_path)
+    choices = dict(task.space.decode(drqv2_architecture(task.space)))
+    choices |= {name: True for name in choices if "spectral_norm" in name}
+    trainee = task.create(task.space.encode(choices), 1)
+    before = copy_of(trainee.state())
+
+    trainee.agent.update(batch(), 0.5, torch.Generator())
+
+    after = trainee.state()
+    for section in ("buffers", "averaged"):
+        old, new = getattr(before, section), getattr(after, section)
+        estimates = [name for name in old if name.endswith("norm.u") and old[name].numel() > 1]
+        assert estimates
+        assert not [name for name in estimates if torch.equal(old[name], new[name])]
 
 
 def spectral(task: DrQV2Task, on: bool) -> tuple[int, ...]:
@@ -462,6 +483,62 @@ def test_a_shared_buffer_has_what_all_members_did(tmp_path: Path) -> None:
     assert shared.name == "shared"
     assert [log[-1]["replay"] for log in logs] == [48, 96, 96]
     assert sum(name.length for name in listing(shared)) == 96
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_member_refills_the_shared_buffer_of_a_new_machine(tmp_path: Path) -> None:
+    """No more than the seed frames, and nothing where colleagues have filled it."""
+    task = prepared(replace(TINY, replay="shared", seed_frames=30 * 50), tmp_path)
+    trainee = member(task)
+    job(trainee, tmp_path, seed=1)
+    moved = copy_of(trainee.state())
+    shutil.rmtree(tmp_path / "drqv2")
+
+    missing = []
+    for seed in (2, 3):
+        trainee.load(moved)
+        job(trainee, tmp_path, seed=seed)
+        missing.append(evaluate(trainee, Rehearsal(tmp_path)).metrics["replay_missing"])
+
+    assert missing == [30, 0]
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_torn_episode_is_as_good_as_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is skipped, said, refilled, and in the result."""
+    task = prepared(TINY, tmp_path)
+    trainee = member(task)
+    job(trainee, tmp_path, seed=1)
+    torn = buffer(task, trainee, tmp_path) / listing(buffer(task, trainee, tmp_path))[0].file
+    os.truncate(torn, torn.stat().st_size - 1)
+
+    log = job(trainee, tmp_path, seed=2).logged
+
+    assert log[0] == {"replay_missing": EPISODE}
+    assert "skipping a torn episode" in caplog.text
+    assert evaluate(trainee, Rehearsal(tmp_path)).metrics["replay_missing"] == EPISODE
+
+
+@pytest.mark.parametrize(("free", "level"), [(3600, "INFO"), (3500, "WARNING")])
+def test_what_replay_needs_is_said_before_the_run(
+    free: int,
+    level: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a warning where the disk has no room for a full buffer (here 3516 bytes)."""
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+    with caplog.at_level("INFO"):
+        prepared(TINY, tmp_path)
+
+    (record,) = [r for r in caplog.records if "replay buffer" in r.message]
+    assert record.levelname == level
+    assert "one for each member" in record.message
 
 
 @pytest.mark.usefixtures("toy")
