@@ -1,24 +1,32 @@
 """What a training step of the task `gan` costs, with each switch, and what else a job costs.
 
-    OMP_NUM_THREADS=1 python benchmarks/gan_step.py --batch 2
+    OMP_NUM_THREADS=1 python benchmarks/gan_step.py --batch 8
 
 The generator is the architecture that AdversarialNAS found for CIFAR-10, the discriminator
-AutoGAN's, both at the paper's width, on images at 32x32.  Each variant runs in a process of its
-own, one step of both networks uncounted, then the shortest of the given number of each:
+AutoGAN's, both at the paper's width, on images at 32x32.  Every variant lives in a process of its
+own; they take turns, one step of each network a round, so that whatever else the machine does
+meets them all.  Counted is the cheapest round:
 
+    first      both networks' first step, not counted below: what `compile` costs once
     D step     discriminator on B real and B generated images
     G step     generator on 2 B, with the average
     steps/s    of training: a G step for every five D steps
-    memory     peak of resident memory above what the process had before it made the networks
+    memory     peak above what the process had before it made the networks
+
+On a CPU the seconds are processor time, which other processes hardly change; with one thread on an
+idle machine it is the time that passes.  `--device cuda` counts time that passes.
 
 Outside of training steps a job pays for: a process and its imports (once per worker, here counted
 for every job), opening the data and ordering an epoch, writing and reading the checkpoint.  The
-share is that of a job of one epoch, 50,000 / B steps; the paper's jobs are ten.
+share is that of a job of one epoch, 50,000 / B steps; the paper's jobs are ten.  Scores are not in
+it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import resource
 import subprocess
 import sys
@@ -45,6 +53,7 @@ VARIANTS = {
     "fused": replace(PLAIN, fused=True),
     "channels_last": replace(PLAIN, channels_last=True),
     "bf16": replace(PLAIN, bf16=True),
+    "bf16, fused, channels_last": replace(PLAIN, bf16=True, fused=True, channels_last=True),
     "compile": replace(PLAIN, compile=True),
 }
 IMAGES = 50_000
@@ -56,56 +65,79 @@ def networks() -> GanNetworks:
     return build_gan(gan_space().decode(ADVERSARIAL_NAS), PLAIN.sizes())
 
 
-def seconds(act: Callable[[], object], repeats: int) -> float:
-    """Wall time of an action, the shortest of some."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+def seconds(act: Callable[[], object], device: str = "cpu") -> float:
+    """What an action takes: processor time on a CPU, time that passes on a GPU."""
+    if device == "cpu":
+        start = time.process_time()
         act()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        return time.process_time() - start
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    act()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
-def peak_mb() -> float:
-    """Peak of this process's resident memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb(device: str) -> float:
+    """Peak of this process's resident memory, or of its memory on the GPU."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return torch.cuda.max_memory_allocated(device) / 2**20
 
 
-def measure(variant: str, batch: int, repeats: int) -> None:
-    """Print seconds of a D step, of a G step, and memory, of one variant in this process."""
-    before = peak_mb()
+def take_turns(variant: str, batch: int, device: str) -> None:
+    """In a process of its own: for each line read, print seconds of both steps, and memory."""
+    before = peak_mb(device)
     adversaries = Adversaries(networks(), VARIANTS[variant])
-    real = torch.rand(batch, 3, 32, 32) * 2 - 1
-    latents = torch.randn(2 * batch, PLAIN.latent)
-
-    def discriminator_step() -> None:
-        adversaries.discriminator_step(real, latents[:batch])
-
-    def generator_step() -> None:
-        adversaries.generator_step(latents)
-
-    discriminator_step()
-    generator_step()
-    costs = seconds(discriminator_step, repeats), seconds(generator_step, repeats)
-    print(*costs, peak_mb() - before)
-
-
-def compare(variants: list[str], batch: int, repeats: int) -> float:
-    """Print a row for each variant; returns the seconds of a plain training step."""
-    print(f"{'':14} {'D step s':>9} {'G step s':>9} {'steps/s':>8} {'memory MB':>10}")
-    plain = 0.0
-    for variant in variants:
-        command = [sys.executable, __file__, "--measure", variant]
-        command += ["--batch", str(batch), "--repeats", str(repeats)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        discriminator, generator, memory = map(float, done.stdout.split())
-        step = discriminator + generator / PLAIN.discriminator_steps
-        plain = plain or step
-        print(
-            f"{variant:14} {discriminator:9.3f} {generator:9.3f} {1 / step:8.3f} {memory:10.0f}",
-            flush=True,
+    adversaries.move(device)
+    real = torch.rand(batch, 3, 32, 32, device=device) * 2 - 1
+    latents = torch.randn(2 * batch, PLAIN.latent, device=device)
+    for _ in sys.stdin:
+        discriminator = seconds(
+            lambda: adversaries.discriminator_step(real, latents[:batch]), device
         )
-    return plain
+        generator = seconds(lambda: adversaries.generator_step(latents), device)
+        print(discriminator, generator, peak_mb(device) - before, flush=True)
+
+
+def rounds(
+    variants: list[str], batch: int, repeats: int, device: str
+) -> dict[str, list[list[float]]]:
+    """For each variant what its process printed, the uncounted first round included."""
+    found: dict[str, list[list[float]]] = {variant: [] for variant in variants}
+    with contextlib.ExitStack() as processes:
+        started = {}
+        for variant in variants:
+            command = [sys.executable, __file__, "--take-turns", variant]
+            command += ["--batch", str(batch), "--device", device]
+            started[variant] = processes.enter_context(
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+                )
+            )
+        for _ in range(1 + repeats):
+            for variant, process in started.items():
+                assert process.stdin and process.stdout, "both are pipes"
+                process.stdin.write("go\n")
+                found[variant].append([float(n) for n in process.stdout.readline().split()])
+    return found
+
+
+def compare(variants: list[str], batch: int, repeats: int, device: str) -> float:
+    """Print a row for each variant; returns the seconds of a step of the first one."""
+    header = f"{'':27} {'first s':>8} {'D step s':>9} {'G step s':>9} {'steps/s':>8} {'ratio':>6}"
+    print(f"{header} {'memory MB':>10}")
+    first = 0.0
+    for variant, found in rounds(variants, batch, repeats, device).items():
+        discriminator, generator, _ = (min(column) for column in zip(*found[1:], strict=True))
+        memory = max(peak for *_, peak in found)
+        step = discriminator + generator / PLAIN.discriminator_steps
+        first = first or step
+        print(
+            f"{variant:27} {sum(found[0][:2]):8.1f} {discriminator:9.3f} {generator:9.3f} "
+            f"{1 / step:8.3f} {first / step:6.2f} {memory:10.0f}"
+        )
+    return first
 
 
 def member_state() -> State:
@@ -114,6 +146,13 @@ def member_state() -> State:
     adversaries.discriminator_step(torch.rand(1, 3, 32, 32), torch.randn(1, PLAIN.latent))
     adversaries.generator_step(torch.randn(1, PLAIN.latent))
     return adversaries.state()
+
+
+def passing(act: Callable[[], object]) -> float:
+    """Seconds that pass during an action: what waits for a disk counts."""
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
 
 
 def outside(batch: int) -> Mapping[str, float]:
@@ -125,30 +164,34 @@ def outside(batch: int) -> Mapping[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "checkpoint"
         digests: list[str] = []
+
+        def write() -> None:
+            digests.append(checkpoints.write(file, state, algorithm="xxh3-128"))
+
+        def read() -> None:
+            checkpoints.read_verified([file], digests[:1], algorithm="xxh3-128")
+
         return {
-            "process and imports": seconds(lambda: subprocess.run(start, check=True), 1),
-            "data and an epoch's order": seconds(lambda: Batches(images, batch, "cpu").at(0, 0), 3),
-            "checkpoint written": seconds(
-                lambda: digests.append(checkpoints.write(file, state, algorithm="xxh3-128")), 3
-            ),
-            "checkpoint read": seconds(
-                lambda: checkpoints.read_verified([file], digests[:1], algorithm="xxh3-128"), 3
-            ),
+            "process and imports": passing(lambda: subprocess.run(start, check=True)),
+            "data and an epoch's order": passing(lambda: Batches(images, batch, "cpu").at(0, 0)),
+            "checkpoint written": passing(write),
+            "checkpoint read": passing(read),
         }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What a training step of the task gan costs.")
     parser.add_argument("--batch", type=int, default=PLAIN.batch_size, help="B (the paper's: 40)")
-    parser.add_argument("--repeats", type=int, default=2, help="steps that count (default 2)")
-    usual = [name for name in VARIANTS if name != "compile"]
-    parser.add_argument("--variants", nargs="+", default=usual, choices=VARIANTS)
-    parser.add_argument("--measure", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--repeats", type=int, default=3, help="rounds that count (default 3)")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--take-turns", choices=VARIANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure:
-        return measure(options.measure, options.batch, options.repeats)
-    print(f"batch {options.batch}, {torch.get_num_threads()} threads")
-    step = compare(options.variants, options.batch, options.repeats)
+    if options.take_turns:
+        return take_turns(options.take_turns, options.batch, options.device)
+    threads, load = torch.get_num_threads(), os.getloadavg()[0]
+    print(f"batch {options.batch}, {options.device}, {threads} threads, load {load:.2f}")
+    step = compare(options.variants, options.batch, options.repeats, options.device)
     steps = -(-IMAGES // options.batch)
     costs = outside(options.batch)
     print(f"\noutside of the {steps:,} steps of an epoch ({steps * step:,.0f} s)")

@@ -126,7 +126,7 @@ def store(
 
 
 def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -> ImageSet:
-    """Open a stored image set; the pixels are memory-mapped, nothing is read yet.
+    """Open a stored image set; the pixels are memory-mapped, and read once for their digest.
 
     Raises `DataMissing` when it is not there and `DataError` when it is damaged; both sentences
     hold `command`, which mends it.
@@ -146,6 +146,12 @@ def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -
         raise DataError(
             f"{home / 'images.npy'} holds {images.dtype} {list(images.shape)}, expected uint8 "
             f"{list(shape)}: get it again with `{command}`"
+        )
+    # One changed bit, and a run would depend on the machine that a job ran on.
+    if pixel_digest(images) != digest:
+        raise DataError(
+            f"{home / 'images.npy'} was changed after it was stored (its SHA-256 is not that of "
+            f"about.json): get it again with `{command}`"
         )
     return ImageSet(name, images, classes, digest)
 

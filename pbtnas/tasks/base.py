@@ -7,10 +7,10 @@ optimisers, which can be trained, evaluated, and turned into a `State` and back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import Json, State
@@ -19,6 +19,7 @@ __all__ = [
     "Context",
     "Diverged",
     "Evaluation",
+    "HasParts",
     "Json",
     "Options",
     "Preparation",
@@ -139,6 +140,14 @@ class Task(Protocol):
 
     def create(self, architecture: Architecture, seed: int) -> Trainee:
         """A freshly initialised member on the CPU; the same bits for the same arguments."""
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A task whose networks have parts of which a soup makes sense by itself; optional."""
+
+    parts: Mapping[str, Sequence[str]]
+    """Dotted paths of the modules by name of the part, for `pbtnas soup --part`."""
 
 
 class TaskError(Exception):

@@ -25,6 +25,7 @@ from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
 from pbtnas.tasks.optim import load_moments, moments
+from pbtnas.tasks.sampling import Sampler
 from pbtnas.tasks.sections import fill
 
 _FEATURES = "digit-features.safetensors"
@@ -186,6 +187,10 @@ class DigitsTrainee:
             digits = images[:_GRID_IMAGES].reshape(-1, 8, 8)
             artifacts["grid.png"] = grid_png(digits, columns=10, scale=4)
         return Evaluation(-distance, {"frechet": distance, "images": float(count)}, artifacts)
+
+    def trained_network(self) -> Sampler:
+        """The averaged generator."""
+        return Sampler(self.averaged, latent=LATENTS, image=(1, 8, 8), batch=_CHUNK, together=True)
 
     def state(self) -> State:
         """Everything that is trained; the tensors alias the networks."""

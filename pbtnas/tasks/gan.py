@@ -25,8 +25,16 @@ from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
 from pbtnas.tasks.gan_options import SIDES, GanOptions
-from pbtnas.tasks.gan_scoring import GRID_IMAGES, first_images, generate, picture, reference
+from pbtnas.tasks.gan_scoring import (
+    CHUNK,
+    GRID_IMAGES,
+    first_images,
+    generate,
+    picture,
+    reference,
+)
 from pbtnas.tasks.gan_training import Adversaries, trains_generator
+from pbtnas.tasks.sampling import Sampler
 
 _CHECK_STEPS = 50  # between two looks at the losses: each look waits for the device
 _SPLITS = 10  # of the Inception score
@@ -215,6 +223,17 @@ class GanTrainee:
         for images in generate(generator, latent, count, seed=seed, device=context.device):
             yield images
             context.tick()
+
+    def trained_network(self) -> Sampler:
+        """The generator that is scored."""
+        options = self._task.options
+        return Sampler(
+            self.adversaries.judged(),
+            latent=options.latent,
+            image=(3, options.side, options.side),
+            batch=CHUNK,
+            together=False,
+        )
 
     def state(self) -> State:
         """Everything that is trained; the tensors alias the networks."""

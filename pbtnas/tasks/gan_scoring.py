@@ -5,18 +5,17 @@ Shapes: B images of a batch, S pixels a side, L length of a latent.
 
 from __future__ import annotations
 
-import io
+import logging
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from pbtnas.data.grids import grid_png
-from pbtnas.data.images import ImageSet, pixel_digest, pixels
+from pbtnas.data.images import ImageSet, normalise, pixel_digest, pixels
 from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.statistics import (
     TENSORFLOW_RESIZE,
@@ -24,12 +23,15 @@ from pbtnas.metrics.statistics import (
     StatisticsError,
     measure,
     parse_statistics,
+    read_statistics,
 )
 from pbtnas.tasks.base import Preparation
 
+log = logging.getLogger("pbtnas")
+
 GRID_IMAGES = 100
 
-_CHUNK = 100  # images at once: GRID_IMAGES at least
+CHUNK = 100  # images at once: GRID_IMAGES at least
 _COLUMNS = 10  # of the grid
 
 
@@ -88,12 +90,15 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
     """What one pass over the images gives; from the cache if this machine made it before."""
     judge = extractor("cpu")
     kept = cache / f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}.npz"
-    if kept.exists():
+    try:
+        _check(read_statistics(kept), judge, images, str(kept))
         return kept.read_bytes()
+    except StatisticsError as error:
+        log.debug("measuring %s: %s", images.name, error)  # nothing is kept, or it is damaged
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chunks = (
-        torch.from_numpy(images.images[start : start + _CHUNK]).to(device)
-        for start in range(0, len(images), _CHUNK)
+        torch.from_numpy(images.images[start : start + CHUNK]).to(device)
+        for start in range(0, len(images), CHUNK)
     )
     found = measure(extractor(device), chunks, len(images), data_digest=images.digest)
     data = found.statistics.to_bytes()
@@ -103,7 +108,7 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
         partial.write_bytes(data)
         partial.replace(kept)
     except OSError as error:
-        raise StatisticsError(f"{kept} could not be written: {error}") from error
+        log.warning("%s could not be written, so the next run measures again: %s", kept, error)
     finally:
         partial.unlink(missing_ok=True)
     return data
@@ -145,18 +150,11 @@ def generate(
         device: where the generator is.
     """
     chance = torch.Generator().manual_seed(seed)
-    for start in range(0, count, _CHUNK):
-        latents = torch.randn(min(_CHUNK, count - start), latent, generator=chance)
+    for start in range(0, count, CHUNK):
+        latents = torch.randn(min(CHUNK, count - start), latent, generator=chance)
         yield pixels(generator(latents.to(device)))
 
 
 def picture(images: Tensor) -> bytes:
     """A PNG of 10 rows of 10 images, from [B >= 100, 3, S, S] in [0, 255]."""
-    shown = images[:GRID_IMAGES] / 127.5 - 1
-    channels = [
-        Image.open(io.BytesIO(grid_png(shown[:, channel], columns=_COLUMNS)))
-        for channel in range(3)
-    ]
-    png = io.BytesIO()
-    Image.merge("RGB", channels).save(png, "PNG")
-    return png.getvalue()
+    return grid_png(normalise(images[:GRID_IMAGES]), columns=_COLUMNS)

@@ -53,6 +53,15 @@ def load_task(
     return _made(cls())
 
 
+def complete_options(task: Task, options: Options) -> dict[str, Any]:
+    """The options with every default written out, as JSON; all that later defaults may change."""
+    cls: Any = type(task)
+    if not hasattr(cls, "Options"):
+        return {}
+    found = vars(parse(cls.Options, options, "task"))
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
+
+
 def installed_tasks() -> list[str]:
     """The names of all installed tasks, in alphabetical order."""
     return sorted({point.name for point in entry_points(group=GROUP)})

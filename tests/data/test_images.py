@@ -86,6 +86,18 @@ def test_a_truncated_file_is_one_sentence_with_the_command(tmp_path: Path, name:
         images.open_set(tmp_path, "toy", (10, 3, 4, 4), COMMAND)
 
 
+def test_a_changed_pixel_is_found(tmp_path: Path) -> None:
+    """Two machines with other bits would train other networks: the digest is checked at opening."""
+    keep(tmp_path, toy_pixels())
+    file = tmp_path / "toy" / "images.npy"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+    with pytest.raises(DataError, match=r"images.npy was changed .*: get it again with `pbtnas"):
+        images.open_set(tmp_path, "toy", (10, 3, 4, 4), COMMAND)
+
+
 def test_a_set_of_the_wrong_size_says_both_sizes(tmp_path: Path) -> None:
     """Data of another size is refused with what was found and what was expected."""
     keep(tmp_path, toy_pixels(side=4))

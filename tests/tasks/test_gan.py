@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
@@ -20,7 +24,9 @@ from pbtnas.data.images import Batches, ImageSet
 from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.statistics import parse_statistics
 from pbtnas.models.gan_spaces import build_gan
+from pbtnas.search import Birth
 from pbtnas.state import State
+from pbtnas.store import checkpoints
 from pbtnas.tasks.base import Diverged, Task, TaskError
 from pbtnas.tasks.gan import GanTask, GanTrainee
 from pbtnas.tasks.gan_options import GanOptions
@@ -33,6 +39,7 @@ from pbtnas.tasks.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.weights import mix_states
 from tests.tasks.contract import TaskContract, architectures
 
 TINY = GanOptions(
@@ -49,6 +56,7 @@ TINY = GanOptions(
     final_images=120,
 )
 HARD = replace(TINY, space="gan-hard")
+STL10: dict[str, Any] = {"data": "stl10", "side": 48, "fixed_projections": 2}
 COUNT = 10  # images: two batches of 4 and one of 2
 
 
@@ -148,6 +156,50 @@ def stored(state: State) -> State:
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(TINY, id="gan"),
+        pytest.param(HARD, id="gan-hard"),
+        pytest.param(replace(TINY, **STL10), id="gan-stl10"),
+        pytest.param(replace(HARD, **STL10 | {"fixed_projections": 3}), id="gan-hard-stl10"),
+    ],
+)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=4)
+def test_a_mix_of_any_two_architectures_loads_strictly_and_trains(
+    options: GanOptions, seed: int
+) -> None:
+    """As the engine mixes them, and with a step of both networks behind and before them."""
+    torch.manual_seed(seed)
+    task, rng = GanTask(options), random.Random(seed)
+    parents = [task.space.sample(rng) for _ in range(2)]
+    inherited = tuple(i for i in range(len(task.space)) if rng.random() < 0.25)
+    architecture = tuple(parents[i in inherited][i] for i in range(len(task.space)))
+    birth = Birth(0, 0, 1, inherited, architecture, seed=seed, shrink=0.4, perturb=0.1)
+    trained = [task.create(parent, seed=i) for i, parent in enumerate(parents)]
+    for parent in trained:
+        step(parent, options)
+    base, donor = (parent.state() for parent in trained)
+    fresh = task.create(architecture, seed).state()
+    child = task.create(architecture, seed + 1)
+
+    mixed = mix_states(task.space, birth, base=base, donor=donor, fresh=fresh)
+    child.load(copy_of(mixed))
+
+    assert difference(child.state(), mixed) is None
+    step(child, options)
+    assert child.adversaries.finite()
+    assert difference(child.state(), mixed) is not None
+
+
+def step(trainee: GanTrainee, options: GanOptions) -> None:
+    """A step of both networks on noise."""
+    real = torch.rand(2, 3, options.side, options.side)
+    trainee.adversaries.discriminator_step(real, torch.randn(2, options.latent))
+    trainee.adversaries.generator_step(torch.randn(2, options.latent))
+
+
+@pytest.mark.parametrize(
     ("count", "batch_size", "steps", "trained"),
     [(50_000, 40, 1250, 250), (105_000, 128, 821, 165)],
     ids=["cifar10", "stl10"],
@@ -243,6 +295,7 @@ def test_divergence_ends_a_long_epoch_early(
         pytest.param(replace(HARD, bf16=True), id="bf16"),
         pytest.param(replace(HARD, channels_last=True), id="channels_last"),
         pytest.param(replace(HARD, fused=True), id="fused"),
+        pytest.param(replace(HARD, bf16=True, channels_last=True, fused=True), id="all three"),
         pytest.param(
             replace(TINY, compile=True, batch_size=5, generator_batch_size=5),  # one shape
             id="compile",
@@ -255,17 +308,23 @@ def test_divergence_ends_a_long_epoch_early(
     ],
 )
 def test_a_faster_way_to_train_can_be_interrupted_too(options: GanOptions, tmp_path: Path) -> None:
-    """Each switch, continued from a checkpoint in the middle, ends with the same bits."""
+    """Each switch, continued from a checkpoint in the middle, ends with the same digest."""
     task = prepared(options, tmp_path)
     whole = train(member(task), 2, Rehearsal(tmp_path))
     half = train(member(task), 2, Rehearsal(tmp_path, stop_at=4))
+    kept = checkpoints.write(tmp_path / "half", half.state, algorithm="sha256")
     other = member(task, seed=2)
-    other.load(stored(half.state))
+    other.load(checkpoints.read_verified([tmp_path / "half"], [kept], algorithm="sha256"))
 
     resumed = train(other, 2, Rehearsal(tmp_path), half)
 
     assert resumed.done == whole.done
     assert difference(resumed.state, whole.state) is None
+    ends = [
+        checkpoints.write(tmp_path / name, end.state, algorithm="sha256")
+        for name, end in (("whole", whole), ("resumed", resumed))
+    ]
+    assert ends[0] == ends[1]
 
 
 def test_moments_are_stored_as_their_parameters_are(tmp_path: Path) -> None:
@@ -337,6 +396,34 @@ def test_statistics_are_measured_once(
     TinyGan(TINY).prepare(again)
 
     assert again.products == run.products
+
+
+def test_damaged_statistics_of_this_machine_are_measured_again(tmp_path: Path, data: Path) -> None:
+    """What an earlier run kept is a convenience: half a file of it ends no run."""
+    run = Products(tmp_path)
+    TinyGan(TINY).prepare(run)
+    (kept,) = data.iterdir()
+    kept.write_bytes(kept.read_bytes()[:300])
+
+    again = Products(tmp_path)
+    TinyGan(TINY).prepare(again)
+
+    assert again.products == run.products
+    assert kept.read_bytes() in again.products.values()
+
+
+def test_statistics_that_cannot_be_kept_are_used_all_the_same(
+    tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An hour's measurement is not lost to a data directory that cannot be written."""
+    prepared(TINY, tmp_path)
+    (kept,) = data.iterdir()
+    kept.unlink()
+    kept.mkdir()  # so that no file can take its place
+
+    assert prepared(TINY, tmp_path).problem.statistics.n == COUNT
+    assert "could not be written, so the next run measures again" in caplog.text
+    assert list(data.iterdir()) == [kept]
 
 
 def test_fewer_real_images_can_be_measured(tmp_path: Path) -> None:
