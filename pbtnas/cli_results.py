@@ -116,10 +116,11 @@ def _shared(
     from pbtnas.companions import companions
     from pbtnas.config import from_json
     from pbtnas.drive import Stop
-    from pbtnas.evaluator import HandedBack, LostCheckpoint
+    from pbtnas.evaluator import LostCheckpoint
     from pbtnas.soups import NoSuchPart
     from pbtnas.store.run_directory import open_run
     from pbtnas.tasks.base import TaskError
+    from pbtnas.training_context import HandedBack
 
     devices = devices or [f"cuda:{i}" for i in range(worker_host.gpu_count())] or ["cpu"]
     more = [*given("--task", task_file), *given("--scratch", scratch)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from pbtnas.afterwards import Afterwards, Evaluate, Known, Mixture, Piece, Plan
 from pbtnas.config import Config, from_json
 from pbtnas.drive import Stop, drive
-from pbtnas.evaluator import Evaluator, HandedBack
+from pbtnas.evaluator import Evaluator
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.soups import Chain, chain_of, pieces_of
@@ -31,6 +31,7 @@ from pbtnas.store.records import decode
 from pbtnas.store.run_directory import NotARun, Run, open_run, store_nonce
 from pbtnas.store.schema import Champion, Manifest, Selected, Soup
 from pbtnas.tasks.base import HasParts, Task, Trainee
+from pbtnas.training_context import HandedBack
 
 
 @dataclass(frozen=True)

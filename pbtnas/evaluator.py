@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
-import os
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import torch
-
 from pbtnas.afterwards import CarryOut, Cook, Done, Evaluate, GetReady, Held, Mixture
 from pbtnas.attempts import Stopping
 from pbtnas.config import Config
+from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.drive import Executor, Stop
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
-from pbtnas.store.operations import Get
+from pbtnas.store.operations import UNWRITABLE, Get
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Diverged, Evaluation, Task
+from pbtnas.training_context import HandedBack
 from pbtnas.weights.soups import average
 
 T = TypeVar("T")
 log = logging.getLogger("pbtnas")
 
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 LOOK_S = 1.0  # between two looks whether somebody else has done the piece
 
 
 class LostCheckpoint(Exception):
     """A checkpoint without which there is nothing to evaluate; one sentence with what to do."""
-
-
-class HandedBack(BaseException):
-    """Leaves an evaluation at a tick.
-
-    Not an `Exception`, so that a task which catches those lets it through.
-    """
 
 
 class EvaluationContext:
@@ -153,7 +140,7 @@ class Evaluator(Executor):
         self._held, self._next_beat_s, self._next_look_s = held, 0.0, 0.0
         self._tick(0)
         try:
-            with _as_in_the_search(self._config.run.threads):
+            with as_in_the_search(self._config.run.threads):
                 match held.piece.work:
                     case Evaluate() as work:
                         return self._evaluate(held.piece.what, work)
@@ -188,7 +175,7 @@ class Evaluator(Executor):
     def _found(self, work: Evaluate, state: State) -> Evaluation:
         trainee = self._task.create(work.mixture.architecture, derive(work.seed, "load"))
         trainee.load(state)
-        _seed_everything(work.seed)
+        seed_everything(work.seed, self._device)
         context = EvaluationContext(work.seed, self._device, self._scratch, work.final, self._tick)
         try:
             return trainee.evaluate(context)
@@ -262,7 +249,7 @@ class Evaluator(Executor):
             try:
                 done = act()
             except OSError as error:
-                if error.errno not in _UNWRITABLE:
+                if error.errno not in UNWRITABLE:
                     raise
                 self.report(f"{error.filename or self.store.root}: {error.strerror}")
             else:
@@ -286,25 +273,3 @@ def _finite(evaluation: Evaluation) -> tuple[float | None, dict[str, float]]:
     metrics = {name: float(value) for name, value in evaluation.metrics.items()}
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
     return (score if math.isfinite(score) else None), finite
-
-
-@contextmanager
-def _as_in_the_search(threads: int) -> Iterator[None]:
-    """Threads and determinism of the training processes, so that equal pieces get equal bits."""
-    # cuBLAS reads it when it starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.set_deterministic_debug_mode(before[1])
-
-
-def _seed_everything(seed: int) -> None:
-    """The global generators, for libraries that draw from them; ours are passed in."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002

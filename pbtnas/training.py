@@ -11,7 +11,6 @@ import faulthandler
 import json
 import math
 import os
-import random
 import signal
 import socket
 import sys
@@ -22,21 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pbtnas import snapshots
 from pbtnas.config import ConfigError, from_json
+from pbtnas.determinism import refuse_nondeterminism, seed_everything
 from pbtnas.prepared_tasks import PreparedTasks
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
+from pbtnas.store.operations import UNWRITABLE
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import open_run
 from pbtnas.store.schema import Job, Result
 from pbtnas.tasks.base import Diverged, Evaluation, Task, TaskError, Trainee
-from pbtnas.training_context import UNWRITABLE, Channel, HandedBack, JobContext
+from pbtnas.training_context import Channel, HandedBack, JobContext
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Trainer:
         self._device = setting.device
         self._scratch = Path(setting.scratch)
         self._writer = setting.writer
-        # What use_deterministic_algorithms(True) does, without the seconds of importing a compiler.
-        torch.set_deterministic_debug_mode("error")
+        refuse_nondeterminism()
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
         self._place = self._at(Path(setting.root))
@@ -137,7 +136,7 @@ class Trainer:
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
         if torch.get_num_threads() != job.threads:
             torch.set_num_threads(job.threads)
-        _seed_everything(job.seed, self._device)
+        seed_everything(job.seed, self._device)
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
         directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
         context = self._context(job, trainee, directory)
@@ -146,7 +145,7 @@ class Trainer:
             trainee.train(job.epochs, context)
         context.trained = True
         trained_s = time.monotonic()
-        _seed_everything(derive(job.seed, "evaluate"), self._device)
+        seed_everything(derive(job.seed, "evaluate"), self._device)
         evaluation = trainee.evaluate(context)
         evaluated_s = time.monotonic()
         result, file = self._outcome(job, trainee, evaluation, context)
@@ -224,17 +223,6 @@ class Trainer:
         path, algorithm = self._place.root / name, self._place.hash
         digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
         return Result(job.member, "ok", score, metrics, digest), name
-
-
-def _seed_everything(seed: int, device: str) -> None:
-    """The global generators, for libraries that draw from them; ours are passed in."""
-    # What torch.manual_seed does, but for the device at hand: for each kind of GPU that is not
-    # there, it formats a stack trace; together as long as reading a small checkpoint.
-    torch.default_generator.manual_seed(seed)
-    if device.startswith("cuda"):
-        torch.cuda.manual_seed_all(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
 
 
 def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> None:

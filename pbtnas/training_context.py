@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import select
 import socket
@@ -11,16 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pbtnas.store.operations import UNWRITABLE
 from pbtnas.store.schema import Job
 
 T = TypeVar("T")
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 _TICK_S = 0.1  # between two looks at the socket, and two reports of progress
 
 
 class HandedBack(BaseException):
-    """Leaves `train` at a tick because the job is to be handed back.
+    """Leaves training or an evaluation at a tick because the work is to be handed back.
 
     Not an `Exception`, so that a task which catches those lets it through.
     """

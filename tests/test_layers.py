@@ -42,8 +42,11 @@ MAY_IMPORT = {
     "snapshots": "state store",
     "parenthood": "",
     "prepared_tasks": "config store tasks",
+    "determinism": "",
     "training_context": "store",
-    "training": "config search state store tasks snapshots prepared_tasks training_context",
+    "training": (
+        "config search state store tasks determinism snapshots prepared_tasks training_context"
+    ),
     "training_process": "store attempts parenthood",
     "worker_host": "config store attempts worker drive training_process",
     "starting": "config search store tasks algorithm_loading generations",
@@ -54,8 +57,11 @@ MAY_IMPORT = {
     "afterwards": "search store attempts",
     "soups": "search store afterwards",
     "companions": "",
-    "evaluator": "config search state weights store tasks attempts afterwards drive",
-    "evaluation": "config search store tasks afterwards soups evaluator drive",
+    "evaluator": (
+        "config search state weights store tasks attempts afterwards determinism drive "
+        "training_context"
+    ),
+    "evaluation": "config search store tasks afterwards soups evaluator drive training_context",
     "exports": "config search store tasks evaluation",
     "local_run": "drive",
     # Studies.

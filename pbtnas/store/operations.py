@@ -8,6 +8,7 @@ scheduler kills, pauses and loses at will.  The protocol itself does no I/O and 
 from __future__ import annotations
 
 import enum
+import errno
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -161,6 +162,10 @@ class Say:
 
 Steps = Generator[Any, Any, T]
 """A piece of protocol: yields operations, is sent replies, returns a T."""
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+"""What a directory says that cannot be written for a while: full, or not to be reached."""
 
 
 def persist(
