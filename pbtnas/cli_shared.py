@@ -16,7 +16,7 @@ Exit codes:
   2   wrong usage, configuration, task or directory
   3   another coordinator holds the run
   69  this machine failed three jobs in a row; its worker stopped
-  75  stopped as asked, a job was handed back unfinished
+  75  stopped as asked, a job (or an evaluation) was handed back unfinished
 """
 
 task_file_option = click.option(
