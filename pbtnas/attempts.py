@@ -41,6 +41,9 @@ class Attempt:
     number: int
     repair: bool = False
 
+    def __str__(self) -> str:
+        return f"generation {self.job.generation} member {self.job.member} attempt {self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -99,3 +102,9 @@ class Interrupted:
     """Event: the training stopped because it was asked to; its snapshot is safe."""
 
     done: int
+
+
+def last_line(text: str) -> str:
+    """What a traceback comes to."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no message"

@@ -40,9 +40,11 @@ from pbtnas.cli_shared import (
     leave,
     load_task_of,
     overrides_option,
+    quietly,
     run_dir_argument,
     scratch_option,
     task_file_option,
+    worker_lines,
 )
 
 
@@ -102,20 +104,12 @@ def run(
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.config import load
     from pbtnas.local_run import keep_running
-    from pbtnas.worker_host import gpu_count
 
     load(config, overrides)  # a typo is better told once, and before anything starts
-    devices = devices or tuple(f"cuda:{i}" for i in range(gpu_count()))
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     sets = [part for override in overrides for part in ("--set", override)]
-    quiet = ["--quiet"] if logging.getLogger().level > logging.INFO else []
-    head = [*quiet, "coordinator", str(config), str(run_dir), *common, *sets]
-    hands = []
-    for i in range(workers):
-        device = given("--device", devices[i % len(devices)] if devices else None)
-        slots = ["--slots", str(-(-workers // len(devices)))] if devices else []
-        hands.append([*quiet, "worker", str(run_dir), *common, *device, *slots])
-    code = keep_running(head, hands)
+    head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
+    code = keep_running(head, worker_lines(run_dir, workers, devices, common))
     if code == OK:
         print_status(run_dir, as_json=False)
     sys.exit(code)

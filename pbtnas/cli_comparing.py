@@ -164,7 +164,7 @@ def plot(
             figures = run_figures(history, variables)
         except ValueError as error:
             leave(USAGE, f"{directory}: {error}")
-    output = output or directory / paths.FIGURES
+    output = output or directory / paths.ARTIFACTS
     output.mkdir(parents=True, exist_ok=True)
     for name, draw in figures.items():
         for path in save(draw(), output / name):

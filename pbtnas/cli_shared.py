@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,3 +55,26 @@ def options_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 def given(option: str, value: object) -> list[str]:
     return [] if value is None else [option, str(value)]
+
+
+def quietly() -> list[str]:
+    """The option that passes the user's wish for quiet on to another process."""
+    return ["--quiet"] if logging.getLogger().level > logging.INFO else []
+
+
+def worker_lines(
+    directory: Path, count: int, devices: Sequence[str], common: Sequence[str]
+) -> list[list[str]]:
+    """The command line of each worker of this machine, on the devices in turn.
+
+    Without devices, all GPUs; without GPUs, each worker decides.
+    """
+    from pbtnas.worker_host import gpu_count
+
+    devices = devices or [f"cuda:{i}" for i in range(gpu_count())]
+    lines = []
+    for i in range(count):
+        device = given("--device", devices[i % len(devices)] if devices else None)
+        slots = ["--slots", str(-(-count // len(devices)))] if devices else []
+        lines.append([*quietly(), "worker", str(directory), *common, *device, *slots])
+    return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from pbtnas.cli_shared import (
     leave,
     scratch_option,
     task_file_option,
+    worker_lines,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def study(
             return
         made = make_study(directory, planned)
         scratch_dir.mkdir(parents=True, exist_ok=True)
-        hands = _workers(directory, workers, devices, reuse, task_file, scratch)
+        common = [*given("--task", task_file), *given("--scratch", scratch)]
+        common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
+        hands = worker_lines(directory, workers, devices, common)
         outcomes, codes = conduct(made, tasks, hands, open_seeds=open_seeds)
     except (ChangedStudy, TaskError) as error:
         leave(USAGE, str(error))
@@ -109,29 +111,6 @@ def print_account(directory: Path) -> None:
     from pbtnas.store.study_directory import open_study
 
     click.echo(account(run.root for run in open_study(directory).runs))
-
-
-def _workers(
-    directory: Path,
-    count: int,
-    devices: Sequence[str],
-    reuse: bool,
-    task_file: str | None,
-    scratch: Path | None,
-) -> list[list[str]]:
-    """The command line of each worker of this machine."""
-    from pbtnas.worker_host import gpu_count
-
-    devices = devices or [f"cuda:{i}" for i in range(gpu_count())]
-    quiet = ["--quiet"] if logging.getLogger().level > logging.INFO else []
-    common = [*given("--task", task_file), *given("--scratch", scratch)]
-    common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
-    lines = []
-    for i in range(count):
-        device = given("--device", devices[i % len(devices)] if devices else None)
-        slots = ["--slots", str(-(-count // len(devices)))] if devices else []
-        lines.append([*quiet, "worker", str(directory), *common, *device, *slots])
-    return lines
 
 
 def _leave_with(outcomes: Outcomes, codes: Sequence[int]) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from pbtnas import generations
 from pbtnas.champions import Champions
-from pbtnas.conducting import Mix, Views
+from pbtnas.conducting import Views
 from pbtnas.generations import Search
-from pbtnas.search.births import Birth
+from pbtnas.offspring import Offspring
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
 from pbtnas.store.operations import (
@@ -26,7 +26,6 @@ from pbtnas.store.operations import (
     MakeGeneration,
     Now,
     Put,
-    PutBlob,
     Replace,
     Say,
     Sleep,
@@ -65,6 +64,7 @@ class Coordinator:
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
         self._champions = Champions()
+        self._offspring = Offspring(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
         self._tidied = 0  # generations before this one have been seen to
         self._told = False
@@ -176,36 +176,13 @@ class Coordinator:
         """The children of all births, by slot; None when a parent's checkpoint is missing."""
         children = {}
         for birth in selected.births:
-            child = yield from self._child(manifest.generation, birth, selected)
+            child = yield from self._offspring.child(birth, selected)
             if child is None:
                 # An idle worker computes the parent again: see that it has what that takes.
                 yield from self._await_repair(manifest)
                 return None
             children[birth.member] = child
         return children
-
-    def _child(self, generation: int, birth: Birth, selected: Selected) -> Steps[Child | None]:
-        """The child of a birth: read if it is there, else mixed, published and read back."""
-        name = paths.birth(generation, birth.member)
-        record = yield from read(name, "birth", self._run)
-        while record is None:
-            mixed = yield self._mix(generation, birth, selected)
-            if mixed is None:
-                return None
-            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
-            base = selected.result(birth.base).checkpoint
-            assert base is not None, "parents have checkpoints"
-            child = Child(birth.member, overlay=mixed.digest, base=base)
-            meta = {"origins": mixed.origins}
-            yield from persist(Put(name, encode(self._record("birth", child.to_json(), meta))))
-            record = yield from adopt(name, "birth", self._run)
-        return Child.from_json(record.core)
-
-    def _mix(self, generation: int, birth: Birth, selected: Selected) -> Mix:
-        base = selected.result(birth.base).checkpoint
-        donor = selected.result(birth.donor).checkpoint
-        assert base is not None and donor is not None, "parents have checkpoints"
-        return Mix(generation, birth, base, donor)
 
     def _open(self, manifest: Manifest) -> Steps[Manifest]:
         """Publish a manifest: the only moment at which the population changes."""
@@ -279,27 +256,7 @@ class Coordinator:
         if (yield Get(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
         for recent in self._recent:
-            yield from self._restore_overlays(recent)
-
-    def _restore_overlays(self, manifest: Manifest) -> Steps[None]:
-        before = manifest.generation - 1
-        lost: set[int] = set()
-        for job in manifest.jobs:
-            if len(job.inputs) == 2 and not (yield Has(paths.checkpoint(before, job.inputs[0]))):
-                lost.add(job.member)
-        if not lost:
-            return
-        record = yield from read(paths.selection(before), "selection", self._run)
-        if record is None:
-            return
-        selected = Selected.from_json(record.core)
-        for birth in selected.births:
-            if birth.member in lost:
-                overlay = manifest.job(birth.member).inputs[0]
-                yield Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
-                mixed = yield self._mix(before, birth, selected)
-                if mixed is not None and mixed.digest == overlay:
-                    yield from persist(PutBlob(mixed.file, paths.checkpoint(before, overlay)))
+            yield from self._offspring.restore_overlays(recent)
 
     def _tidy(self, generation: int) -> Steps[None]:
         """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""

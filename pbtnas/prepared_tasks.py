@@ -43,9 +43,7 @@ class PreparedTasks:
         for known in self._known:
             if known.section == section:
                 return known.task
-        return load_task(
-            section.name, section.options, task_file=self._task_file, places=section.places
-        )
+        return self._new(section)
 
     def of(self, section: TaskConfig, store: PosixStore) -> Task:
         """The task, prepared for the run in that directory.
@@ -62,12 +60,15 @@ class PreparedTasks:
         for known in alike:
             if known.products == found:
                 return known.task
-        task = load_task(
-            section.name, section.options, task_file=self._task_file, places=section.places
-        )
+        task = self._new(section)
         task.prepare(products)
         self._known.append(_Prepared(section, _all(products, store), task))
         return task
+
+    def _new(self, section: TaskConfig) -> Task:
+        return load_task(
+            section.name, section.options, task_file=self._task_file, places=section.places
+        )
 
 
 def _all(products: Products, store: PosixStore) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotYetARun, open_run, store_nonce
 from pbtnas.store.study_directory import Study, StudyRun
 from pbtnas.training_process import TrainingProcess
-from pbtnas.worker import REPAIR_S, Ending, Worker
+from pbtnas.worker import Ending, Worker
 from pbtnas.worker_host import WorkerHost, pace_of, training_process
 
 log = logging.getLogger("pbtnas")
@@ -93,7 +93,6 @@ class StudyWorker:
         self._peers: dict[str, Peer] = {}  # by label
         self._looked_s = float("-inf")
         self._idle_since_s: float | None = None
-        self._next_repair_s = REPAIR_S
 
     def work(self) -> Ending:
         """Work; how it ended."""
@@ -139,13 +138,11 @@ class StudyWorker:
     def _wait(self) -> None:
         now_s = time.monotonic()
         if self._idle_since_s is None:
-            self._idle_since_s, self._next_repair_s = now_s, REPAIR_S
+            self._idle_since_s = now_s
         waited_s = now_s - self._idle_since_s
-        if waited_s >= self._next_repair_s:
-            self._next_repair_s = waited_s + min(waited_s, 60.0)
-            for served in self._served:
-                if not served.over:
-                    drive(served.worker.repair(), served.host.execute)
+        for served in self._served:
+            if not served.over:
+                drive(served.worker.repair(waited_s), served.host.execute)
         self._stop.wait(pause_s(waited_s, POLL_S))
 
     def _follow_the_study(self) -> None:

@@ -15,29 +15,24 @@ from typing import Any
 
 from pbtnas.attempts import (
     Attempt,
-    Broke,
     Failure,
-    Halt,
     Interrupted,
-    Poll,
-    Progress,
     Start,
     Stopping,
     Trained,
+    last_line,
 )
+from pbtnas.attending import Attendance
+from pbtnas.repairing import Repairs
 from pbtnas.store import paths
-from pbtnas.store.claims import Beat as BeatContent
 from pbtnas.store.claims import Claims
 from pbtnas.store.operations import (
-    Beat,
     Get,
-    Has,
     List,
     Now,
     Published,
     Put,
     PutBlob,
-    Quarantine,
     Say,
     Sleep,
     Steps,
@@ -76,7 +71,6 @@ class Pace:
 
 INFRA_IN_A_ROW = 3
 RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
-REPAIR_S = 5.0  # of waiting, before the first look for lost checkpoints
 
 
 class Worker:
@@ -107,10 +101,10 @@ class Worker:
         self._manifest: Manifest | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
         self._made: set[str | None] = set()  # checkpoints of its own
-        self._infra = 0
+        self._attendance = Attendance(name, claims, pace.beat_s)
+        self._repairs = Repairs(run, claims, self._attendance)
         self._starved = 0
         self._idle_since_s: float | None = None
-        self._next_repair_s = REPAIR_S
 
     def work(self) -> Steps[Ending]:
         """Work until the run is finished, somebody says stop, or this machine is unfit."""
@@ -208,8 +202,8 @@ class Worker:
     def _give_up(self, job: Job, failures: list[Mapping[str, Any]]) -> Steps[None]:
         last = failures[-1]
         yield Say(
-            f"{_where(job)}: recorded as failed after {len(failures)} attempts "
-            f"({last['class']}): {_last_line(last['text'])}"
+            f"generation {job.generation} member {job.member}: recorded as failed after "
+            f"{len(failures)} attempts ({last['class']}): {last_line(last['text'])}"
         )
         result = Result(job.member, "failed", None, {}, None)
         meta = {"worker": self._name, "class": last["class"], "traceback": last["text"]}
@@ -219,60 +213,22 @@ class Worker:
 
     def attend(self, attempt: Attempt) -> Steps[Ending | None]:
         """See a started attempt to its end; returns an ending if this worker ends with it."""
-        event = yield from self._follow(attempt)
+        event = yield from self._attendance.follow(attempt)
         if isinstance(event, Trained):
-            self._infra = self._starved = 0
+            self._attendance.infra_in_a_row = self._starved = 0
             self._unpublished = (attempt, event)
             return None
         if isinstance(event, Interrupted):
             text = f"handed back after {event.done} steps"
-            yield Say(f"{_where(attempt.job)} attempt {attempt.number}: {text}")
-            yield from self._end(attempt, "released", False, text)
+            yield Say(f"{attempt}: {text}")
+            yield from self._attendance.end(attempt, "released", False, text)
             return Ending.HANDED_BACK if (yield Stopping()) else None
-        yield from self._record_failure(attempt, event)
+        yield from self._attendance.record_failure(attempt, event)
         if event.failure is Failure.INPUT:
-            yield from self._repair_generation(attempt.job.generation - 1)
+            yield from self._repairs.generation(attempt.job.generation - 1)
             self._starved += 1  # if it could not be repaired here, try less and less often
             yield Sleep(min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10)))
-        return Ending.QUARANTINED if self._infra >= INFRA_IN_A_ROW else None
-
-    def _follow(self, attempt: Attempt) -> Steps[Trained | Broke | Interrupted]:
-        """Beat while the training makes progress; stop it when there is no use in it."""
-        job = attempt.job
-        result = paths.result(job.generation, job.member)
-        counter, done = 0, 0
-        last_beat_s: float = yield Now()
-        halted = False
-        while True:
-            event = yield Poll(self._pace.beat_s)
-            if isinstance(event, Progress):
-                done = event.done
-            elif event is not None:
-                return event  # type: ignore[no-any-return]
-            useless = False
-            now_s: float = yield Now()
-            if now_s - last_beat_s >= self._pace.beat_s:
-                counter, last_beat_s = counter + 1, now_s
-                content = BeatContent(counter, done, "training").encode()
-                yield Beat(paths.beat(attempt.slot, attempt.number), content)
-                useless = not attempt.repair and (yield Get(result)) is not None
-            if not halted and (useless or (yield Stopping())):
-                halted = True
-                yield Halt()
-
-    def _record_failure(self, attempt: Attempt, event: Broke) -> Steps[None]:
-        self._infra = self._infra + 1 if event.failure is Failure.INFRA else 0
-        kind = event.failure.value
-        yield Say(
-            f"{_where(attempt.job)} attempt {attempt.number}: {kind}: {_last_line(event.text)}"
-        )
-        if event.damaged is not None:
-            yield Quarantine(paths.checkpoint(attempt.job.generation - 1, event.damaged))
-        yield from self._end(attempt, kind, event.failure.counted, event.text)
-
-    def _end(self, attempt: Attempt, kind: str, counted: bool, text: str) -> Steps[None]:
-        core = {"class": kind, "counted": counted, "text": text, "worker": self._name}
-        yield from self._claims.end(attempt.slot, attempt.number, core)
+        return Ending.QUARANTINED if self._attendance.infra_in_a_row >= INFRA_IN_A_ROW else None
 
     # -- publishing ----------------------------------------------------------------------------
 
@@ -303,13 +259,13 @@ class Worker:
                     "training is not deterministic here"
                 )
 
-    # -- waiting and repairing -----------------------------------------------------------------
+    # -- waiting -------------------------------------------------------------------------------
 
     def _wait(self) -> Steps[Ending | None]:
         """Wait for the next generation, but look for jobs put back every second or so."""
         now_s: float = yield Now()
         if self._idle_since_s is None:
-            self._idle_since_s, self._next_repair_s = now_s, REPAIR_S
+            self._idle_since_s = now_s
         rescan_at_s = now_s + RESCAN_S
         upcoming = 0 if self._manifest is None else self._manifest.generation + 1
         while now_s < rescan_at_s:
@@ -321,67 +277,9 @@ class Worker:
                 return None
             yield Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
             now_s = yield Now()
-        waited_s = now_s - self._idle_since_s
-        if waited_s >= self._next_repair_s:
-            self._next_repair_s = waited_s + min(waited_s, 60.0)
-            yield from self.repair()
+        yield from self.repair(now_s - self._idle_since_s)
         return None
 
-    def repair(self) -> Steps[None]:
-        """Recompute lost checkpoints of the generation in work, and of the one before."""
-        if self._manifest is not None:
-            yield from self._repair_generation(self._manifest.generation - 1)
-            yield from self._repair_generation(self._manifest.generation)
-
-    def _repair_generation(self, generation: int) -> Steps[None]:
-        """Recompute checkpoints which results of that generation name but which are gone."""
-        if generation < 0:
-            return
-        record = yield from read(paths.manifest(generation), "manifest", self._run)
-        if record is None:
-            return
-        for job in Manifest.from_json(record.core).jobs:
-            name = paths.result(generation, job.member)
-            found = yield from read(name, "result", self._run)
-            if found is None or found.core["checkpoint"] is None:
-                continue
-            if not (yield Has(paths.checkpoint(generation, found.core["checkpoint"]))):
-                yield from self._repair(job, found.core["checkpoint"])
-
-    def _repair(self, job: Job, checkpoint: str) -> Steps[None]:
-        """Do a job once more for its bytes.  The same record gives the same checkpoint."""
-        slot = paths.repair_slot(job.generation, job.member)
-        number = yield from self._claims.take(slot)
-        if number is None:
-            return
-        name = paths.checkpoint(job.generation, checkpoint)
-        yield Say(f"{name}: lost or damaged; computing it again from its job")
-        attempt = Attempt(job, slot, number, repair=True)
-        yield Start(attempt)
-        event = yield from self._follow(attempt)
-        if isinstance(event, Broke):
-            yield from self._record_failure(attempt, event)
-            if event.failure is Failure.INPUT:
-                yield from self._repair_generation(job.generation - 1)
-            return
-        text = "interrupted"
-        if isinstance(event, Trained):
-            if event.result.checkpoint == checkpoint and event.file is not None:
-                yield from persist(PutBlob(event.file, name))
-                text = "done"
-            else:
-                text = (
-                    f"{name}: computed again with other bits (training is not deterministic "
-                    "here), so it cannot be restored"
-                )
-                yield Say(text)
-        yield from self._end(attempt, "repair", False, text)
-
-
-def _where(job: Job) -> str:
-    return f"generation {job.generation} member {job.member}"
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no message"
+    def repair(self, waited_s: float) -> Steps[None]:
+        """After so long without work, now and then look for lost checkpoints."""
+        yield from self._repairs.while_waiting(waited_s, self._manifest)

@@ -94,7 +94,7 @@ def test_plot_draws_a_study_and_a_run(root: Path, tmp_path: Path) -> None:
     run = root / paths.STUDY_RUNS / "pbt-nas-s1"
     drawn = call("plot", run)
     assert drawn.exit_code == 0 and "Options are left out: task.name" in drawn.stderr
-    assert (run / paths.FIGURES / "lineage.png").exists()
+    assert (run / paths.ARTIFACTS / "lineage.png").exists()
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:

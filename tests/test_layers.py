@@ -31,12 +31,15 @@ MAY_IMPORT = {
     # The protocol, without I/O.
     "attempts": "store",
     "generations": "search store",
-    "worker": "store attempts",
+    "attending": "store attempts",
+    "repairing": "store attempts attending",
+    "worker": "store attempts attending repairing",
     "term": "store",
     "champions": "store",
     "conducting": "search",
     "algorithm_loading": "config search",
-    "coordinator": "search store generations term champions conducting",
+    "offspring": "search store conducting",
+    "coordinator": "search store generations term champions conducting offspring",
     # The protocol for real.
     "drive": "store",
     "snapshots": "state store",

@@ -16,7 +16,6 @@ FINAL = "final.json"
 BEST = "best.json"
 COORDINATOR_LOCK = "coordinator/coordinator.lock"
 TERM = "coordinator/term"
-FIGURES = "artifacts"
 REPORT = "artifacts/report.html"
 PRODUCTS = "products"
 

@@ -66,3 +66,5 @@ def test_a_missing_trash_is_an_empty_one(tmp_path: Path) -> None:
     discarded = Deletion(tmp_path)
     discarded.ask(3)
     discarded.finish()
+
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,77 @@
+"""Births carried out: children mixed, published, and mixed again when they are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pbtnas.conducting import Mix
+from pbtnas.search.births import Birth
+from pbtnas.store import paths
+from pbtnas.store.operations import Has, Put, PutBlob, Say, Steps, persist
+from pbtnas.store.reading import adopt, read
+from pbtnas.store.records import Record, encode
+from pbtnas.store.schema import Child, Manifest, Selected
+
+
+class Offspring:
+    """The children of a run.
+
+    Args:
+        run: id of the run.
+        new_record: makes a record of that kind, with that core and meta.
+    """
+
+    def __init__(
+        self, run: str, new_record: Callable[[str, Mapping[str, Any], Mapping[str, Any]], Record]
+    ) -> None:
+        self._run = run
+        self._new_record = new_record
+
+    def child(self, birth: Birth, selected: Selected) -> Steps[Child | None]:
+        """The child of a birth: read if it is there, else mixed, published and read back.
+
+        None when a parent's checkpoint is missing.
+        """
+        generation = selected.generation
+        name = paths.birth(generation, birth.member)
+        record = yield from read(name, "birth", self._run)
+        while record is None:
+            mix = _mix(birth, selected)
+            mixed = yield mix
+            if mixed is None:
+                return None
+            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            child = Child(birth.member, overlay=mixed.digest, base=mix.base)
+            made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
+            yield from persist(Put(name, encode(made)))
+            record = yield from adopt(name, "birth", self._run)
+        return Child.from_json(record.core)
+
+    def restore_overlays(self, manifest: Manifest) -> Steps[None]:
+        """Mix the overlays again that a generation began with, and that are lost."""
+        before = manifest.generation - 1
+        lost: set[int] = set()
+        for job in manifest.jobs:
+            if len(job.inputs) == 2 and not (yield Has(paths.checkpoint(before, job.inputs[0]))):
+                lost.add(job.member)
+        if not lost:
+            return
+        record = yield from read(paths.selection(before), "selection", self._run)
+        if record is None:
+            return
+        selected = Selected.from_json(record.core)
+        for birth in selected.births:
+            if birth.member in lost:
+                overlay = manifest.job(birth.member).inputs[0]
+                yield Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
+                mixed = yield _mix(birth, selected)
+                if mixed is not None and mixed.digest == overlay:
+                    yield from persist(PutBlob(mixed.file, paths.checkpoint(before, overlay)))
+
+
+def _mix(birth: Birth, selected: Selected) -> Mix:
+    base = selected.result(birth.base).checkpoint
+    donor = selected.result(birth.donor).checkpoint
+    assert base is not None and donor is not None, "parents have checkpoints"
+    return Mix(selected.generation, birth, base, donor)
