@@ -62,7 +62,7 @@ def export(
         if whole:
             files[STATE] = _bytes(root, _checkpoint(member.best))
         pictures = {
-            name: _bytes(root, paths.artifact(f"{member.best.checkpoint[:12]}-{name}"))
+            name: _bytes(root, paths.artifact_of(member.best.checkpoint, name))
             for name in results.artifacts
         }
     finally:
