@@ -284,8 +284,13 @@ def _refuse_incomparable(runs: Sequence[Outcome]) -> None:
 
 
 def _difference(first: str, other: str) -> str:
-    """What two tasks, as JSON, do not have in common: "side 16 and 32, width 24 and nothing"."""
+    """What two tasks, as JSON, do not have in common: "side 16 and 32, width 24 and nothing".
+
+    Of tasks with different names the names say enough.
+    """
     a, b = json.loads(first), json.loads(other)
+    if a.get("name") != b.get("name"):
+        return f"name {a.get('name')} and {b.get('name')}"
     return ", ".join(
         f"{key} {a.get(key, 'nothing')} and {b.get(key, 'nothing')}"
         for key in sorted(a.keys() | b.keys())
