@@ -54,6 +54,11 @@ partial_option = click.option(
     "--pool", is_flag=True, help="Judge the claims on all tasks together, as the paper does."
 )
 @click.option(
+    "--soups",
+    is_flag=True,
+    help="Instead: what `pbtnas soup` made, beside the best members it began with.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "csv", "markdown", "latex"]),
@@ -79,6 +84,7 @@ def compare(
     reference: str,
     ddof: int,
     pool: bool,
+    soups: bool,
     form: str,
     output: Path | None,
 ) -> None:
@@ -95,6 +101,10 @@ def compare(
         raise click.UsageError(f"--metric {metric} needs --better larger or --better smaller")
     if better == "smaller" and metric == "score":
         raise click.UsageError("larger scores are better, whatever they measure")
+    if soups and (claims is not None or pool or ever):
+        raise click.UsageError(
+            "--soups compares each soup with its own best member: no claims, pooling or --ever"
+        )
     writers = {
         "text": tables.to_text,
         "csv": tables.to_csv,
@@ -112,6 +122,7 @@ def compare(
             reference=reference,
             ddof=ddof,
             pool=pool,
+            soups=soups,
         )
         found = verdict.tables(gather(directories, only), question)
     except ComparisonError as error:

@@ -81,7 +81,7 @@ def outcome(
         seed=history.config["run"]["seed"],
         value=_value(history, best, metric, final=final),
         metric=_label(metric, ever=ever, final=final),
-        task=json.dumps(history.config["task"], sort_keys=True),
+        task=task_of(history),
         budget=budget(history),
     )
 
@@ -103,18 +103,37 @@ def budget(history: History) -> int:
     return rounds * int(search["population"])
 
 
-def final_evaluation(history: History, best: Champion) -> dict[str, float] | None:
-    """What `pbtnas evaluate` found for a best member: "score" and metrics; None without it.
+def task_of(history: History) -> str:
+    """What was trained, options included: equal texts mean equal tasks."""
+    return json.dumps(history.config["task"], sort_keys=True)
 
-    A score that diverged is NaN.
+
+def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | None:
+    """What `pbtnas evaluate` found for the network with that checkpoint: "score" and metrics.
+
+    A score that diverged is NaN.  None if it was not evaluated.
     """
     files = RecordFiles(history.root)
     files.run = history.run
-    record = files.read(paths.evaluation(best.checkpoint), "evaluation")
+    record = files.read(paths.evaluation(checkpoint), "evaluation")
     if record is None:
         return None
     score = record.core["score"]
     return {"score": math.nan if score is None else float(score), **record.core["metrics"]}
+
+
+def final_value(history: History, checkpoint: str, metric: str) -> float:
+    """One number of a final evaluation; NaN where the score diverged.
+
+    Raises `ComparisonError` where it was not made or does not have the metric.
+    """
+    found = final_evaluation(history, checkpoint)
+    if found is None:
+        raise ComparisonError(
+            f"run {history.root.name} has no final evaluation: "
+            f"`pbtnas evaluate {history.root}` makes it"
+        )
+    return _reported(history, found, metric)
 
 
 def variant(history: History) -> str:
@@ -132,25 +151,20 @@ def _label(metric: str, *, ever: bool, final: bool) -> str:
 
 
 def _value(history: History, best: Champion, metric: str, *, final: bool) -> float:
-    score = best.score
-    results = history.generations[best.generation].results
-    known: Mapping[str, float] = results[best.member].result.metrics
     if final:
-        found = final_evaluation(history, best)
-        if found is None:
-            raise ComparisonError(
-                f"run {history.root.name} has no final evaluation: "
-                f"`pbtnas evaluate {history.root}` makes it"
-            )
-        score, known = found["score"], found
-    if metric == "score":
-        return score
-    if metric not in known:
+        return final_value(history, best.checkpoint, metric)
+    metrics = history.generations[best.generation].results[best.member].result.metrics
+    return _reported(history, {"score": best.score, **metrics}, metric)
+
+
+def _reported(history: History, found: Mapping[str, float], metric: str) -> float:
+    if metric not in found:
+        others = sorted(name for name in found if name != "score")
         raise ComparisonError(
-            f"run {history.root.name} does not report {metric!r}; it reports score"
-            + "".join(f", {name}" for name in sorted(known))
+            f"run {history.root.name} does not report {metric!r}; it reports "
+            + ", ".join(["score", *others])
         )
-    return known[metric]
+    return found[metric]
 
 
 def _selected(generation: Generation) -> bool:

@@ -20,7 +20,7 @@ import yaml
 from pbtnas.analysis.comparison import ComparisonError
 from pbtnas.analysis.figures import Figures, run_figures, study_figures
 from pbtnas.analysis.history import History
-from pbtnas.analysis.observations import budget
+from pbtnas.analysis.observations import budget, variant
 from pbtnas.analysis.plots import to_svg
 from pbtnas.analysis.report_tables import (
     champions_table,
@@ -29,6 +29,7 @@ from pbtnas.analysis.report_tables import (
     machines_table,
     runs_table,
 )
+from pbtnas.analysis.soups import NoSoups, soups_table
 from pbtnas.analysis.studies import Gathered, NamedRun, comparable
 from pbtnas.analysis.tables import Table, written
 from pbtnas.analysis.verdict import Question, tables
@@ -101,6 +102,7 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
         sections=[
             Section("Figures", notes, pictures=pictures),
             Section("Course", tables=[*champions, generations_table(history)]),
+            *_soups([NamedRun(variant(history), history)]),
             Section("Failures", history.problems, tables=[failures_table([history])]),
             Section(
                 "Doing it again", _AGAIN, [machines_table([history])], code=_commands([history])
@@ -129,6 +131,7 @@ def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
         },
         sections=[
             *compared,
+            *_soups(finished),
             Section("Figures", pictures=_pictures(study_figures(finished))),
             Section("Runs", tables=[runs_table(gathered.runs), _differences(gathered.runs)]),
             Section("Failures", _problems(histories), tables=[failures_table(histories)]),
@@ -168,6 +171,15 @@ def _comparison(label: str, gathered: Gathered, question: Question) -> Section:
         return Section(title, tables=list(tables(gathered, question).values()))
     except ComparisonError as error:
         return Section(title, [f"These runs cannot be compared: {error}."])
+
+
+def _soups(runs: Sequence[NamedRun]) -> list[Section]:
+    try:
+        return [Section("Soups", tables=[soups_table(runs)])]
+    except NoSoups:
+        return []
+    except ComparisonError as error:
+        return [Section("Soups", [f"Soups cannot be compared: {error}."])]
 
 
 def _pictures(figures: Figures) -> list[Picture]:

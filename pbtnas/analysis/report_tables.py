@@ -59,7 +59,7 @@ def champions_table(history: History, variables: Sequence[Variable]) -> Table:
         ("score", *(f"{best.score:.6g}" for best in told)),
         ("checkpoint", *(best.checkpoint for best in told)),
     ]
-    finals = [final_evaluation(history, best) or {} for best in told]
+    finals = [final_evaluation(history, best.checkpoint) or {} for best in told]
     for key in dict.fromkeys(key for final in finals for key in final):
         values = (f"{final[key]:.6g}" if key in final else "" for final in finals)
         rows.append((f"final evaluation: {key}", *values))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pbtnas.analysis.comparison import Comparison, ComparisonError, compare, epochs_to_match
 from pbtnas.analysis.observations import curve, outcome, variant
+from pbtnas.analysis.soups import soups_table
 from pbtnas.analysis.studies import Gathered, NamedRun, settings_of
 from pbtnas.analysis.tables import (
     Table,
@@ -32,6 +33,7 @@ class Question:
         reference: the algorithm whose final score the others are to reach.
         ddof: of the standard deviations; 0 as in the paper.
         pool: judge the claims on the pairs of all tasks together, as the paper does.
+        soups: instead, soups beside the best members that they began with, by final evaluation.
     """
 
     metric: str = "score"
@@ -43,6 +45,7 @@ class Question:
     reference: str = "random-search"
     ddof: int = 0
     pool: bool = False
+    soups: bool = False
 
 
 def parse_claims(text: str) -> list[tuple[str, str]]:
@@ -86,14 +89,15 @@ def tables(gathered: Gathered, question: Question) -> dict[str, Table]:
     """Everything there is to say, as tables by the names of their files.
 
     "summary", "pairs" where there are two algorithms, "reach" where the reference was run, and
-    "values"; with `pool` a summary of each task, and "pooled".  Raises what `judge` raises.
+    "values"; with `pool` a summary of each task, and "pooled"; with `soups` only "soups".
+    Raises what `judge` and `soups_table` raise.
     """
+    if question.soups:
+        return {"soups": _soups(gathered, question)}
     if question.pool:
         return _pooled(gathered, question)
     comparison = judge(gathered, question)
-    summary = summary_table(comparison)
-    if gathered.unfinished:
-        summary = replace(summary, notes=(*summary.notes, f"{_unfinished(gathered)}: left out."))
+    summary = _with_left_out(summary_table(comparison), gathered)
     found = {"summary": summary}
     if comparison.pairs:
         found["pairs"] = pairs_table(comparison)
@@ -124,11 +128,28 @@ def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
     return {**found, "pooled": pooled_table(list(comparisons.values()))}
 
 
+def _soups(gathered: Gathered, question: Question) -> Table:
+    _refuse_unfinished(gathered, question)
+    table = soups_table(
+        gathered.finished,
+        metric=question.metric,
+        maximise=question.maximise,
+        ddof=question.ddof,
+    )
+    return _with_left_out(table, gathered)
+
+
 def _refuse_unfinished(gathered: Gathered, question: Question) -> None:
     if gathered.unfinished and not question.partial:
         raise ComparisonError(f"{_unfinished(gathered)}; --partial leaves them out")
     if not gathered.finished:
         raise ComparisonError("none of these runs is finished")
+
+
+def _with_left_out(table: Table, gathered: Gathered) -> Table:
+    if not gathered.unfinished:
+        return table
+    return replace(table, notes=(*table.notes, f"{_unfinished(gathered)}: left out."))
 
 
 def _unfinished(gathered: Gathered) -> str:

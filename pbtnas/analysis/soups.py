@@ -1,0 +1,152 @@
+"""What greedy soups are worth: each beside the best member that it began with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pbtnas.analysis.comparison import ComparisonError
+from pbtnas.analysis.history import History
+from pbtnas.analysis.observations import final_value, task_of
+from pbtnas.analysis.record_files import RecordFiles
+from pbtnas.analysis.statistics import signed_rank, spread
+from pbtnas.analysis.studies import NamedRun
+from pbtnas.analysis.tables import Cell, Table
+from pbtnas.store import paths
+from pbtnas.store.schema import Soup
+
+
+class NoSoups(ComparisonError):
+    """`pbtnas soup` was given for none of the runs."""
+
+
+@dataclass(frozen=True)
+class SoupOutcome:
+    """A soup of a run, and what the final evaluations found.
+
+    Args:
+        run: name of the run in tables.
+        seed: of the run.
+        task: what was trained, options included.
+        which: name of the soup, e.g. best-ever-soup.
+        ingredients: how many members were averaged.
+        member: value of the best member alone.
+        soup: value of the soup.
+    """
+
+    run: str
+    seed: int
+    task: str
+    which: str
+    ingredients: int
+    member: float
+    soup: float
+
+
+def soup_outcomes(run: NamedRun, metric: str = "score") -> list[SoupOutcome]:
+    """All soups of a finished run, by name; none where none was made.
+
+    Raises `ComparisonError` where a record of a soup cannot be read, or a final evaluation is
+    missing, lacks the metric or diverged.
+    """
+    history = run.history
+    files = RecordFiles(history.root)
+    files.run = history.run
+    leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
+    names = [which for leaf in leaves if (which := paths.soup_of(leaf)) is not None]
+    records = [files.read(paths.soup(which), "soup") for which in names]
+    if files.problems:
+        raise ComparisonError(f"run {history.root.name}: {files.problems[0]}")
+    soups = [Soup.from_json(record.core) for record in records if record is not None]
+    return [
+        SoupOutcome(
+            run=run.name,
+            seed=run.seed,
+            task=task_of(history),
+            which=soup.which,
+            ingredients=len(soup.ingredients),
+            member=_value(
+                history,
+                _member_checkpoint(history, soup),
+                metric,
+                f"the member that {soup.which} began with",
+            ),
+            soup=_value(history, soup.checkpoint, metric, soup.which),
+        )
+        for soup in soups
+    ]
+
+
+def soups_table(
+    runs: Iterable[NamedRun], *, metric: str = "score", maximise: bool = True, ddof: int = 0
+) -> Table:
+    """A row for every name and soup: over seeds, the soup minus the best member alone.
+
+    Raises `NoSoups`, `ComparisonError` where runs of one name trained different tasks, and what
+    `soup_outcomes` raises.
+    """
+    runs = list(runs)
+    rows: dict[tuple[str, str], list[SoupOutcome]] = {}
+    for run in runs:
+        for found in soup_outcomes(run, metric):
+            rows.setdefault((found.run, found.which), []).append(found)
+    if not rows:
+        where = runs[0].history.root if runs else "RUN_DIR"
+        raise NoSoups(f"none of these runs has a soup: `pbtnas soup {where}` makes them")
+    return Table(
+        title=f"Greedy soups minus the best member they began with (final {metric})",
+        columns=(
+            "run",
+            "soup",
+            "seeds",
+            "of several members",
+            "best member (mean ± std)",
+            "soup (mean ± std)",
+            "difference (mean ± std)",
+            "p",
+            "smallest p",
+        ),
+        rows=tuple(_row(found, maximise, ddof) for found in rows.values()),
+        notes=(
+            f"{'Larger' if maximise else 'Smaller'} is better. "
+            f"The standard deviation is over seeds, ddof = {ddof}.",
+            "p: that the soup is better, Wilcoxon signed-rank over seeds, one-sided, exact, not "
+            "corrected. A soup of one member alone is that member.",
+        ),
+    )
+
+
+def _row(found: Sequence[SoupOutcome], maximise: bool, ddof: int) -> tuple[Cell, ...]:
+    name, which = found[0].run, found[0].which
+    if len({outcome.task for outcome in found}) > 1:
+        raise ComparisonError(f"runs named {name} trained different tasks: compare them apart")
+    differences = [outcome.soup - outcome.member for outcome in found]
+    test = signed_rank([d if maximise else -d for d in differences])
+    return (
+        name,
+        which,
+        len(found),
+        sum(outcome.ingredients > 1 for outcome in found),
+        spread([outcome.member for outcome in found], ddof=ddof),
+        spread([outcome.soup for outcome in found], ddof=ddof),
+        spread(differences, ddof=ddof),
+        test.p,
+        test.smallest_p,
+    )
+
+
+def _member_checkpoint(history: History, soup: Soup) -> str:
+    """Of the member that a soup began with."""
+    result = history.generations[soup.generation].results[soup.member].result
+    assert result.checkpoint is not None, "soups begin with a best member, which has one"
+    return result.checkpoint
+
+
+def _value(history: History, checkpoint: str, metric: str, what: str) -> float:
+    value = final_value(history, checkpoint, metric)
+    if not math.isfinite(value):
+        raise ComparisonError(
+            f"run {history.root.name}: {metric} of {what} is {value}, not a finite number"
+        )
+    return value

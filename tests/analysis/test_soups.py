@@ -1,0 +1,136 @@
+"""What soups are worth: the table, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pbtnas import cli
+from pbtnas.analysis.comparison import ComparisonError
+from pbtnas.analysis.report import study_report
+from pbtnas.analysis.soups import NoSoups, soups_table
+from pbtnas.analysis.statistics import Spread
+from pbtnas.analysis.studies import Gathered, NamedRun, gather
+from pbtnas.analysis.verdict import Question, tables
+from pbtnas.store import paths
+from pbtnas.store.schema import Soup
+from tests.analysis.made_runs import record, study, write
+
+MEMBERS = {1: 2.0, 2: 5.0, 3: 3.0, 4: 4.0}
+SOUPS = {1: 2.5, 2: 4.0, 3: 6.0, 4: 4.5}
+"""Final scores by seed."""
+
+
+@pytest.fixture
+def gathered(tmp_path: Path) -> Gathered:
+    """Four runs of one algorithm, each with a soup; that of seed 2 is of one member alone."""
+    root = study(tmp_path / "study", seeds=MEMBERS, populations={"pbt-nas": 6})
+    for run in gather([root]).runs:
+        add_soup(run)
+    return gather([root])
+
+
+def add_soup(run: NamedRun) -> None:
+    assert run.history.final is not None
+    best = run.history.final.best_last
+    assert best is not None
+    soup = Soup(
+        which="best-last-soup",
+        part=None,
+        generation=best.generation,
+        member=best.member,
+        architecture=best.architecture,
+        search_score=best.score,
+        score=best.score + 1,
+        ingredients=(best.member,) if run.seed == 2 else (best.member, best.member + 1),
+        trace=(),
+        checkpoint=f"soup-{run.seed}",
+    )
+    values = {best.checkpoint: MEMBERS[run.seed], soup.checkpoint: SOUPS[run.seed]}
+    records = [record(paths.soup(soup.which), "soup", soup.to_json())]
+    for checkpoint, value in values.items():
+        core = {"checkpoint": checkpoint, "score": value, "metrics": {"fid": -value}}
+        records.append(record(paths.evaluation(checkpoint), "evaluation", core))
+    write(run.history.root, records)
+
+
+def test_a_soup_is_compared_with_its_own_best_member(gathered: Gathered) -> None:
+    """Final evaluations of both, over seeds, as numpy averages them; one row a soup."""
+    table = soups_table(gathered.finished, ddof=1)
+
+    differences = np.array([SOUPS[seed] - MEMBERS[seed] for seed in MEMBERS])
+    (row,) = table.rows
+    told = dict(zip(table.columns, row, strict=True))
+    assert (told["run"], told["soup"], told["seeds"]) == ("pbt-nas", "best-last-soup", 4)
+    assert told["of several members"] == 3
+    difference = told["difference (mean ± std)"]
+    assert isinstance(difference, Spread)
+    assert difference.mean == pytest.approx(differences.mean())
+    assert difference.std == pytest.approx(differences.std(ddof=1))
+
+
+def test_the_sign_is_the_metrics_own_and_p_follows_what_is_better(gathered: Gathered) -> None:
+    """A FID that falls is a gain: the difference is negative, and p the same as the score's."""
+    by_score = soups_table(gathered.finished)
+    by_fid = soups_table(gathered.finished, metric="fid", maximise=False)
+
+    def told(column: str) -> list[object]:
+        return [table.rows[0][table.columns.index(column)] for table in (by_score, by_fid)]
+
+    score, fid = told("difference (mean ± std)")
+    assert isinstance(score, Spread) and isinstance(fid, Spread)
+    assert fid.mean == -score.mean < 0
+    first, second = told("p")
+    assert first == second
+
+
+def test_runs_without_soups_are_told_how_to_make_them(tmp_path: Path) -> None:
+    """Nothing to compare is an answer, not an empty table; a report just has no such section."""
+    root = study(tmp_path / "study")
+    found = gather([root])
+
+    with pytest.raises(NoSoups, match="none of these runs has a soup: `pbtnas soup .*` makes"):
+        tables(found, Question(soups=True))
+    titles = [section.title for section in study_report(root, found, Question()).sections]
+    assert "Soups" not in titles
+
+
+def test_what_cannot_be_compared_is_refused(gathered: Gathered) -> None:
+    """A missing metric, a diverged or missing evaluation, a damaged record, two tasks."""
+    first, *others = gathered.finished
+    with pytest.raises(ComparisonError, match="does not report 'is'; it reports score, fid"):
+        soups_table([first], metric="is")
+    other = {**first.history.config, "task": {"name": "another"}}
+    moved = NamedRun(first.name, replace(first.history, config=other))
+    with pytest.raises(ComparisonError, match="runs named pbt-nas trained different tasks"):
+        soups_table([moved, *others])
+    name, root = paths.evaluation("soup-1"), first.history.root
+    diverged = {"checkpoint": "soup-1", "score": None, "metrics": {}}
+    write(root, [record(name, "evaluation", diverged)])
+    with pytest.raises(ComparisonError, match="score of best-last-soup is nan, not a finite"):
+        soups_table([first])
+    (root / name).unlink()
+    with pytest.raises(ComparisonError, match="no final evaluation: `pbtnas evaluate"):
+        soups_table([first])
+    (root / paths.soup("best-last-soup")).write_bytes(b"{")
+    with pytest.raises(ComparisonError, match=r"run pbt-nas-s1: soups/best-last-soup\.json"):
+        soups_table([first])
+
+
+def test_compare_and_report_show_soups(gathered: Gathered, tmp_path: Path) -> None:
+    """`compare --soups` prints their table alone; a report has a section of them."""
+    root = gathered.runs[0].history.root.parent.parent
+    call = CliRunner().invoke
+
+    shown = call(cli.cli, ["compare", str(root), "--soups", "-o", str(tmp_path / "tables")])
+    mixed = call(cli.cli, ["compare", str(root), "--soups", "--ever"])
+
+    assert shown.exit_code == 0 and shown.output.startswith("Greedy soups minus")
+    assert (tmp_path / "tables" / "soups.csv").exists()
+    assert mixed.exit_code == 2 and "no claims, pooling or --ever" in mixed.output
+    sections = {s.title: s for s in study_report(root, gathered, Question()).sections}
+    assert sections["Soups"].tables[0].rows
