@@ -230,7 +230,11 @@ def worker(
     finally:
         if lock is not None:
             lock.release()
-    codes = {Ending.QUARANTINED: UNFIT, Ending.HANDED_BACK: HANDED_BACK}
+    codes = {
+        Ending.QUARANTINED: UNFIT,
+        Ending.HANDED_BACK: HANDED_BACK,
+        Ending.EXTINCT: FAILED,
+    }
     sys.exit(codes.get(ending, OK))
 
 

@@ -52,6 +52,7 @@ class Ending(enum.Enum):
     STOPPED = "stopped"
     HANDED_BACK = "stopped, its job handed back unfinished"
     QUARANTINED = "stopped after three failures of this machine in a row"
+    EXTINCT = "no member has a score, so the run cannot go on"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Pace:
 
 INFRA_IN_A_ROW = 3
 RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
+EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
 
 class Worker:
@@ -277,8 +279,22 @@ class Worker:
                 return None
             yield Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
             now_s = yield Now()
-        yield from self.repair(now_s - self._idle_since_s)
+        waited_s = now_s - self._idle_since_s
+        if waited_s > EXTINCT_S and (yield from self._extinct()):
+            return Ending.EXTINCT
+        yield from self.repair(waited_s)
         return None
+
+    def _extinct(self) -> Steps[bool]:
+        """Whether all members of the newest generation diverged or failed."""
+        if self._manifest is None:
+            return False
+        for job in self._manifest.jobs:
+            name = paths.result(job.generation, job.member)
+            record = yield from read(name, "result", self._run)
+            if record is None or record.core["score"] is not None:
+                return False
+        return True
 
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
