@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pbtnas.store import paths
 from pbtnas.store.posix import PosixStore
@@ -21,12 +22,14 @@ class Account:
         reused: those taken over from another run.
         epochs: of all.
         reused_epochs: of those taken over.
+        trained_s: what training the others took, added up.
     """
 
     steps: int = 0
     reused: int = 0
     epochs: int = 0
     reused_epochs: int = 0
+    trained_s: float = 0.0
 
     def __add__(self, other: Account) -> Account:
         return Account(
@@ -34,6 +37,7 @@ class Account:
             self.reused + other.reused,
             self.epochs + other.epochs,
             self.reused_epochs + other.reused_epochs,
+            self.trained_s + other.trained_s,
         )
 
     def __str__(self) -> str:
@@ -58,12 +62,17 @@ def _account(root: Path) -> Account:
             for job in Manifest.from_json(manifest.core).jobs:
                 result = _read(store, paths.result(generation, job.member), "result")
                 if result is not None:
-                    reused = "reused_from" in result.meta
-                    total += Account(1, int(reused), job.epochs, job.epochs * reused)
+                    total += _of_one(job.epochs, result.meta)
             generation += 1
     finally:
         store.close()
     return total
+
+
+def _of_one(epochs: int, meta: Mapping[str, Any]) -> Account:
+    if "reused_from" in meta:
+        return Account(1, 1, epochs, epochs)
+    return Account(1, 0, epochs, 0, float(meta.get("wall_s") or 0.0))
 
 
 def _read(store: PosixStore, name: str, kind: str) -> Record | None:

@@ -48,7 +48,7 @@ def print_status(run_dir: Path, *, as_json: bool) -> bool:
     from pbtnas.store.study_directory import is_study, open_study
 
     if is_study(run_dir):
-        study = study_screen.study_status(open_study(run_dir))
+        study = study_screen.study_status(open_study(run_dir), now=time.time())
         as_text = study_screen.render(study)
         click.echo(json.dumps(study_screen.to_json(study)) if as_json else as_text)
         return study.over

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pbtnas.analysis.history import Best
 from pbtnas.analysis.progress import Seen, Status, status
+from pbtnas.screen import COLUMNS, bar, capped, clipped, span, titled
 from pbtnas.store import paths
 
 __all__ = ["Status", "render", "status", "to_json"]
 
-COLUMNS = 100
-BAR = 24
 WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 8, 3, 3, 2
 
 
@@ -30,7 +28,7 @@ def render(status: Status) -> str:
     # The last words of workers that ended with the run would only mislead.
     workers = [] if status.finished else ["", *_workers(status)]
     lines = [*_head(status), *workers, *_trouble(status)]
-    return "\n".join(_clipped(line, COLUMNS) for line in lines)
+    return "\n".join(clipped(line, COLUMNS) for line in lines)
 
 
 def _head(status: Status) -> list[str]:
@@ -38,7 +36,7 @@ def _head(status: Status) -> list[str]:
     lines = [
         f"run         {status.run or '?'}   {status.state}",
         f"search      {status.algorithm} on {status.task}, seed {_or_unknown(status.seed)}",
-        f"generation  {_generation(status)}  {_bar(status.progress)}  {_time(status)}",
+        f"generation  {_generation(status)}  {bar(status.progress)}  {_time(status)}",
         f"members     {members.done} of {members.all} done, {members.in_work} in work, "
         f"{members.put_back} put back, {members.pending} pending",
         f"best        {_best(status.best_ever)}; last complete generation: "
@@ -55,16 +53,11 @@ def _generation(status: Status) -> str:
     return f"{status.generation} of {_or_unknown(status.generations)}"
 
 
-def _bar(share: float) -> str:
-    filled = int(share * BAR)
-    return f"[{'#' * filled}{'-' * (BAR - filled)}] {int(100 * share)} %"
-
-
 def _time(status: Status) -> str:
-    elapsed = f"{_span(status.elapsed_s)} so far" if status.elapsed_s is not None else ""
+    elapsed = f"{span(status.elapsed_s)} so far" if status.elapsed_s is not None else ""
     if status.finished:
         return elapsed.replace(" so far", " in all")
-    left = f"about {_span(status.left_s)} left" if status.left_s is not None else ""
+    left = f"about {span(status.left_s)} left" if status.left_s is not None else ""
     return ", ".join(filter(None, (elapsed, left)))
 
 
@@ -86,13 +79,13 @@ def _workers(status: Status) -> list[str]:
         title += f", {gone} gone or silent"
     if table:
         title += "; when they were last seen is a hint, by the times of files"
-    return [title, *_capped(table, WORKER_LINES)]
+    return [title, *capped(table, WORKER_LINES)]
 
 
 def _seen(seen: Seen) -> str:
     steps = f", {seen.steps} steps" if seen.steps else ""
-    doing = _clipped((seen.doing or "?") + steps, 44)
-    return f"  {_clipped(seen.name, 34):34}  {doing:44}  {_span(seen.changed_s)} ago"
+    doing = clipped((seen.doing or "?") + steps, 44)
+    return f"  {clipped(seen.name, 34):34}  {doing:44}  {span(seen.changed_s)} ago"
 
 
 def _trouble(status: Status) -> list[str]:
@@ -106,43 +99,11 @@ def _trouble(status: Status) -> list[str]:
     if counts or failed:
         given_up = f"; members recorded as failed: {len(failed)}" if failed else ""
         lines.append(f"failures    {counts or 'none'}{given_up}")
-        lines += _capped([f"  {line}" for line in failed], FAILED_LINES)
-    lines += _titled("trouble", _capped(status.trouble, TROUBLE_LINES))
-    lines += _titled("damaged", _capped(status.problems, PROBLEM_LINES))
+        lines += capped([f"  {line}" for line in failed], FAILED_LINES)
+    lines += titled("trouble", capped(status.trouble, TROUBLE_LINES))
+    lines += titled("damaged", capped(status.problems, PROBLEM_LINES))
     return lines
-
-
-def _titled(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"{title if i == 0 else '':12}{line}" for i, line in enumerate(lines)]
-
-
-def _capped(lines: Sequence[str], most: int) -> list[str]:
-    """At most so many lines; the last one says how many there would be more."""
-    if len(lines) <= most:
-        return list(lines)
-    return [*lines[: most - 1], f"  and {len(lines) - most + 1} more"]
-
-
-def _clipped(text: str, width: int) -> str:
-    """Text that cannot move the cursor, cut to so many columns."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return plain if len(plain) <= width else f"{plain[: width - 3]}..."
 
 
 def _or_unknown(value: int | None) -> str:
     return "?" if value is None else str(value)
-
-
-def _span(seconds: float | None) -> str:
-    """A duration in its two largest units, as people say it."""
-    if seconds is None:
-        return "?"
-    if seconds < 60:
-        return f"{int(seconds)} s"
-    minutes = int(seconds) // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pbtnas.config import Config, from_json
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.reuse import Peer, Reuse
 from pbtnas.store import paths
-from pbtnas.store.claims import Claims
+from pbtnas.store.claims import ELSEWHERE, Claims
 from pbtnas.store.identity import this_process
 from pbtnas.store.operations import pause_s
 from pbtnas.store.posix import PosixStore
@@ -106,7 +107,7 @@ class StudyWorker:
             self._publish()
             if found is not None:
                 self._idle_since_s = None
-                ending = drive(served.worker.attend(attempt), served.host.execute)
+                ending = drive(served.worker.attend(attempt), self._executor(served))
                 if ending is not None:
                     self._publish()
                     return ending
@@ -130,6 +131,17 @@ class StudyWorker:
             if attempt is not None:
                 return served, attempt
         return None
+
+    def _executor(self, served: Served) -> Callable[[Any], Any]:
+        """What works for one run, and meanwhile tells those who look at the others."""
+
+        def execute(operation: Any) -> Any:
+            for other in self._served:
+                if other is not served and not other.over:
+                    other.host.sign_of_life(f"{ELSEWHERE}{served.planned.label}")
+            return served.host.execute(operation)
+
+        return execute
 
     def _publish(self) -> None:
         for served in self._served:

@@ -16,8 +16,8 @@ from pbtnas.attempts import Attempt, Halt, Poll, Progress, Start, Stopping, Trai
 from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.store import paths
+from pbtnas.store.claims import IDLE, Claims
 from pbtnas.store.claims import Beat as BeatContent
-from pbtnas.store.claims import Claims
 from pbtnas.store.identity import this_process
 from pbtnas.store.operations import Beat
 from pbtnas.store.posix import PosixStore
@@ -121,7 +121,7 @@ class WorkerHost(Executor):
         self._beat_s = beat_s
         self._beats = 0
         self._last_beat_s = float("-inf")
-        self._phase = "waiting for work"
+        self._phase = IDLE
         self._done = 0
         self._store_trouble = ""
         self._trouble = ""  # of the store or of the training process, as it was said
@@ -139,7 +139,7 @@ class WorkerHost(Executor):
             self._last_beat_s = float("-inf")
 
     def execute(self, operation: Any) -> Any:
-        self._sign_of_life()
+        self.sign_of_life()
         match operation:
             case Start(attempt):
                 self._start(attempt)
@@ -167,7 +167,7 @@ class WorkerHost(Executor):
     def _poll(self, seconds: float) -> Any:
         if self._reused is not None:
             reused, self._reused = self._reused, None
-            self._phase = "waiting for work"
+            self._phase = IDLE
             return reused
         until_s = time.monotonic() + seconds
         while True:
@@ -176,7 +176,7 @@ class WorkerHost(Executor):
             if event is not None:
                 self._done = getattr(event, "done", self._done)
                 if not isinstance(event, Progress):
-                    self._phase = "waiting for work"
+                    self._phase = IDLE
                 return event
             rest_s = until_s - time.monotonic()
             if rest_s <= 0 or self.stop.asked:
@@ -189,14 +189,15 @@ class WorkerHost(Executor):
 
     def _tell(self, phase: str) -> None:
         self._phase, self._last_beat_s, self._done = phase, float("-inf"), 0
-        self._sign_of_life()
+        self.sign_of_life()
 
-    def _sign_of_life(self) -> None:
+    def sign_of_life(self, phase: str = "") -> None:
+        """Show now and then that this worker lives, and what it does if nothing else is said."""
         now_s = time.monotonic()
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
-        phase = f"waiting: {self._trouble}" if self._trouble else self._phase
+        phase = f"waiting: {self._trouble}" if self._trouble else phase or self._phase
         content = BeatContent(self._beats, self._done, phase).encode()
         self.store.execute(Beat(paths.worker(self._name), content))
 

@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "models": "search",
     "tasks": "config search state models data rl metrics",
     "analysis": "search store",
-    "status": "search store analysis",
+    "screen": "",
+    "status": "search store analysis screen",
     # The protocol, without I/O.
     "attempts": "store",
     "generations": "search store",
@@ -70,7 +71,7 @@ MAY_IMPORT = {
     # Studies.
     "account": "store",
     "reuse": "store attempts drive",
-    "study_status": "store account drive",
+    "study_status": "store analysis account screen",
     "study_worker": "config store attempts worker drive reuse training_process worker_host",
     "study_coordinators": (
         "config search store tasks algorithm_loading starting prepared_tasks term coordinator "

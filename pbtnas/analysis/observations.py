@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
+from pbtnas.analysis.budget import granted_epochs
 from pbtnas.analysis.comparison import ComparisonError
 from pbtnas.analysis.evolution import Evolution, Standing, best_scores
 from pbtnas.analysis.history import Generation, History
@@ -93,14 +94,8 @@ def whole(history: History) -> bool:
 
 
 def budget(history: History) -> int:
-    """Network-epochs the configuration grants the whole run.
-
-    A run whose members failed for good spends less: that is its loss, not another budget.
-    """
-    search = history.config["search"]
-    first = search["first_epochs"] or search["epochs"]
-    rounds: int = first + (search["generations"] - 1) * search["epochs"]
-    return rounds * int(search["population"])
+    """Network-epochs the configuration grants the whole run."""
+    return granted_epochs(history.config["search"])
 
 
 def task_of(history: History) -> str:

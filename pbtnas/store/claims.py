@@ -19,6 +19,8 @@ from pbtnas.store.operations import Dead, Get, Now, Peek, Published, Put, Steps
 from pbtnas.store.records import CorruptRecord, Record, decode, encode
 
 BEAT_LENGTH = 128
+IDLE = "waiting for work"
+ELSEWHERE = "busy with "  # and the run of the study for which a worker works
 
 
 @dataclass(frozen=True)

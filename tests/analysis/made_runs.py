@@ -132,9 +132,9 @@ def study(
     for seed in seeds:
         for name, size in sizes.items():
             algorithm = name if name in ALGORITHMS else "pbt-nas"
-            planned.append({"name": name, "seed": seed, "config": {}})
-            label = f"{name}-s{seed}"
-            writes[label] = story(search(population=size, seed=seed, algorithm=algorithm))
+            made = search(population=size, seed=seed, algorithm=algorithm)
+            planned.append({"name": name, "seed": seed, "config": config_of(made)})
+            writes[f"{name}-s{seed}"] = story(made)
     create_study(root, planned, pbtnas="0.1.0")
     for run in open_study(root).runs:
         if run.label not in unbegun:
@@ -142,16 +142,10 @@ def study(
     return root
 
 
-def _beginning(made: Search) -> Story:
+def config_of(made: Search) -> dict[str, Any]:
+    """The resolved configuration of a search."""
     names = {algorithm: name for name, algorithm in ALGORITHMS.items()}
-    about = {
-        "seed": made.seed,
-        "task": "tiny",
-        "hash": "sha256",
-        "space": "s",
-        "created": "2026-01-01",
-    }
-    config = {
+    return {
         "task": {"name": "tiny"},
         "search": {
             "algorithm": names[made.algorithm],
@@ -165,10 +159,20 @@ def _beginning(made: Search) -> Story:
         "run": {"seed": made.seed},
         "engine": {"lease_s": 30.0},
     }
+
+
+def _beginning(made: Search) -> Story:
+    about = {
+        "seed": made.seed,
+        "task": "tiny",
+        "hash": "sha256",
+        "space": "s",
+        "created": "2026-01-01",
+    }
     return [
         (paths.FORMAT, paths.FORMAT_TEXT),
         record(paths.RUN, "run", {**about, "primitive": "link"}),
-        record(paths.CONFIG, "config", config),
+        record(paths.CONFIG, "config", config_of(made)),
         claim(paths.TERM, 1, "host-1-c"),
     ]
 
