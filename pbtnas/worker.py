@@ -23,6 +23,7 @@ from pbtnas.attempts import (
     last_line,
 )
 from pbtnas.attending import Attendance
+from pbtnas.machines import Machines
 from pbtnas.repairing import Repairs
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
@@ -102,11 +103,13 @@ class Worker:
         self._pace = pace
         self._manifest: Manifest | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
-        self._made: set[str | None] = set()  # checkpoints of its own
+        self._machines = Machines(run, name, claims)
         self._attendance = Attendance(name, claims, pace.beat_s)
         self._repairs = Repairs(run, claims, self._attendance)
         self._starved = 0
         self._idle_since_s: float | None = None
+        self._job_s = 0.0  # how long its last job took
+        self._reserved_until_s = 0.0
 
     def work(self) -> Steps[Ending]:
         """Work until the run is finished, somebody says stop, or this machine is unfit."""
@@ -145,7 +148,12 @@ class Worker:
             if f"{paths.member_name(job.member)}.json" not in results
             and not self._is_unpublished(job)
         ]
+        now_s: float = yield Now()
         for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
+            if now_s < self._reserved_until_s and self._machines.abroad(job):
+                continue
+            if job.member in claimed and (yield from self._machines.spares(_slot(job))):
+                continue
             attempt = None if self._postponed(job) else (yield from self._take(job))
             if attempt is not None:
                 return attempt
@@ -162,24 +170,26 @@ class Worker:
             # What is read must be at least as durable as what will be published on top of it.
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
+            yield from self._machines.learn(self._manifest)
+            # A machine that looks as late as `pause_s` allows still finds its members free.
+            now_s: float = yield Now()
+            self._reserved_until_s = now_s + pause_s(self._job_s, self._pace.poll_s)
         return self._manifest
 
     def _own_order(self, job: Job) -> tuple[bool, bytes]:
         """An order of this worker's own, so that a crowd does not race for the same claim.
 
-        First come the members it has trained before, and their children: what is not in the
-        shared directory, such as a replay buffer, is on this machine.
+        First come the members that this machine has trained before, and their children.
         """
-        elsewhere = self._made.isdisjoint(job.inputs)
         text = f"{self._name}/{job.generation}/{job.member}"
-        return elsewhere, hashlib.sha256(text.encode()).digest()
+        return not self._machines.at_home(job), hashlib.sha256(text.encode()).digest()
 
     def _is_unpublished(self, job: Job) -> bool:
         return self._unpublished is not None and self._unpublished[0].job == job
 
     def _take(self, job: Job) -> Steps[Attempt | None]:
         result = paths.result(job.generation, job.member)
-        slot = paths.job_slot(job.generation, job.member)
+        slot = _slot(job)
         number = yield from self._claims.take(slot)
         if number is None:
             return None
@@ -187,19 +197,11 @@ class Worker:
         # "no result yet" worth believing.
         if (yield Get(result)) is not None:
             return None
-        failures = yield from self._counted_failures(slot, number)
+        failures = yield from self._machines.failures(slot, number)
         if len(failures) >= self._pace.attempts:
             yield from self._give_up(job, failures)
             return None
         return Attempt(job, slot, number)
-
-    def _counted_failures(self, slot: str, number: int) -> Steps[list[Mapping[str, Any]]]:
-        failures = []
-        for earlier in range(1, number):
-            record = yield from read(paths.end(slot, earlier), "end", self._run)
-            if record is not None and record.core["counted"]:
-                failures.append(record.core)
-        return failures
 
     def _give_up(self, job: Job, failures: list[Mapping[str, Any]]) -> Steps[None]:
         last = failures[-1]
@@ -215,8 +217,11 @@ class Worker:
 
     def attend(self, attempt: Attempt) -> Steps[Ending | None]:
         """See a started attempt to its end; returns an ending if this worker ends with it."""
+        began_s: float = yield Now()
         event = yield from self._attendance.follow(attempt)
         if isinstance(event, Trained):
+            self._job_s = (yield Now()) - began_s
+            self._machines.did_well()
             self._attendance.infra_in_a_row = self._starved = 0
             self._unpublished = (attempt, event)
             return None
@@ -226,11 +231,13 @@ class Worker:
             yield from self._attendance.end(attempt, "released", False, text)
             return Ending.HANDED_BACK if (yield Stopping()) else None
         yield from self._attendance.record_failure(attempt, event)
+        self._machines.failed(attempt.job, event.failure)
         if event.failure is Failure.INPUT:
             yield from self._repairs.generation(attempt.job.generation - 1)
             self._starved += 1  # if it could not be repaired here, try less and less often
             yield Sleep(min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10)))
-        return Ending.QUARANTINED if self._attendance.infra_in_a_row >= INFRA_IN_A_ROW else None
+        unfit = self._machines.unfit or self._attendance.infra_in_a_row >= INFRA_IN_A_ROW
+        return Ending.QUARANTINED if unfit else None
 
     # -- publishing ----------------------------------------------------------------------------
 
@@ -245,7 +252,6 @@ class Worker:
             yield from persist(PutBlob(trained.file, name))
         meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
         yield from self._put_result(job, result, meta)
-        self._made.add(result.checkpoint)
         self._unpublished = None
 
     def _put_result(self, job: Job, result: Result, meta: Mapping[str, Any]) -> Steps[None]:
@@ -269,6 +275,8 @@ class Worker:
         if self._idle_since_s is None:
             self._idle_since_s = now_s
         rescan_at_s = now_s + RESCAN_S
+        if now_s < self._reserved_until_s:
+            rescan_at_s = min(rescan_at_s, self._reserved_until_s)
         upcoming = 0 if self._manifest is None else self._manifest.generation + 1
         while now_s < rescan_at_s:
             if (yield Stopping()):
@@ -299,3 +307,7 @@ class Worker:
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
         yield from self._repairs.while_waiting(waited_s, self._manifest)
+
+
+def _slot(job: Job) -> str:
+    return paths.job_slot(job.generation, job.member)

@@ -46,6 +46,7 @@ from pbtnas.worker import Pace, Worker
 RUN = "simulated"
 LEASE_S, BEAT_S, POLL_S, JOB_S = 60.0, 5.0, 1.0, 12.0
 MOST_ACTORS = 8
+MACHINES = 3
 SEARCH = Search(
     space=SearchSpace(
         [layer(f"layer{i}", ("a", "b", "c")) for i in range(3)] + [switch("norm", (False, True))]
@@ -138,9 +139,11 @@ class World:
         seed: decides everything.
         kill: probability that an operation is the last of its process; the other faults in
             the same manner.  `swarm` draws a subset of them for the seed.
+        sick: machine on which every job fails, with a worker on each machine from the beginning.
     """
 
     seed: int
+    sick: int | None = None
     swarm: bool = True
     trace: bool = False
     injected: dict[str, int] = field(default_factory=dict)
@@ -153,11 +156,15 @@ class World:
         self.damaged: set[int] = set()
         self.spawned = 0
         self.files = 0
+        self.beats = 0
         self.calm_from = 0.0
         self.rates: dict[str, float] = {}
         if self.swarm:
             self._choose_faults()
         self.without_term = self.swarm and self.rng.random() < 0.3
+        if self.sick is not None:
+            for machine in range(MACHINES):
+                self.spawn("worker", machine)
         for _ in range(self.rng.randint(1, 4) if self.swarm else 1):
             self.spawn("worker")
         for _ in range(2 if self.without_term else 1):
@@ -184,9 +191,10 @@ class World:
 
     # -- processes -----------------------------------------------------------------------------
 
-    def spawn(self, kind: str) -> None:
+    def spawn(self, kind: str, machine: int | None = None) -> None:
         self.spawned += 1
-        name = f"{kind}-{self.spawned}"
+        machine = self.rng.randrange(MACHINES) if machine is None else machine
+        name = f"host{machine}-{self.spawned}-{kind}-x"
         offset, rate = self.rng.uniform(-1e5, 1e5), self.rng.uniform(0.8, 1.25)
 
         def clock() -> float:
@@ -202,7 +210,7 @@ class World:
             term = None if self.without_term else claims
             steps = Coordinator(RUN, SEARCH, term, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
         wake = self.store.now + self.rng.uniform(0, 5)
-        self.actors[name] = Actor(name, kind, self.rng.randint(0, 2), steps, clock, wake)
+        self.actors[name] = Actor(name, kind, machine, steps, clock, wake)
 
     def remove(self, actor: Actor) -> None:
         actor.steps.close()
@@ -357,6 +365,9 @@ class World:
     # -- what is not storage -------------------------------------------------------------------
 
     def execute(self, actor: Actor, operation: Any) -> Any:
+        if actor.kind == "worker":  # as its host does beside all it is told
+            self.beats += 1
+            self.store.beats[paths.worker(actor.name)] = b"%d" % self.beats
         match operation:
             case Now():
                 return actor.clock()
@@ -403,7 +414,7 @@ class World:
         for checkpoint in job.inputs:
             if paths.checkpoint(job.generation - 1, checkpoint) not in self.store.entries:
                 return Broke(Failure.INPUT, f"{checkpoint} is missing")
-        if always_fails(job):
+        if always_fails(job) or actor.machine == self.sick:
             return Broke(Failure.ERROR, "ValueError: always")
         result = trained(job)
         return Trained(result, self.private(result.checkpoint or ""), {})

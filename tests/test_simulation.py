@@ -48,6 +48,16 @@ def test_a_calm_run_gives_the_reference() -> None:
     world.check()
 
 
+def test_a_sick_machine_costs_time_and_no_member() -> None:
+    """Where every job fails on one machine, the others do them all: nobody is recorded as
+    failed for it, and its workers leave."""
+    for seed in range(40):
+        world = World(seed, swarm=False, sick=seed % 3)
+
+        assert world.run() == reference()
+        world.check()
+
+
 def test_the_simulated_search_has_every_outcome() -> None:
     """The reference run has diverged, failed and trained members: else faults would hide."""
     outcomes = {trained(job).outcome for job in generations.first_manifest(SEARCH).jobs}

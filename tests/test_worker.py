@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pbtnas.attempts import Poll, Stopping, Trained
+from pbtnas.attempts import Stopping
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
@@ -24,13 +24,9 @@ from pbtnas.worker import EXTINCT_S, Ending, Pace, Worker
 MEMBERS = 8
 
 
-class Training(Executor):
-    """A training process that is done at once; a checkpoint's digest is its member's name.
+class Surroundings(Executor):
+    """A worker's surroundings, in which time passes only while somebody sleeps."""
 
-    Time passes only while somebody sleeps.
-    """
-
-    member = -1
     now_s = 0.0
     stop_at_s = float("inf")
 
@@ -41,9 +37,6 @@ class Training(Executor):
             case Sleep(seconds):
                 self.now_s += seconds
                 return None
-            case Poll():
-                made = f"g0-{self.member}"
-                return Trained(Result(self.member, "ok", 0.0, {}, made), None, {})
             case Stopping():
                 return self.now_s > self.stop_at_s
         return super().execute(operation)
@@ -63,17 +56,21 @@ class Workplace:
     store: PosixStore
     run: str
     worker: Worker
-    training: Training
+    world: Surroundings
 
     def publish(self, manifest: Manifest) -> None:
         self.store.execute(MakeGeneration(manifest.generation))
         self._put(paths.manifest(manifest.generation), "manifest", manifest.to_json())
 
-    def report(self, result: Result) -> None:
-        self._put(paths.result(0, result.member), "result", result.to_json())
+    def report(self, result: Result, worker: str = "") -> None:
+        self.store.execute(MakeGeneration(0))
+        meta = {"worker": worker}
+        self._put(paths.result(0, result.member), "result", result.to_json(), meta)
 
-    def _put(self, name: str, kind: str, core: Mapping[str, Any]) -> None:
-        self.store.put(name, encode(Record(kind, self.run, core, {}, store_nonce())))
+    def _put(
+        self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+    ) -> None:
+        self.store.put(name, encode(Record(kind, self.run, core, meta or {}, store_nonce())))
 
 
 @pytest.fixture
@@ -83,30 +80,31 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
     run = open_run(tmp_path / "run").id
     store = PosixStore(tmp_path / "run", "test")
     claims = Claims(run, this_process("w"), lease_s=60, new_nonce=store_nonce)
-    worker = Worker(run, "w1", claims, Pace(1.0, 0.1, attempts=3))
-    yield Workplace(store, run, worker, Training(store, Stop(())))
+    worker = Worker(run, "here-1-w-def", claims, Pace(1.0, 0.1, attempts=3))
+    yield Workplace(store, run, worker, Surroundings(store, Stop(())))
     store.close()
 
 
-def test_a_worker_prefers_the_members_it_has_trained(place: Workplace) -> None:
-    """A member's replay buffer is on the machine that trained it: it goes on there if it can."""
-    worker, training = place.worker, place.training
+def test_a_worker_prefers_the_members_of_its_machine(place: Workplace) -> None:
+    """A member's replay buffer is on the machine that trained it, and any worker there may use
+    it; those of other machines have a moment to take their own."""
+    here = {0, 3, 5}
     place.publish(Manifest(0, "origin", 0, jobs(0)))
-    trained = []
-    for _ in range(3):
-        attempt = drive(worker.next_attempt(), training.execute)
-        assert attempt is not None
-        training.member = attempt.job.member
-        drive(worker.attend(attempt), training.execute)
-        drive(worker.publish_last(), training.execute)
-        trained.append(attempt.job.member)
+    for member in range(MEMBERS):
+        host = "here" if member in here else "there"
+        result = Result(member, "ok", 0.5, {}, f"g0-{member}")
+        place.report(result, worker=f"{host}-7-w-abc")
     place.publish(Manifest(1, "selection", 0, jobs(1)))
 
-    taken = [drive(worker.next_attempt(), training.execute) for _ in range(MEMBERS)]
+    def take() -> list[int]:
+        taken = []
+        while (attempt := drive(place.worker.next_attempt(), place.world.execute)) is not None:
+            taken.append(attempt.job.member)
+        return taken
 
-    members = [attempt.job.member for attempt in taken if attempt is not None]
-    assert set(members[:3]) == set(trained)
-    assert sorted(members) == list(range(MEMBERS)), "it takes the others' too"
+    assert set(take()) == here
+    place.world.now_s += 1.0
+    assert set(take()) == set(range(MEMBERS)) - here, "it takes the others' too"
 
 
 def test_a_worker_leaves_a_run_that_cannot_go_on(place: Workplace) -> None:
@@ -116,8 +114,8 @@ def test_a_worker_leaves_a_run_that_cannot_go_on(place: Workplace) -> None:
         outcome = "failed" if member % 2 else "diverged"
         place.report(Result(member, outcome, None, {}, None))
 
-    assert drive(place.worker.work(), place.training.execute) is Ending.EXTINCT
-    assert place.training.now_s > EXTINCT_S, "the coordinator speaks first"
+    assert drive(place.worker.work(), place.world.execute) is Ending.EXTINCT
+    assert place.world.now_s > EXTINCT_S, "the coordinator speaks first"
 
 
 def test_a_worker_waits_for_the_next_generation(place: Workplace) -> None:
@@ -126,6 +124,6 @@ def test_a_worker_waits_for_the_next_generation(place: Workplace) -> None:
     for member in range(MEMBERS - 1):
         place.report(Result(member, "failed", None, {}, None))
     place.report(Result(MEMBERS - 1, "ok", 0.5, {}, None))
-    place.training.stop_at_s = 10 * EXTINCT_S
+    place.world.stop_at_s = 10 * EXTINCT_S
 
-    assert drive(place.worker.work(), place.training.execute) is Ending.STOPPED
+    assert drive(place.worker.work(), place.world.execute) is Ending.STOPPED

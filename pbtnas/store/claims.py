@@ -113,14 +113,12 @@ class Claims:
 
     def silent_s(self, slot: str, attempt: int) -> Steps[float]:
         """For how long this process has seen a claim's heartbeat unchanged."""
-        name = paths.beat(slot, attempt)
-        beat = yield Peek(name)
-        now: float = yield Now()
-        if name not in self._changed or self._changed[name][0] != beat:
-            if name in self._changed:
-                self._moved.add(name)
-            self._changed[name] = (beat, now)
-        return now - self._changed[name][1]
+        return (yield from self._unchanged_s(paths.beat(slot, attempt)))
+
+    def alive(self, beat: str) -> Steps[bool]:
+        """Whether a heartbeat, whosoever it is, has changed within the lease; whoever is met for
+        the first time has the whole lease to show it."""
+        return (yield from self._unchanged_s(beat)) < self._lease_s
 
     def moved(self, slot: str, attempt: int) -> Steps[bool]:
         """Whether this process has seen a claim's heartbeat change: its holder lives."""
@@ -139,3 +137,12 @@ class Claims:
         if holder is not None and (yield Dead(holder)):
             return True
         return (yield from self.silent_s(slot, attempt)) >= self._lease_s
+
+    def _unchanged_s(self, name: str) -> Steps[float]:
+        beat = yield Peek(name)
+        now: float = yield Now()
+        if name not in self._changed or self._changed[name][0] != beat:
+            if name in self._changed:
+                self._moved.add(name)
+            self._changed[name] = (beat, now)
+        return now - self._changed[name][1]

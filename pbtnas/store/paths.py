@@ -16,6 +16,7 @@ FINAL = "final.json"
 BEST = "best.json"
 COORDINATOR_LOCK = "coordinator/coordinator.lock"
 TERM = "coordinator/term"
+WORKERS = "workers"
 REPORT = "artifacts/report.html"
 PRODUCTS = "products"
 
@@ -24,14 +25,14 @@ STUDY = "study.json"
 STUDY_RUNS = "runs"
 STUDY_ENDED = "ended.json"
 STUDY_LOCK = "study.lock"
-STUDY_DIRECTORIES = (STUDY_RUNS, "workers")
+STUDY_DIRECTORIES = (STUDY_RUNS, WORKERS)
 
 TOP_DIRECTORIES = (
     "config",
     "coordinator",
     "generations",
     "products",
-    "workers",
+    WORKERS,
     "metrics",
     "artifacts",
     "claims",
@@ -132,11 +133,11 @@ def product(name: str) -> str:
 
 
 def worker(identifier: str) -> str:
-    return f"workers/{safe(identifier)}.beat"
+    return f"{WORKERS}/{safe(identifier)}.beat"
 
 
 def worker_log(identifier: str) -> str:
-    return f"workers/{safe(identifier)}.log"
+    return f"{WORKERS}/{safe(identifier)}.log"
 
 
 def metrics(member: int) -> str:

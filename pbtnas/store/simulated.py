@@ -156,7 +156,8 @@ class SimulatedStore:
 
     def _list(self, machine: int, directory: str) -> set[str]:
         prefix = directory + "/"
-        names = {n.removeprefix(prefix) for n in self.entries if n.startswith(prefix)}
+        files = (*self.entries, *self.beats)
+        names = {n.removeprefix(prefix) for n in files if n.startswith(prefix)}
         if not self.faults.lag:
             return names
         return {name for name in sorted(names) if self.rng.random() < 0.8}
