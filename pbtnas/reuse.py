@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from pbtnas.drive import drive
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
 from pbtnas.store.digests import file_digest
+from pbtnas.store.operations import Get
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import published
-from pbtnas.store.records import CorruptRecord, Record, decode, digest
+from pbtnas.store.records import Record, RecordError, decode, digest
 from pbtnas.store.run_directory import Run
 from pbtnas.store.schema import Job, Manifest, Result
 
@@ -54,14 +56,18 @@ class Peer:
         self._manifests: dict[int, Manifest] = {}
         self._kind: str | None = None
 
-    def kind(self) -> str:
+    def kind(self) -> str | None:
         """Digest of what, besides the job's record, decides its result: task and products.
 
-        Asked once the run has jobs; its products are complete then.
+        Asked once the run has jobs; its products are complete then.  None while they cannot be
+        read.
         """
         if self._kind is None:
-            products = published(self.store)
-            self._kind = digest([self._run.config["task"], self._run.space, self.hash, products])
+            with suppress(OSError):
+                products = published(self.store)
+                self._kind = digest(
+                    [self._run.config["task"], self._run.space, self.hash, products]
+                )
         return self._kind
 
     def has(self, job: Job) -> bool:
@@ -83,13 +89,13 @@ class Peer:
         return drive(self._claims.held(slot), self._execute)
 
     def _read(self, name: str, kind: str) -> Record | None:
-        data = self.store.get(name)
+        data = self._execute(Get(name))
         if data is None:
             return None
         try:
             return decode(data, name, kind=kind, run=self._run.id)
-        except CorruptRecord:
-            return None  # whoever serves that run puts it aside
+        except RecordError:
+            return None  # whoever serves that run puts it aside, or says so
 
 
 class Reuse:
@@ -136,7 +142,8 @@ class Reuse:
 
     def _peers_with(self, job: Job) -> list[Peer]:
         others = [peer for peer in self._peers if peer is not self._own and peer.has(job)]
-        return [peer for peer in others if peer.kind() == self._own.kind()]
+        kind = self._own.kind()
+        return [peer for peer in others if kind is not None and peer.kind() == kind]
 
     def _fits(self, record: Record) -> bool:
         device = str(record.meta.get("device", ""))
@@ -148,7 +155,9 @@ class Reuse:
         if result.checkpoint is None:
             return None
         source = peer.store.root / paths.checkpoint(job.generation, result.checkpoint)
-        leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}"
+        # A name of its own: training overwrites what it finds under its own, and this may be a
+        # link to the peer's checkpoint.
+        leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}-reused"
         name = f"{paths.checkpoints(job.generation)}/{leaf}"
         private = self._own.store.root / name
         try:
@@ -156,9 +165,10 @@ class Reuse:
             _link_or_copy(source, private)
             if file_digest(private, self._own.hash) == result.checkpoint:
                 return name
-            private.unlink()
         except OSError:
-            return None  # collected as garbage meanwhile, or a full disk: training waits for that
+            pass  # collected as garbage meanwhile, or a full disk: training waits for that
+        with suppress(OSError):
+            private.unlink(missing_ok=True)
         return None
 
 

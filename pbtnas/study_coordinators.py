@@ -25,7 +25,7 @@ from pbtnas.starting import ChangedConfig
 from pbtnas.store import paths
 from pbtnas.store.operations import Sleep, Steps
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.records import RecordError, decode
+from pbtnas.store.records import CorruptRecord, RecordError, decode
 from pbtnas.store.run_directory import NotARun
 from pbtnas.store.study_directory import Study, StudyRun
 from pbtnas.tasks.base import TaskError
@@ -145,8 +145,10 @@ class Coordinators:
                 data = store.get(paths.FINAL)
             finally:
                 store.close()
-            assert data is not None, "a final record is never removed"
-            core = decode(data, f"{run.root / paths.FINAL}", kind="final").core
+            try:
+                core = decode(data or b"", f"{run.root / paths.FINAL}", kind="final").core
+            except CorruptRecord:
+                return False  # its coordinator publishes the same again
             self.outcomes.ended[run.label] = core["fingerprint"]
         return True
 

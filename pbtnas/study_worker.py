@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from pbtnas.store.claims import ELSEWHERE, Claims
 from pbtnas.store.identity import this_process
 from pbtnas.store.operations import pause_s
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotYetARun, open_run, store_nonce
+from pbtnas.store.records import RecordError
+from pbtnas.store.run_directory import NotARun, NotYetARun, open_run, store_nonce
 from pbtnas.store.study_directory import Study, StudyRun
 from pbtnas.training_process import TrainingProcess
 from pbtnas.worker import Ending, Worker
@@ -33,6 +35,7 @@ log = logging.getLogger("pbtnas")
 
 RESCAN_S = 1.0  # between two looks for runs that have been opened or have ended
 POLL_S = 0.5  # longest wait between two looks for work
+_BROKEN = (NotARun, RecordError)  # a run that somebody has to mend
 
 
 @dataclass
@@ -107,7 +110,9 @@ class StudyWorker:
             self._publish()
             if found is not None:
                 self._idle_since_s = None
-                ending = drive(served.worker.attend(attempt), self._executor(served))
+                ending = None
+                with self._faults_of(served):
+                    ending = drive(served.worker.attend(attempt), self._executor(served))
                 if ending is not None:
                     self._publish()
                     return ending
@@ -125,9 +130,12 @@ class StudyWorker:
     def _next(self) -> tuple[Served, Attempt] | None:
         serving = [served for served in self._served if not served.over]
         for served in serving:
-            served.look()
+            with self._faults_of(served):
+                served.look()
         for served in sorted(serving, key=lambda s: (s.order[0], s.generation, s.order[1])):
-            attempt = drive(served.worker.next_attempt(), served.host.execute)
+            attempt = None
+            with self._faults_of(served):
+                attempt = drive(served.worker.next_attempt(), served.host.execute)
             if attempt is not None:
                 return served, attempt
         return None
@@ -145,7 +153,8 @@ class StudyWorker:
 
     def _publish(self) -> None:
         for served in self._served:
-            drive(served.worker.publish_last(), served.host.execute)
+            with self._faults_of(served):
+                drive(served.worker.publish_last(), served.host.execute)
 
     def _wait(self) -> None:
         now_s = time.monotonic()
@@ -154,7 +163,8 @@ class StudyWorker:
         waited_s = now_s - self._idle_since_s
         for served in self._served:
             if not served.over:
-                drive(served.worker.repair(waited_s), served.host.execute)
+                with self._faults_of(served):
+                    drive(served.worker.repair(waited_s), served.host.execute)
         self._stop.wait(pause_s(waited_s, POLL_S))
 
     def _follow_the_study(self) -> None:
@@ -171,16 +181,28 @@ class StudyWorker:
                 self._served.append(self._serve(planned))
             except NotYetARun:
                 continue
+            except _BROKEN as error:
+                _leave_alone(planned, error)
             self._waiting.remove(planned)
         for served in self._served:
             served.over = served.over or served.host.store.get(paths.FINAL) is not None
         unfinished = {served.planned.seed for served in self._served if not served.over}
         unfinished |= {planned.seed for planned in self._waiting}
         for served in [s for s in self._served if s.planned.seed not in unfinished]:
-            drive(served.worker.publish_last(), served.host.execute)
+            with self._faults_of(served):
+                drive(served.worker.publish_last(), served.host.execute)
             served.host.store.close()
             self._served.remove(served)
             del self._peers[served.planned.label]
+
+    @contextmanager
+    def _faults_of(self, served: Served) -> Iterator[None]:
+        """What is broken in one run does not end the work on the others."""
+        try:
+            yield
+        except _BROKEN as error:
+            _leave_alone(served.planned, error)
+            served.over = True
 
     def _serve(self, planned: StudyRun) -> Served:
         run = open_run(planned.root)
@@ -218,8 +240,8 @@ def work_on_study(
 ) -> Ending:
     """Work on the runs of a study until it is over or this worker is asked to stop.
 
-    Raises `ConfigError` for stored configurations that this version does not understand, and
-    `ForeignRecord`.
+    A run that is damaged is left alone.  Raises `ConfigError` for stored configurations that this
+    version does not understand, and `RecordError` for a study that cannot be read.
     """
     first = _first_open(study, stop)
     if first is None:
@@ -241,13 +263,17 @@ def work_on_study(
     return ending
 
 
+def _leave_alone(run: StudyRun, error: Exception) -> None:
+    log.warning("%s: %s; left alone until this worker is started again", run.label, error)
+
+
 def _first_open(study: Study, stop: Stop) -> StudyRun | None:
     """Wait for a run to work on; None if the study is over or somebody says stop."""
     while not stop.asked and study.ended() is None:
         for run in study.runs:
             try:
                 open_run(run.root)
-            except NotYetARun:
+            except (NotYetARun, *_BROKEN):
                 continue
             if not (run.root / paths.FINAL).exists():
                 return run

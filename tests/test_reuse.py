@@ -139,6 +139,23 @@ def test_a_checkpoint_that_is_not_as_it_should_be_is_not_taken(
     assert not list(mine.root.rglob(".tmp-*"))
 
 
+def test_a_peers_checkpoint_is_never_written_to(
+    mine: Made, other: Made, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When reading the linked file fails, the job is trained, and no link is left that training
+    could open for writing: it would be the peer's published file."""
+    checkpoint = other.finish()
+
+    def fail(path: Path, algorithm: str) -> str:
+        raise OSError("I/O error")
+
+    monkeypatch.setattr("pbtnas.reuse.file_digest", fail)
+    found = reuse(mine, other, stop=stop).find(attempt())
+
+    assert found is None
+    assert checkpoint.stat().st_nlink == 1
+
+
 def test_the_next_best_copy_is_taken(mine: Made, other: Made, tmp_path: Path, stop: Stop) -> None:
     """One run that lost its checkpoint does not hide another that has it."""
     third = Made(tmp_path / "third")

@@ -164,6 +164,25 @@ def test_a_run_that_cannot_go_on_is_named_and_the_others_do(
     }
 
 
+def test_a_damaged_run_is_named_and_the_others_go_on(
+    site: Site, undisturbed: dict[str, str]
+) -> None:
+    """Nobody can work on a run whose first record is damaged; coordinator and workers say so,
+    and carry the others to their end."""
+    first = start(site, workers=0)
+    site.until(lambda: _begun(site), "the first run")
+    first.send(signal.SIGTERM)
+    assert first.ends() == 0
+    damaged = f"pbt-nas-s{SEED}"
+    (run_of(site, damaged).run_dir / paths.RUN).write_bytes(b"{")
+    study = start(site)
+
+    assert study.ends() == 1, study.said()
+    assert study.said().count(f"{damaged}: run.json: not an intact record") >= 2
+    finals = {path.parent.name for path in site.run_dir.glob(f"*/*/{paths.FINAL}")}
+    assert finals == undisturbed.keys() - {damaged}
+
+
 def test_another_study_is_refused_and_so_is_a_second_conductor(site: Site) -> None:
     """A directory belongs to one study, and to one process at a time; each is one sentence."""
     first = start(site, workers=0)

@@ -9,8 +9,8 @@ from collections.abc import Set
 from pathlib import Path
 
 from pbtnas.store import paths
-from pbtnas.store.records import CorruptRecord, ForeignRecord, Record, decode
-from pbtnas.store.run_directory import NotARun, NotYetARun
+from pbtnas.store.records import CorruptRecord, Record, decode
+from pbtnas.store.run_directory import check_format
 
 
 class RecordFiles:
@@ -60,32 +60,15 @@ class RecordFiles:
         return self._names[directory]
 
 
-def check_format(root: Path) -> None:
-    """Raise what `RecordFiles` raises unless this is a run directory of our version."""
-    if not root.exists():
-        raise NotYetARun(f"{root}: there is no such directory")
-    if not root.is_dir():
-        raise NotARun(f"{root}: a file, not a run directory")
-    text = read_bytes(root, paths.FORMAT)
-    if text is None:
-        if any(root.iterdir()):
-            raise NotARun(f"{root}: not a run directory: it has no file {paths.FORMAT}")
-        raise NotYetARun(f"{root}: an empty directory; no run has been started here yet")
-    if text != paths.FORMAT_TEXT:
-        said, ours = text.decode(errors="replace").strip(), paths.FORMAT_TEXT.decode().strip()
-        sentence = f"{root / paths.FORMAT}: says {said!r}; this pbtnas reads {ours!r}"
-        raise ForeignRecord(sentence) if said.startswith("pbtnas/") else NotARun(sentence)
-
-
 def read_bytes(root: Path, name: str) -> bytes | None:
     """The content of a file of the run directory, None if it is absent.
 
-    On a file system without hard links a record is a directory that holds a file `record`.
+    On a file system without hard links a record is a directory that holds one file.
     """
     path = root / name
     try:
         return path.read_bytes()
     except IsADirectoryError:
-        return (path / "record").read_bytes()
+        return (path / paths.INSIDE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None

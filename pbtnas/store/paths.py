@@ -19,6 +19,8 @@ TERM = "coordinator/term"
 WORKERS = "workers"
 REPORT = "artifacts/report.html"
 PRODUCTS = "products"
+TRASH = "trash"
+INSIDE = "record"  # file in a record that is published as a directory
 
 # Of a study, which holds run directories.
 STUDY = "study.json"
@@ -31,13 +33,13 @@ TOP_DIRECTORIES = (
     "config",
     "coordinator",
     "generations",
-    "products",
+    PRODUCTS,
     WORKERS,
     "metrics",
     "artifacts",
     "claims",
     "soups",
-    "trash",
+    TRASH,
 )
 AFTERWARDS_DIRECTORIES = ("claims", "soups")  # which runs begun by version 0.1.0 lack
 SOUPS = "soups"
@@ -194,7 +196,7 @@ def study_run(name: str, seed: int) -> str:
 
 
 def trash(number: int) -> str:
-    return f"trash/{number:04d}"
+    return f"{TRASH}/{number:04d}"
 
 
 def member_name(member: int) -> str:

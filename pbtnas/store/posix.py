@@ -35,7 +35,6 @@ from pbtnas.store.operations import (
 )
 
 Primitive = Literal["link", "directory"]
-_INSIDE = "record"  # of a record that is published as a directory
 
 
 class PosixStore:
@@ -48,7 +47,7 @@ class PosixStore:
             file system has none, by renaming a non-empty directory.
 
     `trouble` is called with a sentence when an operation failed (disk full, no permission), and
-    with "" when a publish succeeded again; set it to learn of them.
+    with "" when all that failed succeeded again; set it to learn of them.
 
     Raises `OSError` when the directory cannot be opened.
     """
@@ -64,7 +63,7 @@ class PosixStore:
         self._writer = writer
         self._primitive = primitive
         self.trouble: Callable[[str], None] = lambda text: None
-        self._troubled = False
+        self._troubled: set[str] = set()  # sorts of operations that failed when last tried
         self._count = itertools.count(1)
         self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -77,10 +76,13 @@ class PosixStore:
             reply = self._execute(operation)
         except OSError as error:
             self._complain(operation, error)
-            return Published.ERROR if isinstance(operation, _PUBLISHES) else None
-        if self._troubled and isinstance(operation, _PUBLISHES):
-            self._troubled = False
-            self.trouble("")
+            if isinstance(operation, _PUBLISHES):
+                return Published.ERROR
+            return set() if isinstance(operation, List) else None
+        if self._troubled:
+            self._troubled.discard(_sort(operation))
+            if not self._troubled:
+                self.trouble("")
         return reply
 
     def _execute(self, operation: Any) -> Any:
@@ -94,7 +96,7 @@ class PosixStore:
             case Has(name):
                 return self._exists(name)
             case List(directory):
-                return set(self._names(directory))
+                return set(self.names(directory))
             case Beat(name, data):
                 self._beat(name, data)
             case Replace(name, data):
@@ -122,9 +124,21 @@ class PosixStore:
         try:
             return self._read(name)
         except IsADirectoryError:
-            return self._read(f"{name}/{_INSIDE}")
+            return self._read(f"{name}/{paths.INSIDE}")
         except FileNotFoundError:
             return None
+
+    def names(self, directory: str) -> list[str]:
+        """Names in a directory, in any order; none if it is absent.  Raises `OSError`."""
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+        except FileNotFoundError:
+            return []
+        try:
+            with os.scandir(fd) as entries:
+                return [entry.name for entry in entries]
+        finally:
+            os.close(fd)
 
     def put(self, name: str, data: bytes, *, durable: bool = True) -> Published:
         """Publish a record.  Raises `OSError`, having left nothing under that name."""
@@ -163,7 +177,7 @@ class PosixStore:
         private = self._private(name)
         os.mkdir(private, dir_fd=self._fd)
         try:
-            self._write(f"{private}/{_INSIDE}", data, durable=durable)
+            self._write(f"{private}/{paths.INSIDE}", data, durable=durable)
             if durable:
                 self._sync(private)
             try:
@@ -198,8 +212,10 @@ class PosixStore:
         try:
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._fd)
         except FileNotFoundError:
-            # The generation was collected under a process that slept for long: its result
-            # was decided by others long ago.
+            # Published at an earlier try whose reply was lost; or the generation was collected
+            # under a process that slept for long, and its result decided by others long ago.
+            if self._exists(name):
+                self._sync(_parent(name))
             return Published.LOST
         try:
             os.fsync(fd)
@@ -215,11 +231,11 @@ class PosixStore:
         checkpoints, attempts = paths.checkpoints(generation), paths.attempts(generation)
         old = {
             f"{checkpoints}/{name}": name
-            for name in self._names(checkpoints)
+            for name in self.names(checkpoints)
             if name.removesuffix(".safetensors") not in keep
         }
-        for attempt in self._names(attempts):
-            for name in self._names(f"{attempts}/{attempt}"):
+        for attempt in self.names(attempts):
+            for name in self.names(f"{attempts}/{attempt}"):
                 if name.startswith("snapshot-"):
                     old[f"{attempts}/{attempt}/{name}"] = f"{attempt}-{name}"
         if old:
@@ -232,9 +248,9 @@ class PosixStore:
                 continue  # another coordinator tidies too
 
     def _empty_trash(self, generation: int) -> None:
-        for name in self._names("trash"):
+        for name in self.names(paths.TRASH):
             if name.isdigit() and int(name) < generation:
-                shutil.rmtree(f"trash/{name}", ignore_errors=True, dir_fd=self._fd)
+                shutil.rmtree(f"{paths.TRASH}/{name}", ignore_errors=True, dir_fd=self._fd)
 
     # -- directories and heartbeats ------------------------------------------------------------
 
@@ -312,17 +328,6 @@ class PosixStore:
         except FileNotFoundError:
             return False
 
-    def _names(self, directory: str) -> list[str]:
-        try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
-        except FileNotFoundError:
-            return []
-        try:
-            with os.scandir(fd) as entries:
-                return [entry.name for entry in entries]
-        finally:
-            os.close(fd)
-
     def _unlink(self, name: str) -> None:
         try:
             os.unlink(name, dir_fd=self._fd)
@@ -332,7 +337,7 @@ class PosixStore:
     def _complain(self, operation: Any, error: OSError) -> None:
         if error.errno == errno.ESTALE:
             return  # deleted elsewhere while we looked: absent
-        self._troubled = True
+        self._troubled.add(_sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
@@ -341,6 +346,11 @@ class PosixStore:
 
 
 _PUBLISHES = (Put, PutBlob, Sync, MakeGeneration)
+
+
+def _sort(operation: Any) -> str:
+    """What one success says of another failure: a file system that publishes once may again."""
+    return "publish" if isinstance(operation, _PUBLISHES) else type(operation).__name__
 
 
 def _parent(name: str) -> str:

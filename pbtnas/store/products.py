@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 from pbtnas.store import paths
-from pbtnas.store.operations import List
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.records import CorruptRecord
 
@@ -15,7 +14,7 @@ _DIGEST_LENGTH = 64
 
 def published(store: PosixStore) -> dict[str, str]:
     """The products of a run so far: the SHA-256 of each, by name.  Raises `OSError`."""
-    names = store.execute(List(paths.PRODUCTS)) or set()
+    names = sorted(store.names(paths.PRODUCTS))
     contents = {name: store.get(paths.product(name)) for name in names if name[0] != "."}
     return {name: c[:_DIGEST_LENGTH].decode() for name, c in contents.items() if c is not None}
 

@@ -17,7 +17,7 @@ from typing import Any
 from pbtnas.search.space import SearchSpace
 from pbtnas.store import paths
 from pbtnas.store.posix import PosixStore, Primitive
-from pbtnas.store.records import Record, decode, digest, encode
+from pbtnas.store.records import ForeignRecord, Record, decode, digest, encode
 
 
 class NotARun(Exception):
@@ -82,14 +82,8 @@ def open_run(root: Path) -> Run:
     Raises `NotYetARun` when it is missing, empty or not complete yet, `NotARun` when it is
     something else, `RecordError` when its records are damaged or too new.
     """
-    if not root.is_dir():
-        raise NotYetARun(f"{root}: there is no such directory")
-    _refuse_foreign(root)
-    store = PosixStore(root, "reader")
-    try:
-        data, stored = store.get(paths.RUN), store.get(paths.CONFIG)
-    finally:
-        store.close()
+    check_format(root)
+    data, stored = _get(root, paths.RUN), _get(root, paths.CONFIG)
     if data is None or stored is None:
         raise NotYetARun(f"{root}: no run has been started here yet")
     record = _run_record(data)
@@ -101,6 +95,32 @@ def open_run(root: Path) -> Run:
         record.core["space"],
         config.core,
     )
+
+
+def check_format(root: Path) -> None:
+    """Do nothing for the directory of a run that this version reads, complete or not.
+
+    Raises `NotYetARun` when it is missing or holds nothing but what a run begins with,
+    `ForeignRecord` for another version's, `NotARun` for anything else.
+    """
+    if not root.exists():
+        raise NotYetARun(f"{root}: there is no such directory")
+    if not root.is_dir():
+        raise NotARun(f"{root}: a file, not a run directory")
+    text = _get(root, paths.FORMAT)
+    if text is None:
+        names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
+        strangers = names - {*paths.TOP_DIRECTORIES, paths.FORMAT}  # made in this moment
+        if strangers:
+            raise NotARun(
+                f"{root}: not a run directory: it has no file {paths.FORMAT}, but for example "
+                f"{min(strangers)!r}; give a new or empty directory"
+            )
+        raise NotYetARun(f"{root}: no run has been started here yet")
+    if text != paths.FORMAT_TEXT:
+        said, ours = text.decode(errors="replace").strip(), paths.FORMAT_TEXT.decode().strip()
+        sentence = f"{root / paths.FORMAT}: says {said!r}; this pbtnas reads {ours!r}"
+        raise ForeignRecord(sentence) if said.startswith("pbtnas/") else NotARun(sentence)
 
 
 def space_digest(space: SearchSpace) -> str:
@@ -129,30 +149,12 @@ def store_nonce() -> str:
     return secrets.token_hex(8)
 
 
-def _refuse_foreign(root: Path) -> None:
-    """A directory with files but without our FORMAT belongs to somebody else."""
+def _get(root: Path, name: str) -> bytes | None:
+    store = PosixStore(root, "reader")
     try:
-        text = (root / paths.FORMAT).read_bytes()
-    except IsADirectoryError:
-        text = (root / paths.FORMAT / "record").read_bytes()
-    except FileNotFoundError:
-        names = {entry.name for entry in root.iterdir()}
-        if paths.FORMAT in names:
-            return  # another process has made it in this moment
-        strangers = [
-            name for name in names if not name.startswith(".") and name not in paths.TOP_DIRECTORIES
-        ]
-        if strangers:
-            raise NotARun(
-                f"{root}: not a run directory: it has no {paths.FORMAT} file, but for example "
-                f"{min(strangers)!r}; give a new or empty directory"
-            ) from None
-        return
-    if text != paths.FORMAT_TEXT:
-        raise NotARun(
-            f"{root / paths.FORMAT}: says {text.decode(errors='replace').strip()!r}, this pbtnas "
-            f"reads {paths.FORMAT_TEXT.decode().strip()!r}"
-        )
+        return store.get(name)
+    finally:
+        store.close()
 
 
 def _run_record(data: bytes | None) -> Record:

@@ -243,7 +243,7 @@ def test_directories_that_are_no_runs_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(NotYetARun, match="there is no such directory"):
         History.read(tmp_path / "missing")
-    with pytest.raises(NotYetARun, match="an empty directory"):
+    with pytest.raises(NotYetARun, match="no run has been started here yet"):
         History.read(tmp_path / "empty")
     with pytest.raises(NotARun, match="has no file FORMAT"):
         History.read(tmp_path / "foreign")

@@ -161,6 +161,53 @@ def test_an_error_leaves_nothing_and_is_not_a_lost_race(
     assert said[1:] == [""]
 
 
+def test_a_directory_that_cannot_be_listed_seems_empty_and_is_told(
+    store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing is a hint: an I/O error while listing ends nobody.  The trouble is over with the
+    next listing that works, not with a publish, which has no part in it."""
+    said: list[str] = []
+    store.trouble = said.append
+    assert store.execute(Put("a", b"data")) is Published.WON
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "scandir", fail)
+    assert store.execute(List(".")) == set()
+    monkeypatch.undo()
+    assert len(said) == 1 and os.strerror(errno.EIO) in said[0]
+
+    store.execute(Put("b", b"data"))
+    assert len(said) == 1
+    assert store.execute(List(".")) == {"a", "b"}
+    assert said[1:] == [""]
+
+
+def test_a_checkpoint_is_durable_before_anybody_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When making its name durable failed, the repeat does that, though the file has moved."""
+    store = PosixStore(tmp_path, "me")
+    (tmp_path / ".source").write_bytes(b"weights")
+    sync, synced = store._sync, []
+
+    def fail(directory: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def note(directory: str) -> None:
+        synced.append(directory)
+        sync(directory)
+
+    monkeypatch.setattr(store, "_sync", fail)
+    assert store.execute(PutBlob(".source", "weights")) is Published.ERROR
+    assert store.execute(PutBlob(".source", "weights")) is Published.ERROR
+    monkeypatch.setattr(store, "_sync", note)
+    assert store.execute(PutBlob(".source", "weights")) is Published.LOST
+    assert synced == [""]
+    store.close()
+
+
 def test_short_writes_are_completed(
     store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
