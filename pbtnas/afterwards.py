@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pbtnas.attempts import Stopping
 from pbtnas.search.space import Architecture
 from pbtnas.store import paths
 from pbtnas.store.claims import Beat as BeatContent
@@ -26,6 +25,7 @@ from pbtnas.store.operations import (
     Say,
     Sleep,
     Steps,
+    Stopping,
     pause_s,
 )
 from pbtnas.store.reading import adopt, read

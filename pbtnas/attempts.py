@@ -1,6 +1,6 @@
 """Attempts at a job: how the worker speaks to its training process, as data.
 
-The four operations `Start`, `Poll`, `Halt` and `Stopping` are yielded by `worker` and carried
+The three operations `Start`, `Poll` and `Halt` are yielded by `worker` and carried
 out by `worker_host` (or by a simulation); the events are what `Poll` replies.
 """
 
@@ -62,11 +62,6 @@ class Poll:
 @dataclass(frozen=True, slots=True)
 class Halt:
     """Ask the training to stop, with a snapshot so that another can go on from there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """Whether this worker was asked to stop.  Replies bool."""
 
 
 @dataclass(frozen=True, slots=True)

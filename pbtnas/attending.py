@@ -10,14 +10,13 @@ from pbtnas.attempts import (
     Interrupted,
     Poll,
     Progress,
-    Stopping,
     Trained,
     last_line,
 )
 from pbtnas.store import paths
 from pbtnas.store.claims import Beat as BeatContent
 from pbtnas.store.claims import Claims
-from pbtnas.store.operations import Beat, Get, Now, Quarantine, Say, Steps
+from pbtnas.store.operations import Beat, Get, Now, Quarantine, Say, Steps, Stopping
 
 
 class Attendance:

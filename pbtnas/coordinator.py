@@ -18,6 +18,7 @@ from pbtnas.offspring import Offspring
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
 from pbtnas.store.operations import (
+    AskedToStop,
     Discard,
     EmptyTrash,
     Get,
@@ -82,6 +83,9 @@ class Coordinator:
                 manifest = yield from self._carry(manifest)
             yield from self._term.end()
             return Ending.FINISHED
+        except AskedToStop:  # while the disk was full
+            yield from self._term.end()
+            return Ending.STOPPED
         except Leave as leave:
             if leave.ending is Ending.STOPPED:
                 yield from self._term.end()
@@ -176,6 +180,7 @@ class Coordinator:
         """The children of all births, by slot; None when a parent's checkpoint is missing."""
         children = {}
         for birth in selected.births:
+            yield from self._term.beat()
             child = yield from self._offspring.child(birth, selected)
             if child is None:
                 # An idle worker computes the parent again: see that it has what that takes.

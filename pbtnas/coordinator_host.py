@@ -32,7 +32,7 @@ from pbtnas.store.products import Products
 from pbtnas.store.records import decode
 from pbtnas.store.run_directory import store_nonce
 from pbtnas.tasks.base import Task
-from pbtnas.term import Ending, Halted
+from pbtnas.term import Ending
 from pbtnas.weights import carry_out, report
 
 T = TypeVar("T")
@@ -67,21 +67,11 @@ class CoordinatorHost(Executor):
         self._algorithm = algorithm
         self._writer = writer
         self._verified: set[str] = set()
-        self._trouble = ""
         self._views_s = time.monotonic()
         self._deletion = Deletion(store.root)
 
-    def report(self, trouble: str) -> None:
-        """Say that the directory cannot be written, once, and that it can be again."""
-        if trouble != self._trouble:
-            what = f"waiting: {trouble}" if trouble else "writing works again"
-            log.warning("%s%s", self.label, what)
-        self._trouble = trouble
-
     def execute(self, operation: Any) -> Any:
         match operation:
-            case Halted():
-                return self.stop.asked
             case Mix():
                 return self._mix(operation)
             case EmptyTrash(generation):
@@ -121,7 +111,9 @@ class CoordinatorHost(Executor):
             for name, checkpoint in zip(parents, (mix.base, mix.donor), strict=True):
                 if not self._intact(name, checkpoint):
                     return None
-            return self._written(mix, parents, private)
+            written = self._written(mix, parents, private)
+            self.report("")
+            return written
         except (OSError, CorruptCheckpoint) as error:
             (self.store.root / private).unlink(missing_ok=True)
             self.report(str(error))
@@ -231,7 +223,6 @@ def seated(
             return
         check_networks(config.search.mutated_networks, task)
         host = CoordinatorHost(store, stop, task, run.hash, identity["worker"], label)
-        store.trouble = host.report
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
         search = search_of(config, space, run.config)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from pbtnas.store.identity import provably_dead
-from pbtnas.store.operations import Dead, Now, Say, Sleep, Steps
+from pbtnas.store.operations import Dead, Now, Say, Sleep, Steps, Stopping
 from pbtnas.store.posix import PosixStore
 
 T = TypeVar("T")
@@ -75,6 +75,16 @@ class Executor:
         self.store = store
         self.stop = stop
         self.label = f"{label}: " if label else ""
+        self._trouble = ""
+        store.trouble = self.report
+
+    def report(self, trouble: str) -> None:
+        """Say that the directory cannot be used, once for each reason, and that it can again."""
+        reason = trouble.rpartition(": ")[2]  # one full disk hinders every publish
+        if reason != self._trouble:
+            what = f"waiting: {trouble}" if trouble else "writing works again"
+            log.warning("%s%s", self.label, what)
+        self._trouble = reason
 
     def execute(self, operation: Any) -> Any:
         """Carry out one operation and reply."""
@@ -87,6 +97,8 @@ class Executor:
                 log.info("%s%s", self.label, text)
             case Dead(holder):
                 return provably_dead(holder)
+            case Stopping():
+                return self.stop.asked
             case _:
                 return self.store.execute(operation)
         return None

@@ -201,7 +201,6 @@ def _see_through(
     evaluator = Evaluator(
         store, stop or Stop(()), run, config, task, identity["worker"], device, scratch
     )
-    store.trouble = evaluator.report
     engine = config.engine
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
     protocol = Afterwards(run.id, identity["worker"], claims, poll_s=engine.poll_s)

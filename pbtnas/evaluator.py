@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pbtnas.afterwards import CarryOut, Cook, Done, Evaluate, GetReady, Held, Mixture
-from pbtnas.attempts import Stopping
 from pbtnas.config import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.drive import Executor, Stop
@@ -102,19 +101,9 @@ class Evaluator(Executor):
         self._scratch = scratch
         self._held: Held | None = None
         self._next_beat_s = self._next_look_s = 0.0
-        self._trouble = ""
-
-    def report(self, trouble: str) -> None:
-        """Say that the directory cannot be written, once, and that it can be again."""
-        reason = trouble.rpartition(": ")[2]  # one full disk hinders the claims of all pieces
-        if reason != self._trouble:
-            log.warning("%s", f"waiting: {trouble}" if trouble else "writing works again")
-        self._trouble = reason
 
     def execute(self, operation: Any) -> Any:
         match operation:
-            case Stopping():
-                return self.stop.asked
             case GetReady():
                 return self._get_ready()
             case CarryOut(held):

@@ -22,7 +22,7 @@ from pbtnas.reuse import Peer, Reuse
 from pbtnas.store import paths
 from pbtnas.store.claims import ELSEWHERE, Claims
 from pbtnas.store.identity import this_process
-from pbtnas.store.operations import pause_s
+from pbtnas.store.operations import AskedToStop, pause_s
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.records import RecordError
 from pbtnas.store.run_directory import NotARun, NotYetARun, open_run, store_nonce
@@ -100,6 +100,12 @@ class StudyWorker:
 
     def work(self) -> Ending:
         """Work; how it ended."""
+        try:
+            return self._work()
+        except AskedToStop:  # while the disk was full
+            return Ending.HANDED_BACK
+
+    def _work(self) -> Ending:
         while not self._stop.asked:
             self._follow_the_study()
             found = self._next()
@@ -222,7 +228,6 @@ class StudyWorker:
             label=planned.label,
             reuse=reuse.find,
         )
-        store.trouble = host.report
         worker = Worker(run.id, name, claims, pace_of(engine), reuse.postponed)
         seeds = list(dict.fromkeys(other.seed for other in self._study.runs))
         order = (seeds.index(planned.seed), self._study.runs.index(planned))

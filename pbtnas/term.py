@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pbtnas.store import paths
 from pbtnas.store.claims import Beat as BeatContent
 from pbtnas.store.claims import Claims
-from pbtnas.store.operations import Beat, Get, Now, Say, Sleep, Steps
-
-
-@dataclass(frozen=True, slots=True)
-class Halted:
-    """Whether this coordinator was asked to stop.  Replies bool."""
+from pbtnas.store.operations import Beat, Get, Now, Say, Sleep, Steps, Stopping
 
 
 class Ending(enum.Enum):
@@ -76,7 +70,7 @@ class Term:
                 yield Say(f"term {held} is held by {_name(holder)}; watching its heartbeat")
             if held and (yield from self._claims.moved(paths.TERM, held)):
                 raise Leave(Ending.HELD)
-            if (yield Halted()):
+            if (yield Stopping()):
                 raise Leave(Ending.STOPPED)
             yield Sleep(min(self._poll_s, self._beat_s))
 
@@ -85,7 +79,7 @@ class Term:
 
         Raises `Leave` when it was asked to stop, or when a higher term was taken.
         """
-        if (yield Halted()):
+        if (yield Stopping()):
             raise Leave(Ending.STOPPED)
         if self._claims is None:
             return

@@ -18,7 +18,6 @@ from pbtnas.attempts import (
     Failure,
     Interrupted,
     Start,
-    Stopping,
     Trained,
     last_line,
 )
@@ -28,6 +27,7 @@ from pbtnas.repairing import Repairs
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
 from pbtnas.store.operations import (
+    AskedToStop,
     Get,
     List,
     Now,
@@ -37,6 +37,7 @@ from pbtnas.store.operations import (
     Say,
     Sleep,
     Steps,
+    Stopping,
     Sync,
     pause_s,
     persist,
@@ -109,10 +110,17 @@ class Worker:
         self._starved = 0
         self._idle_since_s: float | None = None
         self._job_s = 0.0  # how long its last job took
-        self._reserved_until_s = 0.0
+        self._reserved_until_s = float("-inf")
+        self._resting_until_s = float("-inf")
 
     def work(self) -> Steps[Ending]:
         """Work until the run is finished, somebody says stop, or this machine is unfit."""
+        try:
+            return (yield from self._work())
+        except AskedToStop:  # while the disk was full
+            return Ending.HANDED_BACK
+
+    def _work(self) -> Steps[Ending]:
         while True:
             attempt = yield from self.next_attempt()
             if attempt is not None:
@@ -135,6 +143,9 @@ class Worker:
         """Claim a job of the newest generation, if there is one to take."""
         if (yield Stopping()):
             return None
+        now_s: float = yield Now()
+        if now_s < self._resting_until_s:
+            return None
         manifest = yield from self.newest_manifest()
         if manifest is None:
             return None
@@ -148,7 +159,6 @@ class Worker:
             if f"{paths.member_name(job.member)}.json" not in results
             and not self._is_unpublished(job)
         ]
-        now_s: float = yield Now()
         for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
             if now_s < self._reserved_until_s and self._machines.abroad(job):
                 continue
@@ -234,8 +244,10 @@ class Worker:
         self._machines.failed(attempt.job, event.failure)
         if event.failure is Failure.INPUT:
             yield from self._repairs.generation(attempt.job.generation - 1)
-            self._starved += 1  # if it could not be repaired here, try less and less often
-            yield Sleep(min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10)))
+            # If it could not be repaired here, try less and less often.
+            self._starved += 1
+            pause_s = min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10))
+            self._resting_until_s = (yield Now()) + pause_s
         unfit = self._machines.unfit or self._attendance.infra_in_a_row >= INFRA_IN_A_ROW
         return Ending.QUARANTINED if unfit else None
 

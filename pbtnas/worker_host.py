@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pbtnas.attempts import Attempt, Halt, Poll, Progress, Start, Stopping, Trained
+from pbtnas.attempts import Attempt, Halt, Poll, Progress, Start, Trained
 from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.store import paths
@@ -124,18 +124,18 @@ class WorkerHost(Executor):
         self._phase = IDLE
         self._done = 0
         self._store_trouble = ""
-        self._trouble = ""  # of the store or of the training process, as it was said
+        self._waits_for = ""  # of the store or of the training process, as it was said
 
     def report(self, trouble: str) -> None:
-        """Say that the directory cannot be written, once, and that it can be again."""
+        """Say and show that the directory cannot be used, and that it can again."""
         self._store_trouble = trouble
         self._say_trouble()
 
     def _say_trouble(self) -> None:
         trouble = self._store_trouble or self._training.waiting
-        if trouble != self._trouble:
-            log.warning("%s", f"waiting: {trouble}" if trouble else "writing works again")
-            self._trouble = trouble
+        if trouble != self._waits_for:
+            super().report(trouble)
+            self._waits_for = trouble
             self._last_beat_s = float("-inf")
 
     def execute(self, operation: Any) -> Any:
@@ -147,8 +147,6 @@ class WorkerHost(Executor):
                 return self._poll(seconds)
             case Halt():
                 self._training.halt()
-            case Stopping():
-                return self.stop.asked
             case _:
                 return super().execute(operation)
         return None
@@ -197,7 +195,7 @@ class WorkerHost(Executor):
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
-        phase = f"waiting: {self._trouble}" if self._trouble else phase or self._phase
+        phase = f"waiting: {self._waits_for}" if self._waits_for else phase or self._phase
         content = BeatContent(self._beats, self._done, phase).encode()
         self.store.execute(Beat(paths.worker(self._name), content))
 
@@ -246,7 +244,6 @@ def work(
     )
     store = PosixStore(root, name, primitive=run.primitive)
     host = WorkerHost(store, stop, training, name, engine.beat_s)
-    store.trouble = host.report
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
     log.info("%s: working on %s with %s", name, root, device)
     try:

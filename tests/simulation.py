@@ -26,7 +26,6 @@ from pbtnas.attempts import (
     Poll,
     Progress,
     Start,
-    Stopping,
     Trained,
 )
 from pbtnas.conducting import Mix, Mixed, Views
@@ -36,11 +35,10 @@ from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import Selection, pbtnas
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
-from pbtnas.store.operations import Dead, Now, Put, PutBlob, Say, Sleep
+from pbtnas.store.operations import Dead, Now, Put, PutBlob, Say, Sleep, Stopping
 from pbtnas.store.records import decode, digest
 from pbtnas.store.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.store.simulated import Faults, SimulatedStore
-from pbtnas.term import Halted
 from pbtnas.worker import Pace, Worker
 
 RUN = "simulated"
@@ -382,7 +380,7 @@ class World:
                 return None
             case Dead(holder):
                 return holder["worker"] in self.gone and self.rng.random() < 0.5
-            case Stopping() | Halted():
+            case Stopping():
                 return actor.stopping
             case Start(attempt):
                 actor.training = Training(attempt, self.store.now + JOB_S)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.afterwards import Afterwards, CarryOut, Cook, Done, Evaluate, GetReady, Mixture, Piece
-from pbtnas.attempts import Stopping
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
-from pbtnas.store.operations import Dead, Now, Say, Sleep
+from pbtnas.store.operations import Dead, Now, Say, Sleep, Stopping
 from pbtnas.store.records import decode
 from pbtnas.store.simulated import Faults, SimulatedStore
 

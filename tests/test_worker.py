@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from pbtnas.attempts import Stopping
 from pbtnas.drive import Executor, Stop, drive
 from pbtnas.store import paths
 from pbtnas.store.claims import Claims
 from pbtnas.store.identity import this_process
-from pbtnas.store.operations import MakeGeneration, Now, Sleep
+from pbtnas.store.operations import MakeGeneration, Now, Sleep, Stopping
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.records import Record, encode
 from pbtnas.store.run_directory import create, open_run, store_nonce

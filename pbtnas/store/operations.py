@@ -154,6 +154,15 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """Whether this process was asked to stop.  Replies bool."""
+
+
+class AskedToStop(Exception):
+    """Leaves a publish that waits for the disk, because this process was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
     """Tell the person who watches.  Replies nothing."""
 
@@ -168,17 +177,20 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 """What a directory says that cannot be written for a while: full, or not to be reached."""
 
 
-def persist(
-    operation: Any, *, first_pause_s: float = 0.1, last_pause_s: float = 10.0
-) -> Steps[Published]:
-    """Carry out a publish until it is WON or LOST: an I/O error is never a lost race."""
-    pause = first_pause_s
+def persist(operation: Any) -> Steps[Published]:
+    """Carry out a publish until it is WON or LOST: an I/O error is never a lost race.
+
+    Raises `AskedToStop` when this process is to stop before it succeeds.
+    """
+    pause = 0.1
     while True:
         reply: Published = yield operation
         if reply is not Published.ERROR:
             return reply
+        if (yield Stopping()):
+            raise AskedToStop
         yield Sleep(pause)
-        pause = min(2 * pause, last_pause_s)
+        pause = min(2 * pause, 10.0)
 
 
 def pause_s(waited_s: float, longest_s: float) -> float:

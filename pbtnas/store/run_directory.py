@@ -110,7 +110,9 @@ def check_format(root: Path) -> None:
     text = _get(root, paths.FORMAT)
     if text is None:
         names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
-        strangers = names - {*paths.TOP_DIRECTORIES, paths.FORMAT}  # made in this moment
+        if paths.FORMAT in names:
+            return  # another process has made it in this moment
+        strangers = names - set(paths.TOP_DIRECTORIES)
         if strangers:
             raise NotARun(
                 f"{root}: not a run directory: it has no file {paths.FORMAT}, but for example "
