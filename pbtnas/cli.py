@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from pbtnas.cli_shared import (
     HANDED_BACK,
     HELD,
     OK,
+    UNEXPECTED,
     UNFIT,
     USAGE,
     config_argument,
@@ -260,7 +262,14 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None, *, prefix: bool = False) -> None:
-    """Run the command line; with `prefix`, the arguments come before those of the process."""
+    """Run the command line; with `prefix`, the arguments come before those of the process.
+
+    What nobody expected must not look like 1, which says that trying again is of no use.
+    """
     first = list(arguments or [])
     rest = sys.argv[1:] if prefix or arguments is None else []
-    cli(first + rest, prog_name="pbtnas")
+    try:
+        cli(first + rest, prog_name="pbtnas")
+    except Exception:  # noqa: BLE001  (whatever it is: shown in full, and told by its own code)
+        traceback.print_exc()
+        sys.exit(UNEXPECTED)

@@ -25,24 +25,31 @@ only_option = click.option(
 partial_option = click.option(
     "--partial", is_flag=True, help="Leave unfinished runs out instead of refusing."
 )
+metric_option = click.option(
+    "--metric", default="score", show_default=True, help="Or one of the task's, such as fid."
+)
+better_option = click.option(
+    "--better",
+    type=click.Choice(["larger", "smaller"]),
+    help="Which values are; needed for another metric than the score.",
+)
 
 
 @click.command()
 @runs_argument
 @only_option
 @partial_option
-@click.option(
-    "--metric", default="score", show_default=True, help="Or one of the task's, such as fid."
-)
-@click.option(
-    "--better",
-    type=click.Choice(["larger", "smaller"]),
-    help="Which values are; needed for another metric than the score.",
-)
+@metric_option
+@better_option
 @click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
 @click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
 @click.option(
     "--claims", metavar="A>B,...", help="What was claimed beforehand; every pair by default."
+)
+@click.option(
+    "--tests",
+    type=click.IntRange(1),
+    help="Made in all, here and elsewhere, to correct p for; one a claim by default.",
 )
 @click.option(
     "--reference", default="random-search", show_default=True, help="Whose final score to reach."
@@ -57,6 +64,11 @@ partial_option = click.option(
     "--soups",
     is_flag=True,
     help="Instead: what `pbtnas soup` made, beside the best members it began with.",
+)
+@click.option(
+    "--as-published",
+    is_flag=True,
+    help="Soups by scores of the search, rejected ones if none was accepted, as in Table 5.",
 )
 @click.option(
     "--format",
@@ -81,10 +93,12 @@ def compare(
     ever: bool,
     final: bool,
     claims: str | None,
+    tests: int | None,
     reference: str,
     ddof: int,
     pool: bool,
     soups: bool,
+    as_published: bool,
     form: str,
     output: Path | None,
 ) -> None:
@@ -97,14 +111,13 @@ def compare(
     from pbtnas.analysis.comparison import ComparisonError
     from pbtnas.analysis.studies import gather
 
-    if better is None and metric != "score":
-        raise click.UsageError(f"--metric {metric} needs --better larger or --better smaller")
-    if better == "smaller" and metric == "score":
-        raise click.UsageError("larger scores are better, whatever they measure")
-    if soups and (claims is not None or pool or ever):
+    maximise = _maximise(metric, better)
+    if soups and (claims is not None or tests is not None or pool or ever):
         raise click.UsageError(
             "--soups compares each soup with its own best member: no claims, pooling or --ever"
         )
+    if as_published and (not soups or final or metric != "score"):
+        raise click.UsageError("--as-published needs --soups, and is of scores in the search only")
     writers = {
         "text": tables.to_text,
         "csv": tables.to_csv,
@@ -114,15 +127,17 @@ def compare(
     try:
         question = verdict.Question(
             metric=metric,
-            maximise=better != "smaller",
+            maximise=maximise,
             ever=ever,
             final=final,
             partial=partial,
             claims=None if claims is None else verdict.parse_claims(claims),
+            tests=tests,
             reference=reference,
             ddof=ddof,
             pool=pool,
             soups=soups,
+            as_published=as_published,
         )
         found = verdict.tables(gather(directories, only), question)
     except ComparisonError as error:
@@ -138,34 +153,51 @@ def compare(
     "directory", metavar="RUN_DIR|STUDY_DIR", type=click.Path(path_type=Path, file_okay=False)
 )
 @only_option
-@click.option("--ever", is_flag=True, help="Of a study: the best of all generations counts.")
+@metric_option
+@better_option
+@click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
+@click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where to draw to."
 )
 @task_file_option
 def plot(
-    directory: Path, only: tuple[str, ...], ever: bool, output: Path | None, task_file: str | None
+    directory: Path,
+    only: tuple[str, ...],
+    metric: str,
+    better: str | None,
+    ever: bool,
+    final: bool,
+    output: Path | None,
+    task_file: str | None,
 ) -> None:
     """Draw a run or a study, as PNG and SVG.
 
     A run: every member's score, the family tree, origins of layers, options and diversity.  A
     study: score against work, and population size, shrink-perturb and ablations where it
-    varies them.
+    varies them; for these --metric, --ever and --final say which number.
     """
-    from pbtnas.analysis.figures import run_figures, study_figures
+    from pbtnas.analysis.comparison import ComparisonError
+    from pbtnas.analysis.figures import Measure, run_figures, study_figures
     from pbtnas.analysis.history import History
     from pbtnas.analysis.plots import save
     from pbtnas.analysis.studies import gather
     from pbtnas.store import paths
     from pbtnas.store.study_directory import is_study
 
+    measure = Measure(metric=metric, maximise=_maximise(metric, better), ever=ever, final=final)
     if is_study(directory):
         gathered = gather([directory], only)
         if not gathered.finished:
             leave(USAGE, f"{directory}: none of its runs is finished yet")
-        figures = study_figures(gathered.finished, ever=ever)
+        try:
+            figures = study_figures(gathered.finished, measure)
+        except ComparisonError as error:
+            leave(USAGE, str(error))
         for name in gathered.unfinished:
             click.echo(f"left out, not finished: {name}", err=True)
+    elif measure != Measure():
+        raise click.UsageError("--metric, --ever and --final are for studies")
     else:
         history = History.read(directory)
         variables, notes = _variables(history, task_file)
@@ -224,6 +256,15 @@ def report(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(making.to_html(made), encoding="utf-8")
     click.echo(output)
+
+
+def _maximise(metric: str, better: str | None) -> bool:
+    """Whether larger values are better, where both options fit together."""
+    if better is None and metric != "score":
+        raise click.UsageError(f"--metric {metric} needs --better larger or --better smaller")
+    if better == "smaller" and metric == "score":
+        raise click.UsageError("larger scores are better, whatever they measure")
+    return better != "smaller"
 
 
 def _variables(history: Any, task_file: str | None) -> tuple[tuple[Any, ...], list[str]]:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-OK, FAILED, USAGE, HELD, UNFIT, HANDED_BACK = 0, 1, 2, 3, 69, 75
+OK, FAILED, USAGE, HELD, UNFIT, UNEXPECTED, HANDED_BACK = 0, 1, 2, 3, 69, 70, 75
 EXIT_CODES = """\b
 Exit codes:
   0   done, or stopped as asked
@@ -17,6 +17,7 @@ Exit codes:
   2   wrong usage, configuration, task or directory
   3   another coordinator holds the run
   69  this machine failed three jobs in a row; its worker stopped
+  70  an unexpected error, shown in full; `pbtnas run` tries again, five times in a row
   75  stopped as asked, a job (or an evaluation) was handed back unfinished
 """
 

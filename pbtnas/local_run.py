@@ -14,6 +14,9 @@ from pbtnas.drive import Stop
 log = logging.getLogger("pbtnas")
 
 FINAL_CODES = (0, 1, 2, 3)  # what a process means by these does not change by a restart
+UNEXPECTED = 70  # an exception nobody thought of: a disk's whim, or a bug that comes again
+MOST_UNEXPECTED = 5  # restarts in a row after it
+LONG_S = 60.0  # who lived longer was not killed by how it starts
 LONGEST_PAUSE_S = 30.0
 
 
@@ -26,6 +29,7 @@ class Kept:
     process: subprocess.Popen[bytes] | None = None
     code: int | None = None
     restarts: int = 0
+    unexpected: int = 0
     not_before_s: float = 0.0
     began_s: float = field(default=0.0)
 
@@ -43,11 +47,13 @@ class Kept:
         if code is None:
             return
         self.process = None
-        if code in FINAL_CODES:
+        lived_long = now_s - self.began_s > LONG_S
+        self.unexpected = 0 if code != UNEXPECTED or lived_long else self.unexpected + 1
+        if code in FINAL_CODES or self.unexpected > MOST_UNEXPECTED:
             self.code = code
             return
         # One that dies again at once is started less and less often.
-        pause_s = 0.0 if now_s - self.began_s > 60 else min(LONGEST_PAUSE_S, 0.2 * 2**self.restarts)
+        pause_s = 0.0 if lived_long else min(LONGEST_PAUSE_S, 0.2 * 2**self.restarts)
         self.restarts += 1
         self.not_before_s = now_s + pause_s
         log.warning("%s ended with %d; started again in %.1f s", self.name, code, pause_s)

@@ -59,10 +59,11 @@ def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
         cli_shared.USAGE,
         cli_shared.HELD,
         cli_shared.UNFIT,
+        cli_shared.UNEXPECTED,
         cli_shared.HANDED_BACK,
     )
 
-    assert tuple(map(int, told)) == codes == (0, 1, 2, 3, 69, 75)
+    assert tuple(map(int, told)) == codes == (0, 1, 2, 3, 69, 70, 75)
 
 
 def test_every_command_has_help() -> None:

@@ -97,6 +97,20 @@ def test_plot_draws_a_study_and_a_run(root: Path, tmp_path: Path) -> None:
     assert (run / paths.ARTIFACTS / "lineage.png").exists()
 
 
+def test_plot_draws_another_number_of_a_study(root: Path, tmp_path: Path) -> None:
+    """A metric with its direction; final evaluations only where they were made; studies only."""
+    drawn = call("plot", root, "--metric", "loss", "--better", "smaller", "-o", tmp_path / "loss")
+    figure = (tmp_path / "loss" / "ablations.svg").read_text()
+    unmade = call("plot", root, "--final")
+    undirected = call("plot", root, "--metric", "loss")
+    run = call("plot", root / paths.STUDY_RUNS / "pbt-nas-s1", "--ever")
+
+    assert drawn.exit_code == 0 and "final loss" in figure and "← better" in figure
+    assert unmade.exit_code == 2 and "has no final evaluation" in unmade.stderr
+    assert undirected.exit_code == 2 and "needs --better" in undirected.stderr
+    assert run.exit_code == 2 and "are for studies" in run.stderr
+
+
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     """A study without a finished run and a run without a generation end with exit code 2."""
     unbegun = [f"{name}-s{seed}" for name in ("pbt-nas", "random-search") for seed in (1, 2, 3)]

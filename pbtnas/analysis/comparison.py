@@ -126,6 +126,7 @@ def compare(
     *,
     maximise: bool = True,
     claims: Sequence[tuple[str, str]] | None = None,
+    tests: int | None = None,
     ddof: int = 0,
     confidence: float = 0.95,
     bootstrap_seed: int = 0,
@@ -133,13 +134,14 @@ def compare(
     """Compare algorithms over seeds.
 
     `claims` are (better, worse) pairs fixed before looking at the outcomes, e.g. the two of the
-    paper; p is corrected for their number.  Without claims every two algorithms are compared
-    and the one with the better mean is listed first; since that looks at the outcome, p is
-    corrected for the tests in both directions.  Every interval uses the same resampled seeds,
-    derived from `bootstrap_seed` alone.
+    paper; p is corrected for their number, or for `tests` where they belong to more.  Without
+    claims every two algorithms are compared and the one with the better mean is listed first;
+    since that looks at the outcome, p is corrected for the tests in both directions.  Every
+    interval uses the same resampled seeds, derived from `bootstrap_seed` alone.
 
     Raises `ComparisonError` when metrics, tasks or budgets differ, a value is not finite, an
-    algorithm has two runs of one seed, or a claim names an algorithm without runs.
+    algorithm has two runs of one seed, a claim names an algorithm without runs, or `tests` are
+    fewer than were made here.
     """
     runs = sorted(outcomes, key=lambda o: (o.algorithm, o.seed, o.run))
     _refuse_incomparable(runs)
@@ -152,7 +154,10 @@ def compare(
         key=lambda summary: (-sign * summary.spread.mean, summary.algorithm),
     )
     names = [summary.algorithm for summary in summaries]
-    tests = len(names) * (len(names) - 1) if claims is None else len(claims)
+    made = len(names) * (len(names) - 1) if claims is None else len(claims)
+    if tests is not None and tests < made:
+        raise ComparisonError(f"{made} tests are made here: expected no fewer in all, got {tests}")
+    tests = made if tests is None else tests
     chosen = list(combinations(names, 2)) if claims is None else _known(claims, names)
     pairs = tuple(
         compare_pair(

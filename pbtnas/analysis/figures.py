@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pbtnas.analysis import plots_ablations, plots_curves, plots_lineage, plots_population
@@ -39,56 +40,71 @@ def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
     return figures
 
 
-def study_figures(runs: Sequence[NamedRun], *, ever: bool = False) -> Figures:
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Which number of a run is drawn; the fields are those of `verdict.Question`."""
+
+    metric: str = "score"
+    maximise: bool = True
+    ever: bool = False
+    final: bool = False
+
+    def of(self, run: NamedRun) -> float:
+        """Raises `ComparisonError` where a run does not have it."""
+        return outcome(run.history, metric=self.metric, ever=self.ever, final=self.final).value
+
+
+SCORE = Measure()
+"""Of the best member of the last generation."""
+
+
+def study_figures(runs: Sequence[NamedRun], measure: Measure = SCORE) -> Figures:
     """Of finished runs: scores against work, and whatever else they vary.
 
     One set for each task, whose name the figures then carry.  "population" where a variant was
     run with several sizes, "spectrum" where shrink-perturb has several settings, "ablations"
-    where something shares the budget of PBT-NAS.  `ever` takes a run's best member of all
-    generations, not of the last.
+    where something shares the budget of PBT-NAS; these three draw `measure`.  Raises
+    `ComparisonError` where a run does not have it.
     """
     figures: Figures = {}
     for label, alike in settings_of(runs).items():
         words = re.sub(r"[^A-Za-z0-9._-]+", "-", label)
-        for name, draw in _figures_of_task(alike, ever).items():
+        for name, draw in _figures_of_task(alike, measure).items():
             figures[f"{words}-{name}" if words else name] = draw
     return figures
 
 
-def _figures_of_task(runs: Sequence[NamedRun], ever: bool) -> Figures:
+def _figures_of_task(runs: Sequence[NamedRun], measure: Measure) -> Figures:
     curves = [curve(run.history, algorithm=run.name) for run in runs]
     figures: Figures = {"curves": lambda: plots_curves.score_curves(curves)}
-    sizes = _by_population(runs, ever)
+    metric = measure.metric
+    sizes = _by_population(runs, measure)
     if sizes:
-        figures["population"] = lambda: plots_curves.population_size(sizes, metric="score")
-    spectrum = _by_shrink_perturb(runs, ever)
+        figures["population"] = lambda: plots_curves.population_size(sizes, metric=metric)
+    spectrum = _by_shrink_perturb(runs, measure)
     if len(spectrum) > 1:
-        figures["spectrum"] = lambda: plots_ablations.spectrum(spectrum, metric="score")
-    reference, values = _beside_reference(runs, ever)
+        figures["spectrum"] = lambda: plots_ablations.spectrum(spectrum, metric=metric)
+    reference, values = _beside_reference(runs, measure)
     if len(values) > 1:
         figures["ablations"] = lambda: plots_ablations.ablations(
-            values, metric="score", reference=reference
+            values, metric=metric, reference=reference, maximise=measure.maximise
         )
     return figures
 
 
-def _value(run: NamedRun, ever: bool) -> float:
-    return outcome(run.history, ever=ever).value
-
-
 def _by_population(
-    runs: Sequence[NamedRun], ever: bool
+    runs: Sequence[NamedRun], measure: Measure
 ) -> Mapping[str, Mapping[int, Sequence[float]]]:
     """Values of all seeds by variant and population size, of variants with several sizes."""
     values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         size = run.history.config["search"]["population"]
-        values[variant(run.history)][size].append(_value(run, ever))
+        values[variant(run.history)][size].append(measure.of(run))
     return {name: by_size for name, by_size in values.items() if len(by_size) > 1}
 
 
 def _by_shrink_perturb(
-    runs: Sequence[NamedRun], ever: bool
+    runs: Sequence[NamedRun], measure: Measure
 ) -> Mapping[tuple[float, float], Sequence[float]]:
     """Values of all seeds of PBT-NAS by (lambda, gamma), at the budget that most runs have."""
     mixing = [run for run in runs if run.history.config["search"]["algorithm"] == "pbt-nas"]
@@ -97,12 +113,12 @@ def _by_shrink_perturb(
     for run, spent in zip(mixing, budgets, strict=True):
         if spent == max(budgets, key=budgets.count):
             search = run.history.config["search"]
-            values[search["shrink"], search["perturb"]].append(_value(run, ever))
+            values[search["shrink"], search["perturb"]].append(measure.of(run))
     return values
 
 
 def _beside_reference(
-    runs: Sequence[NamedRun], ever: bool
+    runs: Sequence[NamedRun], measure: Measure
 ) -> tuple[str, Mapping[str, Mapping[int, float]]]:
     """The name of PBT-NAS, and values by name and seed of all that it can be compared with."""
     ours = [run for run in runs if variant(run.history) == "pbt-nas"]
@@ -114,5 +130,5 @@ def _beside_reference(
     values: dict[str, dict[int, float]] = defaultdict(dict)
     for run in runs:
         if budget(run.history) == granted and run.seed in seeds:
-            values[run.name][run.seed] = _value(run, ever)
+            values[run.name][run.seed] = measure.of(run)
     return reference, values

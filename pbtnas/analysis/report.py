@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import base64
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
 from pbtnas.analysis.comparison import ComparisonError
 from pbtnas.analysis.figures import Figures, run_figures, study_figures
 from pbtnas.analysis.history import History
 from pbtnas.analysis.observations import budget, variant
 from pbtnas.analysis.plots import to_svg
+from pbtnas.analysis.repeating import Code, run_again, study_again
 from pbtnas.analysis.report_tables import (
     champions_table,
     failures_table,
@@ -34,6 +33,7 @@ from pbtnas.analysis.studies import Gathered, NamedRun, comparable
 from pbtnas.analysis.tables import Table, written
 from pbtnas.analysis.verdict import Question, tables
 from pbtnas.search.space import Variable
+from pbtnas.store.study_directory import is_study
 
 CAPTIONS = {
     "scores": "Score of every living member, stitched through its ancestors.",
@@ -104,9 +104,7 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
             Section("Course", tables=[*champions, generations_table(history)]),
             *_soups([NamedRun(variant(history), history)]),
             Section("Failures", history.problems, tables=[failures_table([history])]),
-            Section(
-                "Doing it again", _AGAIN, [machines_table([history])], code=_commands([history])
-            ),
+            Section("Doing it again", _AGAIN, [machines_table([history])], code=run_again(history)),
         ],
     )
 
@@ -139,7 +137,7 @@ def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
                 "Doing it again",
                 _AGAIN,
                 [machines_table(histories)],
-                code=_commands(_one_of_each(gathered.runs)),
+                code=_again(root, gathered.runs),
             ),
         ],
     )
@@ -214,22 +212,13 @@ def _problems(histories: Sequence[History]) -> list[str]:
     return [f"{h.root.name}: {problem}" for h in histories for problem in h.problems]
 
 
-def _one_of_each(runs: Sequence[NamedRun]) -> list[History]:
-    """The first seed of every name."""
+def _again(root: Path, runs: Sequence[NamedRun]) -> Code:
+    """The study, or the first seed of every name."""
+    if is_study(root):
+        return study_again(root.resolve().name, runs)
     firsts = {run.name: run.history for run in reversed(runs)}
-    return list(reversed(firsts.values()))
-
-
-def _commands(histories: Sequence[History]) -> dict[str, str]:
-    """What to type for each run, with its whole configuration as it was resolved."""
-    code = {}
-    for history in histories:
-        name = history.root.resolve().name
-        file, again = shlex.quote(f"{name}.yaml"), shlex.quote(f"runs/{name}-again")
-        config = yaml.safe_dump(dict(history.config), sort_keys=False, allow_unicode=True)
-        code[f"{name}.yaml"] = config
-        code[f"the run {name} again"] = f"pbtnas run {file} {again} --workers 2"
-    return code
+    again = map(run_again, reversed(firsts.values()))
+    return {title: text for code in again for title, text in code.items()}
 
 
 def _differences(runs: Sequence[NamedRun]) -> Table:

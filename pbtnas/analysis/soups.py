@@ -51,6 +51,97 @@ def soup_outcomes(run: NamedRun, metric: str = "score") -> list[SoupOutcome]:
     missing, lacks the metric or diverged.
     """
     history = run.history
+    return [
+        _outcome(
+            run,
+            soup,
+            member=_value(
+                history,
+                _member_checkpoint(history, soup),
+                metric,
+                f"the member that {soup.which} began with",
+            ),
+            soup_value=_value(history, soup.checkpoint, metric, soup.which),
+        )
+        for soup in _soups(run)
+    ]
+
+
+def published_outcome(run: NamedRun, soup: Soup) -> SoupOutcome | None:
+    """What the published code reports of an agent's soup: scores of the search alone.
+
+    Where no candidate was accepted that is the best soup that was rejected, whose score is below
+    the member's.  None where no candidate was tried, or none of the soups has a score.
+    """
+    rejected = [tried.score for tried in soup.trace if tried.score is not None]
+    if len(soup.ingredients) > 1:
+        value = soup.score
+    elif rejected:
+        value = max(rejected)
+    else:
+        return None
+    return _outcome(run, soup, member=soup.search_score, soup_value=value)
+
+
+def soups_table(
+    runs: Sequence[NamedRun], *, metric: str = "score", maximise: bool = True, ddof: int = 0
+) -> Table:
+    """A row for every name and soup: over seeds, the soup minus the best member alone.
+
+    Raises `NoSoups`, `ComparisonError` where runs of one name trained different tasks, and what
+    `soup_outcomes` raises.
+    """
+    found = [outcome for run in runs for outcome in soup_outcomes(run, metric)]
+    if not found:
+        raise _none(runs)
+    return _table(
+        found,
+        f"Greedy soups minus the best member they began with (final {metric})",
+        ("A soup of one member alone is that member.",),
+        maximise=maximise,
+        ddof=ddof,
+    )
+
+
+def published_soups_table(runs: Sequence[NamedRun], *, ddof: int = 0) -> Table:
+    """The same of scores in the search, as the published code has it for agents (Table 5).
+
+    Raises `NoSoups`, and `ComparisonError` where runs of one name trained different tasks or no
+    soup had a candidate.
+    """
+    soups = [(run, soup) for run in runs for soup in _soups(run)]
+    if not soups:
+        raise _none(runs)
+    outcomes = [published_outcome(run, soup) for run, soup in soups]
+    found = [outcome for outcome in outcomes if outcome is not None]
+    dropped = [
+        f"{soup.which} of {run.history.root.name}"
+        for (run, soup), outcome in zip(soups, outcomes, strict=True)
+        if outcome is None
+    ]
+    left_out = f"Dropped, no member to try: {', '.join(dropped)}."
+    if not found:
+        raise ComparisonError(f"nothing is left to compare as published. {left_out}")
+    return _table(
+        found,
+        "Greedy soups minus the best member they began with (score in the search, as published)",
+        (
+            "Where no member was accepted, the soup is the best one that was rejected.",
+            *([left_out] if dropped else []),
+        ),
+        maximise=True,
+        ddof=ddof,
+    )
+
+
+def _none(runs: Sequence[NamedRun]) -> NoSoups:
+    where = runs[0].history.root if runs else "RUN_DIR"
+    return NoSoups(f"none of these runs has a soup: `pbtnas soup {where}` makes them")
+
+
+def _soups(run: NamedRun) -> list[Soup]:
+    """The records of all soups of a run, by name."""
+    history = run.history
     files = RecordFiles(history.root)
     files.run = history.run
     leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
@@ -58,44 +149,34 @@ def soup_outcomes(run: NamedRun, metric: str = "score") -> list[SoupOutcome]:
     records = [files.read(paths.soup(which), "soup") for which in names]
     if files.problems:
         raise ComparisonError(f"run {history.root.name}: {files.problems[0]}")
-    soups = [Soup.from_json(record.core) for record in records if record is not None]
-    return [
-        SoupOutcome(
-            run=run.name,
-            seed=run.seed,
-            task=task_of(history),
-            which=soup.which,
-            ingredients=len(soup.ingredients),
-            member=_value(
-                history,
-                _member_checkpoint(history, soup),
-                metric,
-                f"the member that {soup.which} began with",
-            ),
-            soup=_value(history, soup.checkpoint, metric, soup.which),
-        )
-        for soup in soups
-    ]
+    return [Soup.from_json(record.core) for record in records if record is not None]
 
 
-def soups_table(
-    runs: Iterable[NamedRun], *, metric: str = "score", maximise: bool = True, ddof: int = 0
+def _outcome(run: NamedRun, soup: Soup, *, member: float, soup_value: float) -> SoupOutcome:
+    return SoupOutcome(
+        run=run.name,
+        seed=run.seed,
+        task=task_of(run.history),
+        which=soup.which,
+        ingredients=len(soup.ingredients),
+        member=member,
+        soup=soup_value,
+    )
+
+
+def _table(
+    outcomes: Iterable[SoupOutcome],
+    title: str,
+    notes: Sequence[str],
+    *,
+    maximise: bool,
+    ddof: int,
 ) -> Table:
-    """A row for every name and soup: over seeds, the soup minus the best member alone.
-
-    Raises `NoSoups`, `ComparisonError` where runs of one name trained different tasks, and what
-    `soup_outcomes` raises.
-    """
-    runs = list(runs)
     rows: dict[tuple[str, str], list[SoupOutcome]] = {}
-    for run in runs:
-        for found in soup_outcomes(run, metric):
-            rows.setdefault((found.run, found.which), []).append(found)
-    if not rows:
-        where = runs[0].history.root if runs else "RUN_DIR"
-        raise NoSoups(f"none of these runs has a soup: `pbtnas soup {where}` makes them")
+    for found in outcomes:
+        rows.setdefault((found.run, found.which), []).append(found)
     return Table(
-        title=f"Greedy soups minus the best member they began with (final {metric})",
+        title=title,
         columns=(
             "run",
             "soup",
@@ -112,7 +193,8 @@ def soups_table(
             f"{'Larger' if maximise else 'Smaller'} is better. "
             f"The standard deviation is over seeds, ddof = {ddof}.",
             "p: that the soup is better, Wilcoxon signed-rank over seeds, one-sided, exact, not "
-            "corrected. A soup of one member alone is that member.",
+            "corrected.",
+            *notes,
         ),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pbtnas.analysis.comparison import Comparison, ComparisonError, compare, epochs_to_match
 from pbtnas.analysis.observations import curve, outcome, variant
-from pbtnas.analysis.soups import soups_table
+from pbtnas.analysis.soups import published_soups_table, soups_table
 from pbtnas.analysis.studies import Gathered, NamedRun, settings_of
 from pbtnas.analysis.tables import (
     Table,
@@ -34,6 +34,8 @@ class Question:
         ddof: of the standard deviations; 0 as in the paper.
         pool: judge the claims on the pairs of all tasks together, as the paper does.
         soups: instead, soups beside the best members that they began with, by final evaluation.
+        as_published: the soups by scores of the search, as the published code does for agents.
+        tests: how many were made in all, to correct p for; None for one a claim.
     """
 
     metric: str = "score"
@@ -46,6 +48,8 @@ class Question:
     ddof: int = 0
     pool: bool = False
     soups: bool = False
+    as_published: bool = False
+    tests: int | None = None
 
 
 def parse_claims(text: str) -> list[tuple[str, str]]:
@@ -81,6 +85,7 @@ def judge(gathered: Gathered, question: Question) -> Comparison:
         ],
         maximise=question.maximise,
         claims=question.claims,
+        tests=question.tests,
         ddof=question.ddof,
     )
 
@@ -130,12 +135,15 @@ def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
 
 def _soups(gathered: Gathered, question: Question) -> Table:
     _refuse_unfinished(gathered, question)
-    table = soups_table(
-        gathered.finished,
-        metric=question.metric,
-        maximise=question.maximise,
-        ddof=question.ddof,
-    )
+    if question.as_published:
+        table = published_soups_table(gathered.finished, ddof=question.ddof)
+    else:
+        table = soups_table(
+            gathered.finished,
+            metric=question.metric,
+            maximise=question.maximise,
+            ddof=question.ddof,
+        )
     return _with_left_out(table, gathered)
 
 

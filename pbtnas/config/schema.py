@@ -96,8 +96,8 @@ class SearchConfig:
     mutated_networks: tuple[str, ...] = setting(
         (),
         help="What searl may mutate the weights of: the first part or parts of parameters' names, "
-        "such as [actor] or [generator.cells]; [] means all networks, as in the paper.  Averaged "
-        "copies never mutate.",
+        "such as [actor] or [generator.cells]; [] means all networks.  Averaged copies never "
+        "mutate; in the published code the target critic did, a generator's average did not.",
     )
 
     def epochs_of(self, generation: int) -> int:

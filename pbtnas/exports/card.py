@@ -20,14 +20,14 @@ class Card:
         search: the run's whole configuration, as JSON.
         task_file: with which it was exported; None for an installed task.
         example: a line of Python that uses `network`.
-        pictures: names of pictures and videos beside the card.
+        artifacts: names of the final evaluation's files beside the card: pictures, videos, texts.
     """
 
     config: Mapping[str, Any]
     search: Mapping[str, Any]
     task_file: str | None
     example: str
-    pictures: tuple[str, ...]
+    artifacts: tuple[str, ...]
 
 
 def render(card: Card) -> str:
@@ -58,7 +58,7 @@ def _head(card: Card) -> str:
 found by Population Based Training for Neural Architecture Search
 ([PBT-NAS](https://arxiv.org/abs/2307.15621)), with the algorithm
 `{card.search["search"]["algorithm"]}`."""
-    shown = [f"![{n}]({n})" for n in card.pictures if n.endswith((".png", ".webp"))]
+    shown = [f"![{n}]({n})" for n in card.artifacts if n.endswith((".png", ".webp"))]
     return "\n\n".join([text, *shown])
 
 
@@ -91,7 +91,8 @@ def _scores(card: Card) -> str:
         note = "It was not evaluated after the search."
     else:
         numbers["final"] = {"score": final["score"], **final["metrics"]}
-        note = "The final evaluation is the number to report."
+        texts = [f" [{name}]({name}) says how it was measured." for name in _texts(card)]
+        note = "".join(["The final evaluation is the number to report.", *texts])
     names = dict.fromkeys(name for column in numbers.values() for name in column)
     rows = [(name, *(_number(column.get(name)) for column in numbers.values())) for name in names]
     return f"""\
@@ -101,6 +102,10 @@ def _scores(card: Card) -> str:
 
 {note} The score in the search is the best of
 many noisy ones, and so looks better than the network is."""
+
+
+def _texts(card: Card) -> list[str]:
+    return [name for name in card.artifacts if name.endswith(".txt")]
 
 
 def _training(card: Card) -> str:

@@ -61,15 +61,15 @@ def export(
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:
             files[STATE] = _bytes(root, _checkpoint(member.best))
-        pictures = {
+        artifacts = {
             name: _bytes(root, paths.artifact_of(member.best.checkpoint, name))
             for name in results.artifacts
         }
     finally:
         store.close()
     config = _config(member, results)
-    card = Card(config, member.run.config, task_file, _example(member.network), tuple(pictures))
-    write(directory, config, {**pictures, **files, CARD: render(card).encode()})
+    card = Card(config, member.run.config, task_file, _example(member.network), tuple(artifacts))
+    write(directory, config, {**artifacts, **files, CARD: render(card).encode()})
     return sorted(directory.iterdir())
 
 

@@ -44,6 +44,16 @@ class Distance:
             f"{self.extractor_digest[:8]}, {self.resize}, reference {self.reference[:8]})"
         )
 
+    def protocol(self) -> str:
+        """How it was made, in full and a line each: the text to keep with the number."""
+        return (
+            f"{self.name} {self.value!r}\n"
+            f"images {self.n}\n"
+            f"extractor {self.extractor}, SHA-256 {self.extractor_digest}\n"
+            f"resize {self.resize}\n"
+            f"reference {self.reference}\n"
+        )
+
 
 def distance(generated: Statistics, reference: Statistics) -> Distance:
     """The Fréchet distance of generated images to a reference.

@@ -67,7 +67,7 @@ def probe(options: DrQV2Options) -> Facts:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise TaskError(
             f"task.environment: {options.environment!r} cannot be made: {reason} "
-            '(dm_control and gymnasium come with pip install "pbtnas[rl]")'
+            '(dm_control comes with pip install "pbtnas[rl]", gymnasium with "pbtnas[gymnasium]")'
         )
     return Facts(**json.loads(done.stdout.splitlines()[-1]))
 

@@ -214,6 +214,7 @@ class GanTrainee:
         artifacts = {}
         if context.final:
             artifacts["grid.png"] = picture(next(self._generated(GRID_IMAGES, context)))
+            artifacts["protocol.txt"] = found.protocol().encode()
         return Evaluation(-found.value, metrics, artifacts)
 
     def _generated(self, count: int, context: Context) -> Iterator[Tensor]:

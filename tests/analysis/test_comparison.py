@@ -82,6 +82,17 @@ def test_claims_fixed_beforehand_are_corrected_for_their_number_alone():
     assert [p.corrected_p for p in found.pairs] == [min(1, 2 * p.test.p) for p in found.pairs]
 
 
+def test_claims_may_belong_to_more_tests_than_are_made_here():
+    """The paper corrects two tables' claims for the four of both; fewer than here is refused."""
+    claims = [("ours", "random"), ("ours", "searl")]
+    found = compare(MIXED, claims=claims, tests=4)
+
+    assert found.tests == 4
+    assert all(pair.corrected_p == min(1.0, 4 * pair.test.p) for pair in found.pairs)
+    with pytest.raises(ComparisonError, match="2 tests are made here: expected no fewer in all"):
+        compare(MIXED, claims=claims, tests=1)
+
+
 def test_a_metric_to_minimise_turns_every_comparison_round():
     """Of FIDs the smaller is better: it comes first and gains are positive."""
     found = compare(MIXED, maximise=False)

@@ -106,6 +106,35 @@ def test_a_study_is_compared_and_its_gaps_are_named(tmp_path: Path) -> None:
     assert "<td>search.algorithm</td><td>pbt-nas</td><td>random-search</td>" in text
 
 
+def test_a_study_can_be_had_again_from_its_report(tmp_path: Path) -> None:
+    """The study's file names the files beside it; commands name a task that is not installed."""
+    root = study(tmp_path / "s")
+
+    report = study_report(root, gather([root]), Question())
+
+    code = next(s.code for s in report.sections if s.title == "Doing it again")
+    file = yaml.safe_load(code["study.yaml"])
+    assert file["seeds"] == [1, 2, 3] and list(file["runs"]) == ["pbt-nas", "random-search"]
+    for name, keys in file["runs"].items():
+        assert yaml.safe_load(code[keys["config"]])["search"]["algorithm"] == name
+    commands = code["the study again"].splitlines()
+    study_command = "pbtnas study study.yaml studies/s-again --workers 2 --task FILE.py:tiny"
+    assert commands[:2] == [study_command, "pbtnas compare studies/s-again"]
+
+
+@pytest.mark.parametrize(("task", "option"), [("tiny", " --task FILE.py:tiny"), ("digits", "")])
+def test_a_task_of_ones_own_has_its_place_in_the_command(
+    history: History, task: str, option: str
+) -> None:
+    """The page does not know the file, but that one is needed."""
+    of_task = replace(history, config={**history.config, "task": {"name": task}})
+
+    code = next(s.code for s in run_report(of_task, (), []).sections if s.code)
+
+    command = f"pbtnas run run.yaml runs/run-again --workers 2{option}"
+    assert code["the run run again"] == command
+
+
 def test_a_study_of_sizes_is_compared_size_by_size(tmp_path: Path) -> None:
     """Other budgets have sections of their own instead of a refusal."""
     sizes = {"pbt-nas": 6, "larger": 8}

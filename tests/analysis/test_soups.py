@@ -12,17 +12,26 @@ from click.testing import CliRunner
 from pbtnas import cli
 from pbtnas.analysis.comparison import ComparisonError
 from pbtnas.analysis.report import study_report
-from pbtnas.analysis.soups import NoSoups, soups_table
+from pbtnas.analysis.soups import NoSoups, published_soups_table, soups_table
 from pbtnas.analysis.statistics import Spread
 from pbtnas.analysis.studies import Gathered, NamedRun, gather
 from pbtnas.analysis.verdict import Question, tables
 from pbtnas.store import paths
-from pbtnas.store.schema import Soup
+from pbtnas.store.schema import Soup, Tried
 from tests.analysis.made_runs import record, study, write
 
 MEMBERS = {1: 2.0, 2: 5.0, 3: 3.0, 4: 4.0}
 SOUPS = {1: 2.5, 2: 4.0, 3: 6.0, 4: 4.5}
 """Final scores by seed."""
+
+
+def rejected(score: float | None) -> Tried:
+    outcome = "diverged" if score is None else "ok"
+    return Tried(member=1, search_score=0.0, outcome=outcome, score=score, accepted=False)
+
+
+TRACES: dict[int, tuple[Tried, ...]] = {2: (rejected(-8.0), rejected(-3.0), rejected(None))}
+"""Of soups of one member alone, by seed; nothing was accepted."""
 
 
 @pytest.fixture
@@ -45,9 +54,9 @@ def add_soup(run: NamedRun) -> None:
         member=best.member,
         architecture=best.architecture,
         search_score=best.score,
-        score=best.score + 1,
-        ingredients=(best.member,) if run.seed == 2 else (best.member, best.member + 1),
-        trace=(),
+        score=best.score if run.seed in TRACES else best.score + 1,
+        ingredients=(best.member,) if run.seed in TRACES else (best.member, best.member + 1),
+        trace=TRACES.get(run.seed, (rejected(0.5), rejected(1.5))),
         checkpoint=f"soup-{run.seed}",
     )
     values = {best.checkpoint: MEMBERS[run.seed], soup.checkpoint: SOUPS[run.seed]}
@@ -86,6 +95,40 @@ def test_the_sign_is_the_metrics_own_and_p_follows_what_is_better(gathered: Gath
     assert fid.mean == -score.mean < 0
     first, second = told("p")
     assert first == second
+
+
+def test_as_published_the_best_rejected_soup_counts(gathered: Gathered) -> None:
+    """Scores of the search alone; a soup of one member is the best that was rejected instead."""
+    rejected_run = next(run for run in gathered.finished if run.seed == 2)
+    assert rejected_run.history.final is not None and rejected_run.history.final.best_last
+    own = rejected_run.history.final.best_last.score
+
+    table = published_soups_table(gathered.finished)
+
+    told = dict(zip(table.columns, table.rows[0], strict=True))
+    difference = told["difference (mean ± std)"]
+    assert isinstance(difference, Spread)
+    assert difference.mean == pytest.approx(np.mean([1.0, 1.0, 1.0, -3.0 - own]))
+    assert not [note for note in table.notes if note.startswith("Dropped")]
+
+
+def test_as_published_runs_without_a_candidate_are_dropped_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing tried, or nothing that has a score: not a difference of 0 but no value at all."""
+    monkeypatch.setitem(TRACES, 1, ())
+    monkeypatch.setitem(TRACES, 3, (rejected(None),))
+    root = study(tmp_path / "study", seeds=MEMBERS, populations={"pbt-nas": 6})
+    for run in gather([root]).runs:
+        add_soup(run)
+    found = gather([root])
+
+    table = published_soups_table(found.finished)
+
+    assert dict(zip(table.columns, table.rows[0], strict=True))["seeds"] == 2
+    assert table.notes[-1].startswith("Dropped, no member to try: best-last-soup of pbt-nas-s1, ")
+    with pytest.raises(ComparisonError, match="nothing is left to compare as published"):
+        published_soups_table([run for run in found.finished if run.seed in (1, 3)])
 
 
 def test_runs_without_soups_are_told_how_to_make_them(tmp_path: Path) -> None:
@@ -129,6 +172,11 @@ def test_compare_and_report_show_soups(gathered: Gathered, tmp_path: Path) -> No
     shown = call(cli.cli, ["compare", str(root), "--soups", "-o", str(tmp_path / "tables")])
     mixed = call(cli.cli, ["compare", str(root), "--soups", "--ever"])
 
+    published = call(cli.cli, ["compare", str(root), "--soups", "--as-published"])
+    alone = call(cli.cli, ["compare", str(root), "--as-published"])
+
+    assert published.exit_code == 0 and "score in the search, as published" in published.output
+    assert alone.exit_code == 2 and "--as-published needs --soups" in alone.output
     assert shown.exit_code == 0 and shown.output.startswith("Greedy soups minus")
     assert (tmp_path / "tables" / "soups.csv").exists()
     assert mixed.exit_code == 2 and "no claims, pooling or --ever" in mixed.output

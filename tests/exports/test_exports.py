@@ -186,9 +186,9 @@ def test_the_configuration_searches_again(run: Path) -> None:
 
 
 def test_an_export_says_what_was_found(run: Path) -> None:
-    """Scores of the search and of the final evaluation, its picture, and all options."""
+    """Scores of the search and of the final evaluation, its picture and text, and all options."""
     before = json.loads((exported(run) / CONFIG).read_text())
-    add_evaluation(run, {"grid.png": b"a picture"})
+    add_evaluation(run, {"grid.png": b"a picture", "protocol.txt": b"measured thus"})
 
     directory = exported(run)
 
@@ -201,6 +201,7 @@ def test_an_export_says_what_was_found(run: Path) -> None:
     assert (directory / "grid.png").read_bytes() == b"a picture"
     card = (directory / "README.md").read_text()
     assert "| score | 0.5 | 0.25 |" in card and "![grid.png](grid.png)" in card
+    assert "[protocol.txt](protocol.txt) says how it was measured." in card
 
 
 def test_all_of_a_member_can_be_exported(run: Path) -> None:

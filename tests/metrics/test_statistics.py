@@ -204,6 +204,13 @@ def test_a_distance_says_how_it_was_made() -> None:
     assert str(got) == (
         "fid 1.00 (5,000 images, inception eeeeeeee, torch-bilinear-299, reference aaaaaaaa)"
     )
+    assert got.protocol().splitlines() == [
+        f"fid {got.value!r}",
+        "images 5000",
+        f"extractor inception, SHA-256 {'e' * 64}",
+        "resize torch-bilinear-299",
+        f"reference {'a' * 64}",
+    ]
 
 
 def test_only_inceptions_distance_is_called_fid() -> None:

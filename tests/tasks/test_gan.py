@@ -106,7 +106,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class GanContract(TaskContract):
     """The contract; trying every option of every variable takes minutes."""
 
-    artifacts = frozenset({"grid.png"})
+    artifacts = frozenset({"grid.png", "protocol.txt"})
 
     @pytest.mark.slow
     def test_every_option_builds_and_trains(self, task: Task, tmp_path: Path) -> None:
@@ -357,6 +357,8 @@ def test_the_score_is_minus_the_distance_under_its_name(tmp_path: Path) -> None:
     picture = Image.open(io.BytesIO(final.artifacts["grid.png"]))
     assert picture.size == (10 * 16 + 9 * 2,) * 2 and picture.mode == "RGB"
     assert "100 images" in str(context.logged[0]["protocol"])
+    protocol = final.artifacts["protocol.txt"].decode().splitlines()
+    assert protocol[:2] == [f"pixels {-final.score!r}", "images 120"]
 
 
 def test_without_data_the_sentence_has_the_command(tmp_path: Path) -> None:

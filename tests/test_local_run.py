@@ -1,0 +1,87 @@
+"""Restarts by `pbtnas run`: which exits are final, and how often the others are tried again."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from pbtnas import cli, cli_shared, local_run
+from pbtnas.local_run import FINAL_CODES, MOST_UNEXPECTED, UNEXPECTED, Kept
+
+Live = Callable[[int, float], int | None]
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Kept, Live]:
+    """A kept process, and a function that has it end once more, which tells its final code."""
+    clock = [0.0]
+    ends: list[int] = []
+
+    class Process:
+        def __init__(self, command: list[str], start_new_session: bool) -> None:
+            self.code = ends.pop()
+
+        def poll(self) -> int:
+            return self.code
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(local_run.time, "monotonic", lambda: clock[0])
+    kept = Kept("worker 0", ["worker"])
+
+    def once(code: int, lived_s: float) -> int | None:
+        ends.append(code)
+        clock[0] = max(clock[0], kept.not_before_s)
+        kept.tend()
+        clock[0] += lived_s
+        kept.tend()
+        return kept.code
+
+    return kept, once
+
+
+@pytest.mark.parametrize("code", FINAL_CODES)
+def test_what_a_restart_does_not_change_is_final(live: tuple[Kept, Live], code: int) -> None:
+    """Done, broken, wrong usage and held by another are the end at once."""
+    assert live[1](code, 0.1) == code
+
+
+def test_signals_are_tried_again_for_ever(live: tuple[Kept, Live]) -> None:
+    """A kill is never final, however often it comes; the pauses grow up to half a minute."""
+    kept, once = live
+
+    assert {once(-9, 0.1) for _ in range(40)} == {None}
+    assert kept.restarts == 40
+
+
+def test_an_unexpected_error_is_tried_again_five_times_in_a_row(live: tuple[Kept, Live]) -> None:
+    """Another end, or a long life, begins a new row; the sixth of a row is the end."""
+    _, once = live
+
+    for _ in range(MOST_UNEXPECTED):
+        assert once(UNEXPECTED, 0.1) is None
+    assert once(-9, 0.1) is None
+    for _ in range(MOST_UNEXPECTED):
+        assert once(UNEXPECTED, 0.1) is None
+    assert once(UNEXPECTED, 3600.0) is None
+    for _ in range(MOST_UNEXPECTED):
+        assert once(UNEXPECTED, 0.1) is None
+    assert once(UNEXPECTED, 0.1) == UNEXPECTED
+
+
+def test_an_unexpected_error_has_an_exit_code_and_a_traceback_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not 1, which `pbtnas run` would take for the end of the search."""
+
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr(cli, "cli", broken)
+
+    with pytest.raises(SystemExit) as left:
+        cli.main(["status"])
+
+    assert left.value.code == cli_shared.UNEXPECTED == UNEXPECTED
+    assert "ZeroDivisionError: nobody thought of it" in capsys.readouterr().err
