@@ -17,7 +17,7 @@ Exit codes:
   2   wrong usage, configuration, task or directory
   3   another coordinator holds the run
   69  this machine failed three jobs in a row; its worker stopped
-  70  an unexpected error, shown in full; `pbtnas run` tries again, five times in a row
+  70  an unexpected error, shown in full; `pbtnas run` tries again, twice in a row
   75  stopped as asked, a job (or an evaluation) was handed back unfinished
 """
 

@@ -122,5 +122,6 @@ def _leave_with(outcomes: Outcomes, codes: Sequence[int]) -> None:
         leave(FAILED, f"{len(failed)} runs could not be finished")
     if outcomes.held:
         leave(HELD, f"another coordinator holds {', '.join(outcomes.held)}")
-    unfit = [code for code in codes if code not in (OK, HANDED_BACK)]
+    # A worker that was stopped before it could say how it ends (a negative code) failed nothing.
+    unfit = [code for code in codes if code > OK and code != HANDED_BACK]
     sys.exit(max(unfit) if unfit else HANDED_BACK if HANDED_BACK in codes else OK)

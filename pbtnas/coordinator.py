@@ -156,7 +156,7 @@ class Coordinator:
         """
         results: dict[int, Result] = {}
         since_s: float = yield Now()
-        next_duty_s = since_s
+        first, next_duty_s = True, since_s
         orphaned_s: float | None = None
         for job in manifest.jobs:
             name = paths.result(manifest.generation, job.member)
@@ -170,8 +170,8 @@ class Coordinator:
                         orphaned_s = now_s if orphaned_s is None else orphaned_s
                         _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
-                    yield from self._keep_house(manifest, first=next_duty_s == since_s)
-                    next_duty_s = now_s + DUTY_S
+                    yield from self._keep_house(manifest, first=first)
+                    first, next_duty_s = False, now_s + DUTY_S
                 yield Sleep(pause_s(now_s - since_s, self._poll_s))
             results[job.member] = Result.from_json(record.core)
         return results

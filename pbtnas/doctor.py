@@ -46,16 +46,17 @@ def examine(directory: Path) -> list[Answer]:
 
 
 def _file_system(root: Path) -> Answer:
-    best, kind, options = "", "unknown", ""
+    best, kind = "", "unknown"
     try:
         lines = Path("/proc/self/mounts").read_text().splitlines()
     except OSError:
         return Answer(True, "file system: unknown (this machine has no /proc)")
+    resolved = root.resolve()
     for line in lines:
-        _, mount, found, opts, *_ = line.split()
-        if str(root).startswith(mount) and len(mount) >= len(best):
-            best, kind, options = mount, found, opts
-    if kind.startswith("nfs") and "nolock" not in options:
+        _, mount, found, *_ = line.split()
+        if Path(mount) in resolved.parents and len(mount) >= len(best):
+            best, kind = mount, found
+    if kind.startswith("nfs"):
         hint = "; names may be seen up to a minute late, which delays and never decides"
         return Answer(True, f"file system: {kind} at {best}{hint}")
     return Answer(True, f"file system: {kind} at {best}")

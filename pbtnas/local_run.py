@@ -15,7 +15,7 @@ log = logging.getLogger("pbtnas")
 
 FINAL_CODES = (0, 1, 2, 3)  # what a process means by these does not change by a restart
 UNEXPECTED = 70  # an exception nobody thought of: a disk's whim, or a bug that comes again
-MOST_UNEXPECTED = 5  # restarts in a row after it
+MOST_UNEXPECTED = 2  # restarts in a row after it
 LONG_S = 60.0  # who lived longer was not killed by how it starts
 LONGEST_PAUSE_S = 30.0
 
@@ -53,7 +53,7 @@ class Kept:
             self.code = code
             return
         # One that dies again at once is started less and less often.
-        pause_s = 0.0 if lived_long else min(LONGEST_PAUSE_S, 0.2 * 2**self.restarts)
+        pause_s = 0.0 if lived_long else min(LONGEST_PAUSE_S, 0.2 * 2 ** min(self.restarts, 8))
         self.restarts += 1
         self.not_before_s = now_s + pause_s
         log.warning("%s ended with %d; started again in %.1f s", self.name, code, pause_s)
@@ -68,15 +68,17 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
     head = Kept("coordinator", list(coordinator))
     hands = [Kept(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
     everybody = [head, *hands]
-    while not stop.asked:
-        for kept in everybody:
-            kept.tend()
-        if head.code is not None and (head.code != 0 or all(h.code is not None for h in hands)):
-            break
-        if all(hand.code not in (None, 0) for hand in hands):
-            break
-        stop.wait(0.1)
-    codes = end(everybody)
+    try:
+        while not stop.asked:
+            for kept in everybody:
+                kept.tend()
+            if head.code is not None and (head.code != 0 or all(h.code is not None for h in hands)):
+                break
+            if all(hand.code not in (None, 0) for hand in hands):
+                break
+            stop.wait(0.1)
+    finally:
+        codes = end(everybody)
     if head.code is not None and not stop.asked:
         return head.code or max((h.code or 0 for h in hands), default=0)
     if not stop.asked:

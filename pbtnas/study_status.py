@@ -52,6 +52,7 @@ class StudyStatus:
         id: of the study.
         runs: how many.
         finished: labels of those that came to their end.
+        failed: labels of those that could not go on, with the sentence why.
         waiting: labels of those whose turn has not come.
         open: those in work.
         progress: share of all network-epochs that are done, 0 to 1.
@@ -67,6 +68,7 @@ class StudyStatus:
     id: str
     runs: int
     finished: tuple[str, ...]
+    failed: Mapping[str, str]
     waiting: tuple[str, ...]
     open: tuple[OpenRun, ...]
     progress: float
@@ -85,16 +87,20 @@ def study_status(study: Study, *, now: float) -> StudyStatus:
     """
     finished = [run for run in study.runs if (run.root / paths.FINAL).exists()]
     begun = [run for run in study.runs if (run.root / paths.RUN).exists()]
-    opened = [run for run in begun if run not in finished]
+    ended = study.ended() or {}
+    done = {run.label for run in finished}
+    failed = {label: why for label, why in ended.items() if label not in done}
+    opened = [run for run in begun if run.label not in done | failed.keys()]
     seen = {run.label: status(run.root, now=now) for run in opened}
     computed = account(run.root for run in begun)
     granted = sum(granted_epochs(run.config["search"]) for run in study.runs)
     workers = _workers(seen)
-    over = study.ended() is not None
+    over = bool(ended)
     return StudyStatus(
         id=study.id,
         runs=len(study.runs),
         finished=tuple(run.label for run in finished),
+        failed=failed,
         waiting=tuple(run.label for run in study.runs if run not in begun),
         open=tuple(_open(run, seen[run.label]) for run in opened),
         progress=min(1.0, computed.epochs / granted),
@@ -122,6 +128,7 @@ def render(status: StudyStatus) -> str:
         f"progress    {bar(status.progress)} of the network-epochs{left}",
         *titled("in work", capped(_open_lines(status.open), RUN_LINES)),
         *([] if status.over else _worker_lines(status.workers)),
+        *titled("failed", capped([f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES)),
         *titled("failures", [failures] if failures else []),
         *titled("trouble", capped(status.trouble, TROUBLE_LINES)),
         f"computed    {status.account}",
@@ -172,7 +179,7 @@ def _failures(runs: Iterable[Status]) -> dict[str, int]:
 
 
 def _trouble(root: Path, runs: Mapping[str, Status], workers: Sequence[Seen]) -> tuple[str, ...]:
-    trouble = [f"{w.name} is {w.doing}" for w in workers if w.live and "waiting: " in w.doing]
+    trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and "waiting: " in w.doing]
     begun = [run for run in runs.values() if run.state == "running"]
     if begun and not any(run.coordinator and run.coordinator.live for run in begun):
         trouble.append("nobody conducts the study; `pbtnas study`, given again, goes on with it")

@@ -28,7 +28,7 @@ from pbtnas.worker import Ending, Pace, Worker
 
 log = logging.getLogger("pbtnas")
 
-DRAW_S = 0.25  # between two looks for a run that has not begun
+LOOK_S = 0.25  # between two looks for a run that has not begun
 
 
 class DeviceBusy(Exception):
@@ -76,8 +76,9 @@ def hold_device(device: str, slots: int) -> FileLock | None:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
     directory = default_scratch() / "devices"
     directory.mkdir(parents=True, exist_ok=True)
+    kind, _, index = device.partition(":")
     for slot in range(slots):
-        lock = FileLock(directory / f"{device.replace(':', '-')}-of-{visible}-{slot}.lock")
+        lock = FileLock(directory / f"{kind}-{int(index or 0)}-of-{visible}-{slot}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -216,7 +217,7 @@ def wait_for(root: Path, stop: Stop, patience_s: float) -> Run | Study | None:
             if not told:
                 told = True
                 log.info("%s; waiting up to %g s for a coordinator", error, patience_s)
-        stop.wait(DRAW_S)
+        stop.wait(LOOK_S)
         if stop.asked:
             return None
 

@@ -88,17 +88,19 @@ def test_a_worker_that_waits_for_the_disk_is_a_trouble(root: Path) -> None:
     beat(run(root, RUNS[2]), paths.worker("host-7-w"), NOW - 3, phase=phase)
     beat(run(root, RUNS[2]), paths.beat(paths.TERM, 1), NOW - 4, phase="coordinating")
 
-    assert look(root).trouble == (f"host-7-w is pbt-nas-s2: {phase}",)
+    assert look(root).trouble == (f"host-7-w: pbt-nas-s2: {phase}",)
 
 
 def test_a_study_that_is_over_has_no_trouble(root: Path) -> None:
     """Nobody works on it any more, and nobody has to."""
-    open_study(root).end({label: "a fingerprint" for label in RUNS})
+    open_study(root).end({label: "all 6 members failed" for label in RUNS})
 
     seen = look(root)
 
-    assert seen.over and not seen.trouble
+    assert seen.over and not seen.trouble and not seen.open
+    assert list(seen.failed) == list(RUNS[1:]), "that which has a final record did not fail"
     assert "over" in render(seen) and "live" not in render(seen)
+    assert "failed      random-search-s1: all 6 members failed" in render(seen)
 
 
 def test_any_study_fits_the_screen_and_is_json(tmp_path: Path) -> None:

@@ -130,7 +130,8 @@ def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
         summary = summary_table(comparison)
         titled = replace(summary, title=f"{label}: {summary.title}") if label else summary
         found["-".join(["summary", *label.split()])] = titled
-    return {**found, "pooled": pooled_table(list(comparisons.values()))}
+    pooled = pooled_table(list(comparisons.values()))
+    return {**found, "pooled": _with_left_out(pooled, gathered)}
 
 
 def _soups(gathered: Gathered, question: Question) -> Table:

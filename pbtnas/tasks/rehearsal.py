@@ -19,8 +19,11 @@ from pbtnas.state import State
 from pbtnas.tasks.base import Evaluation, Json, Trainee
 
 
-class Interrupted(Exception):
-    """Raised out of `train` at a tick, as the engine does to hand a job back."""
+class Interrupted(BaseException):
+    """Raised out of `train` at a tick, as the engine does to hand a job back.
+
+    Not an `Exception`, as the engine's is not: a task that catches those lets it through.
+    """
 
 
 @dataclass
