@@ -89,7 +89,8 @@ def study_status(study: Study, *, now: float) -> StudyStatus:
     begun = [run for run in study.runs if (run.root / paths.RUN).exists()]
     ended = study.ended() or {}
     done = {run.label for run in finished}
-    failed = {label: why for label, why in ended.items() if label not in done}
+    labels = [run.label for run in study.runs if run.label not in done]
+    failed = {label: ended[label] for label in labels if label in ended}
     opened = [run for run in begun if run.label not in done | failed.keys()]
     seen = {run.label: status(run.root, now=now) for run in opened}
     computed = account(run.root for run in begun)

@@ -98,7 +98,7 @@ def test_a_study_that_is_over_has_no_trouble(root: Path) -> None:
     seen = look(root)
 
     assert seen.over and not seen.trouble and not seen.open
-    assert seen.failed.keys() == set(RUNS[1:]), "that which has a final record did not fail"
+    assert set(seen.failed) == set(RUNS[1:]), "that which has a final record did not fail"
     assert "over" in render(seen) and "live" not in render(seen)
     assert "failed      random-search-s1: all 6 members failed" in render(seen)
 
