@@ -111,11 +111,15 @@ def runs_table(runs: Iterable[NamedRun]) -> Table:
             "state",
             "best at the end",
             "best ever",
+            "architectures",
             "troubles",
             "fingerprint",
         ),
         rows=tuple(_run_row(run) for run in runs),
-        notes=("Troubles: attempts that failed, and members without a score.",),
+        notes=(
+            "Architectures: how many different ones the last generation has.",
+            "Troubles: attempts that failed, and members without a score.",
+        ),
     )
 
 
@@ -170,6 +174,7 @@ def _run_row(run: NamedRun) -> tuple[str | int | float, ...]:
         "finished" if final else f"generation {len(history.generations)} of {total}",
         math.nan if last is None else last.score,
         math.nan if ever is None else ever.score,
+        len({job.architecture for g in history.generations[-1:] for job in g.jobs.values()}),
         sum(_troubles(generation) for generation in history.generations),
         final.fingerprint if final else "",
     )
