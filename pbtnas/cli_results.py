@@ -115,6 +115,7 @@ def _shared(
     from pbtnas import worker_host
     from pbtnas.companions import companions
     from pbtnas.config import from_json
+    from pbtnas.device_probe import UnfitDevice
     from pbtnas.drive import Stop
     from pbtnas.evaluator import LostCheckpoint
     from pbtnas.soups import NoSuchPart
@@ -141,7 +142,7 @@ def _shared(
                 scratch=scratch or worker_host.default_scratch(),
                 stop=stop,
             )
-    except (TaskError, NoSuchPart, worker_host.NoSuchDevice) as error:
+    except (TaskError, NoSuchPart, worker_host.NoSuchDevice, UnfitDevice) as error:
         leave(USAGE, str(error))
     except LostCheckpoint as error:
         leave(FAILED, str(error))

@@ -26,6 +26,7 @@ import torch
 from pbtnas import snapshots
 from pbtnas.config import ConfigError, from_json
 from pbtnas.determinism import refuse_nondeterminism, seed_everything
+from pbtnas.device_probe import UnfitDevice, check_computes
 from pbtnas.prepared_tasks import PreparedTasks
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
@@ -33,7 +34,7 @@ from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
 from pbtnas.store.operations import UNWRITABLE
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import open_run
+from pbtnas.store.run_directory import NotARun, open_run
 from pbtnas.store.schema import Job, Result
 from pbtnas.tasks.base import Diverged, Evaluation, Task, TaskError, Trainee
 from pbtnas.training_context import Channel, HandedBack, JobContext
@@ -78,7 +79,8 @@ class Place:
 class Trainer:
     """Carries out jobs, one after the other.
 
-    Raises `TaskError`, `ConfigError` or `NotARun` with one sentence when it cannot start.
+    Raises `UnfitDevice`, `TaskError`, `ConfigError` or `NotARun` with one sentence when it cannot
+    start.
     """
 
     def __init__(self, setting: Setting, channel: Channel) -> None:
@@ -87,6 +89,7 @@ class Trainer:
         self._scratch = Path(setting.scratch)
         self._writer = setting.writer
         refuse_nondeterminism()
+        check_computes(self._device)
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
         self._place = self._at(Path(setting.root))
@@ -112,7 +115,7 @@ class Trainer:
             return self._train(job, attempt, began_s)
         except HandedBack:
             return {"interrupted": True}
-        except (TaskError, ConfigError) as error:
+        except (TaskError, ConfigError, NotARun) as error:
             return {"unable": str(error)}
         except Diverged as error:
             result = Result(job.member, "diverged", None, {}, None)
@@ -235,7 +238,7 @@ def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> 
     channel = Channel(connection)
     try:
         trainer = Trainer(Setting(**setting), channel)
-    except (TaskError, ConfigError) as error:
+    except (UnfitDevice, TaskError, ConfigError, NotARun) as error:
         channel.send(unable=str(error))
         return
     channel.send(ready=True)

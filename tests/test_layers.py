@@ -47,9 +47,11 @@ MAY_IMPORT = {
     "parenthood": "",
     "prepared_tasks": "config store tasks",
     "determinism": "",
+    "device_probe": "",
     "training_context": "store",
     "training": (
-        "config search state store tasks determinism snapshots prepared_tasks training_context"
+        "config search state store tasks determinism device_probe snapshots prepared_tasks "
+        "training_context"
     ),
     "training_process": "store attempts parenthood",
     "worker_host": "config store attempts worker drive training_process",
@@ -62,8 +64,8 @@ MAY_IMPORT = {
     "soups": "search store afterwards",
     "companions": "",
     "evaluator": (
-        "config search state weights store tasks attempts afterwards determinism drive "
-        "training_context"
+        "config search state weights store tasks attempts afterwards determinism device_probe "
+        "drive training_context"
     ),
     "evaluation": "config search store tasks afterwards soups evaluator drive training_context",
     "exports": "config search store tasks evaluation",

@@ -43,7 +43,7 @@ def make(site: Site) -> Iterator[Make]:
             "root": str(site.run_dir),
             "writer": "w1",
             "task_file": changed.pop("task_file", TASK),
-            "device": "cpu",
+            "device": changed.pop("device", "cpu"),
             "scratch": str(site.directory),
         }
         log = changed.pop("log", site.directory / "training.log")
@@ -147,6 +147,20 @@ def test_one_that_cannot_load_its_task_says_why(
 
     assert isinstance(event, Broke) and event.failure is Failure.INFRA
     assert "--task missing.py:FaultyTask: there is no file" in event.text
+
+
+def test_a_device_that_does_not_compute_is_told_before_any_job(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Without torch's CUDA, driver or that GPU, one line says so, and no member is blamed."""
+    training = make(device="cuda:99")
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert isinstance(event, Broke) and event.failure is Failure.INFRA
+    assert event.text.startswith("cuda:99 cannot be used: torch says: ")
+    assert len(event.text.splitlines()) == 1
+    assert not (site.run_dir / paths.attempt(0, 0, 1)).exists()
 
 
 def test_discarding_what_has_ended_or_never_began_is_harmless(make: Make) -> None:
