@@ -25,6 +25,7 @@ import torch
 
 from pbtnas import snapshots
 from pbtnas.config import ConfigError, from_json
+from pbtnas.cuda_errors import failure_of
 from pbtnas.determinism import refuse_nondeterminism, seed_everything
 from pbtnas.device_probe import UnfitDevice, check_computes
 from pbtnas.prepared_tasks import PreparedTasks
@@ -131,10 +132,8 @@ class Trainer:
             # A full or failing disk is the machine's fault, not the job's.
             kind = "infra" if error.errno in UNWRITABLE else "error"
             return {"failure": kind, "text": traceback.format_exc()}
-        except (torch.cuda.OutOfMemoryError, MemoryError):
-            return {"failure": "oom", "text": traceback.format_exc()}
-        except Exception:  # noqa: BLE001  (whatever a task raises is the outcome of its attempt)
-            return {"failure": "error", "text": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001  (whatever a task raises is its attempt's outcome)
+            return _raised(error)
 
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
         if torch.get_num_threads() != job.threads:
@@ -226,6 +225,18 @@ class Trainer:
         path, algorithm = self._place.root / name, self._place.hash
         digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
         return Result(job.member, "ok", score, metrics, digest), name
+
+
+def _raised(error: Exception) -> dict[str, Any]:
+    """What an exception of the task, or of its device, makes of the attempt."""
+    text = traceback.format_exc()
+    of_cuda = failure_of(error)
+    if of_cuda is not None:
+        kind, words = of_cuda
+        # A traceback's last line is what people see first; torch ends these with other advice.
+        return {"failure": kind, "text": f"{text}{words}"}
+    kind = "oom" if isinstance(error, MemoryError) else "error"
+    return {"failure": kind, "text": text}
 
 
 def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> None:

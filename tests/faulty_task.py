@@ -177,6 +177,15 @@ def _next_fault(seed: int) -> str | None:
     return faults[0] if faults else None
 
 
+def _of_cuda(words: str, number: int) -> RuntimeError:
+    """As torch raises it."""
+    error: RuntimeError = getattr(torch, "AcceleratorError", RuntimeError)(
+        f"CUDA error: {words}\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+    )
+    error.error_code = number  # type: ignore[attr-defined]
+    return error
+
+
 def _break(fault: str, network: nn.Module) -> None:
     match fault:
         case "segfault":
@@ -193,6 +202,12 @@ def _break(fault: str, network: nn.Module) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "memory":
             raise MemoryError("asked to lack memory")
+        case "assert on the GPU":
+            raise _of_cuda("device-side assert triggered", 710)
+        case "memory of the GPU":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        case "ECC of the GPU":
+            raise _of_cuda("uncorrectable ECC error encountered", 214)
         case "disk":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "diverge":

@@ -46,12 +46,13 @@ MAY_IMPORT = {
     "snapshots": "state store",
     "parenthood": "",
     "prepared_tasks": "config store tasks",
+    "cuda_errors": "",
     "determinism": "",
     "device_probe": "",
     "training_context": "store",
     "training": (
-        "config search state store tasks determinism device_probe snapshots prepared_tasks "
-        "training_context"
+        "config search state store tasks cuda_errors determinism device_probe snapshots "
+        "prepared_tasks training_context"
     ),
     "training_process": "store attempts parenthood",
     "worker_host": "config store attempts worker drive training_process",

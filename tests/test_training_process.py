@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
+from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained, last_line
 from pbtnas.config import load
 from pbtnas.generations import first_manifest
 from pbtnas.starting import search_of, start_run
@@ -161,6 +161,26 @@ def test_a_device_that_does_not_compute_is_told_before_any_job(
     assert event.text.startswith("cuda:99 cannot be used: torch says: ")
     assert len(event.text.splitlines()) == 1
     assert not (site.run_dir / paths.attempt(0, 0, 1)).exists()
+
+
+def test_after_an_error_of_the_gpu_the_process_is_another(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Its CUDA context is not to be trusted; and only what kernels can cause is the job's fault."""
+    training = make()
+    faults = {
+        "assert on the GPU": (Failure.ERROR, "CUDA error: device-side assert triggered"),
+        "ECC of the GPU": (Failure.INFRA, "CUDA error: uncorrectable ECC error encountered"),
+        "memory of the GPU": (Failure.OOM, "CUDA out of memory. Tried to allocate 2.00 GiB."),
+    }
+    site.plan(0, 0, *faults)
+    for fault, (failure, words) in faults.items():
+        training.start(an_attempt(jobs[0]), site.run_dir)
+        event = end_of(training)
+
+        assert isinstance(event, Broke) and event.failure is failure, (fault, event)
+        assert last_line(event.text) == words and "Traceback" in event.text
+        assert site.training_processes() == []
 
 
 def test_discarding_what_has_ended_or_never_began_is_harmless(make: Make) -> None:
