@@ -119,7 +119,7 @@ def _shared(
     from pbtnas.drive import Stop
     from pbtnas.evaluator import LostCheckpoint
     from pbtnas.soups import NoSuchPart
-    from pbtnas.store.run_directory import open_run
+    from pbtnas.store.run_directory import check_space, open_run
     from pbtnas.tasks.base import TaskError
     from pbtnas.training_context import HandedBack
 
@@ -133,7 +133,10 @@ def _shared(
     try:
         for device in devices:
             worker_host.check_device(device)
-        task = load_task_of(from_json(open_run(run_dir).config).task, task_file)
+        run = open_run(run_dir)
+        section = from_json(run.config).task
+        task = load_task_of(section, task_file)
+        check_space(run_dir, run, task.space, task_file or section.name)
         with companions(others):
             return work(
                 run_dir,

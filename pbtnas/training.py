@@ -35,7 +35,7 @@ from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
 from pbtnas.store.operations import UNWRITABLE
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotARun, open_run
+from pbtnas.store.run_directory import NotARun, check_space, open_run
 from pbtnas.store.schema import Job, Result
 from pbtnas.tasks.base import Diverged, Evaluation, Task, TaskError, Trainee
 from pbtnas.training_context import Channel, HandedBack, JobContext
@@ -91,6 +91,7 @@ class Trainer:
         self._writer = setting.writer
         refuse_nondeterminism()
         check_computes(self._device)
+        self._task_file = setting.task_file
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
         self._place = self._at(Path(setting.root))
@@ -105,6 +106,7 @@ class Trainer:
                 task = self._tasks.of(config.task, store)
             finally:
                 store.close()
+            check_space(root, run, task.space, self._task_file or config.task.name)
             self._places[root] = Place(root, run.hash, config.engine.snapshot_s, task)
         return self._places[root]
 

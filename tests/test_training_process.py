@@ -17,7 +17,7 @@ from pbtnas.store import paths
 from pbtnas.store.schema import Job
 from pbtnas.tasks.loading import load_task
 from pbtnas.training_process import TrainingProcess
-from tests.conftest import TASK, Site, wait_until
+from tests.conftest import TASK, Site, other_task, wait_until
 
 Make = Callable[..., TrainingProcess]
 
@@ -147,6 +147,22 @@ def test_one_that_cannot_load_its_task_says_why(
 
     assert isinstance(event, Broke) and event.failure is Failure.INFRA
     assert "--task missing.py:FaultyTask: there is no file" in event.text
+
+
+def test_other_code_than_the_runs_does_not_train(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """A worker whose task file was changed since says so, instead of training another network."""
+    other = other_task(site.directory)
+    training = make(task_file=other)
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert event == Broke(
+        Failure.INFRA,
+        f"{site.run_dir}: the task {other} here has another search space than the one the run "
+        "was started with; use the task as it was then, or start a new run",
+    )
 
 
 def test_a_device_that_does_not_compute_is_told_before_any_job(
