@@ -8,7 +8,6 @@ What a command does stands elsewhere; torch is imported only by the commands tha
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +45,7 @@ from pbtnas.cli_shared import (
     task_file_option,
     worker_lines,
 )
+from pbtnas.logs import log_to_stderr
 
 
 class _Group(click.Group):
@@ -71,12 +71,7 @@ class _Group(click.Group):
 @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
 def cli(quiet: bool) -> None:
     """Neural architecture search by Population Based Training over a shared directory."""
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
+    log_to_stderr(quiet=quiet)
 
 
 # -- searching ---------------------------------------------------------------------------------

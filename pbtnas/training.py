@@ -7,6 +7,7 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import math
@@ -28,6 +29,7 @@ from pbtnas.config import ConfigError, from_json
 from pbtnas.cuda_errors import failure_of
 from pbtnas.determinism import refuse_nondeterminism, seed_everything
 from pbtnas.device_probe import UnfitDevice, check_computes
+from pbtnas.logs import log_to_stderr
 from pbtnas.prepared_tasks import PreparedTasks
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
@@ -208,7 +210,15 @@ class Trainer:
         if job.inputs:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
-            trainee.load(read_verified(files, job.inputs, algorithm=self._place.hash))
+            try:
+                state = read_verified(files, job.inputs, algorithm=self._place.hash)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                # Replaced or deleted elsewhere while we read: as absent as if it had no name.
+                place = str(files[0].parent)
+                raise FileNotFoundError(error.errno, error.strerror, place) from error
+            trainee.load(state)
 
     def _outcome(
         self, job: Job, trainee: Trainee, evaluation: Evaluation, context: JobContext
@@ -246,6 +256,7 @@ def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> 
     if os.getppid() != parent:
         sys.exit("the worker was gone before its training process began")
     faulthandler.enable()
+    log_to_stderr()
     # The worker decides what a signal to the terminal's process group means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(connection)

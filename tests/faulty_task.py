@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import math
 import os
 import signal
@@ -34,6 +35,8 @@ from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
 from pbtnas.tasks.sections import fill
+
+log = logging.getLogger(__name__)
 
 FAULTY_STEP = 3
 
@@ -74,6 +77,7 @@ class FaultyTask:
         if found is None:
             points = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
             found = run.publish("points", points.numpy().tobytes())
+        log.info("faulty: %d bytes of points", len(found))
         self.points = torch.frombuffer(bytearray(found), dtype=torch.float32).reshape(60, 4)
 
     def create(self, architecture: Architecture, seed: int) -> FaultyTrainee:

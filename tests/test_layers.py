@@ -49,10 +49,11 @@ MAY_IMPORT = {
     "cuda_errors": "",
     "determinism": "",
     "device_probe": "",
+    "logs": "",
     "training_context": "store",
     "training": (
-        "config search state store tasks cuda_errors determinism device_probe snapshots "
-        "prepared_tasks training_context"
+        "config search state store tasks cuda_errors determinism device_probe logs "
+        "snapshots prepared_tasks training_context"
     ),
     "training_process": "store attempts parenthood",
     "worker_host": "config store attempts worker drive training_process",

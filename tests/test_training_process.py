@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,16 @@ def test_one_that_does_not_hand_back_in_time_is_ended(
 
     assert isinstance(end_of(training), Interrupted)
     assert site.training_processes() == []
+
+
+def test_what_a_task_logs_is_in_the_log(site: Site, jobs: tuple[Job, ...], make: Make) -> None:
+    """With the time, as the commands have it; tasks need not set up logging."""
+    training = make()
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    end_of(training)
+
+    said = (site.directory / "training.log").read_text().splitlines()
+    assert [line for line in said if re.fullmatch(r"\d\d:\d\d:\d\d faulty: 960 bytes .*", line)]
 
 
 def test_one_that_never_gets_ready_is_the_machines_fault(
