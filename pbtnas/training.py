@@ -27,7 +27,7 @@ import torch
 from pbtnas import snapshots
 from pbtnas.config import ConfigError, from_json
 from pbtnas.cuda_errors import failure_of
-from pbtnas.determinism import refuse_nondeterminism, seed_everything
+from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything
 from pbtnas.device_probe import UnfitDevice, check_computes
 from pbtnas.logs import log_to_stderr
 from pbtnas.prepared_tasks import PreparedTasks
@@ -143,6 +143,7 @@ class Trainer:
         if torch.get_num_threads() != job.threads:
             torch.set_num_threads(job.threads)
         seed_everything(job.seed, self._device)
+        full_float32()  # whatever the task of another run has allowed before
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
         directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
         context = self._context(job, trainee, directory)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "weights": "search state",
     "store": "search state",
     "models": "search",
-    "tasks": "config search state models data rl metrics",
+    "tasks": "config search state models data rl metrics determinism",
     "analysis": "search store",
     "screen": "",
     "status": "search store analysis screen",
