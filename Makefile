@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo demo-crash test test-slow check format benchmark clean
+.PHONY: demo demo-crash test test-slow test-gpu check format benchmark clean
 
 demo: $(VENV)/installed  ## search digits, compare with random search, draw
 	$(BIN)/python examples/demo.py $(RUNS)/demo
@@ -19,6 +19,9 @@ test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole searches, downloads
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_TEST_DEVICE
+	$(BIN)/python -m pytest -m gpu
 
 check: $(VENV)/installed-dev  ## lint, types and tests
 	$(BIN)/ruff check .

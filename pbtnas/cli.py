@@ -8,7 +8,6 @@ What a command does stands elsewhere; torch is imported only by the commands tha
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -48,6 +47,7 @@ from pbtnas.cli_shared import (
     task_file_option,
     worker_lines,
 )
+from pbtnas.logs import log_to_stderr
 
 
 class _Group(click.Group):
@@ -73,12 +73,7 @@ class _Group(click.Group):
 @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
 def cli(quiet: bool) -> None:
     """Neural architecture search by Population Based Training over a shared directory."""
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
+    log_to_stderr(quiet=quiet)
 
 
 # -- searching ---------------------------------------------------------------------------------

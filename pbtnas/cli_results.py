@@ -115,10 +115,11 @@ def _shared(
     from pbtnas import worker_host
     from pbtnas.companions import companions
     from pbtnas.config import from_json
+    from pbtnas.device_probe import UnfitDevice
     from pbtnas.drive import Stop
     from pbtnas.evaluator import LostCheckpoint
     from pbtnas.soups import NoSuchPart
-    from pbtnas.store.run_directory import open_run
+    from pbtnas.store.run_directory import check_space, open_run
     from pbtnas.tasks.base import TaskError
     from pbtnas.training_context import HandedBack
 
@@ -132,7 +133,10 @@ def _shared(
     try:
         for device in devices:
             worker_host.check_device(device)
-        task = load_task_of(from_json(open_run(run_dir).config).task, task_file)
+        run = open_run(run_dir)
+        section = from_json(run.config).task
+        task = load_task_of(section, task_file)
+        check_space(run_dir, run, task.space, task_file or section.name)
         with companions(others):
             return work(
                 run_dir,
@@ -141,7 +145,7 @@ def _shared(
                 scratch=scratch or worker_host.default_scratch(),
                 stop=stop,
             )
-    except (TaskError, NoSuchPart, worker_host.NoSuchDevice) as error:
+    except (TaskError, NoSuchPart, worker_host.NoSuchDevice, UnfitDevice) as error:
         leave(USAGE, str(error))
     except LostCheckpoint as error:
         leave(FAILED, str(error))

@@ -35,25 +35,30 @@ def list_tasks() -> None:
 @task.command("check")
 @click.argument("name", required=False)
 @task_file_option
+@click.option("--device", default="cpu", show_default=True, help="To train on, e.g. cuda:0.")
 @click.option("--rounds", default=5, show_default=True, help="Random architectures to try.")
 @overrides_option
 def check_task(
-    name: str | None, task_file: str | None, rounds: int, overrides: tuple[str, ...]
+    name: str | None, task_file: str | None, device: str, rounds: int, overrides: tuple[str, ...]
 ) -> None:
     """Try a task out before a search does, and say in plain words what is wrong."""
     from pbtnas.config import TaskConfig
+    from pbtnas.device_probe import UnfitDevice, check_computes
     from pbtnas.tasks.base import TaskError
     from pbtnas.tasks.check import Level, check
     from pbtnas.weights import mix_states
+    from pbtnas.worker_host import NoSuchDevice, check_device
 
     if name is None and task_file is None:
         raise click.UsageError("give the NAME of an installed task, or --task FILE.py:Class")
     chosen = name or str(task_file).rpartition(":")[2]
     try:
+        check_device(device)
+        check_computes(device)
         made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
-    except TaskError as error:
+    except (NoSuchDevice, UnfitDevice, TaskError) as error:
         leave(USAGE, str(error))
-    findings = check(made, mix=mix_states, rounds=rounds)
+    findings = check(made, mix=mix_states, rounds=rounds, device=device)
     for finding in findings:
         click.echo(f"{finding.level:<8}{finding.sentence}")
         if finding.detail and finding.level is not Level.OK:

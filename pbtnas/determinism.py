@@ -1,4 +1,4 @@
-"""What makes equal work give equal bits: seeds, threads, deterministic kernels."""
+"""What makes equal work give equal bits: seeds, threads, deterministic kernels, full float32."""
 
 from __future__ import annotations
 
@@ -28,16 +28,42 @@ def refuse_nondeterminism() -> None:
     torch.set_deterministic_debug_mode("error")
 
 
+def full_float32() -> None:
+    """Multiply float32 as such on GPUs: by default, PyTorch convolves with TF32 there."""
+    _allow_tf32(convolutions=False, products=False)
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow TF32 on GPUs since Ampere, whose factors have 10 bits of mantissa, or forbid it.
+
+    For convolutions and products of matrices alike.  It is deterministic, and faster.
+    """
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    _allow_tf32(convolutions=allowed, products=allowed)
+    try:
+        yield
+    finally:
+        _allow_tf32(convolutions=before[0], products=before[1])
+
+
+def _allow_tf32(*, convolutions: bool, products: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = convolutions
+    # Not `set_float32_matmul_precision`, which changes what some CPUs do, too.
+    torch.backends.cuda.matmul.allow_tf32 = products
+
+
 @contextmanager
 def as_in_the_search(threads: int) -> Iterator[None]:
-    """Threads and determinism of the training processes, for work outside of them."""
+    """Threads, precision and determinism of the training processes, for work outside of them."""
     # cuBLAS reads it when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
     refuse_nondeterminism()
     try:
-        yield
+        with tf32(False):
+            yield
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])

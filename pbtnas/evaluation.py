@@ -65,7 +65,7 @@ def evaluate(
     `artifacts/DIGEST-NAME` in the run directory.
 
     Raises `NotARun` when the run is not finished, `LostCheckpoint` when a checkpoint is missing
-    or damaged, `HandedBack` when `stop` was asked before all was done.
+    or damaged, `UnfitDevice`, and `HandedBack` when `stop` was asked before all was done.
     """
     with _opened(root) as (store, run):
         config = from_json(run.config)

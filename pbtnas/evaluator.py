@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pbtnas.afterwards import CarryOut, Cook, Done, Evaluate, GetReady, Held, Mixture
 from pbtnas.config import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
+from pbtnas.device_probe import check_computes
 from pbtnas.drive import Executor, Stop
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
@@ -111,6 +112,8 @@ class Evaluator(Executor):
         return super().execute(operation)
 
     def _get_ready(self) -> bool:
+        check_computes(self._device)
+
         def ready() -> None:
             for name in paths.AFTERWARDS_DIRECTORIES:
                 (self.store.root / name).mkdir(exist_ok=True)

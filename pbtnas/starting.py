@@ -15,7 +15,7 @@ from pbtnas.search.algorithms import Selection
 from pbtnas.search.space import SearchSpace
 from pbtnas.store import paths
 from pbtnas.store.records import digest
-from pbtnas.store.run_directory import NotARun, Run, create, space_digest
+from pbtnas.store.run_directory import Run, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
 
 
@@ -50,11 +50,7 @@ def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
     differences = difference(from_json(run.config), config)
     if differences:
         raise ChangedConfig(root, differences)
-    if run.space != space_digest(space):
-        raise NotARun(
-            f"{root}: the task {config.task.name!r} here has another search space than the one "
-            "the run was started with"
-        )
+    check_space(root, run, space, config.task.name)
     return run
 
 

@@ -29,7 +29,7 @@ from pbtnas.store.run_directory import NotARun, NotYetARun, open_run, store_nonc
 from pbtnas.store.study_directory import Study, StudyRun
 from pbtnas.training_process import TrainingProcess
 from pbtnas.worker import Ending, Worker
-from pbtnas.worker_host import WorkerHost, pace_of, training_process
+from pbtnas.worker_host import WorkerHost, pace_of, training_process, warn_of_other_version
 
 log = logging.getLogger("pbtnas")
 
@@ -253,6 +253,7 @@ def work_on_study(
         return Ending.STOPPED if stop.asked else Ending.FINISHED
     identity = this_process("w")
     name = identity["worker"]
+    warn_of_other_version(open_run(first.root))
     configs: list[Config] = [from_json(run.config, run.label) for run in study.runs]
     log_file = study.root / paths.worker_log(name)
     training = training_process(first.root, name, log_file, configs, device, scratch, task_file)

@@ -7,6 +7,7 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import math
@@ -25,7 +26,10 @@ import torch
 
 from pbtnas import snapshots
 from pbtnas.config import ConfigError, from_json
-from pbtnas.determinism import refuse_nondeterminism, seed_everything
+from pbtnas.cuda_errors import failure_of
+from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything
+from pbtnas.device_probe import UnfitDevice, check_computes
+from pbtnas.logs import log_to_stderr
 from pbtnas.prepared_tasks import PreparedTasks
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
@@ -33,7 +37,7 @@ from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
 from pbtnas.store.operations import UNWRITABLE
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import open_run
+from pbtnas.store.run_directory import NotARun, check_space, open_run
 from pbtnas.store.schema import Job, Result
 from pbtnas.tasks.base import Diverged, Evaluation, Task, TaskError, Trainee
 from pbtnas.training_context import Channel, HandedBack, JobContext
@@ -78,7 +82,8 @@ class Place:
 class Trainer:
     """Carries out jobs, one after the other.
 
-    Raises `TaskError`, `ConfigError` or `NotARun` with one sentence when it cannot start.
+    Raises `UnfitDevice`, `TaskError`, `ConfigError` or `NotARun` with one sentence when it cannot
+    start.
     """
 
     def __init__(self, setting: Setting, channel: Channel) -> None:
@@ -87,6 +92,8 @@ class Trainer:
         self._scratch = Path(setting.scratch)
         self._writer = setting.writer
         refuse_nondeterminism()
+        check_computes(self._device)
+        self._task_file = setting.task_file
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
         self._place = self._at(Path(setting.root))
@@ -101,6 +108,7 @@ class Trainer:
                 task = self._tasks.of(config.task, store)
             finally:
                 store.close()
+            check_space(root, run, task.space, self._task_file or config.task.name)
             self._places[root] = Place(root, run.hash, config.engine.snapshot_s, task)
         return self._places[root]
 
@@ -112,7 +120,7 @@ class Trainer:
             return self._train(job, attempt, began_s)
         except HandedBack:
             return {"interrupted": True}
-        except (TaskError, ConfigError) as error:
+        except (TaskError, ConfigError, NotARun) as error:
             return {"unable": str(error)}
         except Diverged as error:
             result = Result(job.member, "diverged", None, {}, None)
@@ -128,15 +136,14 @@ class Trainer:
             # A full or failing disk is the machine's fault, not the job's.
             kind = "infra" if error.errno in UNWRITABLE else "error"
             return {"failure": kind, "text": traceback.format_exc()}
-        except (torch.cuda.OutOfMemoryError, MemoryError):
-            return {"failure": "oom", "text": traceback.format_exc()}
-        except Exception:  # noqa: BLE001  (whatever a task raises is the outcome of its attempt)
-            return {"failure": "error", "text": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001  (whatever a task raises is its attempt's outcome)
+            return _raised(error)
 
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
         if torch.get_num_threads() != job.threads:
             torch.set_num_threads(job.threads)
         seed_everything(job.seed, self._device)
+        full_float32()  # whatever the task of another run has allowed before
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
         directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
         context = self._context(job, trainee, directory)
@@ -204,7 +211,15 @@ class Trainer:
         if job.inputs:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
-            trainee.load(read_verified(files, job.inputs, algorithm=self._place.hash))
+            try:
+                state = read_verified(files, job.inputs, algorithm=self._place.hash)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                # Replaced or deleted elsewhere while we read: as absent as if it had no name.
+                place = str(files[0].parent)
+                raise FileNotFoundError(error.errno, error.strerror, place) from error
+            trainee.load(state)
 
     def _outcome(
         self, job: Job, trainee: Trainee, evaluation: Evaluation, context: JobContext
@@ -225,17 +240,30 @@ class Trainer:
         return Result(job.member, "ok", score, metrics, digest), name
 
 
+def _raised(error: Exception) -> dict[str, Any]:
+    """What an exception of the task, or of its device, makes of the attempt."""
+    text = traceback.format_exc()
+    of_cuda = failure_of(error)
+    if of_cuda is not None:
+        kind, words = of_cuda
+        # A traceback's last line is what people see first; torch ends these with other advice.
+        return {"failure": kind, "text": f"{text}{words}"}
+    kind = "oom" if isinstance(error, MemoryError) else "error"
+    return {"failure": kind, "text": text}
+
+
 def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> None:
     """Serve the worker at the other end of the socket until it closes."""
     if os.getppid() != parent:
         sys.exit("the worker was gone before its training process began")
     faulthandler.enable()
+    log_to_stderr()
     # The worker decides what a signal to the terminal's process group means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(connection)
     try:
         trainer = Trainer(Setting(**setting), channel)
-    except (TaskError, ConfigError) as error:
+    except (UnfitDevice, TaskError, ConfigError, NotARun) as error:
         channel.send(unable=str(error))
         return
     channel.send(ready=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+import pbtnas
 from pbtnas.attempts import Attempt, Halt, Poll, Progress, Start, Trained
 from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.drive import Executor, Stop, drive
@@ -236,6 +237,7 @@ def work(
     Raises `ConfigError` for a stored configuration that this version does not understand, and
     `ForeignRecord`.
     """
+    warn_of_other_version(run)
     engine = from_json(run.config).engine
     identity = this_process("w")
     name = identity["worker"]
@@ -255,6 +257,16 @@ def work(
         store.close()
     log.info("%s: %s", name, ending.value)
     return ending
+
+
+def warn_of_other_version(run: Run) -> None:
+    """Say that the same job may have other bits here than where the run was started."""
+    if run.pbtnas != pbtnas.__version__:
+        log.warning(
+            "the run was started with pbtnas %s, this is %s: results may depend on who trains what",
+            run.pbtnas,
+            pbtnas.__version__,
+        )
 
 
 def pace_of(engine: EngineConfig) -> Pace:

@@ -31,6 +31,13 @@ engine: {{lease_s: 3, beat_s: 0.2, poll_s: 0.1, hang_s: 60, snapshot_s: 0, grace
 PATIENCE_S = 400.0  # for anything at all; only a test that fails waits so long
 
 
+def other_task(directory: Path) -> str:
+    """The task after somebody has changed its search space, as `--task` takes it."""
+    text = Path(__file__).with_name("faulty_task.py").read_text()
+    (directory / "other_task.py").write_text(text.replace('("relu", "tanh")', '("tanh", "relu")'))
+    return f"{directory / 'other_task.py'}:FaultyTask"
+
+
 def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
     """What `true` returns as soon as that is true; fails the test when it never is."""
     until_s = time.monotonic() + seconds

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import math
 import os
 import signal
@@ -34,6 +35,8 @@ from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
 from pbtnas.tasks.sections import fill
+
+log = logging.getLogger(__name__)
 
 FAULTY_STEP = 3
 
@@ -74,6 +77,7 @@ class FaultyTask:
         if found is None:
             points = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
             found = run.publish("points", points.numpy().tobytes())
+        log.info("faulty: %d bytes of points", len(found))
         self.points = torch.frombuffer(bytearray(found), dtype=torch.float32).reshape(60, 4)
 
     def create(self, architecture: Architecture, seed: int) -> FaultyTrainee:
@@ -177,6 +181,15 @@ def _next_fault(seed: int) -> str | None:
     return faults[0] if faults else None
 
 
+def _of_cuda(words: str, number: int) -> RuntimeError:
+    """As torch raises it."""
+    error: RuntimeError = getattr(torch, "AcceleratorError", RuntimeError)(
+        f"CUDA error: {words}\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+    )
+    error.error_code = number  # type: ignore[attr-defined]
+    return error
+
+
 def _break(fault: str, network: nn.Module) -> None:
     match fault:
         case "segfault":
@@ -193,6 +206,12 @@ def _break(fault: str, network: nn.Module) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "memory":
             raise MemoryError("asked to lack memory")
+        case "assert on the GPU":
+            raise _of_cuda("device-side assert triggered", 710)
+        case "memory of the GPU":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        case "ECC of the GPU":
+            raise _of_cuda("uncorrectable ECC error encountered", 214)
         case "disk":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "diverge":

@@ -37,7 +37,7 @@ from pbtnas.store.run_directory import open_run
 from pbtnas.tasks.base import Context, Diverged, Evaluation
 from pbtnas.tasks.loading import load_task
 from pbtnas.weights.soups import average
-from tests.conftest import TASK, Running, Site, close_site, make_site
+from tests.conftest import TASK, Running, Site, close_site, make_site, other_task
 
 ALIKE = """\
 task: {name: FaultyTask}
@@ -373,6 +373,15 @@ def test_a_part_is_refused_where_the_task_has_none(run_dir: Path) -> None:
 
     assert result.exit_code == 2
     assert "pbtnas: --part encoder: the networks of this task have no parts" in result.stderr
+    assert not claims(run_dir)
+
+
+def test_other_code_than_the_runs_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    """A task file that was changed since is told, with exit code 2."""
+    for command in ("evaluate", "soup"):
+        result = call(command, run_dir, "--task", other_task(tmp_path), "--device", "cpu")
+        assert result.exit_code == 2
+        assert "has another search space than the one the run was started with" in result.stderr
     assert not claims(run_dir)
 
 

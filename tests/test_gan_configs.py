@@ -65,6 +65,7 @@ def test_experiments_are_those_of_the_paper(
     assert options.extractor == "inception"
     assert options.steps_per_epoch is None and options.reference_images is None
     assert not (options.bf16 or options.channels_last or options.fused or options.compile)
+    assert not options.tf32
 
 
 def test_the_small_config_is_small() -> None:

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "weights": "search state",
     "store": "search state",
     "models": "search",
-    "tasks": "config search state models data rl metrics",
+    "tasks": "config search state models data rl metrics determinism",
     "analysis": "search store",
     "screen": "",
     "status": "search store analysis screen",
@@ -47,10 +47,14 @@ MAY_IMPORT = {
     "snapshots": "state store",
     "parenthood": "",
     "prepared_tasks": "config store tasks",
+    "cuda_errors": "",
     "determinism": "",
+    "device_probe": "",
+    "logs": "",
     "training_context": "store",
     "training": (
-        "config search state store tasks determinism snapshots prepared_tasks training_context"
+        "config search state store tasks cuda_errors determinism device_probe logs "
+        "snapshots prepared_tasks training_context"
     ),
     "training_process": "store attempts parenthood",
     "worker_host": "config store attempts worker drive training_process",
@@ -63,8 +67,8 @@ MAY_IMPORT = {
     "soups": "search store afterwards",
     "companions": "",
     "evaluator": (
-        "config search state weights store tasks attempts afterwards determinism drive "
-        "training_context"
+        "config search state weights store tasks attempts afterwards determinism device_probe "
+        "drive training_context"
     ),
     "evaluation": "config search store tasks afterwards soups evaluator drive training_context",
     "exports": "config search store tasks evaluation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
+from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained, last_line
 from pbtnas.config import load
 from pbtnas.generations import first_manifest
 from pbtnas.starting import search_of, start_run
@@ -17,7 +18,7 @@ from pbtnas.store import paths
 from pbtnas.store.schema import Job
 from pbtnas.tasks.loading import load_task
 from pbtnas.training_process import TrainingProcess
-from tests.conftest import TASK, Site, wait_until
+from tests.conftest import TASK, Site, other_task, wait_until
 
 Make = Callable[..., TrainingProcess]
 
@@ -43,7 +44,7 @@ def make(site: Site) -> Iterator[Make]:
             "root": str(site.run_dir),
             "writer": "w1",
             "task_file": changed.pop("task_file", TASK),
-            "device": "cpu",
+            "device": changed.pop("device", "cpu"),
             "scratch": str(site.directory),
         }
         log = changed.pop("log", site.directory / "training.log")
@@ -125,6 +126,16 @@ def test_one_that_does_not_hand_back_in_time_is_ended(
     assert site.training_processes() == []
 
 
+def test_what_a_task_logs_is_in_the_log(site: Site, jobs: tuple[Job, ...], make: Make) -> None:
+    """With the time, as the commands have it; tasks need not set up logging."""
+    training = make()
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    end_of(training)
+
+    said = (site.directory / "training.log").read_text().splitlines()
+    assert [line for line in said if re.fullmatch(r"\d\d:\d\d:\d\d faulty: 960 bytes .*", line)]
+
+
 def test_one_that_never_gets_ready_is_the_machines_fault(
     site: Site, jobs: tuple[Job, ...], make: Make
 ) -> None:
@@ -147,6 +158,56 @@ def test_one_that_cannot_load_its_task_says_why(
 
     assert isinstance(event, Broke) and event.failure is Failure.INFRA
     assert "--task missing.py:FaultyTask: there is no file" in event.text
+
+
+def test_other_code_than_the_runs_does_not_train(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """A worker whose task file was changed since says so, instead of training another network."""
+    other = other_task(site.directory)
+    training = make(task_file=other)
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert event == Broke(
+        Failure.INFRA,
+        f"{site.run_dir}: the task {other} here has another search space than the one the run "
+        "was started with; use the task as it was then, or start a new run",
+    )
+
+
+def test_a_device_that_does_not_compute_is_told_before_any_job(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Without torch's CUDA, driver or that GPU, one line says so, and no member is blamed."""
+    training = make(device="cuda:99")
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert isinstance(event, Broke) and event.failure is Failure.INFRA
+    assert event.text.startswith("cuda:99 cannot be used: torch says: ")
+    assert len(event.text.splitlines()) == 1
+    assert not (site.run_dir / paths.attempt(0, 0, 1)).exists()
+
+
+def test_after_an_error_of_the_gpu_the_process_is_another(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Its CUDA context is not to be trusted; and only what kernels can cause is the job's fault."""
+    training = make()
+    faults = {
+        "assert on the GPU": (Failure.ERROR, "CUDA error: device-side assert triggered"),
+        "ECC of the GPU": (Failure.INFRA, "CUDA error: uncorrectable ECC error encountered"),
+        "memory of the GPU": (Failure.OOM, "CUDA out of memory. Tried to allocate 2.00 GiB."),
+    }
+    site.plan(0, 0, *faults)
+    for fault, (failure, words) in faults.items():
+        training.start(an_attempt(jobs[0]), site.run_dir)
+        event = end_of(training)
+
+        assert isinstance(event, Broke) and event.failure is failure, (fault, event)
+        assert last_line(event.text) == words and "Traceback" in event.text
+        assert site.training_processes() == []
 
 
 def test_discarding_what_has_ended_or_never_began_is_harmless(make: Make) -> None:

@@ -44,12 +44,21 @@ def choose_renderer(device: str = "cpu") -> str:
                 "or set MUJOCO_GL"
             )
         os.environ["MUJOCO_GL"] = chosen
-    log.info(
-        "rendering with MUJOCO_GL=%s, EGL device %s",
-        chosen,
-        os.environ.get("MUJOCO_EGL_DEVICE_ID", "any"),
-    )
+    _say(chosen, device)
     return chosen
+
+
+def _say(chosen: str, device: str) -> None:
+    """What draws; as a warning where a GPU is there and a processor draws."""
+    if chosen == "osmesa" and device.startswith("cuda"):
+        log.warning(
+            "rendering with MUJOCO_GL=osmesa: the processor draws, although networks train on %s; "
+            "EGL is several times faster (install libegl1 and the driver's EGL)",
+            device,
+        )
+        return
+    where = os.environ.get("MUJOCO_EGL_DEVICE_ID", "any")
+    log.info("rendering with MUJOCO_GL=%s%s", chosen, f", EGL device {where}" * (chosen == "egl"))
 
 
 def _egl_device(device: str) -> str:

@@ -173,7 +173,16 @@ Steps = Generator[Any, Any, T]
 """A piece of protocol: yields operations, is sent replies, returns a T."""
 
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+UNWRITABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+)
 """What a directory says that cannot be written for a while: full, or not to be reached."""
 
 

@@ -335,8 +335,6 @@ class PosixStore:
             return  # a private file left behind is litter, not harm
 
     def _complain(self, operation: Any, error: OSError) -> None:
-        if error.errno == errno.ESTALE:
-            return  # deleted elsewhere while we looked: absent
         self._troubled.add(_sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""

@@ -37,6 +37,7 @@ class Run:
         primitive: how records are published in it.
         hash: algorithm of the checkpoints' digests.
         space: digest of the task's search space.
+        pbtnas: the version that started it.
         config: the resolved configuration as JSON.
     """
 
@@ -44,6 +45,7 @@ class Run:
     primitive: Primitive
     hash: str
     space: str
+    pbtnas: str
     config: Mapping[str, Any]
 
 
@@ -93,6 +95,7 @@ def open_run(root: Path) -> Run:
         record.core["primitive"],
         record.core["hash"],
         record.core["space"],
+        record.core.get("pbtnas", "of an unknown version"),
         config.core,
     )
 
@@ -128,6 +131,18 @@ def check_format(root: Path) -> None:
 def space_digest(space: SearchSpace) -> str:
     """Digest of all that makes a space: names, options and modules in their order."""
     return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
+
+
+def check_space(root: Path, run: Run, space: SearchSpace, task: str) -> None:
+    """Raise `NotARun` unless the run in `root` was started with this space.
+
+    `task` is what people know the task by: its file, or its name.
+    """
+    if run.space != space_digest(space):
+        raise NotARun(
+            f"{root}: the task {task} here has another search space than the one the run was "
+            "started with; use the task as it was then, or start a new run"
+        )
 
 
 def best_primitive(root: Path) -> Primitive:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import safetensors.torch
 
+from pbtnas.determinism import as_in_the_search
 from pbtnas.search.algorithms import Selection, pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member
@@ -38,6 +39,7 @@ from pbtnas.tasks.rehearsal import (
     train,
 )
 
+_NOT_DETERMINISTIC = " does not have a deterministic implementation"  # as torch puts it
 _STEPS = 2  # of every training; the shortest that can be interrupted
 
 
@@ -72,17 +74,22 @@ class Mix(Protocol):
     ) -> State: ...
 
 
-def check(task: Task, *, mix: Mix, rounds: int = 5, seed: int = 0) -> list[Finding]:
-    """Try a task out on the CPU; what was found, each thing once, in the order it was seen.
+def check(
+    task: Task, *, mix: Mix, rounds: int = 5, seed: int = 0, device: str = "cpu"
+) -> list[Finding]:
+    """Try a task out; what was found, each thing once, in the order it was seen.
+
+    Threads, precision and determinism are those of a search.
 
     Args:
         task: not yet prepared.
         mix: builds a child's state.
         rounds: pairs of random architectures that are trained and mixed.
         seed: of architectures, weights and jobs.
+        device: a torch device to train and evaluate on.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        checks = _Checks(task, mix, seed, Path(directory))
+    with tempfile.TemporaryDirectory() as directory, as_in_the_search(threads=1):
+        checks = _Checks(task, mix, seed, Path(directory), device)
         with checks.reporting("prepare()"):
             task.prepare(Products(checks.directory))
             checks.names()
@@ -95,11 +102,12 @@ def check(task: Task, *, mix: Mix, rounds: int = 5, seed: int = 0) -> list[Findi
 class _Checks:
     """What is being done, and what was found so far."""
 
-    def __init__(self, task: Task, mix: Mix, seed: int, directory: Path) -> None:
+    def __init__(self, task: Task, mix: Mix, seed: int, directory: Path, device: str) -> None:
         self.task = task
         self.mix = mix
         self.seed = seed
         self.directory = directory
+        self.device = device
         self.findings: dict[str, Finding] = {}
         self.doing = ""
         self.architecture: Architecture | None = None
@@ -121,11 +129,20 @@ class _Checks:
         except Diverged as error:
             self.say(Level.WARNING, f"a random member diverged at once: {error}")
         except Exception as error:  # noqa: BLE001 - a task may raise anything: that is the finding
-            sentence = f"{self.doing} raised {type(error).__name__}: {error}"
-            self.say(Level.ERROR, sentence, traceback.format_exc())
+            self.say(Level.ERROR, self.in_words(error), traceback.format_exc())
+
+    def in_words(self, error: Exception) -> str:
+        """What an exception of the task means for a search."""
+        operation, refused, _ = str(error).partition(_NOT_DETERMINISTIC)
+        if refused:
+            return (
+                f"{self.doing} uses {operation}, which PyTorch cannot do deterministically on "
+                f"{self.device}: a search refuses it, so no job would end; use another operation"
+            )
+        return f"{self.doing} raised {type(error).__name__}: {error}"
 
     def context(self, seed: int = 0, stop_at: int | None = None) -> Rehearsal:
-        return Rehearsal(self.directory, seed=seed, stop_at=stop_at)
+        return Rehearsal(self.directory, seed=seed, device=self.device, stop_at=stop_at)
 
     def create(self, architecture: Architecture, seed: int) -> Trainee:
         self.doing, self.architecture = "create()", architecture

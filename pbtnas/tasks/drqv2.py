@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pbtnas.determinism import tf32
 from pbtnas.models.drqv2 import DrQV2
 from pbtnas.models.drqv2_spaces import drqv2_space
 from pbtnas.rl.episodes import Array
@@ -158,6 +159,10 @@ class DrQV2Trainee:
             return
         self.agent.move(context.device)
         session = self._open_session(context)
+        with tf32(self._task.options.tf32):
+            self._live(session, steps, context)
+
+    def _live(self, session: Session, steps: int, context: Context) -> None:
         self._session = session
         try:
             for number in range(context.done + 1, steps + 1):

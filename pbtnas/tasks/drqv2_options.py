@@ -60,6 +60,9 @@ class DrQV2Options:
     )
     hidden: int = number(1024, min=1, help="Width of the layers of actor and critic.")
     channels: int = number(32, min=1, help="Width of the encoder.")
+    tf32: bool = setting(
+        False, help="Train with TF32 on GPUs since Ampere, which is faster than full float32."
+    )
 
     replay: Literal["private", "shared"] = setting(
         "private", help="A buffer for each member, or one for all members trained on a machine."

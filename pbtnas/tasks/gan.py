@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pbtnas.data import cifar10, stl10
 from pbtnas.data.images import Batches, DataError, ImageSet, data_directory
+from pbtnas.determinism import tf32
 from pbtnas.metrics.distances import distance
 from pbtnas.metrics.extractors import Extractor, ExtractorError, Inception, Lite0, find_inception
 from pbtnas.metrics.statistics import Statistics, StatisticsError, measure
@@ -154,6 +155,10 @@ class GanTrainee:
 
         Raises `Diverged` when a loss or a parameter is not finite.
         """
+        with tf32(self._task.options.tf32):
+            self._train(epochs, context)
+
+    def _train(self, epochs: int, context: Context) -> None:
         self.adversaries.move(context.device)
         options = self._task.options
         batches = self._task.batches(context.device)

@@ -84,6 +84,9 @@ class GanOptions:
     images: int = number(5000, min=100, help="Generated for a score of the search.")
     final_images: int = number(50_000, min=100, help="Generated for the number to report.")
 
+    tf32: bool = setting(
+        False, help="Train with TF32 on GPUs since Ampere, which is faster than full float32."
+    )
     bf16: bool = setting(False, help="Train in mixed precision (bfloat16 autocast).")
     channels_last: bool = setting(False, help="Store weights and features channels last.")
     fused: bool = setting(False, help="Use the fused kernel of Adam.")

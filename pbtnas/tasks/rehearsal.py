@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pbtnas.state import State
 from pbtnas.tasks.base import Evaluation, Json, Trainee
@@ -110,13 +111,13 @@ def train(
     """
     seed_global_rngs(context.seed)
     if resume is not None:
-        _restore_global_rngs(resume.rng)
+        _restore_global_rngs(resume.rng, context.device)
         context = replace(context, done=resume.done)
     try:
         trainee.train(epochs, context)
     except Interrupted:
         pass
-    return Snapshot(copy_of(trainee.state()), context.reached, _global_rngs())
+    return Snapshot(copy_of(trainee.state()), context.reached, _global_rngs(context.device))
 
 
 def evaluate(trainee: Trainee, context: Rehearsal) -> Evaluation:
@@ -126,15 +127,17 @@ def evaluate(trainee: Trainee, context: Rehearsal) -> Evaluation:
 
 
 def copy_of(state: State) -> State:
-    """The state with tensors of its own."""
-    copied = {s: {n: t.clone() for n, t in getattr(state, s).items()} for s in State.SECTIONS}
+    """The state with tensors of its own, on the CPU, as a checkpoint has them."""
+    copied = {
+        s: {n: t.to("cpu", copy=True) for n, t in getattr(state, s).items()} for s in State.SECTIONS
+    }
     return State(**copied, info=dict(state.info))
 
 
 def difference(a: State, b: State) -> str | None:
     """The first thing in which two states differ, or None if they are equal bit by bit."""
     for section in State.SECTIONS:
-        ours, theirs = getattr(a, section), getattr(b, section)
+        ours, theirs = _on_cpu(getattr(a, section)), _on_cpu(getattr(b, section))
         for name in sorted(ours.keys() | theirs.keys()):
             if name not in ours or name not in theirs:
                 return f"{section} tensor {name!r} is in one of them only"
@@ -145,6 +148,10 @@ def difference(a: State, b: State) -> str | None:
     return None if a.info == b.info else f"info is {a.info} in one and {b.info} in the other"
 
 
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
+
+
 def seed_global_rngs(seed: int) -> None:
     """Seed random, numpy and torch, as the engine does before a job."""
     random.seed(seed)
@@ -152,11 +159,14 @@ def seed_global_rngs(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _global_rngs() -> tuple[Any, ...]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+def _global_rngs(device: str) -> tuple[Any, ...]:
+    cuda = torch.cuda.get_rng_state(device) if device.startswith("cuda") else None
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda  # noqa: NPY002
 
 
-def _restore_global_rngs(states: tuple[Any, ...]) -> None:
+def _restore_global_rngs(states: tuple[Any, ...], device: str) -> None:
     random.setstate(states[0])
     np.random.set_state(states[1])  # noqa: NPY002
     torch.set_rng_state(states[2])
+    if states[3] is not None:
+        torch.cuda.set_rng_state(states[3], device)

@@ -39,6 +39,26 @@ def test_osmesa_is_taken_where_egl_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     assert rendering.choose_renderer() == os.environ["MUJOCO_GL"] == "osmesa"
 
 
+@pytest.mark.parametrize(
+    ("works", "device", "level"),
+    [("osmesa", "cuda:1", "WARNING"), ("osmesa", "cpu", "INFO"), ("egl", "cuda:1", "INFO")],
+)
+def test_drawing_by_the_processor_beside_a_gpu_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    works: str,
+    device: str,
+    level: str,
+) -> None:
+    """A GPU would wait for its frames most of the time."""
+    working(monkeypatch, works)
+    with caplog.at_level(logging.INFO):
+        rendering.choose_renderer(device)
+
+    (said,) = caplog.records
+    assert said.levelname == level and f"MUJOCO_GL={works}" in said.getMessage()
+
+
 def test_nothing_to_render_with_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has the names of the packages."""
     working(monkeypatch)

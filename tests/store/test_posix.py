@@ -139,7 +139,7 @@ def test_a_lost_reply_of_a_rename_is_recognised_by_the_content(
 # -- errors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.ESTALE])
 @pytest.mark.parametrize("call", ["write", "fsync"])
 def test_an_error_leaves_nothing_and_is_not_a_lost_race(
     store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int

@@ -158,6 +158,14 @@ class TypoTask(TinyTask):
         return super().build({"hidden": choices["hiden"], **choices})
 
 
+class ScatteringTask(TinyTask):
+    """Its loss needs an operation that may give other bits each time."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        places = torch.zeros(1, dtype=torch.int64)
+        return super().loss(outputs, targets) + torch.zeros(2).put_(places, torch.ones(1)).sum()
+
+
 class WideningTask(TinyTask):
     """An option changes the interface of its position."""
 

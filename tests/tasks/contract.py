@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -34,6 +34,7 @@ from pbtnas.tasks.rehearsal import (
 class TaskContract:
     """Inherit, and define `make_task`; `epochs` should be two or three steps at least."""
 
+    device: str = "cpu"
     epochs: ClassVar[int] = 1
     artifacts: ClassVar[frozenset[str]] = frozenset()
     _products: ClassVar[dict[type, dict[str, bytes]]] = {}
@@ -41,6 +42,10 @@ class TaskContract:
     def make_task(self) -> Task:
         """A task as the engine makes it, not prepared."""
         raise NotImplementedError
+
+    def context(self, scratch: Path, **given: Any) -> Rehearsal:
+        """Of a job on the device."""
+        return Rehearsal(scratch, device=self.device, **given)
 
     @pytest.fixture
     def task(self, tmp_path: Path) -> Task:
@@ -73,14 +78,14 @@ class TaskContract:
         """A trained state loads into a member of another seed and comes back bit by bit."""
         for architecture in architectures(task.space, 3):
             trainee = task.create(architecture, 1)
-            state = train(trainee, self.epochs, Rehearsal(tmp_path, stop_at=2)).state
+            state = train(trainee, self.epochs, self.context(tmp_path, stop_at=2)).state
             given = copy_of(state)
 
             loaded = task.create(architecture, 2)
             loaded.load(given)
 
             assert difference(loaded.state(), state) is None
-            train(loaded, self.epochs, Rehearsal(tmp_path, stop_at=2))
+            train(loaded, self.epochs, self.context(tmp_path, stop_at=2))
             assert difference(given, state) is None, "training changed the state that was given"
 
     def test_a_state_that_does_not_fit_is_refused(self, task: Task) -> None:
@@ -97,18 +102,20 @@ class TaskContract:
     def test_an_interruption_changes_nothing(self, task: Task, tmp_path: Path) -> None:
         """Left at any tick and continued elsewhere from its state, a job ends the same."""
         for architecture in architectures(task.space, 2):
-            context = Rehearsal(tmp_path, seed=7)
+            context = self.context(tmp_path, seed=7)
             whole = train(task.create(architecture, 1), self.epochs, context)
             assert whole.done >= 2, "train() must call tick(done) after every step"
             anywhere = random.Random(str(architecture)).randrange(1, whole.done)
             for stop_at in (1, whole.done // self.epochs, anywhere):
                 log: list[Mapping[str, Json]] = []
-                first = Rehearsal(tmp_path, seed=7, stop_at=stop_at, logged=log)
+                first = self.context(tmp_path, seed=7, stop_at=stop_at, logged=log)
                 half = train(task.create(architecture, 1), self.epochs, first)
                 other = task.create(architecture, 2)
                 other.load(half.state)
 
-                resumed = train(other, self.epochs, Rehearsal(tmp_path, seed=7, logged=log), half)
+                resumed = train(
+                    other, self.epochs, self.context(tmp_path, seed=7, logged=log), half
+                )
 
                 assert resumed.done == whole.done
                 assert difference(resumed.state, whole.state) is None
@@ -118,7 +125,9 @@ class TaskContract:
         """The job's seed, not the member's, decides the order of the data."""
         architecture = architectures(task.space, 1)[0]
         a, b = (
-            train(task.create(architecture, 1), self.epochs, Rehearsal(tmp_path, seed=seed)).state
+            train(
+                task.create(architecture, 1), self.epochs, self.context(tmp_path, seed=seed)
+            ).state
             for seed in (1, 2)
         )
 
@@ -128,16 +137,16 @@ class TaskContract:
         """It changes nothing, and a copy of the member gets the same score."""
         for architecture in architectures(task.space, 3):
             trainee = task.create(architecture, 1)
-            state = train(trainee, self.epochs, Rehearsal(tmp_path, stop_at=2)).state
+            state = train(trainee, self.epochs, self.context(tmp_path, stop_at=2)).state
             copy = task.create(architecture, 2)
             copy.load(state)
 
-            score = evaluate(trainee, Rehearsal(tmp_path, seed=3)).score
+            score = evaluate(trainee, self.context(tmp_path, seed=3)).score
 
             assert difference(trainee.state(), state) is None
             assert math.isfinite(score)
-            assert score == evaluate(trainee, Rehearsal(tmp_path, seed=3)).score
-            assert score == evaluate(copy, Rehearsal(tmp_path, seed=3)).score
+            assert score == evaluate(trainee, self.context(tmp_path, seed=3)).score
+            assert score == evaluate(copy, self.context(tmp_path, seed=3)).score
 
     def test_every_option_builds_and_trains(self, task: Task, tmp_path: Path) -> None:
         """Each option of each variable fits its position."""
@@ -145,7 +154,7 @@ class TaskContract:
         for i, variable in enumerate(task.space):
             for option in range(len(variable.options)):
                 trainee = task.create((*usual[:i], option, *usual[i + 1 :]), 1)
-                train(trainee, self.epochs, Rehearsal(tmp_path, stop_at=1))
+                train(trainee, self.epochs, self.context(tmp_path, stop_at=1))
 
     def test_names_serve_inheritance(self, task: Task) -> None:
         """No variable renames or reshapes what it does not own, and none owns nothing."""
@@ -164,7 +173,7 @@ class TaskContract:
         for seed in range(5):
             parents = [task.space.sample(rng) for _ in range(2)]
             base, donor = (
-                train(task.create(p, seed), self.epochs, Rehearsal(tmp_path, stop_at=2)).state
+                train(task.create(p, seed), self.epochs, self.context(tmp_path, stop_at=2)).state
                 for p in parents
             )
             inherited = {i for i in range(len(task.space)) if rng.random() < 0.5}
@@ -174,13 +183,13 @@ class TaskContract:
             child = task.create(architecture, seed + 1)
             child.load(mixed(task.space, inherited, base, donor, fresh))
 
-            train(child, self.epochs, Rehearsal(tmp_path, stop_at=1))
+            train(child, self.epochs, self.context(tmp_path, stop_at=1))
 
     def test_the_final_evaluation_brings_its_artifacts(self, task: Task, tmp_path: Path) -> None:
         """The number to report is a number, and comes with the promised files."""
         trainee = task.create(architectures(task.space, 1)[0], 1)
 
-        final = evaluate(trainee, Rehearsal(tmp_path, final=True))
+        final = evaluate(trainee, self.context(tmp_path, final=True))
 
         assert math.isfinite(final.score)
         assert set(final.artifacts) == self.artifacts
@@ -195,9 +204,9 @@ class TaskContract:
                 tensor.fill_(math.nan)
             trainee.load(state)
 
-            assert not math.isfinite(evaluate(trainee, Rehearsal(tmp_path)).score)
+            assert not math.isfinite(evaluate(trainee, self.context(tmp_path)).score)
             try:
-                train(trainee, self.epochs, Rehearsal(tmp_path, stop_at=1))
+                train(trainee, self.epochs, self.context(tmp_path, stop_at=1))
             except Diverged as error:
                 assert "nan" in str(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from pbtnas.tasks.base import Diverged
 from pbtnas.tasks.check import Finding, Level, check
@@ -56,6 +57,19 @@ def test_an_exception_is_shown_with_architecture_and_traceback() -> None:
 
     assert "hidden: linear" in finding.detail
     assert "Traceback" in finding.detail and "broken.py" in finding.detail
+
+
+def test_an_operation_that_a_search_refuses_is_named() -> None:
+    """Before a search fails every attempt at every job; and the check leaves torch as it was."""
+    before = torch.get_deterministic_debug_mode()
+    (finding,) = problems(broken.ScatteringTask(), rounds=1)
+
+    assert finding.level is Level.ERROR
+    assert finding.sentence == (
+        "train() uses put_, which PyTorch cannot do deterministically on cpu: a search refuses it, "
+        "so no job would end; use another operation"
+    )
+    assert torch.get_deterministic_debug_mode() == before
 
 
 def test_divergence_of_a_random_member_is_no_error() -> None:

@@ -252,6 +252,25 @@ def test_members_need_the_facts_about_the_environment() -> None:
         member(task)
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_tf32_is_for_training_where_it_is_wanted(allowed: bool, tmp_path: Path) -> None:
+    """Full float32 is the default whatever torch's is, and holds again after the job."""
+    seen = []
+
+    class Watching(Rehearsal):
+        def tick(self, done: int | None = None) -> None:
+            backends = torch.backends
+            seen.append((backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32))
+            super().tick(done)
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    trainee = member(prepared(replace(TINY, tf32=allowed), tmp_path))
+    train(trainee, 1, Watching(tmp_path))
+
+    assert set(seen) == {(allowed, allowed)}
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+
 def batch(size: int = 4) -> Batch:
     """Random transitions of the toy, two observations stacked."""
     rng = np.random.default_rng(0)

@@ -327,6 +327,25 @@ def test_a_faster_way_to_train_can_be_interrupted_too(options: GanOptions, tmp_p
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_tf32_is_for_training_where_it_is_wanted(allowed: bool, tmp_path: Path) -> None:
+    """Full float32 is the default whatever torch's is, and what a score is computed with."""
+    seen = []
+
+    class Watching(Rehearsal):
+        def tick(self, done: int | None = None) -> None:
+            backends = torch.backends
+            seen.append((backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32))
+            super().tick(done)
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    trainee = member(prepared(replace(TINY, tf32=allowed), tmp_path))
+    train(trainee, 1, Watching(tmp_path))
+
+    assert set(seen) == {(allowed, allowed)}
+    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+
 def test_moments_are_stored_as_their_parameters_are(tmp_path: Path) -> None:
     """After loading too: Adam's kernels may go by the order in memory."""
     task = prepared(replace(TINY, channels_last=True), tmp_path)

@@ -1,0 +1,57 @@
+"""The arithmetic of a job does not depend on what was switched on before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from pbtnas.determinism import as_in_the_search, full_float32, tf32
+
+
+def allowed() -> tuple[bool, bool]:
+    """Whether convolutions and products of matrices may use TF32."""
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.fixture(autouse=True)
+def as_torch_has_it() -> Iterator[None]:
+    """TF32 for convolutions only, before and after."""
+    with tf32(False):
+        torch.backends.cudnn.allow_tf32 = True
+        yield
+
+
+def test_float32_is_full_unless_somebody_says_otherwise() -> None:
+    """Also after what another run's task has left behind."""
+    torch.backends.cuda.matmul.allow_tf32 = True
+
+    full_float32()
+
+    assert allowed() == (False, False)
+
+
+def test_what_is_allowed_for_a_while_is_over_after_it() -> None:
+    """However it ends, and one within the other."""
+    with pytest.raises(ZeroDivisionError), tf32(True):
+        assert allowed() == (True, True)
+        with tf32(False):
+            assert allowed() == (False, False)
+        raise ZeroDivisionError
+
+    assert allowed() == (True, False)
+
+
+def test_work_outside_of_a_search_is_done_as_in_it() -> None:
+    """Full float32, threads, and no operation that may give other bits; all undone."""
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+
+    with as_in_the_search(threads=3):
+        assert allowed() == (False, False)
+        assert torch.get_num_threads() == 3
+        with pytest.raises(RuntimeError, match="put_ does not have a deterministic"):
+            torch.zeros(4).put_(torch.tensor([1]), torch.tensor([1.0]))
+
+    assert allowed() == (True, False)
+    assert before == (torch.get_num_threads(), torch.get_deterministic_debug_mode())
