@@ -94,7 +94,8 @@ class Broke:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """Event: the training stopped because it was asked to; its snapshot is safe."""
+    """Event: the training stopped after so many steps, as it was asked to; its last snapshot is
+    safe."""
 
     done: int
 

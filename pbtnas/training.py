@@ -37,6 +37,7 @@ from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
 from pbtnas.store.operations import UNWRITABLE
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.records import RecordError
 from pbtnas.store.run_directory import NotARun, check_space, open_run
 from pbtnas.store.schema import Job, Result
 from pbtnas.tasks.base import Diverged, Evaluation, Task, TaskError, Trainee
@@ -82,8 +83,8 @@ class Place:
 class Trainer:
     """Carries out jobs, one after the other.
 
-    Raises `UnfitDevice`, `TaskError`, `ConfigError` or `NotARun` with one sentence when it cannot
-    start.
+    Raises `UnfitDevice`, `TaskError`, `ConfigError`, `NotARun` or `RecordError` with one sentence
+    when it cannot start.
     """
 
     def __init__(self, setting: Setting, channel: Channel) -> None:
@@ -117,11 +118,14 @@ class Trainer:
         began_s = time.monotonic()
         try:
             self._place = self._at(root)
+        except (TaskError, ConfigError, NotARun, RecordError) as error:
+            return {"unable": str(error)}
+        except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
+            return {"unable": traceback.format_exc()}
+        try:
             return self._train(job, attempt, began_s)
         except HandedBack:
             return {"interrupted": True}
-        except (TaskError, ConfigError, NotARun) as error:
-            return {"unable": str(error)}
         except Diverged as error:
             result = Result(job.member, "diverged", None, {}, None)
             meta = {"diverged": str(error), "device": self._device}
@@ -263,7 +267,7 @@ def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> 
     channel = Channel(connection)
     try:
         trainer = Trainer(Setting(**setting), channel)
-    except (UnfitDevice, TaskError, ConfigError, NotARun) as error:
+    except (UnfitDevice, TaskError, ConfigError, NotARun, RecordError) as error:
         channel.send(unable=str(error))
         return
     channel.send(ready=True)

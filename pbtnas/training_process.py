@@ -53,6 +53,7 @@ class TrainingProcess:
         self._received = b""
         self._ready = False
         self._busy = False
+        self._done = 0  # steps of the job in work
         self._deadline_s = 0.0
         self._halted_s: float | None = None
         self._kills = 0
@@ -85,7 +86,7 @@ class TrainingProcess:
     def start(self, attempt: Attempt, root: Path) -> None:
         """Hand over a job of the run in `root`; it waits until the process is ready."""
         self.warm_up()
-        self._busy, self._halted_s, self.waiting = True, None, ""
+        self._busy, self._halted_s, self.waiting, self._done = True, None, "", 0
         job = attempt.job.to_json()
         self._send({"root": str(root), "job": job, "attempt": attempt.number})
         if self._ready:
@@ -164,13 +165,14 @@ class TrainingProcess:
                 self._ready = True
                 return None
             case {"progress": done}:
+                self._done = done
                 return Progress(done)
             case {"result": result, "meta": meta, "file": file}:
                 return Trained(Result.from_json(result), file, meta)
             case {"failure": kind, "text": text, **rest}:
                 return Broke(Failure(kind), text, rest.get("damaged"))
             case {"interrupted": True}:
-                return Interrupted(0)
+                return Interrupted(self._done)
             case {"unable": text}:
                 return Broke(Failure.INFRA, text)
         raise AssertionError(f"not a message of a training process: {message}")
@@ -184,7 +186,7 @@ class TrainingProcess:
         now_s = time.monotonic()
         if self._halted_s is not None and now_s - self._halted_s > self._grace_s:
             self.discard()
-            return Interrupted(0)
+            return Interrupted(self._done)
         if now_s <= self._deadline_s:
             return None
         if not self._ready:
