@@ -54,18 +54,15 @@ def account(runs: Iterable[Path]) -> Account:
 
 
 def _account(root: Path) -> Account:
-    store = PosixStore(root, "reader")
     total = Account()
     generation = 0
-    try:
+    with PosixStore(root, "reader") as store:
         while manifest := _read(store, paths.manifest(generation), "manifest"):
             for job in Manifest.from_json(manifest.core).jobs:
                 result = _read(store, paths.result(generation, job.member), "result")
                 if result is not None:
                     total += _of_one(job.epochs, result.meta)
             generation += 1
-    finally:
-        store.close()
     return total
 
 

@@ -215,8 +215,7 @@ def seated(
         yield Ending.HELD
         return
     identity = this_process("c")
-    store = PosixStore(root, identity["worker"], primitive=run.primitive)
-    try:
+    with PosixStore(root, identity["worker"], primitive=run.primitive) as store:
         task = _patiently(stop, lambda: prepared(store))
         if task is None:
             yield Ending.STOPPED
@@ -229,8 +228,6 @@ def seated(
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         with closing(host):
             yield Seat(protocol, host)
-    finally:
-        store.close()
         lock.release()
 
 
@@ -255,16 +252,13 @@ def _patiently(stop: Stop, act: Callable[[], T]) -> T | None:
 
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
-    store = PosixStore(root, "reader")
-    try:
+    with PosixStore(root, "reader") as store:
         names = store.execute(List(paths.TERM.rpartition("/")[0]))
         terms = sorted(name for name in names or () if name.endswith(".json") and "end" not in name)
         if not terms:
             return ""
         name = f"{paths.TERM.rpartition('/')[0]}/{terms[-1]}"
         data = store.get(name)
-    finally:
-        store.close()
     if data is None:
         return ""
     holder = decode(data, name, kind="claim").core["holder"]

@@ -180,11 +180,8 @@ def _generation(store: PosixStore, run: Run, champion: Champion) -> tuple[Manife
 @contextmanager
 def _opened(root: Path) -> Iterator[tuple[PosixStore, Run]]:
     run = open_run(root)
-    store = PosixStore(root, this_process("e")["worker"], primitive=run.primitive)
-    try:
+    with PosixStore(root, this_process("e")["worker"], primitive=run.primitive) as store:
         yield store, run
-    finally:
-        store.close()
 
 
 def _see_through(

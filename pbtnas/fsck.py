@@ -46,25 +46,19 @@ def check(root: Path) -> list[Fault]:
     them there is no run.
     """
     run = open_run(root)
-    store = PosixStore(root, "fsck")
-    try:
+    with PosixStore(root, "fsck") as store:
         return [*_faults(store, run), *_afterwards(store, run)]
-    finally:
-        store.close()
 
 
 def repair(root: Path, faults: list[Fault]) -> None:
     """Put aside what is damaged and restore what there is a copy of.  Raises `OSError`."""
     run = open_run(root)
-    store = PosixStore(root, this_process("f")["worker"], primitive=run.primitive)
-    try:
+    with PosixStore(root, this_process("f")["worker"], primitive=run.primitive) as store:
         for fault in faults:
             if fault.damaged:
                 store.execute(Quarantine(fault.name))
             if fault.restored is not None:
                 store.put(fault.name, encode(fault.restored))
-    finally:
-        store.close()
 
 
 def _faults(store: PosixStore, run: Run) -> Iterator[Fault]:

@@ -140,11 +140,8 @@ class Coordinators:
         if not (run.root / paths.FINAL).exists():
             return False
         with self._troubles_of(run):
-            store = PosixStore(run.root, "reader")
-            try:
+            with PosixStore(run.root, "reader") as store:
                 data = store.get(paths.FINAL)
-            finally:
-                store.close()
             try:
                 core = decode(data or b"", f"{run.root / paths.FINAL}", kind="final").core
             except CorruptRecord:

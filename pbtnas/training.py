@@ -104,11 +104,8 @@ class Trainer:
         if root not in self._places:
             run = open_run(root)
             config = from_json(run.config)
-            store = PosixStore(root, f"{self._writer}-training", primitive=run.primitive)
-            try:
+            with PosixStore(root, f"{self._writer}-training", primitive=run.primitive) as store:
                 task = self._tasks.of(config.task, store)
-            finally:
-                store.close()
             check_space(root, run, task.space, self._task_file or config.task.name)
             self._places[root] = Place(root, run.hash, config.engine.snapshot_s, task)
         return self._places[root]
@@ -237,7 +234,8 @@ class Trainer:
             for name, value in evaluation.metrics.items()
             if math.isfinite(float(value))
         }
-        name = f"{paths.checkpoints(job.generation)}/.tmp-{self._writer}-m{job.member:02d}"
+        leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}"
+        name = f"{paths.checkpoints(job.generation)}/{leaf}"
         state: State = trainee.state()
         path, algorithm = self._place.root / name, self._place.hash
         digest = context.patiently(lambda: write(path, state, algorithm=algorithm))

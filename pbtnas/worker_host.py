@@ -159,7 +159,8 @@ class WorkerHost(Executor):
         if self._reused is not None:
             what = f"reusing what {self._reused.meta['reused_from']} did:"
         job = attempt.job
-        self._tell(f"{what} g{job.generation:04d} m{job.member:02d} attempt {attempt.number}")
+        member = paths.member_name(job.member)
+        self._tell(f"{what} g{job.generation:04d} {member} attempt {attempt.number}")
         log.info("%s: %s%s", self._name, self.label, self._phase)
         if self._reused is None:
             self._training.start(attempt, self.store.root.absolute())

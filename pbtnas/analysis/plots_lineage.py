@@ -21,6 +21,7 @@ from pbtnas.analysis.plots import (
     style,
     whole_numbers,
 )
+from pbtnas.store.paths import member_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,10 +48,10 @@ def phylogeny(evolution: Evolution) -> Figure:
         axes = figure.subplots()
         _draw_descent(axes, evolution, rows)
         dots = _draw_members(axes, evolution, rows)
-        axes.set_yticks(range(len(orders[0])), [_name(slot) for slot in orders[0]])
+        axes.set_yticks(range(len(orders[0])), [member_name(slot) for slot in orders[0]])
         for slot, row in rows[-1].items():
             axes.annotate(
-                _name(slot),
+                member_name(slot),
                 (last, row),
                 xytext=(9, 0),
                 textcoords="offset points",
@@ -90,7 +91,7 @@ def member_curves(evolution: Evolution) -> Figure:
         for member in reversed(order):
             xs, ys = zip(*_stitched(evolution, member), strict=True)
             axes.plot(xs, ys, color=colours[member], lw=1.3)
-        axes.plot(xs, ys, color=BLACK, lw=2.8, label=f"best of the end, {_name(order[0])}")
+        axes.plot(xs, ys, color=BLACK, lw=2.8, label=f"best of the end, {member_name(order[0])}")
         axes.set_xlabel("training of a member (epochs, ancestors included)")
         axes.set_ylabel(f"{evolution.metric} of a member")
         axes.grid(axis="y")
@@ -128,7 +129,7 @@ def _draw_descent(axes: Axes, evolution: Evolution, rows: Rows) -> None:
     axes.add_collection(dashed)
     best = ranked(evolution)[0]
     line = [rows[generation][slot] for generation, slot in enumerate(ancestry(evolution, best))]
-    axes.plot(line, color=BLACK, lw=3, label=f"ancestors of {_name(best)}")
+    axes.plot(line, color=BLACK, lw=3, label=f"ancestors of {member_name(best)}")
     if replaced:
         xs, ys = zip(*replaced, strict=True)
         axes.plot(xs, ys, ls="", marker="x", ms=4.5, color="white", zorder=4)
@@ -231,7 +232,7 @@ def _label_ends(
     heights = spread_out([y for _, (_, y) in ends], gap, low, high)
     for (member, (x, y)), height in zip(ends, heights, strict=True):
         axes.annotate(
-            _name(member),
+            member_name(member),
             (x, y),
             xytext=(1.035, (height - low) / (high - low)),
             textcoords="axes fraction",
@@ -259,7 +260,3 @@ def _stitched(evolution: Evolution, member: int) -> list[Point]:
 def _point(evolution: Evolution, generation: int, standing: Standing) -> Point:
     score = math.nan if standing.score is None else standing.score
     return float(evolution.epochs[generation]), score
-
-
-def _name(member: int) -> str:
-    return f"m{member:02d}"

@@ -13,6 +13,7 @@ from pbtnas.analysis.progress import NO_FAILURE
 from pbtnas.analysis.studies import NamedRun
 from pbtnas.analysis.tables import Table
 from pbtnas.search.space import Variable
+from pbtnas.store.paths import member_name
 from pbtnas.store.schema import Champion
 
 LONGEST = 200  # rows of failures; a broken cluster may write thousands
@@ -55,7 +56,7 @@ def champions_table(history: History, variables: Sequence[Variable]) -> Table:
         raise ValueError("the run has no best member yet")
     told = [*found.values()]
     rows = [
-        ("member", *(f"m{best.member:02d} of generation {best.generation}" for best in told)),
+        ("member", *(f"{member_name(b.member)} of generation {b.generation}" for b in told)),
         ("score", *(f"{best.score:.6g}" for best in told)),
         ("checkpoint", *(best.checkpoint for best in told)),
     ]
@@ -153,14 +154,14 @@ def _failures(generation: Generation) -> Iterable[tuple[str | int, ...]]:
                 if attempt.ended not in ("result", "open"):
                     words = str(attempt.end.get("text", "")) if attempt.end else ""
                     who = str(attempt.holder.get("worker", "?"))
-                    name = f"m{member:02d}"
+                    name = member_name(member)
                     yield number, name, attempt.number, attempt.ended, who, _last_line(words)
     for member, reported in sorted(generation.results.items()):
         if reported.result.outcome != "ok":
             who = str(reported.meta.get("worker", "?"))
             words = _last_line(str(reported.meta.get("traceback", "")))
             attempt_number = reported.meta.get("attempt") or "–"
-            yield number, f"m{member:02d}", attempt_number, reported.result.outcome, who, words
+            yield number, member_name(member), attempt_number, reported.result.outcome, who, words
 
 
 def _run_row(run: NamedRun) -> tuple[str | int | float, ...]:

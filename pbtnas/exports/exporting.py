@@ -55,8 +55,7 @@ def export(
     """
     check_target(directory)
     member = load_from_run(root, which, task_file)
-    store = PosixStore(root, "reader", primitive=member.run.primitive)
-    try:
+    with PosixStore(root, "reader", primitive=member.run.primitive) as store:
         results = _results(store, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:
@@ -65,8 +64,6 @@ def export(
             name: _bytes(root, paths.artifact_of(member.best.checkpoint, name))
             for name in results.artifacts
         }
-    finally:
-        store.close()
     config = _config(member, results)
     card = Card(config, member.run.config, task_file, _example(member.network), tuple(artifacts))
     write(directory, config, {**artifacts, **files, CARD: render(card).encode()})

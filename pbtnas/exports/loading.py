@@ -73,16 +73,13 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> Member:
     """The network of a member or soup of a finished run.  Raises what `load_network` raises."""
     run = open_run(root)
     config = from_json(run.config)
-    store = PosixStore(root, "reader", primitive=run.primitive)
-    try:
+    with PosixStore(root, "reader", primitive=run.primitive) as store:
         best = _choose(which, {**champions(store, run), **soups(store, run)}, root)
         task = _task(config.task, task_file, run.space, root)
         products = _Remembered(Products(store, root).lookup)
         if isinstance(task, Recalls):
             task.recall(products)
         trainee = _trainee(store, run, config, task, best)
-    finally:
-        store.close()
     network = network_of(trainee, config.task.name)
     return Member(task, network, which, run, config, best, products.seen)
 

@@ -70,6 +70,12 @@ class PosixStore:
     def close(self) -> None:
         os.close(self._fd)
 
+    def __enter__(self) -> PosixStore:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
     def execute(self, operation: Any) -> Any:
         """Carry out a storage operation and reply; failures are replies too, never raised."""
         try:

@@ -64,8 +64,9 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         return open_run(root)  # needs no space: a coordinator may be restarted on a full disk
     except NotYetARun:
         root.mkdir(parents=True, exist_ok=True)
-    store = PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root))
-    try:
+    with PosixStore(
+        root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root)
+    ) as store:
         for name in paths.TOP_DIRECTORIES:
             (root / name).mkdir(exist_ok=True)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
@@ -73,8 +74,6 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, store_nonce())))
         run = _run_record(store.get(paths.RUN))
         store.put(paths.CONFIG, encode(Record("config", run.run, config, {}, store_nonce())))
-    finally:
-        store.close()
     return open_run(root)
 
 
@@ -167,11 +166,8 @@ def store_nonce() -> str:
 
 
 def _get(root: Path, name: str) -> bytes | None:
-    store = PosixStore(root, "reader")
-    try:
+    with PosixStore(root, "reader") as store:
         return store.get(name)
-    finally:
-        store.close()
 
 
 def _run_record(data: bytes | None) -> Record:

@@ -126,17 +126,11 @@ def open_study(root: Path) -> Study:
 def _get(root: Path, name: str) -> bytes | None:
     if not root.is_dir():
         return None
-    store = PosixStore(root, "reader")
-    try:
+    with PosixStore(root, "reader") as store:
         return store.get(name)
-    finally:
-        store.close()
 
 
 def _put(root: Path, name: str, record: Record) -> None:
     writer = f"study-{secrets.token_hex(4)}"
-    store = PosixStore(root, writer, primitive=best_primitive(root))
-    try:
+    with PosixStore(root, writer, primitive=best_primitive(root)) as store:
         store.put(name, encode(record))
-    finally:
-        store.close()
