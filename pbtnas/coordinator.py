@@ -312,6 +312,7 @@ def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:
     lost = sum(result.outcome != "ok" for result in selected.results)
     text = (
         f"generation {selected.generation} of {search.generations} done: best "
-        f"{paths.member_name(best.member)} at {best.score:.6g}, {len(selected.births)} of {len(manifest.jobs)} replaced"
+        f"{paths.member_name(best.member)} at {best.score:.6g}, "
+        f"{len(selected.births)} of {len(manifest.jobs)} replaced"
     )
     return f"{text}, {lost} diverged or failed" if lost else text
