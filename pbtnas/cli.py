@@ -127,7 +127,8 @@ def coordinator(
 ) -> None:
     """Coordinate a run: start it, or go on with it after whatever happened.
 
-    Without CONFIG, the configuration stored in RUN_DIR is used.
+    Without CONFIG, the configuration stored in RUN_DIR is used.  Of a run that was started only
+    the engine section can be changed; it never changes the outcome.
     """
     from pbtnas import coordinator_host
     from pbtnas.config import from_json, load, to_json
@@ -143,10 +144,8 @@ def coordinator(
     root = Path(arguments[-1])
     if len(arguments) == 2:
         config = load(Path(arguments[0]), overrides)
-    elif overrides:
-        raise click.UsageError("--set needs a CONFIG; a run's stored configuration is fixed")
     else:
-        config = from_json(open_run(root).config)
+        config = from_json(open_run(root).config, overrides=overrides)
     try:
         task = load_task_of(config.task, task_file)
         if dry_run:

@@ -8,8 +8,9 @@ their copies; coordinator and workers compute the rest again when they run next.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pbtnas.store import paths
@@ -47,7 +48,7 @@ def check(root: Path) -> list[Fault]:
     """
     run = open_run(root)
     with PosixStore(root, "fsck") as store:
-        return [*_faults(store, run), *_afterwards(store, run)]
+        return [*_engine(store, run), *_faults(store, run), *_afterwards(store, run)]
 
 
 def repair(root: Path, faults: list[Fault]) -> None:
@@ -59,6 +60,17 @@ def repair(root: Path, faults: list[Fault]) -> None:
                 store.execute(Quarantine(fault.name))
             if fault.restored is not None:
                 store.put(fault.name, encode(fault.restored))
+
+
+def _engine(store: PosixStore, run: Run) -> Iterator[Fault]:
+    """Damaged engine settings.  They stay where they are: a gap would hide the later ones."""
+    for number in itertools.count(1):
+        name = paths.engine(number)
+        if store.get(name) is None:
+            return
+        _, fault = _read(store, run, name, "engine", "ignored; give its settings again")
+        if fault is not None:
+            yield replace(fault, damaged=False)
 
 
 def _faults(store: PosixStore, run: Run) -> Iterator[Fault]:

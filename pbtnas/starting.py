@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,10 @@ from pbtnas.search.algorithms import Selection
 from pbtnas.search.space import SearchSpace
 from pbtnas.store import paths
 from pbtnas.store.records import digest
-from pbtnas.store.run_directory import Run, check_space, create, space_digest
+from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
+
+log = logging.getLogger("pbtnas")
 
 
 class ChangedConfig(Exception):
@@ -35,6 +38,7 @@ class ChangedConfig(Exception):
 def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
     """Make the run directory, or adopt the run in it if it has this very configuration.
 
+    Other engine settings are no other configuration: they are recorded, and hold from now on.
     Raises `ChangedConfig` field by field, or `NotARun` when the task has another search space
     than the run was started with.
     """
@@ -48,8 +52,12 @@ def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
     }
     run = create(root, to_json(config), about=about)
     differences = difference(from_json(run.config), config)
-    if differences:
+    if not all(line.startswith("engine.") for line in differences):
         raise ChangedConfig(root, differences)
+    if differences:
+        run = change_engine(root, run, to_json(config)["engine"])
+        for line in differences:
+            log.info("%s: from now on", line)
     check_space(root, run, space, config.task.name)
     return run
 

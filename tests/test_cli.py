@@ -164,12 +164,15 @@ def test_a_changed_config_is_refused_field_by_field(started: Site) -> None:
     assert "search.generations" not in result.stderr
 
 
-def test_an_override_without_a_config_is_refused(started: Site) -> None:
-    """The stored configuration is fixed."""
+def test_an_override_of_a_run_is_refused_too(started: Site) -> None:
+    """Also without a file: the stored configuration is fixed, but for the engine section."""
     result = call("coordinator", started.run_dir, "--set", "run.seed=1", "--task", TASK)
+    shown = ["--set", "engine.hang_s=7", "--dry-run", "--task", TASK]
+    allowed = call("coordinator", started.run_dir, *shown)
 
     assert result.exit_code == 2
-    assert "--set needs a CONFIG" in result.stderr
+    assert "run.seed: stored 5, given 1" in result.stderr
+    assert allowed.exit_code == 0 and '"hang_s": 7' in allowed.stdout
 
 
 def test_too_many_arguments_are_refused(site: Site) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.config import Config, load
+from pbtnas.analysis.history import History
+from pbtnas.config import Config, from_json, load
+from pbtnas.fsck import check
 from pbtnas.search.space import SearchSpace, switch
-from pbtnas.starting import ChangedConfig, start_run
+from pbtnas.starting import ChangedConfig, search_of, start_run
 from pbtnas.store import paths
+from pbtnas.store.run_directory import open_run
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])
 
@@ -30,6 +33,44 @@ def test_a_directory_without_a_job_may_be_deleted(tmp_path: Path) -> None:
 
     with pytest.raises(ChangedConfig, match="population.*4.*5[^/]*no job yet: delete it"):
         start_run(tmp_path / "run", second, SPACE)
+
+
+def test_engine_settings_can_be_changed_in_a_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They decide no outcome, so a limit that proved too short need not end a search: the latest
+    hold for whoever opens the run, the chain begins as before, and who looks sees them."""
+    first, second = configs(tmp_path)
+    root = tmp_path / "run"
+    begun = start_run(root, first, SPACE)
+    origin = search_of(first, SPACE, begun.config).origin
+
+    for hang_s in (700.0, 800.0):
+        changed = replace(first, engine=replace(first.engine, hang_s=hang_s))
+        with caplog.at_level("INFO"):
+            run = start_run(root, changed, SPACE)
+        assert run.config["engine"]["hang_s"] == hang_s
+    assert "engine.hang_s: stored 700.0, given 800.0: from now on" in caplog.text
+    assert History.read(root).config == open_run(root).config == run.config
+    assert search_of(from_json(run.config), SPACE, run.config).origin == origin
+    with pytest.raises(ChangedConfig, match="population"):
+        start_run(root, replace(second, engine=changed.engine), SPACE)
+
+
+def test_damaged_engine_settings_are_ignored_and_reported(tmp_path: Path) -> None:
+    """No outcome rests on them; those before hold again, and those after are still found."""
+    first, _ = configs(tmp_path)
+    root = tmp_path / "run"
+    start_run(root, first, SPACE)
+    for hang_s in (700.0, 800.0):
+        start_run(root, replace(first, engine=replace(first.engine, hang_s=hang_s)), SPACE)
+    (root / paths.engine(2)).write_bytes(b"{")
+
+    assert open_run(root).config["engine"]["hang_s"] == 700
+    (fault,) = check(root)
+    assert fault.name == paths.engine(2) and not fault.damaged
+    start_run(root, replace(first, engine=replace(first.engine, hang_s=900.0)), SPACE)
+    assert open_run(root).config["engine"]["hang_s"] == 900
 
 
 def test_a_run_that_has_begun_keeps_its_configuration(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pbtnas.analysis.record_files import RecordFiles
 from pbtnas.search.space import Architecture
 from pbtnas.store import paths
 from pbtnas.store.records import Record
+from pbtnas.store.run_directory import with_engine
 from pbtnas.store.schema import Champion
 
 __all__ = [
@@ -57,7 +58,8 @@ class History:
         root: the run directory.
         run: id; "" if `run.json` cannot be read.
         about: the core of `run.json` (seed, task, hash, created, ...); empty likewise.
-        config: the resolved configuration (task, search, run, engine); empty likewise.
+        config: the resolved configuration (task, search, run, and the engine settings that hold
+            now); empty likewise.
         generations: by number, the one in work last.
         terms: claims of the coordinator's term.
         final: None until the run is finished.
@@ -96,7 +98,7 @@ class History:
             root=run_dir,
             run="" if run is None else run.run,
             about={} if run is None else run.core,
-            config={} if config is None else config.core,
+            config={} if config is None else with_engine(config.core, files.bytes, config.run),
             generations=tuple(generations),
             terms=read_attempts(files, paths.TERM),
             final=None if final is None else _final(final.core),

@@ -34,19 +34,24 @@ class RecordFiles:
 
         Raises `ForeignRecord` for one of another run, another kind or a newer version.
         """
-        try:
-            data = read_bytes(self.root, name)
-        except OSError as error:
-            self.problems.append(f"{name}: cannot be read ({error.strerror})")
-            return None
+        known = len(self.problems)
+        data = self.bytes(name)
         if data is None:
-            if expected:
+            if expected and len(self.problems) == known:
                 self.problems.append(f"{name}: missing, though records that rest on it are there")
             return None
         try:
             return decode(data, name, kind=kind, run=self.run)
         except CorruptRecord as error:
             self.problems.append(str(error))
+            return None
+
+    def bytes(self, name: str) -> bytes | None:
+        """The content of a file; None if it is absent or cannot be read, which is a problem."""
+        try:
+            return read_bytes(self.root, name)
+        except OSError as error:
+            self.problems.append(f"{name}: cannot be read ({error.strerror})")
             return None
 
     def names(self, directory: str) -> Set[str]:

@@ -25,12 +25,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises `ConfigError` with everything that is wrong.
     """
-    further, problems = [], []
-    for override in overrides:
-        try:
-            further.append(read_override(override))
-        except SourceError as error:
-            problems.append(str(error))
+    further, problems = _read_overrides(overrides)
     return load_with(path, further, problems)
 
 
@@ -51,16 +46,31 @@ def load_with(path: Path, further: Sequence[Source], problems: Sequence[str] = (
     return _build([*sources, *further], str(path), list(problems))
 
 
-def from_json(data: Any, origin: str = "stored configuration") -> Config:
+def from_json(
+    data: Any, origin: str = "stored configuration", overrides: Sequence[str] = ()
+) -> Config:
     """The configuration that `to_json` wrote.
 
     Args:
         data: as read from JSON.
         origin: the place named in problems.
+        overrides: as in `load`.
 
     Raises `ConfigError` with everything that is wrong.
     """
-    return _build([Source(origin, data, {})], origin, [])
+    further, problems = _read_overrides(overrides)
+    return _build([Source(origin, data, {}), *further], origin, problems)
+
+
+def _read_overrides(overrides: Sequence[str]) -> tuple[list[Source], list[str]]:
+    """The sources that overrides are, and what is wrong with the others."""
+    further, problems = [], []
+    for override in overrides:
+        try:
+            further.append(read_override(override))
+        except SourceError as error:
+            problems.append(str(error))
+    return further, problems
 
 
 @dataclass

@@ -59,6 +59,11 @@ def safe(name: str) -> str:
     return name
 
 
+def engine(number: int) -> str:
+    """Other engine settings than the configuration's, the latest number last; they begin at 1."""
+    return f"config/engine.{number:04d}.json"
+
+
 def generation(number: int) -> str:
     return f"generations/{number:04d}"
 

@@ -6,18 +6,21 @@ others adopt.
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pbtnas.search.space import SearchSpace
 from pbtnas.store import paths
+from pbtnas.store.operations import Published
 from pbtnas.store.posix import PosixStore, Primitive
-from pbtnas.store.records import ForeignRecord, Record, decode, digest, encode
+from pbtnas.store.records import CorruptRecord, ForeignRecord, Record, decode, digest, encode
 
 
 class NotARun(Exception):
@@ -38,7 +41,7 @@ class Run:
         hash: algorithm of the checkpoints' digests.
         space: digest of the task's search space.
         pbtnas: the version that started it.
-        config: the resolved configuration as JSON.
+        config: the resolved configuration as JSON, with the engine settings that hold now.
     """
 
     id: str
@@ -95,7 +98,7 @@ def open_run(root: Path) -> Run:
         record.core["hash"],
         record.core["space"],
         record.core.get("pbtnas", "of an unknown version"),
-        config.core,
+        with_engine(config.core, lambda name: _get(root, name), record.run),
     )
 
 
@@ -125,6 +128,37 @@ def check_format(root: Path) -> None:
         said, ours = text.decode(errors="replace").strip(), paths.FORMAT_TEXT.decode().strip()
         sentence = f"{root / paths.FORMAT}: says {said!r}; this pbtnas reads {ours!r}"
         raise ForeignRecord(sentence) if said.startswith("pbtnas/") else NotARun(sentence)
+
+
+def with_engine(
+    config: Mapping[str, Any], get: Callable[[str], bytes | None], run: str
+) -> Mapping[str, Any]:
+    """The configuration of a run with the engine settings that hold now.
+
+    A damaged record of them changes nothing: no outcome rests on it.  Raises `ForeignRecord`.
+    """
+    for number in itertools.count(1):
+        data = get(paths.engine(number))
+        if data is None:
+            break
+        with suppress(CorruptRecord):
+            record = decode(data, paths.engine(number), kind="engine", run=run)
+            config = {**config, "engine": record.core["engine"]}
+    return config
+
+
+def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
+    """Publish other engine settings, which hold for whoever opens the run from now on.
+
+    Raises `OSError` when they cannot be written.
+    """
+    record = encode(Record("engine", run.id, {"engine": dict(engine)}, {}, store_nonce()))
+    writer = f"engine-{secrets.token_hex(4)}"
+    with PosixStore(root, writer, primitive=run.primitive) as store:
+        number = 1
+        while store.put(paths.engine(number), record) is not Published.WON:
+            number += 1
+    return open_run(root)
 
 
 def space_digest(space: SearchSpace) -> str:
