@@ -13,14 +13,15 @@ __all__ = ["load"]
 def load(
     directory: str | PathLike[str], which: str | None = None, *, task: str | None = None
 ) -> Any:
-    """The trained network of an export, or of a finished run: a `torch.nn.Module` on the CPU.
+    """The trained network of an export or a run: a `torch.nn.Module` on the CPU.
 
     A generator has `sample(n, seed)`, an agent `act(observation)`; every network can be called.
     See docs/using-networks.md.
 
     Args:
         directory: of an export (`pbtnas export`) or of a run.
-        which: member of the run: "best-ever" (the default), "best-last", ...
+        which: member of the run: "best-ever" (the default), "best-last", ...; of a run that is
+            not finished, "best-so-far".
         task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
 
     Raises an exception with one sentence: `pbtnas.store.run_directory.NotARun`,

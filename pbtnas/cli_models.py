@@ -13,7 +13,8 @@ from pbtnas.cli_shared import FAILED, USAGE, leave, run_dir_argument, task_file_
 which_option = click.option(
     "--which",
     metavar="NAME",
-    help="best-ever (default), best-last, best-ever-soup or best-last-soup.",
+    help="best-ever (default), best-last, best-ever-soup or best-last-soup; best-so-far to play a "
+    "run that goes on.",
 )
 
 

@@ -8,6 +8,7 @@ record, so an interrupted command goes on where it was.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,10 +115,26 @@ def champions(store: PosixStore, run: Run) -> dict[str, Champion]:
     """
     data = store.get(paths.FINAL)
     if data is None:
-        raise NotARun(f"{store.root}: the run is not finished yet; `pbtnas status` tells how far")
+        raise NotARun(
+            f"{store.root}: the run is not finished yet; `pbtnas status` tells how far it is, and "
+            "best-so-far is the name of its best member up to now"
+        )
     core = decode(data, paths.FINAL, kind="final", run=run.id).core
     found = {"best-ever": core["best_ever"], "best-last": core["best_last"]}
     return {which: Champion.from_json(best) for which, best in found.items() if best}
+
+
+def best_so_far(store: PosixStore) -> Champion:
+    """The best member up to now, of a run that may go on.  Its checkpoint is kept while it is that.
+
+    Raises `NotARun` while there is none.
+    """
+    data = store.get(paths.BEST)
+    if data is None:
+        raise NotARun(
+            f"{store.root}: there is no best member yet; `pbtnas status` tells how far it is"
+        )
+    return Champion.from_json(json.loads(data))
 
 
 def soups(store: PosixStore, run: Run) -> dict[str, Soup]:

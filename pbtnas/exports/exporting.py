@@ -29,10 +29,11 @@ from torch import Tensor, nn
 import pbtnas
 from pbtnas.exports.card import Card, render
 from pbtnas.exports.directory import CARD, MODEL, SEARCH, STATE, check_target, write
-from pbtnas.exports.loading import Member, load_from_run
+from pbtnas.exports.loading import SO_FAR, Member, load_from_run
 from pbtnas.store import paths
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.records import decode
+from pbtnas.store.run_directory import NotARun
 from pbtnas.store.schema import Champion, Selected, Soup
 from pbtnas.tasks.base import TaskError
 from pbtnas.tasks.loading import complete_options
@@ -54,6 +55,10 @@ def export(
     Raises what `load_from_run` and `directory.write` raise.
     """
     check_target(directory)
+    if which == SO_FAR:
+        raise NotARun(
+            f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
+        )
     member = load_from_run(root, which, task_file)
     with PosixStore(root, "reader", primitive=member.run.primitive) as store:
         results = _results(store, member)

@@ -10,7 +10,7 @@ import safetensors.torch
 from torch import nn
 
 from pbtnas.config import Config, TaskConfig, from_json
-from pbtnas.evaluation import champions, load_member, load_soup, soups
+from pbtnas.evaluation import best_so_far, champions, load_member, load_soup, soups
 from pbtnas.exports.directory import MODEL, NotAnExport, is_export, read_config, read_file
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
@@ -21,6 +21,7 @@ from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.trained import HasNetwork, Lookup, Recalls
 
 BEST = "best-ever"
+SO_FAR = "best-so-far"
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
     """The trained network of a run or of an export.
 
     Args:
-        directory: of a finished run, or an export.
+        directory: of a run, or an export.
         which: best-ever, which is the default, best-last, or the name of a soup, such as
-            best-ever-soup.  An export holds only one.
+            best-ever-soup; of a run that is not finished, best-so-far.  An export holds only one.
         task_file: "FILE.py:Class", for a task of the user's own.
 
     Raises `NotARun`, `NotAnExport`, `TaskError` or `CorruptCheckpoint`, each with one sentence.
@@ -70,11 +71,14 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
 
 
 def load_from_run(root: Path, which: str, task_file: str | None) -> Member:
-    """The network of a member or soup of a finished run.  Raises what `load_network` raises."""
+    """The network of a member or soup of a run.  Raises what `load_network` raises."""
     run = open_run(root)
     config = from_json(run.config)
     with PosixStore(root, "reader", primitive=run.primitive) as store:
-        best = _choose(which, {**champions(store, run), **soups(store, run)}, root)
+        if which == SO_FAR:
+            best: Champion | Soup = best_so_far(store)
+        else:
+            best = _choose(which, {**champions(store, run), **soups(store, run)}, root)
         task = _task(config.task, task_file, run.space, root)
         products = _Remembered(Products(store, root).lookup)
         if isinstance(task, Recalls):

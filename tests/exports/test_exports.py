@@ -24,6 +24,7 @@ from pbtnas.models.digits import digits_space
 from pbtnas.rl.episodes import Array
 from pbtnas.store import paths
 from pbtnas.store.checkpoints import CorruptCheckpoint, read
+from pbtnas.store.records import decode
 from pbtnas.store.run_directory import NotARun, open_run
 from pbtnas.tasks.base import TaskError
 from tests.exports.finished import FINGERPRINT, add_evaluation, add_soup, finished, last_options
@@ -323,6 +324,25 @@ def test_a_run_that_cannot_be_loaded_says_why(run: Path, tmp_path: Path) -> None
         pbtnas.load(run)
     with pytest.raises(NotARun, match="there is no such directory"):
         pbtnas.load(tmp_path / "nowhere")
+
+
+def test_the_best_so_far_of_a_run_can_be_looked_at(run: Path, tmp_path: Path) -> None:
+    """Without waiting for the end, but not exported: tomorrow it may be another."""
+    final = run / paths.FINAL
+    best = decode(final.read_bytes(), paths.FINAL, kind="final").core["best_ever"]
+    finished = pbtnas.load(run)
+    final.unlink()
+    with pytest.raises(NotARun, match="there is no best member yet"):
+        pbtnas.load(run, "best-so-far")
+    (run / paths.BEST).write_text(json.dumps(best))
+
+    found = pbtnas.load(run, "best-so-far")
+
+    assert found.state_dict().keys() == finished.state_dict().keys()
+    for name, value in finished.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value)
+    with pytest.raises(NotARun, match="best-so-far changes while a run goes on"):
+        export(run, tmp_path / "out", "best-so-far", task_file=None, whole=False)
 
 
 def test_another_space_is_told(tmp_path: Path) -> None:
