@@ -183,7 +183,7 @@ def test_a_torn_heartbeat_hides_nobody(running: Path) -> None:
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Path) -> None:
     """The error is History's: one sentence, no empty screen."""
-    with pytest.raises(NotARun, match="an empty directory"):
+    with pytest.raises(NotARun, match="no run has been started here yet"):
         status(tmp_path, now=NOW)
 
 
