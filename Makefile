@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes with a thread each: with more, their threads wait for each other's cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: demo demo-crash test test-slow test-gpu check format benchmark clean
 

@@ -225,8 +225,10 @@ class World:
     def run(self, limit_s: float = 20_000.0) -> str:
         """Until the run is finished and every zombie has had its say; the fingerprint."""
         while paths.FINAL not in self.store.entries:
+            before = len(self.actors)
             self.step()
-            self.keep_staffed()
+            if len(self.actors) < before:
+                self.keep_staffed()
             assert self.store.now < limit_s, "the run does not end"
         self.calm_from = 0.0
         self.run_down(2 * limit_s)
@@ -243,8 +245,8 @@ class World:
             assert self.store.now < limit_s, "a process does not end"
 
     def step(self) -> None:
-        self.store.now = max(self.store.now, min(a.wake for a in self.actors.values()))
-        ready = sorted(name for name, a in self.actors.items() if a.wake <= self.store.now)
+        self.store.now = max(self.store.now, min([a.wake for a in self.actors.values()]))
+        ready = sorted([name for name, a in self.actors.items() if a.wake <= self.store.now])
         actor = self.actors[self.rng.choice(ready)]
         if self.store.now >= self.calm_from:
             self.rates, self.store.faults = {}, Faults()
