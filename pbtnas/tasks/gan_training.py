@@ -28,11 +28,6 @@ def trains_generator(index: int, discriminator_steps: int) -> bool:
     return index % discriminator_steps == 0
 
 
-def generator_steps(steps: int, discriminator_steps: int) -> int:
-    """How many of the first `steps` steps of an epoch have a generator step."""
-    return sum(trains_generator(index, discriminator_steps) for index in range(steps))
-
-
 class Adversaries:
     """Two networks, their optimisers, and the averaged generator; everything a member is.
 
