@@ -19,6 +19,7 @@ import torch
 
 from pbtnas.state import Json, State
 from pbtnas.store.checkpoints import CorruptCheckpoint, read_verified, write
+from pbtnas.store.posix import sync_directory
 
 _NAME = re.compile(r"snapshot-(\d{9})-([0-9a-f]+)\.safetensors")
 _OURS = "pbtnas"
@@ -126,6 +127,6 @@ def _restore_rngs(tensors: dict[str, torch.Tensor | None], python: Json, device:
 def _make_durable(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(fd)
+        sync_directory(fd) if path.is_dir() else os.fsync(fd)
     finally:
         os.close(fd)

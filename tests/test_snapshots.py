@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,23 @@ def test_a_failed_save_leaves_the_older_one(
 
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("snapshot-000000010-")
+
+
+def test_a_file_system_that_cannot_sync_directories_takes_snapshots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it takes records: what it refuses, it does by itself with every rename."""
+    fsync = os.fsync
+
+    def refuse(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    save(tmp_path / "m00.001", 2.5, 40)
+
+    assert snapshots.newest([tmp_path / "m00.001"], algorithm=HASH) is not None
 
 
 @pytest.mark.parametrize("place", [0, 9, -1])

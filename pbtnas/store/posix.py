@@ -277,11 +277,7 @@ class PosixStore:
     def _sync(self, directory: str) -> None:
         fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
         try:
-            os.fsync(fd)
-        except OSError as error:
-            # Some file systems cannot sync a directory, and do it with every operation.
-            if error.errno not in (errno.EINVAL, errno.EBADF):
-                raise
+            sync_directory(fd)
         finally:
             os.close(fd)
 
@@ -350,6 +346,16 @@ class PosixStore:
 
 
 _PUBLISHES = (Put, PutBlob, Sync, MakeGeneration)
+
+
+def sync_directory(fd: int) -> None:
+    """Make the names in an open directory durable.  Raises `OSError`."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some file systems cannot sync a directory, and do it with every operation.
+        if error.errno not in (errno.EINVAL, errno.EBADF):
+            raise
 
 
 def _sort(operation: Any) -> str:
