@@ -118,7 +118,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Move the checkpoints of a generation to the trash, but for `keep` (digests).
+    """Move the checkpoints and snapshots of a generation to the trash, but for `keep` (digests).
 
     Replies nothing; may be lost, and is done again next time.
     """
