@@ -254,7 +254,7 @@ def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
     with PosixStore(root, "reader") as store:
         names = store.execute(List(paths.TERM.rpartition("/")[0]))
-        terms = sorted(name for name in names or () if name.endswith(".json") and "end" not in name)
+        terms = sorted(name for name in names if name.endswith(".json") and "end" not in name)
         if not terms:
             return ""
         name = f"{paths.TERM.rpartition('/')[0]}/{terms[-1]}"

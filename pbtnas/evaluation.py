@@ -140,7 +140,7 @@ def best_so_far(store: PosixStore) -> Champion:
 def soups(store: PosixStore, run: Run) -> dict[str, Soup]:
     """The soups that were made of a run, by name, e.g. "best-ever-soup"."""
     found = {}
-    for leaf in sorted(store.execute(List(paths.SOUPS)) or ()):
+    for leaf in sorted(store.execute(List(paths.SOUPS))):
         which = paths.soup_of(leaf)
         data = store.get(paths.soup(which)) if which is not None else None
         if which is not None and data is not None:

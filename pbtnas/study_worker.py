@@ -279,7 +279,7 @@ def _first_open(study: Study, stop: Stop) -> StudyRun | None:
         for run in study.runs:
             try:
                 open_run(run.root)
-            except (NotYetARun, *_BROKEN):
+            except _BROKEN:  # or not yet begun
                 continue
             if not (run.root / paths.FINAL).exists():
                 return run

@@ -246,8 +246,8 @@ class Worker:
             yield from self._repairs.generation(attempt.job.generation - 1)
             # If it could not be repaired here, try less and less often.
             self._starved += 1
-            pause_s = min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10))
-            self._resting_until_s = (yield Now()) + pause_s
+            rest_s = min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10))
+            self._resting_until_s = (yield Now()) + rest_s
         unfit = self._machines.unfit or self._attendance.infra_in_a_row >= INFRA_IN_A_ROW
         return Ending.QUARANTINED if unfit else None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.analysis.history import History
-from pbtnas.analysis.observations import budget, variant, whole
+from pbtnas.analysis.observations import budget, task_of, variant, whole
 from pbtnas.store.run_directory import NotARun, NotYetARun
 from pbtnas.store.study_directory import is_study, open_study
 
@@ -101,8 +101,7 @@ def settings_of(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
     """The runs by task, in order; keys name what tells the tasks apart, "" for a single one."""
     by_task: dict[str, list[NamedRun]] = {}
     for run in runs:
-        task = json.dumps(run.history.config["task"], sort_keys=True)
-        by_task.setdefault(task, []).append(run)
+        by_task.setdefault(task_of(run.history), []).append(run)
     tasks: list[dict[str, Any]] = [json.loads(task) for task in by_task]
     return dict(zip(_labels(tasks), by_task.values(), strict=True))
 

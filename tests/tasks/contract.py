@@ -251,3 +251,20 @@ def _with_extra(trainee: Trainee) -> dict[str, torch.Tensor]:
 
 def _misshapen(trainee: Trainee, name: str) -> dict[str, torch.Tensor]:
     return copy_of(trainee.state()).live | {name: torch.zeros(1, 2, 3)}
+
+
+def tf32_while_training(trainee: Trainee, scratch: Path) -> set[tuple[bool, bool]]:
+    """Whether TF32 was allowed, for convolutions and products, at the ticks of an epoch."""
+    seen = set()
+
+    class Watching(Rehearsal):
+        def tick(self, done: int | None = None) -> None:
+            seen.add(tf32_allowed())
+            super().tick(done)
+
+    train(trainee, 1, Watching(scratch))
+    return seen
+
+
+def tf32_allowed() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32

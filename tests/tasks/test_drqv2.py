@@ -28,7 +28,12 @@ from pbtnas.tasks.drqv2 import DrQV2Task, DrQV2Trainee
 from pbtnas.tasks.drqv2_options import DrQV2Options
 from pbtnas.tasks.rehearsal import Products, Rehearsal, copy_of, difference, evaluate, train
 from pbtnas.weights.mixing import mix_states
-from tests.tasks.contract import TaskContract, architectures
+from tests.tasks.contract import (
+    TaskContract,
+    architectures,
+    tf32_allowed,
+    tf32_while_training,
+)
 
 TINY = DrQV2Options(
     environment="cartpole_swingup",
@@ -255,20 +260,11 @@ def test_members_need_the_facts_about_the_environment() -> None:
 @pytest.mark.parametrize("allowed", [False, True])
 def test_tf32_is_for_training_where_it_is_wanted(allowed: bool, tmp_path: Path) -> None:
     """Full float32 is the default whatever torch's is, and holds again after the job."""
-    seen = []
-
-    class Watching(Rehearsal):
-        def tick(self, done: int | None = None) -> None:
-            backends = torch.backends
-            seen.append((backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32))
-            super().tick(done)
-
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    before = tf32_allowed()
     trainee = member(prepared(replace(TINY, tf32=allowed), tmp_path))
-    train(trainee, 1, Watching(tmp_path))
 
-    assert set(seen) == {(allowed, allowed)}
-    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    assert tf32_while_training(trainee, tmp_path) == {(allowed, allowed)}
+    assert before == tf32_allowed()
 
 
 def batch(size: int = 4) -> Batch:

@@ -40,7 +40,12 @@ from pbtnas.tasks.rehearsal import (
     train,
 )
 from pbtnas.weights import mix_states
-from tests.tasks.contract import TaskContract, architectures
+from tests.tasks.contract import (
+    TaskContract,
+    architectures,
+    tf32_allowed,
+    tf32_while_training,
+)
 
 TINY = GanOptions(
     width=4,
@@ -330,20 +335,11 @@ def test_a_faster_way_to_train_can_be_interrupted_too(options: GanOptions, tmp_p
 @pytest.mark.parametrize("allowed", [False, True])
 def test_tf32_is_for_training_where_it_is_wanted(allowed: bool, tmp_path: Path) -> None:
     """Full float32 is the default whatever torch's is, and what a score is computed with."""
-    seen = []
-
-    class Watching(Rehearsal):
-        def tick(self, done: int | None = None) -> None:
-            backends = torch.backends
-            seen.append((backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32))
-            super().tick(done)
-
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    before = tf32_allowed()
     trainee = member(prepared(replace(TINY, tf32=allowed), tmp_path))
-    train(trainee, 1, Watching(tmp_path))
 
-    assert set(seen) == {(allowed, allowed)}
-    assert before == (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    assert tf32_while_training(trainee, tmp_path) == {(allowed, allowed)}
+    assert before == tf32_allowed()
 
 
 def test_moments_are_stored_as_their_parameters_are(tmp_path: Path) -> None:
