@@ -46,7 +46,8 @@ from unittest import mock
 from noop_task import fresh, step
 from processes import PATIENCE_S, busy, cpu_of_families, started, wait_for
 
-from pbtnas.store import checkpoints, paths
+from pbtnas.checkpoints import files as checkpoints
+from pbtnas.records import paths
 
 TASK = f"{Path(__file__).with_name('noop_task.py')}:NoopTask"
 SETTLE_S, WATCH_S = 30.0, 20.0  # of a waiting worker: before its CPU is measured, and while

@@ -39,12 +39,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pbtnas.checkpoints import files as checkpoints
 from pbtnas.data.images import Batches, ImageSet
-from pbtnas.models.gan_spaces import GanNetworks, build_gan, gan_space
+from pbtnas.models.gan.spaces import GanNetworks, build_gan, gan_space
 from pbtnas.state import State
-from pbtnas.store import checkpoints
-from pbtnas.tasks.gan_options import GanOptions
-from pbtnas.tasks.gan_training import Adversaries
+from pbtnas.tasks.gan.options import GanOptions
+from pbtnas.tasks.gan.training import Adversaries
 
 ADVERSARIAL_NAS = (1, 1, 1, 0, 3, 3, 1, 1, 1, 0, 1, 3, 3, 3, 0, 1, 0, 3, 3, 0, 3)
 PLAIN = GanOptions()

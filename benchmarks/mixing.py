@@ -35,10 +35,10 @@ from statistics import median
 import safetensors.torch
 import torch
 
+from pbtnas.checkpoints import files as checkpoints
+from pbtnas.checkpoints.digests import ALGORITHMS, file_digest, hasher
 from pbtnas.search import Birth, SearchSpace, layer
 from pbtnas.state import LazyTensor, State, assemble, lazily, ready
-from pbtnas.store import checkpoints
-from pbtnas.store.digests import ALGORITHMS, file_digest, hasher
 from pbtnas.weights import child_of, mix_states
 
 MB = 1_000_000

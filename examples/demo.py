@@ -17,15 +17,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pbtnas.analysis.history import History
-from pbtnas.analysis.observations import evolution
-from pbtnas.analysis.plots import save
-from pbtnas.analysis.plots_lineage import member_curves
-from pbtnas.evaluation import Final, evaluate
-from pbtnas.status import Status, status
+from pbtnas.analysis.compare.observations import evolution
+from pbtnas.analysis.history.run import History
+from pbtnas.analysis.plots.lineage import member_curves
+from pbtnas.analysis.plots.style import save
+from pbtnas.engine.devices import default_scratch
+from pbtnas.engine.evaluation import Final, evaluate
+from pbtnas.monitoring.run_screen import Status, status
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.loading import load_task
-from pbtnas.worker_host import default_scratch
 
 PBTNAS = [sys.executable, "-m", "pbtnas", "--quiet"]
 SHORTER = "search.generations=16"  # of 21: on a busy machine, too, it ends within four minutes

@@ -6,8 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__version__ = "0.1.0"
-__all__ = ["load"]
+from pbtnas.version import __version__
+
+__all__ = ["__version__", "load"]
 
 
 def load(
@@ -25,9 +26,9 @@ def load(
         task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
 
     Raises an exception with one sentence: `pbtnas.store.run_directory.NotARun`,
-    `pbtnas.exports.directory.NotAnExport`, `pbtnas.tasks.base.TaskError`, or
-    `pbtnas.store.checkpoints.CorruptCheckpoint`.
+    `pbtnas.networks.export_directory.NotAnExport`, `pbtnas.tasks.base.TaskError`, or
+    `pbtnas.checkpoints.files.CorruptCheckpoint`.
     """
-    from pbtnas.exports.loading import load_network  # torch: a status screen must not wait for it
+    from pbtnas.networks.loading import load_network  # torch: a status screen must not wait for it
 
     return load_network(Path(directory), which, task).network

@@ -1,5 +1,5 @@
 """`python -m pbtnas` is the command `pbtnas`."""
 
-from pbtnas.cli import main
+from pbtnas.cli.app import main
 
 main()

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode
+from pbtnas.records.schema import Manifest, Result, Selected
 from pbtnas.search.seeding import derive
-from pbtnas.store import paths
-from pbtnas.store.records import decode
-from pbtnas.store.schema import Manifest, Result, Selected
 
 TASK = f"{Path(__file__).with_name('faulty_task.py')}:FaultyTask"
 MEMBERS, GENERATIONS, SEED = 6, 4, 5

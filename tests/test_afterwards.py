@@ -6,12 +6,21 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from pbtnas.afterwards import Afterwards, CarryOut, Cook, Done, Evaluate, GetReady, Mixture, Piece
-from pbtnas.store import paths
-from pbtnas.store.claims import Claims
-from pbtnas.store.operations import Dead, Now, Say, Sleep, Stopping
-from pbtnas.store.records import decode
-from pbtnas.store.simulated import Faults, SimulatedStore
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Stopping
+from pbtnas.protocol.postsearch import (
+    Afterwards,
+    CarryOut,
+    Cook,
+    Done,
+    Evaluate,
+    GetReady,
+    Mixture,
+    Piece,
+)
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode
+from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
 LEASE_S, PIECE_S, STEPS = 30.0, 8.0, 5

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pbtnas import cli
-from pbtnas.algorithm_loading import BrokenAlgorithm, load_algorithm
+from pbtnas.cli import app as cli
 from pbtnas.config import ConfigError, load
+from pbtnas.config.algorithms import BrokenAlgorithm, load_algorithm
 from pbtnas.config.schema import algorithm_names
 from pbtnas.search import Member, SearchSpace, switch
 from pbtnas.search.algorithms import ALGORITHMS, Selection

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from pbtnas import generations
-from pbtnas.champions import Champions
+from pbtnas.protocol import generations
+from pbtnas.protocol.retention import Champions
+from pbtnas.records import paths
+from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
 from pbtnas.search import SearchSpace, switch
 from pbtnas.search.algorithms import random_search
-from pbtnas.store import paths
-from pbtnas.store.schema import Champion, Job, Manifest, Result, Selected
 from tests import simulation
 from tests.simulation import SEARCH, World
 

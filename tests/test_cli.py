@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pbtnas import cli, cli_shared
+from pbtnas.cli import app as cli
+from pbtnas.cli import shared as cli_shared
 from pbtnas.config import load
-from pbtnas.drive import STOP_SIGNALS
-from pbtnas.starting import start_run
-from pbtnas.store import paths
-from pbtnas.store.records import canonical, digest
+from pbtnas.engine.run_setup import start_run
+from pbtnas.engine.signals import STOP_SIGNALS
+from pbtnas.records import paths
+from pbtnas.records.envelope import canonical, digest
 from pbtnas.tasks.loading import load_task
 from tests.conftest import TASK, Site
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pbtnas import cli
-from pbtnas.store import paths
+from pbtnas.cli import app as cli
+from pbtnas.records import paths
 from tests.analysis.made_runs import search, story, study, write
 
 

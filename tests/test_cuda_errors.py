@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pbtnas.cuda_errors import failure_of
+from pbtnas.cuda import failure_of
 
 _MORE = "\nCUDA kernel errors might be asynchronously reported at some other API call."
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pbtnas.store import paths
+from pbtnas.records import paths
 from tests.conftest import Site, close_site, make_site
 
 NOW = 2  # the generation in which everything stopped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pbtnas.device_probe import UnfitDevice, check_computes
+from pbtnas.cuda import UnfitDevice, check_computes
 
 
 def test_the_cpu_needs_no_probe(monkeypatch: pytest.MonkeyPatch) -> None:

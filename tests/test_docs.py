@@ -12,14 +12,14 @@ from typing import Any
 import click
 import pytest
 
-from pbtnas.cli import cli
+from pbtnas.cli.app import cli
 from pbtnas.config import EngineConfig, load, load_study
+from pbtnas.records import paths, schema
+from pbtnas.records.envelope import Record, encode
+from pbtnas.records.heartbeat import BEAT_LENGTH
 from pbtnas.search.births import Birth
-from pbtnas.store import paths, schema
-from pbtnas.store.claims import BEAT_LENGTH
-from pbtnas.store.records import Record, encode
+from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, evaluate, train
 from pbtnas.tasks.loading import load_task
-from pbtnas.tasks.rehearsal import Products, Rehearsal, evaluate, train
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]

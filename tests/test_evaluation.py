@@ -18,25 +18,21 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from pbtnas import cli, evaluator, fsck
+from pbtnas.cli import app as cli
 from pbtnas.config import from_json
-from pbtnas.drive import STOP_SIGNALS
-from pbtnas.evaluation import (
-    Final,
-    champions,
-    evaluate,
-    load_member,
-    load_soup,
-    make_soups,
-    soups,
-)
-from pbtnas.store import paths
+from pbtnas.engine import evaluator
+from pbtnas.engine.evaluation import Final, evaluate, make_soups
+from pbtnas.engine.signals import STOP_SIGNALS
+from pbtnas.networks.members import load_member, load_soup
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode
+from pbtnas.store import fsck
+from pbtnas.store.finished import champions, soups
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.records import decode
 from pbtnas.store.run_directory import open_run
 from pbtnas.tasks.base import Context, Diverged, Evaluation
 from pbtnas.tasks.loading import load_task
-from pbtnas.weights.soups import average
+from pbtnas.weights.averaging import average
 from tests.conftest import TASK, Running, Site, close_site, make_site, other_task
 
 ALIKE = """\

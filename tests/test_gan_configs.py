@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pbtnas.config import Config, load, parse
-from pbtnas.tasks.gan import GanTask
-from pbtnas.tasks.gan_options import GanOptions
+from pbtnas.tasks.gan.options import GanOptions
+from pbtnas.tasks.gan.task import GanTask
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "gan"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pbtnas import generations
+from pbtnas.protocol import generations
+from pbtnas.records.envelope import Record
+from pbtnas.records.schema import Champion, Child, Manifest, Result, Selected
 from pbtnas.search.algorithms import ALGORITHMS, Algorithm, NoParentsError, pbtnas, random_search
-from pbtnas.store.records import Record
-from pbtnas.store.schema import Champion, Child, Manifest, Result, Selected
 from tests.search.lineage import run, search, trained
 
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))

@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from pbtnas import snapshots
+from pbtnas.cuda import UnfitDevice, check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
-from pbtnas.device_probe import UnfitDevice, check_computes
-from pbtnas.store import paths
+from pbtnas.records import paths
 from pbtnas.tasks.base import Task
+from pbtnas.tasks.checking.rehearsal import Interrupted, Products, Rehearsal, copy_of, difference
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
-from pbtnas.tasks.drqv2 import DrQV2Task
-from pbtnas.tasks.rehearsal import Interrupted, Products, Rehearsal, copy_of, difference
+from pbtnas.tasks.drqv2.task import DrQV2Task
+from pbtnas.training import snapshots
 from tests.tasks import broken, test_drqv2, test_gan
 from tests.tasks.contract import TaskContract, architectures
 
@@ -175,7 +175,7 @@ def test_float32_is_full() -> None:
 
 _FAIL = """
 import torch
-from pbtnas.cuda_errors import failure_of
+from pbtnas.cuda import failure_of
 def tell(act):
     try:
         act()

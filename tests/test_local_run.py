@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pbtnas import cli, cli_shared, local_run
-from pbtnas.local_run import FINAL_CODES, MOST_UNEXPECTED, UNEXPECTED, Kept
+from pbtnas.cli import app as cli
+from pbtnas.cli import shared as cli_shared
+from pbtnas.engine import supervisor as local_run
+from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, UNEXPECTED, Kept
 
 Live = Callable[[int, float], int | None]
 

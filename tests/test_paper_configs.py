@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pbtnas.config import Config, load_study, parse
-from pbtnas.tasks.drqv2_options import DrQV2Options
-from pbtnas.tasks.gan_options import GanOptions
+from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.gan.options import GanOptions
 
 PAPER = Path(__file__).parent.parent / "configs" / "paper"
 NAMES = ["figure3", "figure4", "table1", "table2", "table3", "table4", "table5"]

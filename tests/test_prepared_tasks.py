@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pbtnas.config import TaskConfig
-from pbtnas.prepared_tasks import PreparedTasks
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products, published
+from pbtnas.training.prepared_tasks import PreparedTasks
 from tests.conftest import TASK
 
 SECTION = TaskConfig("FaultyTask")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pbtnas.store import paths
+from pbtnas.records import paths
 from pbtnas.store.identity import this_process
 from tests.conftest import GENERATIONS, MEMBERS, Site
 

@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
-from pbtnas.attempts import Attempt, Trained
-from pbtnas.drive import Executor, Stop, drive
-from pbtnas.reuse import Peer, Reuse
-from pbtnas.store import paths
-from pbtnas.store.claims import Claims
-from pbtnas.store.digests import hasher
+from pbtnas.checkpoints.digests import hasher
+from pbtnas.engine.driver import Executor, drive
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.attempts import Attempt, Trained
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import MakeGeneration
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.schema import Job, Manifest, Outcome, Result
 from pbtnas.store.identity import this_process
-from pbtnas.store.operations import MakeGeneration
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
-from pbtnas.store.records import Record, encode
-from pbtnas.store.run_directory import Run, create, open_run, store_nonce
-from pbtnas.store.schema import Job, Manifest, Outcome, Result
+from pbtnas.store.run_directory import Run, create, open_run
+from pbtnas.study.reuse import Peer, Reuse
 
 JOB = Job(0, 3, (1, 0), (), seed=99, epochs=2, threads=1)
 WEIGHTS = b"the trained network"
@@ -149,7 +150,7 @@ def test_a_peers_checkpoint_is_never_written_to(
     def fail(path: Path, algorithm: str) -> str:
         raise OSError("I/O error")
 
-    monkeypatch.setattr("pbtnas.reuse.file_digest", fail)
+    monkeypatch.setattr("pbtnas.study.reuse.file_digest", fail)
     found = reuse(mine, other, stop=stop).find(attempt())
 
     assert found is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pbtnas.config import Config, load, parse
-from pbtnas.tasks.drqv2_options import DrQV2Options
+from pbtnas.tasks.drqv2.options import DrQV2Options
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "rl"
 PAPER = {

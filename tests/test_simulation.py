@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pbtnas import generations
-from pbtnas.store import claims, operations, simulated
-from pbtnas.store.operations import Published
+from pbtnas.protocol import claims, generations, operations
+from pbtnas.protocol.operations import Published
 from tests.simulation import SEARCH, World, reference, run_seed, trained
+from tests.simulation import store as simulated
 
 SEEDS = 2000
 NIGHTLY_SEEDS = 50_000

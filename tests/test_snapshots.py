@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from pbtnas import snapshots
+from pbtnas.checkpoints.files import CorruptCheckpoint
 from pbtnas.state import State
-from pbtnas.store.checkpoints import CorruptCheckpoint
+from pbtnas.training import snapshots
 
 HASH = "xxh3-128"
 

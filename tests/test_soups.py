@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbtnas.afterwards import Cook, Evaluate, Piece
-from pbtnas.models.drqv2_spaces import drqv2_architecture
+from pbtnas.models.drqv2.spaces import drqv2_architecture
+from pbtnas.protocol.postsearch import Cook, Evaluate, Piece
+from pbtnas.protocol.soups import Candidate, Chain, NoSuchPart, chain_of, pieces_of, stir
+from pbtnas.records import paths
+from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup, Trial
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.space import Variable
-from pbtnas.soups import Candidate, Chain, NoSuchPart, chain_of, pieces_of, stir
-from pbtnas.store import paths
-from pbtnas.store.schema import Champion, Job, Manifest, Result, Selected, Soup, Trial
 from pbtnas.tasks.base import HasParts
-from pbtnas.tasks.drqv2 import DrQV2Task
+from pbtnas.tasks.drqv2.task import DrQV2Task
 from tests.tasks.test_drqv2 import FACTS, PIXELS, TINY
 
 BEST = Champion(4, 0, 10.0, (1, 0), "c0")

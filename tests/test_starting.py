@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.analysis.history import History
+from pbtnas.analysis.history.run import History
 from pbtnas.config import Config, from_json, load
-from pbtnas.fsck import check
+from pbtnas.engine.run_setup import ChangedConfig, search_of, start_run
+from pbtnas.records import paths
 from pbtnas.search.space import SearchSpace, switch
-from pbtnas.starting import ChangedConfig, search_of, start_run
-from pbtnas.store import paths
+from pbtnas.store.fsck import check
 from pbtnas.store.run_directory import open_run
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])

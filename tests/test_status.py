@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas.analysis.durations import elapsed_s, left_s
-from pbtnas.analysis.history import Best
-from pbtnas.analysis.progress import Failed, Members, Seen
-from pbtnas.status import Status, render, status, to_json
-from pbtnas.store import paths
+from pbtnas.analysis.history.run import Best
+from pbtnas.monitoring.durations import elapsed_s, left_s
+from pbtnas.monitoring.progress import Failed, Members, Seen
+from pbtnas.monitoring.run_screen import Status, render, status, to_json
+from pbtnas.records import paths
 from pbtnas.store.run_directory import NotARun
 from tests.analysis.made_runs import Story, beat, claim, opened, record, search, story, write
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pbtnas.account import Account, account
+from pbtnas.monitoring.accounting import Account, account
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode
 from pbtnas.search.seeding import derive
-from pbtnas.store import paths
-from pbtnas.store.records import decode
 from pbtnas.store.study_directory import open_study
 from tests.conftest import GENERATIONS, MEMBERS, SEED, TASK, Running, Site, close_site, make_site
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.store import paths
-from pbtnas.store.claims import ELSEWHERE, IDLE
+from pbtnas.monitoring.study_screen import StudyStatus, render, study_status, to_json
+from pbtnas.records import paths
+from pbtnas.records.heartbeat import ELSEWHERE, IDLE
 from pbtnas.store.study_directory import open_study
-from pbtnas.study_status import StudyStatus, render, study_status, to_json
 from tests.analysis.made_runs import beat, search, story, study, write
 
 NOW = 2_000_000_000.0

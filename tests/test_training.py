@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from pbtnas import training
 from pbtnas.config import load
 from pbtnas.determinism import as_in_the_search
-from pbtnas.starting import start_run
-from pbtnas.store.schema import Job
+from pbtnas.engine.run_setup import start_run
+from pbtnas.records.schema import Job
 from pbtnas.tasks.loading import load_task
-from pbtnas.training import Setting, Trainer
-from pbtnas.training_context import Channel
+from pbtnas.training import trainer as training
+from pbtnas.training.channel import Channel
+from pbtnas.training.trainer import Setting, Trainer
 from tests.conftest import TASK, Site
 
 JOB = Job(1, 0, (0, 0, 0), ("a" * 32,), seed=1, epochs=2, threads=1)

@@ -10,14 +10,22 @@ from typing import Any
 
 import pytest
 
-from pbtnas.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained, last_line
 from pbtnas.config import load
-from pbtnas.generations import first_manifest
-from pbtnas.starting import search_of, start_run
-from pbtnas.store import paths
-from pbtnas.store.schema import Job
+from pbtnas.engine.run_setup import search_of, start_run
+from pbtnas.engine.training_process import TrainingProcess
+from pbtnas.protocol.attempts import (
+    Attempt,
+    Broke,
+    Failure,
+    Interrupted,
+    Progress,
+    Trained,
+    last_line,
+)
+from pbtnas.protocol.generations import first_manifest
+from pbtnas.records import paths
+from pbtnas.records.schema import Job
 from pbtnas.tasks.loading import load_task
-from pbtnas.training_process import TrainingProcess
 from tests.conftest import TASK, Site, other_task, wait_until
 
 Make = Callable[..., TrainingProcess]

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from pbtnas.drive import Executor, Stop, drive
-from pbtnas.store import paths
-from pbtnas.store.claims import Claims
+from pbtnas.engine.driver import Executor, drive
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
+from pbtnas.protocol.worker import EXTINCT_S, Ending, Pace, Worker
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.schema import Job, Manifest, Result
 from pbtnas.store.identity import this_process
-from pbtnas.store.operations import MakeGeneration, Now, Sleep, Stopping
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.records import Record, encode
-from pbtnas.store.run_directory import create, open_run, store_nonce
-from pbtnas.store.schema import Job, Manifest, Result
-from pbtnas.worker import EXTINCT_S, Ending, Pace, Worker
+from pbtnas.store.run_directory import create, open_run
 
 MEMBERS = 8
 

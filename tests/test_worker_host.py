@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import pbtnas
+from pbtnas.engine.worker import warn_of_other_version
 from pbtnas.store.run_directory import create
-from pbtnas.worker_host import warn_of_other_version
 
 
 @pytest.mark.parametrize(("version", "warnings"), [(pbtnas.__version__, 0), ("0.0.1", 1)])

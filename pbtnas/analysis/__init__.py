@@ -1,0 +1,1 @@
+"""Numbers, figures and reports of runs and studies.  Starts without torch."""

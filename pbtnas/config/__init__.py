@@ -3,14 +3,7 @@
 from pbtnas.config.fields import ConfigError, describe_fields, number, parse, setting
 from pbtnas.config.loading import from_json, load
 from pbtnas.config.resolved import difference, outcome, to_json
-from pbtnas.config.schema import (
-    Config,
-    EngineConfig,
-    RunConfig,
-    SearchConfig,
-    TaskConfig,
-    describe,
-)
+from pbtnas.config.schema import Config, EngineConfig, RunConfig, SearchConfig, TaskConfig, describe
 from pbtnas.config.study import PlannedRun, load_study
 
 __all__ = [

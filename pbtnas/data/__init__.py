@@ -1,0 +1,1 @@
+"""Data sets: downloads, and images as tensors."""

@@ -1,0 +1,1 @@
+"""Measures of generated images: FID, inception score and their statistics."""

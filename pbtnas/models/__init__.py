@@ -1,0 +1,1 @@
+"""Networks: an architecture in, a module out."""

@@ -1,0 +1,1 @@
+"""The directory for real: carries out operations, creates runs, checks and repairs them."""

@@ -30,11 +30,6 @@ def this_process(role: str) -> dict[str, Any]:
     }
 
 
-def host_of(worker: str) -> str:
-    """The machine in the name of a worker."""
-    return worker.rsplit("-", 3)[0]
-
-
 def provably_dead(holder: Mapping[str, Any]) -> bool:
     """Whether the holder cannot be running any more; False whenever that is not certain.
 

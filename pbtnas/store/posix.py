@@ -16,8 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pbtnas.store import paths
-from pbtnas.store.operations import (
+from pbtnas.protocol.operations import (
     Beat,
     Discard,
     EmptyTrash,
@@ -33,6 +32,7 @@ from pbtnas.store.operations import (
     Replace,
     Sync,
 )
+from pbtnas.records import paths
 
 Primitive = Literal["link", "directory"]
 

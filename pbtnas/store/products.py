@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pbtnas.store import paths
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.records import CorruptRecord
 
 _DIGEST_LENGTH = 64
 

@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pbtnas.protocol.operations import Published
+from pbtnas.records import paths
+from pbtnas.records.envelope import (
+    CorruptRecord,
+    ForeignRecord,
+    Record,
+    decode,
+    digest,
+    encode,
+    store_nonce,
+)
 from pbtnas.search.space import SearchSpace
-from pbtnas.store import paths
-from pbtnas.store.operations import Published
 from pbtnas.store.posix import PosixStore, Primitive
-from pbtnas.store.records import CorruptRecord, ForeignRecord, Record, decode, digest, encode
 
 
 class NotARun(Exception):
@@ -192,11 +200,6 @@ def best_primitive(root: Path) -> Primitive:
         return "link"
     finally:
         probe.unlink()
-
-
-def store_nonce() -> str:
-    """A string that no other writer makes."""
-    return secrets.token_hex(8)
 
 
 def _get(root: Path, name: str) -> bytes | None:

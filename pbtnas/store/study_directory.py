@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pbtnas.store import paths
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, decode, encode, store_nonce
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.records import Record, decode, encode
-from pbtnas.store.run_directory import NotARun, best_primitive, store_nonce
+from pbtnas.store.run_directory import NotARun, best_primitive
 
 
 @dataclass(frozen=True)

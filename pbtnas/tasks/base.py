@@ -156,3 +156,10 @@ class TaskError(Exception):
 
 Options = Mapping[str, Any]
 """The `task:` section of a config without its `name`."""
+
+
+class HandedBack(BaseException):
+    """Leaves training or an evaluation at a tick because the work is to be handed back.
+
+    Not an `Exception`, so that a task which catches those lets it through.
+    """

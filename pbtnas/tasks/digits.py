@@ -18,13 +18,13 @@ from pbtnas.config import number
 from pbtnas.data.digits import load_digits
 from pbtnas.data.grids import grid_png
 from pbtnas.metrics.frechet import Gaussian, frechet_distance
-from pbtnas.models.digit_features import FeatureNet, train_features
-from pbtnas.models.digits import LATENTS, Discriminator, Generator, digits_space
+from pbtnas.models.digits.features import FeatureNet, train_features
+from pbtnas.models.digits.networks import LATENTS, Discriminator, Generator, digits_space
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
-from pbtnas.tasks.optim import load_moments, moments
+from pbtnas.tasks.moments import load_moments, moments
 from pbtnas.tasks.sampling import Sampler
 from pbtnas.tasks.sections import fill
 

@@ -31,7 +31,7 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
-from pbtnas.tasks.optim import load_moments, moments
+from pbtnas.tasks.moments import load_moments, moments
 from pbtnas.tasks.sections import fill
 
 Batch = tuple[Tensor, Tensor]

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pbtnas import generations
-from pbtnas.generations import Search
+from pbtnas.protocol import generations
+from pbtnas.protocol.generations import Search
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, digest, encode
+from pbtnas.records.heartbeat import Beat
+from pbtnas.records.schema import Champion, Child, Job, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import ALGORITHMS, Selection
-from pbtnas.store import paths
-from pbtnas.store.claims import Beat
-from pbtnas.store.records import Record, digest, encode
-from pbtnas.store.schema import Champion, Child, Job, Result, Selected
 from pbtnas.store.study_directory import create_study, open_study
 
 RUN = "0123456789abcdef"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from pbtnas.analysis.evolution import Evolution, Standing, best_scores
-from pbtnas.analysis.outcomes import Curve
+from pbtnas.analysis.compare.outcomes import Curve
+from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
 from pbtnas.search.algorithms import Algorithm, Selection, pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, initial_population

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas.analysis.comparison import ComparisonError, compare, epochs_to_match
-from pbtnas.analysis.outcomes import Curve, Outcome
-from pbtnas.analysis.statistics import smallest_p
+from pbtnas.analysis.compare.comparison import ComparisonError, compare, epochs_to_match
+from pbtnas.analysis.compare.outcomes import Curve, Outcome
+from pbtnas.analysis.compare.statistics import smallest_p
 
 TASK = '{"name": "digits"}'
 

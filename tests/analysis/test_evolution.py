@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas.analysis.evolution import (
+from pbtnas.analysis.plots.evolution import (
     Evolution,
     Standing,
     ancestry,

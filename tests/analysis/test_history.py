@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas import generations
-from pbtnas.analysis.history import History, metrics_lines
-from pbtnas.store import paths
-from pbtnas.store.records import ForeignRecord, Record, decode, digest, encode
+from pbtnas.analysis.history.run import History, metrics_lines
+from pbtnas.protocol import generations
+from pbtnas.records import paths
+from pbtnas.records.envelope import ForeignRecord, Record, decode, digest, encode
+from pbtnas.records.schema import Manifest, Selected
 from pbtnas.store.run_directory import NotARun, NotYetARun
-from pbtnas.store.schema import Manifest, Selected
 from tests.analysis.made_runs import RUN, TRACEBACK, claim, outcome_of, search, story, write
 
 SEARCH = search()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.analysis.comparison import ComparisonError, compare
-from pbtnas.analysis.generation import Born, Generation, Reported
-from pbtnas.analysis.history import Final, History
-from pbtnas.analysis.observations import budget, curve, evolution, outcome, variant
+from pbtnas.analysis.compare.comparison import ComparisonError, compare
+from pbtnas.analysis.compare.observations import budget, curve, evolution, outcome, variant
+from pbtnas.analysis.history.generation import Born, Generation, Reported
+from pbtnas.analysis.history.run import Final, History
+from pbtnas.records import paths
+from pbtnas.records.schema import Champion, Job, Result
 from pbtnas.search.births import Birth
 from pbtnas.search.space import layer
-from pbtnas.store import paths
-from pbtnas.store.schema import Champion, Job, Result
 from tests.analysis.made_runs import record, search, story, write
 
 BIRTH = Birth(1, 0, 0, (0,), (1,), seed=0, shrink=0.4, perturb=0.1)

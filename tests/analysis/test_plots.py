@@ -14,16 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbtnas.analysis import plots
-from pbtnas.analysis.evolution import Evolution
-from pbtnas.analysis.plots_ablations import ablations, spectrum
-from pbtnas.analysis.plots_curves import population_size, score_curves
-from pbtnas.analysis.plots_lineage import member_curves, phylogeny
-from pbtnas.analysis.plots_population import (
-    diversity,
-    layer_origins,
-    option_frequencies,
-)
+from pbtnas.analysis.plots import style as plots
+from pbtnas.analysis.plots.ablations import ablations, spectrum
+from pbtnas.analysis.plots.curves import population_size, score_curves
+from pbtnas.analysis.plots.evolution import Evolution
+from pbtnas.analysis.plots.lineage import member_curves, phylogeny
+from pbtnas.analysis.plots.population import diversity, layer_origins, option_frequencies
 from pbtnas.search.algorithms import random_search
 from tests.analysis.synthetic import curve, evolve
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pbtnas.analysis.history import History
-from pbtnas.analysis.report import Report, run_report, study_report, to_html
-from pbtnas.analysis.studies import gather
-from pbtnas.analysis.verdict import Question
-from pbtnas.store import paths
+from pbtnas.analysis.compare.gathering import gather
+from pbtnas.analysis.compare.verdict import Question
+from pbtnas.analysis.history.run import History
+from pbtnas.analysis.report.page import Report, run_report, study_report, to_html
+from pbtnas.records import paths
 from tests.analysis.made_runs import search, story, study, write
 
 EVIL = "<script>alert('x')</script>"

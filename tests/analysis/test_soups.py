@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pbtnas import cli
-from pbtnas.analysis.comparison import ComparisonError
-from pbtnas.analysis.report import study_report
-from pbtnas.analysis.soups import NoSoups, published_soups_table, soups_table
-from pbtnas.analysis.statistics import Spread
-from pbtnas.analysis.studies import Gathered, NamedRun, gather
-from pbtnas.analysis.verdict import Question, tables
-from pbtnas.store import paths
-from pbtnas.store.schema import Soup, Tried
+from pbtnas.analysis.compare.comparison import ComparisonError
+from pbtnas.analysis.compare.gathering import Gathered, NamedRun, gather
+from pbtnas.analysis.compare.soups import NoSoups, published_soups_table, soups_table
+from pbtnas.analysis.compare.statistics import Spread
+from pbtnas.analysis.compare.verdict import Question, tables
+from pbtnas.analysis.report.page import study_report
+from pbtnas.cli import app as cli
+from pbtnas.records import paths
+from pbtnas.records.schema import Soup, Tried
 from tests.analysis.made_runs import record, study, write
 
 MEMBERS = {1: 2.0, 2: 5.0, 3: 3.0, 4: 4.0}

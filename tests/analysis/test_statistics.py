@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas.analysis.statistics import (
+from pbtnas.analysis.compare.statistics import (
     bonferroni,
     bootstrap,
     cohens_dz,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pbtnas.analysis.figures import study_figures
-from pbtnas.analysis.history import History
-from pbtnas.analysis.studies import Gathered, NamedRun, comparable, gather, settings_of
-from pbtnas.store import paths
+from pbtnas.analysis.compare.gathering import Gathered, NamedRun, comparable, gather, settings_of
+from pbtnas.analysis.history.run import History
+from pbtnas.analysis.plots.catalogue import study_figures
+from pbtnas.records import paths
 from pbtnas.store.run_directory import NotARun, NotYetARun
 from tests.analysis.made_runs import search, story, study, write
 

@@ -8,20 +8,11 @@ import math
 
 import pytest
 
-from pbtnas.analysis.comparison import compare, epochs_to_match
-from pbtnas.analysis.outcomes import Curve, Outcome
-from pbtnas.analysis.statistics import Interval, Spread
-from pbtnas.analysis.tables import (
-    Table,
-    pairs_table,
-    reach_table,
-    summary_table,
-    to_csv,
-    to_latex,
-    to_markdown,
-    to_text,
-    written,
-)
+from pbtnas.analysis.compare.comparison import compare, epochs_to_match
+from pbtnas.analysis.compare.outcomes import Curve, Outcome
+from pbtnas.analysis.compare.statistics import Interval, Spread
+from pbtnas.analysis.compare.tables import pairs_table, reach_table, summary_table
+from pbtnas.analysis.tables import Table, to_csv, to_latex, to_markdown, to_text, written
 
 COMPARISON = compare(
     Outcome(f"{name}-{seed}", name, seed, value, "fid_5k", "gan", 7200)

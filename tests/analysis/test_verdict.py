@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pbtnas.analysis.comparison import ComparisonError
-from pbtnas.analysis.studies import Gathered, NamedRun, gather
+from pbtnas.analysis.compare.comparison import ComparisonError
+from pbtnas.analysis.compare.gathering import Gathered, NamedRun, gather
+from pbtnas.analysis.compare.verdict import Question, judge, parse_claims, tables
 from pbtnas.analysis.tables import Table
-from pbtnas.analysis.verdict import Question, judge, parse_claims, tables
 from tests.analysis.made_runs import study
 
 CLAIM = [("pbt-nas", "random-search")]

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pbtnas.checkpoints.files import write
 from pbtnas.config import Config, SearchConfig, TaskConfig, to_json
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.search.space import Architecture, SearchSpace
-from pbtnas.store import paths
-from pbtnas.store.checkpoints import write
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
-from pbtnas.store.records import Record, encode
-from pbtnas.store.run_directory import create, open_run, space_digest, store_nonce
-from pbtnas.store.schema import Champion, Result, Selected, Soup
+from pbtnas.store.run_directory import create, open_run, space_digest
 from pbtnas.tasks.base import Trainee
 from pbtnas.tasks.loading import load_task
-from pbtnas.tasks.trained import Recalls
+from pbtnas.tasks.optional import Recalls
 
 FINGERPRINT = "f" * 64
 

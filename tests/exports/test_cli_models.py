@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from pbtnas.cli import cli
+from pbtnas.cli.app import cli
 from tests.exports.finished import finished
 from tests.exports.test_exports import FACTS
 

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 import pbtnas
+from pbtnas.checkpoints.files import CorruptCheckpoint, read
 from pbtnas.config import load as load_config
 from pbtnas.config import to_json
-from pbtnas.exports.directory import CONFIG, MODEL, SEARCH, STATE, NotAnExport
-from pbtnas.exports.exporting import export
-from pbtnas.models.digits import digits_space
+from pbtnas.models.digits.networks import digits_space
+from pbtnas.networks.export import export
+from pbtnas.networks.export_directory import CONFIG, MODEL, SEARCH, STATE, NotAnExport
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode
 from pbtnas.rl.episodes import Array
-from pbtnas.store import paths
-from pbtnas.store.checkpoints import CorruptCheckpoint, read
-from pbtnas.store.records import decode
 from pbtnas.store.run_directory import NotARun, open_run
 from pbtnas.tasks.base import TaskError
 from tests.exports.finished import FINGERPRINT, add_evaluation, add_soup, finished, last_options

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from pbtnas.models.drqv2 import Choices, DrQV2, Sizes, truncated_normal
-from pbtnas.models.drqv2_layers import Linear
-from pbtnas.models.drqv2_spaces import drqv2_architecture, drqv2_space
+from pbtnas.models.drqv2.layers import Linear
+from pbtnas.models.drqv2.networks import Choices, DrQV2, Sizes, truncated_normal
+from pbtnas.models.drqv2.spaces import drqv2_architecture, drqv2_space
 
 PIXELS = Sizes(observation=(6, 20, 20), actions=3, hidden=16, channels=4)
 FEATURES = Sizes(observation=(7,), actions=3, hidden=16)

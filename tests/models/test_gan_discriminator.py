@@ -9,13 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pbtnas.models.gan_discriminator import (
-    AutoGanDiscriminator,
-    Block,
-    Branches,
-    Head,
-    Residual,
-)
+from pbtnas.models.gan.discriminator import AutoGanDiscriminator, Block, Branches, Head, Residual
 from pbtnas.models.spectral import SpectralConv2d, SpectralLinear
 
 WIDTH = 4

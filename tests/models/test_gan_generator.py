@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pbtnas.models.gan_generator import PROJECTIONS, Cell, Generator, Projection
-from pbtnas.models.ops import resize
+from pbtnas.models.gan.generator import PROJECTIONS, Cell, Generator, Projection
+from pbtnas.models.gan.ops import resize
 
 WIDTH, BOTTOM, LATENT = 4, 2, 12
 CELL = {"up0": "nearest", "up1": "bilinear"} | dict.fromkeys(

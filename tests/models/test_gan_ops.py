@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pbtnas.models import ops
+from pbtnas.models.gan import ops
 from pbtnas.models.spectral import SpectralConv2d
 
 CHANNELS = 4

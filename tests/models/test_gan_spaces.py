@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pbtnas.models.gan_discriminator import Branches
-from pbtnas.models.gan_spaces import (
+from pbtnas.models.gan.discriminator import Branches
+from pbtnas.models.gan.spaces import (
     CIFAR10,
     STL10,
     GanNetworks,

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pbtnas import generations
-from pbtnas.generations import Search
+from pbtnas.protocol import generations
+from pbtnas.protocol.generations import Search
+from pbtnas.records.envelope import digest
+from pbtnas.records.schema import Child, Job, Manifest, Result, Selected, birth_to_json
 from pbtnas.search import SearchSpace, Variable, layer, switch
 from pbtnas.search.algorithms import ALGORITHMS, Algorithm, Selection
-from pbtnas.store.records import digest
-from pbtnas.store.schema import Child, Job, Manifest, Result, Selected, birth_to_json
 
 STORED = Path(__file__).with_name("lineage.json")
 

@@ -15,10 +15,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbtnas.checkpoints import digests
+from pbtnas.checkpoints import files as checkpoints
+from pbtnas.checkpoints.files import CorruptCheckpoint
+from pbtnas.checkpoints.layers import DTYPES
 from pbtnas.state import LazyTensor, State, lazily, ready
-from pbtnas.store import checkpoints, digests
-from pbtnas.store.checkpoints import CorruptCheckpoint
-from pbtnas.store.layers import DTYPES
 
 XXH = "xxh3-128"
 

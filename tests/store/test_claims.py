@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbtnas.drive import drive
-from pbtnas.store import operations, paths
-from pbtnas.store.claims import BEAT_LENGTH, Beat, Claims
+from pbtnas.engine.driver import drive
+from pbtnas.protocol import operations
+from pbtnas.protocol.claims import Claims
+from pbtnas.records import paths
+from pbtnas.records.envelope import store_nonce
+from pbtnas.records.heartbeat import BEAT_LENGTH, Beat
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import store_nonce
 
 LEASE_S = 10.0
 SLOT = "claims/m07"

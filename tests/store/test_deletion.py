@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.store import deletion, paths
-from pbtnas.store.deletion import Deletion
+from pbtnas.records import paths
+from pbtnas.store import trash as deletion
+from pbtnas.store.trash import Deletion
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from pbtnas.store import paths
-from pbtnas.store.operations import (
+from pbtnas.protocol.operations import (
     Beat,
     Discard,
     EmptyTrash,
@@ -28,6 +27,7 @@ from pbtnas.store.operations import (
     Replace,
     Sync,
 )
+from pbtnas.records import paths
 from pbtnas.store.posix import PosixStore, Primitive
 
 WRITERS, NAMES = 16, 50

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas.store.records import (
+from pbtnas.records.envelope import (
     VERSION,
     CorruptRecord,
     ForeignRecord,

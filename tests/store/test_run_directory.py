@@ -10,15 +10,9 @@ from typing import Any
 
 import pytest
 
-from pbtnas.store import paths
-from pbtnas.store.records import CorruptRecord, ForeignRecord, Record, encode
-from pbtnas.store.run_directory import (
-    NotARun,
-    NotYetARun,
-    best_primitive,
-    create,
-    open_run,
-)
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord, ForeignRecord, Record, encode
+from pbtnas.store.run_directory import NotARun, NotYetARun, best_primitive, create, open_run
 
 ABOUT = {"hash": "xxh3-128", "space": "0" * 64}
 CONFIG = {"run": {"seed": 3}}

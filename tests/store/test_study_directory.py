@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.store import paths
-from pbtnas.store.records import CorruptRecord
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord
 from pbtnas.store.run_directory import NotARun
 from pbtnas.store.study_directory import create_study, is_study, open_study
 

@@ -19,8 +19,8 @@ import torch
 from pbtnas.search import Architecture, SearchSpace
 from pbtnas.state import Json, State
 from pbtnas.tasks.base import Diverged, Task, Trainee
-from pbtnas.tasks.naming import naming_faults
-from pbtnas.tasks.rehearsal import (
+from pbtnas.tasks.checking.naming import naming_faults
+from pbtnas.tasks.checking.rehearsal import (
     Products,
     Rehearsal,
     copy_of,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pbtnas.tasks.base import Diverged
-from pbtnas.tasks.check import Finding, Level, check
+from pbtnas.tasks.checking.check import Finding, Level, check
 from pbtnas.tasks.supervised import SupervisedTask
 from pbtnas.weights.mixing import mix_states
 from tests.tasks import broken

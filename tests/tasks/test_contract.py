@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.rehearsal import Products
+from pbtnas.tasks.checking.rehearsal import Products
 from tests.tasks import broken
 from tests.tasks.contract import TaskContract
 

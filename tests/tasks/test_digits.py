@@ -11,10 +11,10 @@ from PIL import Image
 
 from pbtnas.data.digits import load_digits
 from pbtnas.data.grids import grid_png
-from pbtnas.models.digits import LATENTS, Generator, SwitchedSpectralLinear, digits_space
+from pbtnas.models.digits.networks import LATENTS, Generator, SwitchedSpectralLinear, digits_space
 from pbtnas.tasks.base import Task
+from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, evaluate, train
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
-from pbtnas.tasks.rehearsal import Products, Rehearsal, evaluate, train
 from tests.tasks.contract import TaskContract
 
 DECENT = {

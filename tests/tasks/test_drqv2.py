@@ -16,17 +16,24 @@ import pytest
 import torch
 
 from pbtnas.config import ConfigError, parse
-from pbtnas.models.drqv2_spaces import drqv2_architecture
+from pbtnas.models.drqv2.spaces import drqv2_architecture
 from pbtnas.rl.environments import Actions, Capture, StackedFrames, Step
 from pbtnas.rl.episode_directory import listing
 from pbtnas.rl.episodes import Array
 from pbtnas.rl.replay import Batch
 from pbtnas.search import Birth
-from pbtnas.tasks import drqv2
 from pbtnas.tasks.base import Evaluation, Task, TaskError
-from pbtnas.tasks.drqv2 import DrQV2Task, DrQV2Trainee
-from pbtnas.tasks.drqv2_options import DrQV2Options
-from pbtnas.tasks.rehearsal import Products, Rehearsal, copy_of, difference, evaluate, train
+from pbtnas.tasks.checking.rehearsal import (
+    Products,
+    Rehearsal,
+    copy_of,
+    difference,
+    evaluate,
+    train,
+)
+from pbtnas.tasks.drqv2 import task as drqv2
+from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.drqv2.task import DrQV2Task, DrQV2Trainee
 from pbtnas.weights.mixing import mix_states
 from tests.tasks.contract import (
     TaskContract,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from pbtnas.config import load, parse
-from pbtnas.models.drqv2_spaces import drqv2_architecture
-from pbtnas.tasks.drqv2 import DrQV2Task
-from pbtnas.tasks.drqv2_options import DrQV2Options
-from pbtnas.tasks.rehearsal import Products, Rehearsal, copy_of, evaluate, train
+from pbtnas.models.drqv2.spaces import drqv2_architecture
+from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, copy_of, evaluate, train
+from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.drqv2.task import DrQV2Task
 
 CONFIGS = Path(__file__).parents[2] / "configs/rl"
 JOB = 200  # frames

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.store import paths
+from pbtnas.records import paths
 from tests.conftest import Site, close_site, make_site
 
 CONFIG = """

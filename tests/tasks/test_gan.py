@@ -19,19 +19,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from pbtnas.checkpoints import files as checkpoints
 from pbtnas.config import ConfigError, parse
 from pbtnas.data.images import Batches, ImageSet
 from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.statistics import parse_statistics
-from pbtnas.models.gan_spaces import build_gan
+from pbtnas.models.gan.spaces import build_gan
 from pbtnas.search import Birth
 from pbtnas.state import State
-from pbtnas.store import checkpoints
 from pbtnas.tasks.base import Diverged, Task, TaskError
-from pbtnas.tasks.gan import GanTask, GanTrainee
-from pbtnas.tasks.gan_options import GanOptions
-from pbtnas.tasks.gan_training import Adversaries, trains_generator
-from pbtnas.tasks.rehearsal import (
+from pbtnas.tasks.checking.rehearsal import (
     Products,
     Rehearsal,
     copy_of,
@@ -39,6 +36,9 @@ from pbtnas.tasks.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.gan.options import GanOptions
+from pbtnas.tasks.gan.task import GanTask, GanTrainee
+from pbtnas.tasks.gan.training import Adversaries, trains_generator
 from pbtnas.weights import mix_states
 from tests.tasks.contract import (
     TaskContract,
@@ -284,7 +284,7 @@ def test_divergence_ends_a_long_epoch_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses are looked at every so many steps, not at the end only."""
-    monkeypatch.setattr("pbtnas.tasks.gan._CHECK_STEPS", 4)
+    monkeypatch.setattr("pbtnas.tasks.gan.task._CHECK_STEPS", 4)
     task = prepared(replace(TINY, learning_rate=1e30, steps_per_epoch=1000), tmp_path)
     context = Rehearsal(tmp_path)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop
 
-from pbtnas.tasks.optim import load_moments, moments
+from pbtnas.tasks.moments import load_moments, moments
 
 OPTIMIZERS = [
     Adam,

@@ -8,8 +8,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from pbtnas.tasks.base import Task
+from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, evaluate, train
 from pbtnas.tasks.loading import load_task
-from pbtnas.tasks.rehearsal import Products, Rehearsal, evaluate, train
 from pbtnas.tasks.supervised import Batches, Split
 from tests.tasks.broken import TinyTask
 from tests.tasks.contract import TaskContract

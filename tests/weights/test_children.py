@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from pbtnas.checkpoints import files as checkpoints
 from pbtnas.search import Birth, Member, SearchSpace, layer, switch
 from pbtnas.search.algorithms import ALGORITHMS, Selection
 from pbtnas.search.births import Operator
 from pbtnas.state import State, assemble, lazily
-from pbtnas.store import checkpoints
 from pbtnas.weights import Child, Origin, carry_out, mix_states
 
 SPACE = SearchSpace(

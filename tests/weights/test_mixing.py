@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pbtnas.checkpoints import files as checkpoints
 from pbtnas.search import Birth, SearchSpace, layer, switch
 from pbtnas.state import State, assemble, lazily
-from pbtnas.store import checkpoints
 from pbtnas.weights import Origin, child_of, mix, mix_states, report, shrink_perturb
 
 SPACE = SearchSpace([layer("conv1", ("a", "b")), layer("conv10", ("a", "b"))])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pbtnas.state import State
-from pbtnas.tasks.rehearsal import copy_of, difference
-from pbtnas.weights.soups import average
+from pbtnas.tasks.checking.rehearsal import copy_of, difference
+from pbtnas.weights.averaging import average
 
 
 def state(value: float) -> State:

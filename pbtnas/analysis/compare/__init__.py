@@ -1,0 +1,1 @@
+"""Compares algorithms over the runs of a study."""

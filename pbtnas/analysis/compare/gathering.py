@@ -1,0 +1,149 @@
+"""Runs that are looked at together: those of a study, or any that are named one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from pbtnas.analysis.compare.observations import budget, task_of, variant, whole
+from pbtnas.analysis.history.run import History
+from pbtnas.store.run_directory import NotARun, NotYetARun
+from pbtnas.store.study_directory import is_study, open_study
+
+
+@dataclass(frozen=True)
+class NamedRun:
+    """A run under the name that tables and figures have for it.
+
+    Args:
+        name: in a study, the study's; else its algorithm with what is unusual about it.  Runs
+            that differ in nothing but their seed share it.
+        history: its records.
+    """
+
+    name: str
+    history: History
+
+    @property
+    def seed(self) -> int:
+        return int(self.history.config["run"]["seed"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended and all that is compared and drawn can be read."""
+        return whole(self.history)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All runs that were asked for.
+
+    Args:
+        runs: that have begun, by name and seed.
+        unbegun: directories, by their names, of runs that have no configuration yet.
+    """
+
+    runs: tuple[NamedRun, ...]
+    unbegun: tuple[str, ...]
+
+    @property
+    def finished(self) -> list[NamedRun]:
+        return [run for run in self.runs if run.finished]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Directories, by their names, of runs that have not come to their end or are damaged."""
+        begun = [
+            run.history.root.name + (" is damaged" if run.history.final else "")
+            for run in self.runs
+            if not run.finished
+        ]
+        return sorted([*begun, *self.unbegun])
+
+
+def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
+    """Read run directories and studies; a study stands for all of its runs.
+
+    `only` are patterns as in a shell, of which a run's name has to match one; none takes all.
+    Raises `NotARun` where a directory is neither, or nothing is left.
+    """
+    runs: list[NamedRun] = []
+    unbegun: list[str] = []
+    for directory in directories:
+        for name, root in _runs_of(directory):
+            if name is not None and not _wanted(name, only):
+                continue
+            try:
+                history = History.read(root)
+            except NotYetARun:
+                if name is None:  # named by the user: a slip; in a study its turn has not come
+                    raise
+                unbegun.append(root.name)
+                continue
+            if not history.config:
+                unbegun.append(root.name)
+                continue
+            run = NamedRun(name or variant(history), history)
+            if _wanted(run.name, only):
+                runs.append(run)
+    if not runs and not unbegun:
+        wanted = f" named {' or '.join(only)}" if only else ""
+        raise NotARun(f"{', '.join(map(str, directories))}: there are no runs{wanted}")
+    return Gathered(tuple(sorted(runs, key=lambda r: (r.name, r.seed))), tuple(unbegun))
+
+
+def settings_of(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
+    """The runs by task, in order; keys name what tells the tasks apart, "" for a single one."""
+    by_task: dict[str, list[NamedRun]] = {}
+    for run in runs:
+        by_task.setdefault(task_of(run.history), []).append(run)
+    tasks: list[dict[str, Any]] = [json.loads(task) for task in by_task]
+    return dict(zip(_labels(tasks), by_task.values(), strict=True))
+
+
+def comparable(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
+    """The runs by task and budget, for only such are compared; keys tell the groups apart."""
+    groups: dict[str, list[NamedRun]] = {}
+    for label, alike in settings_of(runs).items():
+        budgets = sorted({budget(run.history) for run in alike})
+        for granted in budgets:
+            spent = f"{granted:,} network-epochs" if len(budgets) > 1 else ""
+            group = [run for run in alike if budget(run.history) == granted]
+            groups[", ".join(filter(None, (label, spent)))] = group
+    return groups
+
+
+def _labels(tasks: Sequence[dict[str, Any]]) -> list[str]:
+    """A name for each task: the fewest options that tell all apart, words before numbers."""
+    keys = sorted({key for task in tasks for key in task})
+    telling = [key for key in keys if len({repr(task.get(key)) for task in tasks}) > 1]
+    telling.sort(key=lambda key: not any(isinstance(task.get(key), str) for task in tasks))
+    labels = [""] * len(tasks)
+    for count in range(1, len(telling) + 1):
+        for chosen in combinations(telling, count):
+            labels = [_label(task, chosen) for task in tasks]
+            if len(set(labels)) == len(labels):
+                return labels
+    return labels
+
+
+def _label(task: dict[str, Any], keys: Sequence[str]) -> str:
+    values = [(key, task[key]) for key in keys if key in task]
+    return " ".join(value if isinstance(value, str) else f"{key} {value}" for key, value in values)
+
+
+def _wanted(name: str, only: Sequence[str]) -> bool:
+    return not only or any(fnmatchcase(name, pattern) for pattern in only)
+
+
+def _runs_of(directory: Path) -> Iterator[tuple[str | None, Path]]:
+    """(name, run directory) for each run; the name is None outside of a study."""
+    if is_study(directory):
+        yield from ((run.name, run.root) for run in open_study(directory).runs)
+    else:
+        yield None, directory

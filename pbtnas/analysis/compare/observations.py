@@ -1,0 +1,186 @@
+"""What the study and the figures need, taken from the history of a run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from pbtnas.analysis.compare.budget import granted_epochs
+from pbtnas.analysis.compare.comparison import ComparisonError
+from pbtnas.analysis.compare.outcomes import Curve, Outcome
+from pbtnas.analysis.history.files import RecordFiles
+from pbtnas.analysis.history.run import Generation, History
+from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
+from pbtnas.records import paths
+from pbtnas.records.schema import Champion
+from pbtnas.search.algorithms import Selection
+from pbtnas.search.space import Variable
+
+
+def evolution(
+    history: History, variables: Sequence[Variable] = (), *, metric: str = "score"
+) -> Evolution:
+    """The selected generations of a run, up to the first whose records are not all there.
+
+    `variables` are those of its search space, which the run directory does not hold; without
+    them there is descent but no options.  Raises `ValueError` when no generation was selected.
+    """
+    whole = list(itertools.takewhile(_selected, history.generations))
+    return Evolution(
+        variables=tuple(variables),
+        metric=metric,
+        epochs=tuple(itertools.accumulate(_epochs(generation) for generation in whole)),
+        generations=tuple(
+            tuple(_standing(history, generation, member) for member in sorted(generation.jobs))
+            for generation in whole
+        ),
+    )
+
+
+def curve(history: History, *, algorithm: str | None = None, metric: str = "score") -> Curve:
+    """The best score of every selected generation; `algorithm` names it in figures."""
+    progress = evolution(history, metric=metric)
+    spent = [_spent(g) for g in history.generations[: len(progress.generations)]]
+    return Curve(
+        run=history.root.name,
+        algorithm=algorithm or variant(history),
+        seed=history.config["run"]["seed"],
+        metric=metric,
+        epochs=tuple(itertools.accumulate(spent)),
+        scores=tuple(best_scores(progress)),
+    )
+
+
+def outcome(
+    history: History,
+    *,
+    algorithm: str | None = None,
+    metric: str = "score",
+    ever: bool = False,
+    final: bool = False,
+) -> Outcome:
+    """The number a finished run reports: of its best member in the last generation.
+
+    `ever` takes the best member of all generations instead, as the paper does for GANs;
+    `final` the value of its final evaluation instead of the one that selected it.  `metric` is
+    "score" or one of the task's metrics.  Raises `ComparisonError` when the run is not
+    finished, has no such member, was not evaluated or does not report the metric.
+    """
+    name = history.root.name
+    if history.final is None:
+        raise ComparisonError(
+            f"run {name} is not finished: it is in its generation {len(history.generations)}"
+        )
+    best = history.final.best_ever if ever else history.final.best_last
+    if best is None:
+        raise ComparisonError(f"run {name} ended without a member that has a score")
+    return Outcome(
+        run=name,
+        algorithm=algorithm or variant(history),
+        seed=history.config["run"]["seed"],
+        value=_value(history, best, metric, final=final),
+        metric=_label(metric, ever=ever, final=final),
+        task=task_of(history),
+        budget=budget(history),
+    )
+
+
+def whole(history: History) -> bool:
+    """Whether a run is finished, and every record that its curve rests on can be read."""
+    final, generations = history.final, history.generations
+    return final is not None and len(generations) > 0 and all(map(_selected, generations))
+
+
+def budget(history: History) -> int:
+    """Network-epochs the configuration grants the whole run."""
+    return granted_epochs(history.config["search"])
+
+
+def task_of(history: History) -> str:
+    """What was trained, options included: equal texts mean equal tasks."""
+    return json.dumps(history.config["task"], sort_keys=True)
+
+
+def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | None:
+    """What `pbtnas evaluate` found for the network with that checkpoint: "score" and metrics.
+
+    A score that diverged is NaN.  None if it was not evaluated.
+    """
+    files = RecordFiles(history.root)
+    files.run = history.run
+    record = files.read(paths.evaluation(checkpoint), "evaluation")
+    if record is None:
+        return None
+    score = record.core["score"]
+    return {"score": math.nan if score is None else float(score), **record.core["metrics"]}
+
+
+def final_value(history: History, checkpoint: str, metric: str) -> float:
+    """One number of a final evaluation; NaN where the score diverged.
+
+    Raises `ComparisonError` where it was not made or does not have the metric.
+    """
+    found = final_evaluation(history, checkpoint)
+    if found is None:
+        raise ComparisonError(
+            f"run {history.root.name} has no final evaluation: "
+            f"`pbtnas evaluate {history.root}` makes it"
+        )
+    return _reported(history, found, metric)
+
+
+def variant(history: History) -> str:
+    """The algorithm, with [lambda, gamma] where shrink-perturb is not the paper's."""
+    search = history.config["search"]
+    pair = (search["shrink"], search["perturb"])
+    name = str(search["algorithm"])
+    usual = (Selection.shrink, Selection.perturb)
+    return name if pair == usual else f"{name} [{pair[0]:g}, {pair[1]:g}]"
+
+
+def _label(metric: str, *, ever: bool, final: bool) -> str:
+    whose = f"{metric} of the best {'ever' if ever else 'at the end'}"
+    return f"final {whose}" if final else whose
+
+
+def _value(history: History, best: Champion, metric: str, *, final: bool) -> float:
+    if final:
+        return final_value(history, best.checkpoint, metric)
+    metrics = history.generations[best.generation].results[best.member].result.metrics
+    return _reported(history, {"score": best.score, **metrics}, metric)
+
+
+def _reported(history: History, found: Mapping[str, float], metric: str) -> float:
+    if metric not in found:
+        others = sorted(name for name in found if name != "score")
+        raise ComparisonError(
+            f"run {history.root.name} does not report {metric!r}; it reports "
+            + ", ".join(["score", *others])
+        )
+    return found[metric]
+
+
+def _selected(generation: Generation) -> bool:
+    jobs = generation.jobs
+    return bool(generation.ranking and jobs) and jobs.keys() <= generation.results.keys()
+
+
+def _standing(history: History, generation: Generation, member: int) -> Standing:
+    born = history.birth(generation.number, member)
+    return Standing(
+        member=member,
+        architecture=generation.jobs[member].architecture,
+        score=generation.results[member].result.score,
+        birth=None if born is None else born.birth,
+    )
+
+
+def _epochs(generation: Generation) -> int:
+    """Epochs of each member: a generation trains all of them alike."""
+    return next(iter(generation.jobs.values())).epochs
+
+
+def _spent(generation: Generation) -> int:
+    return sum(job.epochs for job in generation.jobs.values())

@@ -1,0 +1,1 @@
+"""Reads a run's records into its history."""

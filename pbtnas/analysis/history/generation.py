@@ -1,0 +1,205 @@
+"""One generation, as its records tell it: jobs, results, attempts, ranking and births."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pbtnas.analysis.history.files import RecordFiles
+from pbtnas.records import paths
+from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
+from pbtnas.search.births import Birth
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A result, and what was said about it.
+
+    Args:
+        result: the outcome itself.
+        meta: worker, attempt, train_s, evaluate_s, wall_s, device, torch, host; class and
+            traceback of a failed one.  Any may be missing, and all are where only the
+            selection's copy of the result is left.
+    """
+
+    result: Result
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A claim, and how it ended.
+
+    Args:
+        slot: what was claimed, a name of `store.paths`; claim, beat and end lie beside it.
+        number: from 1; a higher one takes over.
+        holder: who claimed it; empty if the claim cannot be read.
+        end: class, text, counted, worker, as its holder recorded them; None if it did not.
+        ended: "result" if the result is its own, the class of its end (released, error, oom,
+            ...), "superseded" if another attempt or result came, "open" if none of it: in
+            work, or silent.
+    """
+
+    slot: str
+    number: int
+    holder: Mapping[str, Any]
+    end: Mapping[str, Any] | None
+    ended: str
+
+
+@dataclass(frozen=True)
+class Born:
+    """How a slot of the next generation was filled.
+
+    Args:
+        birth: what was decided.
+        child: the checkpoint made from it; None while it is being mixed.
+        origins: which tensors came from where, as the mixing reported it.
+    """
+
+    birth: Birth
+    child: Child | None = None
+    origins: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The member with the highest score of a generation, or of several."""
+
+    generation: int
+    member: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Everything recorded about one generation; mappings are by member.
+
+    Args:
+        number: from 0.
+        jobs: its manifest.
+        results: known so far.
+        attempts: at its jobs, by number.
+        repairs: attempts at computing a lost checkpoint again.
+        ranking: members, best first; empty until it is selected.
+        births: slots of the next generation.
+        selection: digest of its selection, which holds the chain of all before it; two runs
+            agree up to here exactly if these are equal.  None until it is selected.
+    """
+
+    number: int
+    jobs: Mapping[int, Job]
+    results: Mapping[int, Reported]
+    attempts: Mapping[int, tuple[Attempt, ...]]
+    repairs: Mapping[int, tuple[Attempt, ...]]
+    ranking: tuple[int, ...]
+    births: Mapping[int, Born]
+    selection: str | None
+
+    @property
+    def best(self) -> Best | None:
+        """The best of the results known so far; the lowest number of equals."""
+        scores = {m: r.result.score for m, r in self.results.items() if r.result.score is not None}
+        member = max(scores, key=lambda m: (scores[m], -m), default=None)
+        return None if member is None else Best(self.number, member, scores[member])
+
+
+def read_generation(
+    files: RecordFiles, number: int, over: bool, earlier: Sequence[Generation]
+) -> Generation:
+    """One generation; `over` says that all its records must be there."""
+    manifest = files.read(paths.manifest(number), "manifest", expected=True)
+    jobs = Manifest.from_json(manifest.core).jobs if manifest is not None else ()
+    record = files.read(paths.selection(number), "selection", expected=over)
+    selected = Selected.from_json(record.core) if record is not None else None
+    members = _members(jobs, selected, earlier)
+    results = _results(files, number, members, selected)
+    return Generation(
+        number=number,
+        jobs={job.member: job for job in jobs},
+        results=results,
+        attempts={
+            m: read_attempts(files, paths.job_slot(number, m), results.get(m)) for m in members
+        },
+        repairs={m: read_attempts(files, paths.repair_slot(number, m)) for m in members},
+        ranking=selected.ranking if selected is not None else (),
+        births=_births(files, selected, over) if selected is not None else {},
+        selection=record.digest if record is not None else None,
+    )
+
+
+def _members(
+    jobs: Sequence[Job], selected: Selected | None, earlier: Sequence[Generation]
+) -> list[int]:
+    """Who is alive in a generation, even if its manifest is lost."""
+    if jobs:
+        return [job.member for job in jobs]
+    if selected is not None:
+        return [result.member for result in selected.results]
+    return sorted(earlier[-1].results) if earlier else []
+
+
+def _results(
+    files: RecordFiles, number: int, members: Sequence[int], selected: Selected | None
+) -> dict[int, Reported]:
+    """The results of a generation; where a record is lost, the copy in the selection."""
+    results = {}
+    for member in members:
+        name = paths.result(number, member)
+        record = files.read(name, "result", expected=selected is not None)
+        if record is not None:
+            results[member] = Reported(Result.from_json(record.core), record.meta)
+        elif selected is not None:
+            results[member] = Reported(selected.result(member))
+    return results
+
+
+def _births(files: RecordFiles, selected: Selected, over: bool) -> dict[int, Born]:
+    births = {}
+    for birth in selected.births:
+        name = paths.birth(selected.generation, birth.member)
+        record = files.read(name, "birth", expected=over)
+        if record is None:
+            births[birth.member] = Born(birth)
+        else:
+            origins = record.meta.get("origins", {})
+            births[birth.member] = Born(birth, Child.from_json(record.core), origins)
+    return births
+
+
+def read_attempts(
+    files: RecordFiles, slot: str, reported: Reported | None = None
+) -> tuple[Attempt, ...]:
+    """The claims of a slot.  A missing one is no problem: claims only save work."""
+    names = files.names(slot.rpartition("/")[0])
+    count = 0
+    while not names.isdisjoint((paths.claim(slot, count + 1), paths.claim(slot, count + 2))):
+        count += 1
+    attempts = []
+    for number in range(1, count + 1):
+        claim = files.read(paths.claim(slot, number), "claim")
+        name = paths.end(slot, number)
+        end = files.read(name, "end") if name in names else None
+        holder = claim.core["holder"] if claim is not None else {}
+        core = end.core if end is not None else None
+        ended = _ended(number, count, holder, core, reported)
+        attempts.append(Attempt(slot, number, holder, core, ended))
+    return tuple(attempts)
+
+
+def _ended(
+    number: int,
+    newest: int,
+    holder: Mapping[str, Any],
+    end: Mapping[str, Any] | None,
+    reported: Reported | None,
+) -> str:
+    if end is not None:
+        return str(end["class"])
+    if reported is not None:
+        meta = reported.meta
+        # A job that was given up has a result without a number of an attempt.
+        own = meta.get("worker") == holder.get("worker") and meta.get("attempt", number) == number
+        return "result" if own else "superseded"
+    return "open" if number == newest else "superseded"

@@ -1,0 +1,225 @@
+"""A run directory, read into data: what was decided and found out, generation by generation.
+
+Reads write-once records only, so whatever is here is true for good.  A record that is damaged or
+missing is listed as a problem and left out; everything else is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pbtnas.analysis.history.files import RecordFiles
+from pbtnas.analysis.history.generation import (
+    Attempt,
+    Best,
+    Born,
+    Generation,
+    Reported,
+    read_attempts,
+    read_generation,
+)
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record
+from pbtnas.records.schema import Champion
+from pbtnas.search.space import Architecture
+from pbtnas.store.run_directory import with_engine
+
+__all__ = [
+    "Attempt",
+    "Best",
+    "Born",
+    "Final",
+    "Generation",
+    "History",
+    "Reported",
+    "metrics_lines",
+]
+
+
+@dataclass(frozen=True)
+class Final:
+    """What the run came to."""
+
+    fingerprint: str
+    generations: int
+    best_ever: Champion | None
+    best_last: Champion | None
+
+
+@dataclass(frozen=True)
+class History:
+    """A run as its directory tells it.
+
+    Args:
+        root: the run directory.
+        run: id; "" if `run.json` cannot be read.
+        about: the core of `run.json` (seed, task, hash, created, ...); empty likewise.
+        config: the resolved configuration (task, search, run, and the engine settings that hold
+            now); empty likewise.
+        generations: by number, the one in work last.
+        terms: claims of the coordinator's term.
+        final: None until the run is finished.
+        problems: records that are damaged or missing, a sentence each.
+    """
+
+    root: Path
+    run: str
+    about: Mapping[str, Any]
+    config: Mapping[str, Any]
+    generations: tuple[Generation, ...]
+    terms: tuple[Attempt, ...]
+    final: Final | None
+    problems: tuple[str, ...]
+
+    @classmethod
+    def read(cls, run_dir: Path) -> History:
+        """Read what is there now; a run that has only just begun is read too.
+
+        Raises `NotYetARun` for a missing or empty directory, `NotARun` for a foreign one, and
+        `ForeignRecord` for a newer format version or a record of another run.
+        """
+        files = RecordFiles(run_dir)
+        begun = (run_dir / paths.manifest(0)).exists()
+        run = files.read(paths.RUN, "run", expected=begun)
+        files.run = None if run is None else run.run
+        config = files.read(paths.CONFIG, "config", expected=begun)
+        # How far the run is comes before the rest: what appears meanwhile leaves no gap behind.
+        final = files.read(paths.FINAL, "final")
+        count = _count(files, final)
+        generations: list[Generation] = []
+        for number in range(count):
+            over = final is not None or number < count - 1
+            generations.append(read_generation(files, number, over, generations))
+        return cls(
+            root=run_dir,
+            run="" if run is None else run.run,
+            about={} if run is None else run.core,
+            config={} if config is None else with_engine(config.core, files.bytes, config.run),
+            generations=tuple(generations),
+            terms=read_attempts(files, paths.TERM),
+            final=None if final is None else _final(final.core),
+            problems=tuple(files.problems),
+        )
+
+    def best_so_far(self) -> list[Best | None]:
+        """After each generation, the best up to then; the earliest of equals."""
+        best: Best | None = None
+        progress = []
+        for generation in self.generations:
+            found = generation.best
+            if found is not None and (best is None or found.score > best.score):
+                best = found
+            progress.append(best)
+        return progress
+
+    def lineage(self, generation: int, member: int) -> list[tuple[int, int]]:
+        """The chain of bases that led to a member: (generation, member), oldest first.
+
+        A member that was not replaced is its own base.  Begins later than generation 0 where
+        records are missing.
+        """
+        chain = [(generation, member)]
+        while generation > 0:
+            base = self._base(generation, member)
+            if base is None:
+                break
+            generation, member = generation - 1, base
+            chain.append((generation, member))
+        return chain[::-1]
+
+    def curve(self, generation: int, member: int) -> list[tuple[int, float | None]]:
+        """(generation, score) of a member and the chain of its bases, oldest first.
+
+        None where it has no score: not trained yet, diverged or failed.
+        """
+        return [(g, self._score(g, m)) for g, m in self.lineage(generation, member)]
+
+    def birth(self, generation: int, member: int) -> Born | None:
+        """How a member came into that generation; None if it was there before."""
+        return self.generations[generation - 1].births.get(member) if generation else None
+
+    def architecture(self, generation: int, member: int) -> Architecture | None:
+        """What a member was; None if no record tells."""
+        job = self.generations[generation].jobs.get(member)
+        if job is not None:
+            return job.architecture
+        born = self.birth(generation, member)
+        return None if born is None else born.birth.architecture
+
+    def _base(self, generation: int, member: int) -> int | None:
+        before = self.generations[generation - 1]
+        if before.selection is not None:
+            born = before.births.get(member)
+            return member if born is None else born.birth.base
+        # Without the selection, the job still names the checkpoint it started from.
+        job = self.generations[generation].jobs.get(member)
+        if job is None or not job.inputs:
+            return None
+        start = job.inputs[-1]
+        made = [m for m, r in before.results.items() if r.result.checkpoint == start]
+        return min(made, key=lambda m: (m != member, m), default=None)
+
+    def _score(self, generation: int, member: int) -> float | None:
+        reported = self.generations[generation].results.get(member)
+        return None if reported is None else reported.result.score
+
+
+def metrics_lines(history: History, member: int) -> list[str]:
+    """JSON lines about one member, one for each generation that it has a result of.
+
+    Keys: generation, member, outcome, score, metrics, epochs, architecture, worker, attempt,
+    train_s, evaluate_s, wall_s; for a member born into that generation also base, donor and
+    inherited (indices of variables).  What is not known is null.
+    """
+    lines = []
+    for generation in history.generations:
+        reported = generation.results.get(member)
+        if reported is None:
+            continue
+        result, meta, job = reported.result, reported.meta, generation.jobs.get(member)
+        line: dict[str, Any] = {
+            "generation": generation.number,
+            "member": member,
+            "outcome": result.outcome,
+            "score": result.score,
+            "metrics": result.metrics,
+            "epochs": None if job is None else job.epochs,
+            "architecture": history.architecture(generation.number, member),
+        }
+        line |= {key: meta.get(key) for key in _TOLD}
+        born = history.birth(generation.number, member)
+        if born is not None:
+            birth = born.birth
+            line |= {"base": birth.base, "donor": birth.donor, "inherited": birth.inherited}
+        lines.append(json.dumps(line))
+    return lines
+
+
+_TOLD = ("worker", "attempt", "train_s", "evaluate_s", "wall_s")
+
+
+def _count(files: RecordFiles, final: Record | None) -> int:
+    """How many generations there are: as the end says, or up to the newest manifest."""
+    if final is not None:
+        return int(final.core["generations"])
+    directory = paths.generation(0).rpartition("/")[0]
+    numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
+    return max((n + 1 for n in numbers if (files.root / paths.manifest(n)).exists()), default=0)
+
+
+def _numbered(name: str) -> bool:
+    return name.rpartition("/")[2].isdecimal()
+
+
+def _final(core: Mapping[str, Any]) -> Final:
+    ever, last = core["best_ever"], core["best_last"]
+    return Final(
+        fingerprint=core["fingerprint"],
+        generations=core["generations"],
+        best_ever=Champion.from_json(ever) if ever is not None else None,
+        best_last=Champion.from_json(last) if last is not None else None,
+    )

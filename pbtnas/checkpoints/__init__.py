@@ -1,0 +1,1 @@
+"""Checkpoint files: safetensors, read and written with their digests."""

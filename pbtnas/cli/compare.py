@@ -1,0 +1,295 @@
+"""Commands over finished runs: which algorithm is better, pictures, and the whole report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pbtnas.cli.shared import USAGE, leave, load_task_of, task_file_option
+
+runs_argument = click.argument(
+    "directories",
+    nargs=-1,
+    required=True,
+    metavar="RUN_DIR... | STUDY_DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+)
+only_option = click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Runs of that name only; patterns as in a shell, may be repeated.",
+)
+partial_option = click.option(
+    "--partial", is_flag=True, help="Leave unfinished runs out instead of refusing."
+)
+metric_option = click.option(
+    "--metric", default="score", show_default=True, help="Or one of the task's, such as fid."
+)
+better_option = click.option(
+    "--better",
+    type=click.Choice(["larger", "smaller"]),
+    help="Which values are; needed for another metric than the score.",
+)
+
+
+@click.command()
+@runs_argument
+@only_option
+@partial_option
+@metric_option
+@better_option
+@click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
+@click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
+@click.option(
+    "--claims", metavar="A>B,...", help="What was claimed beforehand; every pair by default."
+)
+@click.option(
+    "--tests",
+    type=click.IntRange(1),
+    help="Made in all, here and elsewhere, to correct p for; one a claim by default.",
+)
+@click.option(
+    "--reference", default="random-search", show_default=True, help="Whose final score to reach."
+)
+@click.option(
+    "--ddof", default=0, show_default=True, type=click.IntRange(0, 1), help="Of the deviations."
+)
+@click.option(
+    "--pool", is_flag=True, help="Judge the claims on all tasks together, as the paper does."
+)
+@click.option(
+    "--soups",
+    is_flag=True,
+    help="Instead: what `pbtnas soup` made, beside the best members it began with.",
+)
+@click.option(
+    "--as-published",
+    is_flag=True,
+    help="Soups by scores of the search, rejected ones if none was accepted, as in Table 5.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "markdown", "latex"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory for all tables in all formats.",
+)
+def compare(
+    directories: tuple[Path, ...],
+    only: tuple[str, ...],
+    partial: bool,
+    metric: str,
+    better: str | None,
+    ever: bool,
+    final: bool,
+    claims: str | None,
+    tests: int | None,
+    reference: str,
+    ddof: int,
+    pool: bool,
+    soups: bool,
+    as_published: bool,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Which algorithm is better: mean and spread over seeds, tests, and cost of equal quality.
+
+    Runs are paired by seed.  Those of a study have the study's names, others the name of their
+    algorithm.
+    """
+    from pbtnas.analysis import tables
+    from pbtnas.analysis.compare import verdict
+    from pbtnas.analysis.compare.comparison import ComparisonError
+    from pbtnas.analysis.compare.gathering import gather
+
+    maximise = _maximise(metric, better)
+    if soups and (claims is not None or tests is not None or pool or ever):
+        raise click.UsageError(
+            "--soups compares each soup with its own best member: no claims, pooling or --ever"
+        )
+    if as_published and (not soups or final or metric != "score"):
+        raise click.UsageError("--as-published needs --soups, and is of scores in the search only")
+    writers = {
+        "text": tables.to_text,
+        "csv": tables.to_csv,
+        "markdown": tables.to_markdown,
+        "latex": tables.to_latex,
+    }
+    try:
+        question = verdict.Question(
+            metric=metric,
+            maximise=maximise,
+            ever=ever,
+            final=final,
+            partial=partial,
+            claims=None if claims is None else verdict.parse_claims(claims),
+            tests=tests,
+            reference=reference,
+            ddof=ddof,
+            pool=pool,
+            soups=soups,
+            as_published=as_published,
+        )
+        found = verdict.tables(gather(directories, only), question)
+    except ComparisonError as error:
+        leave(USAGE, str(error))
+    click.echo("\n".join(writers[form](table) for table in found.values()), nl=False)
+    if output is not None:
+        for path in _write(found, output):
+            click.echo(path, err=True)
+
+
+@click.command()
+@click.argument(
+    "directory", metavar="RUN_DIR|STUDY_DIR", type=click.Path(path_type=Path, file_okay=False)
+)
+@only_option
+@metric_option
+@better_option
+@click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
+@click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where to draw to."
+)
+@task_file_option
+def plot(
+    directory: Path,
+    only: tuple[str, ...],
+    metric: str,
+    better: str | None,
+    ever: bool,
+    final: bool,
+    output: Path | None,
+    task_file: str | None,
+) -> None:
+    """Draw a run or a study, as PNG and SVG.
+
+    A run: every member's score, the family tree, origins of layers, options and diversity.  A
+    study: score against work, and population size, shrink-perturb and ablations where it
+    varies them; for these --metric, --ever and --final say which number.
+    """
+    from pbtnas.analysis.compare.comparison import ComparisonError
+    from pbtnas.analysis.compare.gathering import gather
+    from pbtnas.analysis.history.run import History
+    from pbtnas.analysis.plots.catalogue import Measure, run_figures, study_figures
+    from pbtnas.analysis.plots.style import save
+    from pbtnas.records import paths
+    from pbtnas.store.study_directory import is_study
+
+    measure = Measure(metric=metric, maximise=_maximise(metric, better), ever=ever, final=final)
+    if is_study(directory):
+        gathered = gather([directory], only)
+        if not gathered.finished:
+            leave(USAGE, f"{directory}: none of its runs is finished yet")
+        try:
+            figures = study_figures(gathered.finished, measure)
+        except ComparisonError as error:
+            leave(USAGE, str(error))
+        for name in gathered.unfinished:
+            click.echo(f"left out, not finished: {name}", err=True)
+    elif measure != Measure():
+        raise click.UsageError("--metric, --ever and --final are for studies")
+    else:
+        history = History.read(directory)
+        variables, notes = _variables(history, task_file)
+        for note in notes:
+            click.echo(note, err=True)
+        try:
+            figures = run_figures(history, variables)
+        except ValueError as error:
+            leave(USAGE, f"{directory}: {error}")
+    output = output or directory / paths.ARTIFACTS
+    output.mkdir(parents=True, exist_ok=True)
+    for name, draw in figures.items():
+        for path in save(draw(), output / name):
+            click.echo(path)
+
+
+@click.command()
+@runs_argument
+@only_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file; in the directory of figures by default.",
+)
+@task_file_option
+def report(
+    directories: tuple[Path, ...],
+    only: tuple[str, ...],
+    output: Path | None,
+    task_file: str | None,
+) -> None:
+    """A run or a study as one HTML file: figures, tables, configuration, failures, versions.
+
+    The file needs no network and no other file.  Unfinished runs are reported as far as they
+    are.
+    """
+    from pbtnas.analysis.compare.gathering import gather
+    from pbtnas.analysis.compare.verdict import Question
+    from pbtnas.analysis.history.run import History
+    from pbtnas.analysis.report import page as making
+    from pbtnas.records import paths
+    from pbtnas.store.study_directory import is_study
+
+    root = directories[0]
+    if len(directories) > 1 or is_study(root):
+        made = making.study_report(root, gather(directories, only), Question())
+    else:
+        history = History.read(root)
+        variables, notes = _variables(history, task_file)
+        try:
+            made = making.run_report(history, variables, notes)
+        except ValueError as error:
+            leave(USAGE, str(error))
+    output = output or root / paths.REPORT
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(making.to_html(made), encoding="utf-8")
+    click.echo(output)
+
+
+def _maximise(metric: str, better: str | None) -> bool:
+    """Whether larger values are better, where both options fit together."""
+    if better is None and metric != "score":
+        raise click.UsageError(f"--metric {metric} needs --better larger or --better smaller")
+    if better == "smaller" and metric == "score":
+        raise click.UsageError("larger scores are better, whatever they measure")
+    return better != "smaller"
+
+
+def _variables(history: Any, task_file: str | None) -> tuple[tuple[Any, ...], list[str]]:
+    """The search space of a run, and a note where its task is not to be had here."""
+    from pbtnas.config import from_json
+    from pbtnas.tasks.base import TaskError
+
+    try:
+        return tuple(load_task_of(from_json(history.config).task, task_file).space), []
+    except TaskError as error:
+        return (), [f"Options are left out: {error}."]
+
+
+def _write(found: Any, directory: Path) -> list[Path]:
+    """All tables as compare.txt, .md and .tex, and each as a CSV file of its own."""
+    from pbtnas.analysis import tables
+
+    whole = {"txt": tables.to_text, "md": tables.to_markdown, "tex": tables.to_latex}
+    contents = {
+        f"compare.{suffix}": "\n".join(map(writer, found.values()))
+        for suffix, writer in whole.items()
+    }
+    contents |= {f"{name}.csv": tables.to_csv(table) for name, table in found.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in contents.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return [directory / name for name in contents]

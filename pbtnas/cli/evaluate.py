@@ -1,0 +1,218 @@
+"""Commands for the numbers to report of a finished run: final evaluations and soups."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pbtnas.cli.shared import (
+    FAILED,
+    HANDED_BACK,
+    USAGE,
+    given,
+    leave,
+    load_task_of,
+    run_dir_argument,
+    scratch_option,
+    task_file_option,
+)
+
+if TYPE_CHECKING:
+    from pbtnas.engine.evaluation import Final
+    from pbtnas.records.schema import Soup, Tried
+
+workers_option = click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Local processes."
+)
+device_option = click.option(
+    "--device", "devices", multiple=True, help="For the processes in turn; all GPUs, else the CPU."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@click.command()
+@run_dir_argument
+@workers_option
+@device_option
+@task_file_option
+@scratch_option
+@json_option
+def evaluate(
+    run_dir: Path,
+    workers: int,
+    devices: tuple[str, ...],
+    task_file: str | None,
+    scratch: Path | None,
+    as_json: bool,
+) -> None:
+    """Evaluate the best members of a finished run, and its soups, for the number to report.
+
+    Start it on as many machines as you like: they share the work, and all tell the result.
+    """
+    from pbtnas.engine.evaluation import evaluate as evaluated
+
+    finals = _shared(["evaluate"], evaluated, run_dir, workers, devices, task_file, scratch)
+    if as_json:
+        click.echo(json.dumps([_to_json(final) for final in finals]))
+        return
+    for final in finals:
+        _print_final(final)
+
+
+@click.command()
+@run_dir_argument
+@click.option("--part", help="Average only this part of the networks, e.g. of drqv2 the encoder.")
+@workers_option
+@device_option
+@task_file_option
+@scratch_option
+@json_option
+def soup(
+    run_dir: Path,
+    part: str | None,
+    workers: int,
+    devices: tuple[str, ...],
+    task_file: str | None,
+    scratch: Path | None,
+    as_json: bool,
+) -> None:
+    """Average the best members of a finished run with others, as long as that does them good.
+
+    A greedy soup for each of best-ever and best-last.  Start it on as many machines as you
+    like: they share the work, and all tell the result.
+    """
+    from functools import partial
+
+    from pbtnas.engine.evaluation import make_soups
+
+    command = ["soup", *given("--part", part)]
+    cook = partial(make_soups, part=part)
+    finals = _shared(command, cook, run_dir, workers, devices, task_file, scratch)
+    if as_json:
+        click.echo(json.dumps([_to_json(final) for final in finals]))
+        return
+    _print_traces([final.soup for final in finals if final.soup is not None])
+    for final in finals:
+        _print_final(final)
+
+
+def _shared(
+    command: Sequence[str],
+    work: Callable[..., list[Final]],
+    run_dir: Path,
+    workers: int,
+    devices: Sequence[str],
+    task_file: str | None,
+    scratch: Path | None,
+) -> list[Final]:
+    """Do what a command does, with further processes of the same command beside this one."""
+    from pbtnas.config import from_json
+    from pbtnas.cuda import UnfitDevice
+    from pbtnas.engine.devices import NoSuchDevice, check_device, default_scratch, gpu_count
+    from pbtnas.engine.evaluator import LostCheckpoint
+    from pbtnas.engine.signals import Stop
+    from pbtnas.engine.supervisor import companions
+    from pbtnas.protocol.soups import NoSuchPart
+    from pbtnas.store.run_directory import check_space, open_run
+    from pbtnas.tasks.base import HandedBack, TaskError
+
+    devices = devices or [f"cuda:{i}" for i in range(gpu_count())] or ["cpu"]
+    more = [*given("--task", task_file), *given("--scratch", scratch)]
+    others = [
+        [*command, str(run_dir), "--device", devices[i % len(devices)], *more]
+        for i in range(1, workers)
+    ]
+    stop = Stop()
+    try:
+        for device in devices:
+            check_device(device)
+        run = open_run(run_dir)
+        section = from_json(run.config).task
+        task = load_task_of(section, task_file)
+        check_space(run_dir, run, task.space, task_file or section.name)
+        with companions(others):
+            return work(
+                run_dir,
+                task,
+                device=devices[0],
+                scratch=scratch or default_scratch(),
+                stop=stop,
+            )
+    except (TaskError, NoSuchPart, NoSuchDevice, UnfitDevice) as error:
+        leave(USAGE, str(error))
+    except LostCheckpoint as error:
+        leave(FAILED, str(error))
+    except HandedBack:
+        sys.exit(HANDED_BACK)
+
+
+def _print_final(final: Final) -> None:
+    best, soup = final.champion, final.soup
+    if soup is None:
+        who, before = f"member {best.member}", best.score
+    else:
+        who, before = _ingredients(soup), soup.score
+    score = "diverged" if math.isnan(final.score) else f"score {final.score:.6g}"
+    click.echo(
+        f"{final.which}: {who} of generation {best.generation}: {score} "
+        f"(by the search's evaluation {before:.6g})"
+    )
+    for name, value in final.metrics.items():
+        click.echo(f"    {name} {value:.6g}")
+    for path in final.artifacts:
+        click.echo(f"    {path}")
+
+
+def _print_traces(soups: Sequence[Soup]) -> None:
+    for i, soup in enumerate(soups):
+        same = next((s for s in soups[:i] if s.checkpoint == soup.checkpoint), None)
+        if same is not None:
+            click.echo(f"{soup.which}: the same as {same.which}")
+        else:
+            _print_trace(soup)
+
+
+def _print_trace(soup: Soup) -> None:
+    click.echo(
+        f"{soup.which}: begins with member {soup.member} of generation {soup.generation}, "
+        f"score {soup.search_score:.6g}"
+    )
+    if not soup.trace:
+        click.echo("    no other member of that generation has the same architecture there")
+        return
+    click.echo("    member   its score  soup's with it")
+    for tried in soup.trace:
+        click.echo(f"    {tried.member:>6}  {tried.search_score:>10.6g}  {_verdict(tried)}")
+    click.echo(f"    the soup: {_ingredients(soup)}: {soup.score:.6g}")
+
+
+def _ingredients(soup: Soup) -> str:
+    if len(soup.ingredients) == 1:
+        return f"member {soup.member} alone"
+    return f"members {', '.join(map(str, soup.ingredients))}"
+
+
+def _verdict(tried: Tried) -> str:
+    if tried.outcome == "missing":
+        return "its checkpoint is not there any more"
+    if tried.score is None:
+        return "diverged"
+    return f"{tried.score:>14.6g}  {'kept' if tried.accepted else 'left out'}"
+
+
+def _to_json(final: Final) -> dict[str, Any]:
+    soup = final.soup
+    return {
+        "which": final.which,
+        "member": final.champion.to_json(),
+        "soup": None if soup is None else soup.to_json(),
+        "score": None if math.isnan(final.score) else final.score,
+        "metrics": dict(final.metrics),
+        "artifacts": [str(path) for path in final.artifacts],
+    }

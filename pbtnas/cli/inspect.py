@@ -1,0 +1,136 @@
+"""Commands that look at a run, a directory or a search space."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pbtnas.cli.shared import (
+    FAILED,
+    USAGE,
+    leave,
+    load_task_of,
+    options_of,
+    overrides_option,
+    run_dir_argument,
+    task_file_option,
+)
+
+# -- looking -----------------------------------------------------------------------------------
+
+
+@click.command()
+@run_dir_argument
+@click.option("--watch", type=click.FloatRange(min=0.1), metavar="S", help="Again every S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
+    """One screen: progress, best members, workers, failures, when it may be done.
+
+    Of a study: how many of its runs are over, how far the open ones are, what was saved.
+    """
+    while True:
+        if watch is not None and not as_json:
+            click.clear()
+        finished = print_status(run_dir, as_json=as_json)
+        if watch is None or finished:
+            return
+        time.sleep(watch)
+
+
+def print_status(run_dir: Path, *, as_json: bool) -> bool:
+    from pbtnas.monitoring import run_screen as screen
+    from pbtnas.monitoring import study_screen
+    from pbtnas.store.study_directory import is_study, open_study
+
+    if is_study(run_dir):
+        study = study_screen.study_status(open_study(run_dir), now=time.time())
+        as_text = study_screen.render(study)
+        click.echo(json.dumps(study_screen.to_json(study)) if as_json else as_text)
+        return study.over
+    seen = screen.status(run_dir, now=time.time())
+    if as_json:
+        click.echo(json.dumps(screen.to_json(seen)))
+    else:
+        click.echo(screen.render(seen))
+    return seen.finished
+
+
+@click.command()
+@run_dir_argument
+@click.option("--repair", is_flag=True, help="Put aside what is damaged, restore copies.")
+def fsck(run_dir: Path, repair: bool) -> None:
+    """Check every record and checkpoint of a run against its digest."""
+    from pbtnas.store import fsck as checking
+
+    faults = checking.check(run_dir)
+    for fault in faults:
+        click.echo(f"{run_dir / fault.name}: {fault.what}")
+    if not faults:
+        click.echo(f"{run_dir}: every record and checkpoint is as it was written")
+        return
+    if repair:
+        checking.repair(run_dir, faults)
+        click.echo("repaired what can be; start coordinator and workers for the rest")
+    sys.exit(FAILED)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def doctor(directory: Path) -> None:
+    """Try out whether a directory can carry a run, and how fast it is."""
+    from pbtnas.store.doctor import examine
+
+    try:
+        answers = examine(directory)
+    except OSError as error:
+        leave(USAGE, f"{directory}: {error.strerror}")
+    for answer in answers:
+        click.echo(f"{'ok ' if answer.good else 'BAD'}  {answer.text}")
+    if not all(answer.good for answer in answers):
+        sys.exit(FAILED)
+
+
+@click.command()
+@click.argument("name")
+@task_file_option
+@overrides_option
+def space(name: str, task_file: str | None, overrides: tuple[str, ...]) -> None:
+    """The search space of a task as a table, e.g. `pbtnas space gan-hard`."""
+    from pbtnas.config import TaskConfig
+    from pbtnas.tasks.base import TaskError
+
+    try:
+        found = (
+            _named_space(name)
+            or load_task_of(TaskConfig(name, options_of(overrides)), task_file).space
+        )
+    except TaskError as error:
+        leave(USAGE, str(error))
+    rows = [("", "variable", "options", "modules"), *found.describe()]
+    widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = (str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+    click.echo(f"{len(found)} variables, {found.size} architectures ({float(found.size):.4e})")
+
+
+def _named_space(name: str) -> Any:
+    """One of the paper's spaces by its own name; None if it is no such name."""
+    from pbtnas.models.drqv2.spaces import drqv2_space
+    from pbtnas.models.gan.spaces import gan_hard_space, gan_space
+
+    spaces = {"gan": gan_space, "gan-hard": gan_hard_space, "drqv2": drqv2_space}
+    return spaces[name]() if name in spaces else None
+
+
+@click.command()
+def config() -> None:
+    """All keys of a configuration, with defaults and ranges."""
+    from pbtnas.config import describe
+
+    click.echo(describe())

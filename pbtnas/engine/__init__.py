@@ -1,0 +1,1 @@
+"""Processes, signals and devices: the protocol driven on a real directory."""

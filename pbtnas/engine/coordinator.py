@@ -1,0 +1,246 @@
+"""A coordinator for real: the protocol of `coordinator`, mixing, the friendly lock, signals."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from pbtnas.analysis.history.run import History, metrics_lines
+from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
+from pbtnas.config import Config
+from pbtnas.engine.driver import Executor, drive
+from pbtnas.engine.run_setup import check_networks, search_of, start_run
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.children import Mix, Mixed, Views
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.coordinator import Coordinator
+from pbtnas.protocol.operations import EmptyTrash, List, Quarantine, Replace
+from pbtnas.protocol.term import Ending
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode, store_nonce
+from pbtnas.search.space import SearchSpace
+from pbtnas.state import lazily
+from pbtnas.store.identity import this_process
+from pbtnas.store.patience import patiently
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products
+from pbtnas.store.trash import Deletion
+from pbtnas.tasks.base import Task
+from pbtnas.weights import carry_out, report
+
+T = TypeVar("T")
+log = logging.getLogger("pbtnas")
+
+VIEWS_S = 30.0  # at least, between two writings of the views
+
+
+class CoordinatorHost(Executor):
+    """Carries out a coordinator's operations, mixing included.
+
+    Args:
+        store: the run directory.
+        stop: whether it was asked to stop.
+        task: makes the fresh initialisations.
+        algorithm: of the checkpoints' digests.
+        writer: name for private files.
+        label: of the run, where several are coordinated.
+    """
+
+    def __init__(
+        self,
+        store: PosixStore,
+        stop: Stop,
+        task: Task,
+        algorithm: str,
+        writer: str,
+        label: str = "",
+    ) -> None:
+        super().__init__(store, stop, label)
+        self._task = task
+        self._algorithm = algorithm
+        self._writer = writer
+        self._verified: set[str] = set()
+        self._views_s = time.monotonic()
+        self._deletion = Deletion(store.root)
+
+    def execute(self, operation: Any) -> Any:
+        match operation:
+            case Mix():
+                return self._mix(operation)
+            case EmptyTrash(generation):
+                self._deletion.ask(generation)
+                return None
+            case Views(final):
+                self._write_views(final)
+                return None
+        return super().execute(operation)
+
+    def _write_views(self, final: bool) -> None:
+        """One metrics file a member, from the records; now and then, for they cost a reading."""
+        now_s = time.monotonic()
+        if not final and now_s - self._views_s < VIEWS_S:
+            return
+        self._views_s = now_s
+        history = History.read(self.store.root)
+        members = {job for generation in history.generations for job in generation.jobs}
+        for member in sorted(members):
+            lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
+            self.store.execute(Replace(paths.metrics(member), lines.encode()))
+
+    def finish(self) -> None:
+        """Complete what was done on the side."""
+        self._deletion.finish()
+
+    def close(self) -> None:
+        """End what is done on the side."""
+        self._deletion.close()
+
+    def _mix(self, mix: Mix) -> Mixed | None:
+        parents = [
+            paths.checkpoint(mix.generation, checkpoint) for checkpoint in (mix.base, mix.donor)
+        ]
+        private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
+        try:
+            for name, checkpoint in zip(parents, (mix.base, mix.donor), strict=True):
+                if not self._intact(name, checkpoint):
+                    return None
+            written = self._written(mix, parents, private)
+            self.report("")
+            return written
+        except (OSError, CorruptCheckpoint) as error:
+            (self.store.root / private).unlink(missing_ok=True)
+            self.report(str(error))
+            return None
+
+    def _written(self, mix: Mix, parents: list[str], private: str) -> Mixed:
+        birth, space = mix.birth, self._task.space
+        fresh = self._task.create(birth.architecture, birth.seed).state()
+        base, donor = (self.store.root / name for name in parents)
+        with open_layers([base]) as ours, open_layers([donor]) as theirs:
+            child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
+            overlay = write_overlay(
+                self.store.root / private, child.overlay, child.origins, algorithm=self._algorithm
+            )
+        origins: Mapping[str, Any] = report(space, child.origins)
+        return Mixed(private, overlay, origins)
+
+    def _intact(self, name: str, checkpoint: str) -> bool:
+        """Whether a parent is what its name says; checked once, for it never changes."""
+        if checkpoint in self._verified:
+            return True
+        try:
+            verify(self.store.root / name, checkpoint, algorithm=self._algorithm)
+        except FileNotFoundError:
+            return False
+        except CorruptCheckpoint as error:
+            log.warning("%s; put aside, to be computed again", error)
+            self.store.execute(Quarantine(name))
+            return False
+        self._verified.add(checkpoint)
+        return True
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A coordinator ready to begin: what it does, and who carries that out."""
+
+    protocol: Coordinator
+    host: CoordinatorHost
+
+    def left(self, ending: Ending) -> None:
+        """Clear up after it has ended."""
+        if ending is Ending.FINISHED:
+            self.host.finish()
+
+
+def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Ending:
+    """Coordinate a run from wherever it is to its end.
+
+    Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
+    `ForeignRecord`.
+    """
+
+    def prepared(store: PosixStore) -> Task:
+        task.prepare(Products(store, scratch))
+        return task
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    with seated(root, config, task.space, prepared, stop=Stop()) as seat:
+        if isinstance(seat, Ending):
+            return seat
+        ending = drive(seat.protocol.coordinate(), seat.host.execute)
+        seat.left(ending)
+    log.info("coordinator: %s", ending.value)
+    return ending
+
+
+@contextmanager
+def seated(
+    root: Path,
+    config: Config,
+    space: SearchSpace,
+    prepared: Callable[[PosixStore], Task],
+    *,
+    stop: Stop,
+    label: str = "",
+) -> Iterator[Seat | Ending]:
+    """Make or open a run and sit down to coordinate it; or the ending, if that is not to be.
+
+    Args:
+        root: the run directory.
+        config: of the run.
+        space: of its task.
+        prepared: the task, prepared for the run in that directory.
+        stop: whether to stop.
+        label: of the run, where several are coordinated.
+
+    Raises `ChangedConfig`, `NotARun` and `TaskError`.
+    """
+    run = patiently(stop, lambda: start_run(root, config, space))
+    if run is None:
+        yield Ending.STOPPED
+        return
+    lock = FileLock(root / paths.COORDINATOR_LOCK)
+    try:
+        # Only for a quick and friendly answer; on a network file system it may not hold.
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield Ending.HELD
+        return
+    identity = this_process("c")
+    with PosixStore(root, identity["worker"], primitive=run.primitive) as store:
+        task = patiently(stop, lambda: prepared(store))
+        if task is None:
+            yield Ending.STOPPED
+            return
+        check_networks(config.search.mutated_networks, task)
+        host = CoordinatorHost(store, stop, task, run.hash, identity["worker"], label)
+        engine = config.engine
+        claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+        search = search_of(config, space, run.config)
+        protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
+        with closing(host):
+            yield Seat(protocol, host)
+        lock.release()
+
+
+def holder_of(root: Path) -> str:
+    """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
+    with PosixStore(root, "reader") as store:
+        names = store.execute(List(paths.TERM.rpartition("/")[0]))
+        terms = sorted(name for name in names if name.endswith(".json") and "end" not in name)
+        if not terms:
+            return ""
+        name = f"{paths.TERM.rpartition('/')[0]}/{terms[-1]}"
+        data = store.get(name)
+    if data is None:
+        return ""
+    holder = decode(data, name, kind="claim").core["holder"]
+    return f": {holder['worker']} on {holder['host']} (process {holder['pid']})"

@@ -1,0 +1,73 @@
+"""Driving the protocol for real: the loop that carries its operations out, and signals."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Steps, Stopping
+from pbtnas.store.identity import provably_dead
+from pbtnas.store.posix import PosixStore
+
+T = TypeVar("T")
+log = logging.getLogger("pbtnas")
+
+# Counts while the machine is suspended, where there is such a clock.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def drive(steps: Steps[T], execute: Callable[[Any], Any]) -> T:
+    """Carry out the operations of a piece of protocol; what it returns in the end."""
+    reply = None
+    while True:
+        try:
+            operation = steps.send(reply)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        reply = execute(operation)
+
+
+class Executor:
+    """Carries out what worker and coordinator have in common: storage, time, words.
+
+    Args:
+        store: the run directory.
+        stop: wakes a sleep.
+        label: said before everything that is told, to know one run from the other.
+    """
+
+    def __init__(self, store: PosixStore, stop: Stop, label: str = "") -> None:
+        self.store = store
+        self.stop = stop
+        self.label = f"{label}: " if label else ""
+        self._trouble = ""
+        store.trouble = self.report
+
+    def report(self, trouble: str) -> None:
+        """Say that the directory cannot be used, once for each reason, and that it can again."""
+        reason = trouble.rpartition(": ")[2]  # one full disk hinders every publish
+        if reason != self._trouble:
+            what = f"waiting: {trouble}" if trouble else "writing works again"
+            log.warning("%s%s", self.label, what)
+        self._trouble = reason
+
+    def execute(self, operation: Any) -> Any:
+        """Carry out one operation and reply."""
+        match operation:
+            case Now():
+                return time.clock_gettime(_CLOCK)
+            case Sleep(seconds):
+                self.stop.wait(seconds)
+            case Say(text):
+                log.info("%s%s", self.label, text)
+            case Dead(holder):
+                return provably_dead(holder)
+            case Stopping():
+                return self.stop.asked
+            case _:
+                return self.store.execute(operation)
+        return None

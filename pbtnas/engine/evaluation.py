@@ -1,0 +1,210 @@
+"""The number to report: the best members of a finished run and soups of them, with care.
+
+The search score is a noisy maximum over many looks; here the best-ever and the best member of
+the last generation are evaluated again, with as many images or episodes as the task's final
+evaluation takes.  Any number of processes share the work: each evaluation is a write-once
+record, so an interrupted command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbtnas.config import Config, from_json
+from pbtnas.engine.driver import drive
+from pbtnas.engine.evaluator import Evaluator
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.postsearch import Afterwards, Evaluate, Known, Mixture, Piece, Plan
+from pbtnas.protocol.soups import Chain, chain_of, pieces_of
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode, store_nonce
+from pbtnas.records.schema import Champion, Manifest, Selected, Soup
+from pbtnas.search.seeding import derive
+from pbtnas.store.finished import champions, soups
+from pbtnas.store.identity import this_process
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import NotARun, Run, open_run
+from pbtnas.tasks.base import HandedBack, HasParts, Task
+
+
+@dataclass(frozen=True)
+class Final:
+    """A final evaluation, of a member or of a soup.
+
+    Args:
+        which: best-ever, best-last, or the name of a soup.
+        champion: the member, and its score during the search; of a soup, the member that it
+            began with.
+        soup: the soup, if it is one.
+        score: in the final evaluation; NaN if it diverged.
+        metrics: further numbers.
+        artifacts: files for people.
+    """
+
+    which: str
+    champion: Champion
+    soup: Soup | None
+    score: float
+    metrics: Mapping[str, float]
+    artifacts: tuple[Path, ...]
+
+
+def evaluate(
+    root: Path, task: Task, *, device: str, scratch: Path, stop: Stop | None = None
+) -> list[Final]:
+    """Evaluate best-ever and best-last of a finished run, and the soups there are, once each.
+
+    What other processes do at the same time is waited for.  Artifacts go to
+    `artifacts/DIGEST-NAME` in the run directory.
+
+    Raises `NotARun` when the run is not finished, `LostCheckpoint` when a checkpoint is missing
+    or damaged, `UnfitDevice`, and `HandedBack` when `stop` was asked before all was done.
+    """
+    with _opened(root) as (store, run):
+        config = from_json(run.config)
+        best, made = champions(store, run), soups(store, run)
+        plan = _plan(config, best, made, ())
+        known = _see_through(store, run, config, task, plan, device, scratch, stop)
+        return _finals(root, known, best, made)
+
+
+def make_soups(
+    root: Path,
+    task: Task,
+    *,
+    part: str | None,
+    device: str,
+    scratch: Path,
+    stop: Stop | None = None,
+) -> list[Final]:
+    """Make the greedy soups of best-ever and best-last, and evaluate them beside these.
+
+    Args:
+        part: of the networks, to be averaged, as the task names it; None for everything.
+
+    Raises `NoSuchPart`, and what `evaluate` raises.
+    """
+    with _opened(root) as (store, run):
+        config = from_json(run.config)
+        best = champions(store, run)
+        parts = task.parts if isinstance(task, HasParts) else {}
+        chains = [
+            chain_of(which, champion, *_generation(store, run, champion), task.space, part, parts)
+            for which, champion in best.items()
+        ]
+        plan = _plan(config, best, {}, chains)
+        known = _see_through(store, run, config, task, plan, device, scratch, stop)
+        return _finals(root, known, best, _made(chains, known))
+
+
+# -- what a finished run has -----------------------------------------------------------------------
+
+
+def _generation(store: PosixStore, run: Run, champion: Champion) -> tuple[Manifest, Selected]:
+    """The records of a champion's generation.  Raises `NotARun` if one is missing."""
+    cores = []
+    for name, kind in (
+        (paths.manifest(champion.generation), "manifest"),
+        (paths.selection(champion.generation), "selection"),
+    ):
+        data = store.get(name)
+        if data is None:
+            raise NotARun(f"{store.root / name}: missing; `pbtnas fsck {store.root}` says more")
+        cores.append(decode(data, name, kind=kind, run=run.id).core)
+    return Manifest.from_json(cores[0]), Selected.from_json(cores[1])
+
+
+# -- the work --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[tuple[PosixStore, Run]]:
+    run = open_run(root)
+    with PosixStore(root, this_process("e")["worker"], primitive=run.primitive) as store:
+        yield store, run
+
+
+def _see_through(
+    store: PosixStore,
+    run: Run,
+    config: Config,
+    task: Task,
+    plan: Plan,
+    device: str,
+    scratch: Path,
+    stop: Stop | None,
+) -> Known:
+    identity = this_process("e")
+    evaluator = Evaluator(
+        store, stop or Stop(()), run, config, task, identity["worker"], device, scratch
+    )
+    engine = config.engine
+    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+    protocol = Afterwards(run.id, identity["worker"], claims, poll_s=engine.poll_s)
+    known = drive(protocol.see_through(plan), evaluator.execute)
+    if known is None:
+        raise HandedBack
+    return known
+
+
+def _plan(
+    config: Config, best: Mapping[str, Champion], made: Mapping[str, Soup], chains: Sequence[Chain]
+) -> Plan:
+    """Final evaluations, and before them the soups that are not made yet."""
+    seed = derive(config.run.seed, "final evaluation")
+
+    def plan(known: Known) -> list[Piece]:
+        # First the chains: their trials wait for each other, final evaluations for nobody.
+        pieces = [piece for chain in chains for piece in pieces_of(chain, known, config.run.seed)]
+        for which, c in best.items():
+            file = paths.checkpoint(c.generation, c.checkpoint)
+            pieces.append(_final(which, Mixture(c.architecture, (file,), (c.checkpoint,)), seed))
+        for which, s in {**made, **_made(chains, known)}.items():
+            file = paths.soup_checkpoint(s.checkpoint)
+            pieces.append(_final(which, Mixture(s.architecture, (file,), (s.checkpoint,)), seed))
+        # Best-ever and best-last may be one and the same: what is wanted twice is done once.
+        wanted = {piece.record: piece for piece in reversed(pieces) if piece.record not in known}
+        return list(reversed(wanted.values()))
+
+    return plan
+
+
+def _final(which: str, mixture: Mixture, seed: int) -> Piece:
+    (checkpoint,) = mixture.digests
+    return Piece(
+        record=paths.evaluation(checkpoint),
+        kind="evaluation",
+        what=f"{which}: final evaluation",
+        work=Evaluate(mixture, seed, final=True),
+        core={"checkpoint": checkpoint},
+    )
+
+
+def _made(chains: Sequence[Chain], known: Known) -> dict[str, Soup]:
+    names = {chain.which: paths.soup(chain.which) for chain in chains}
+    return {which: Soup.from_json(known[name]) for which, name in names.items() if name in known}
+
+
+def _finals(
+    root: Path, known: Known, best: Mapping[str, Champion], made: Mapping[str, Soup]
+) -> list[Final]:
+    finals = [_told(root, known, which, champion, None) for which, champion in best.items()]
+    for which, soup in made.items():
+        began = next(
+            c for c in best.values() if (c.generation, c.member) == (soup.generation, soup.member)
+        )
+        finals.append(_told(root, known, which, began, soup))
+    return finals
+
+
+def _told(root: Path, known: Known, which: str, champion: Champion, soup: Soup | None) -> Final:
+    checkpoint = champion.checkpoint if soup is None else soup.checkpoint
+    core = known[paths.evaluation(checkpoint)]
+    files = tuple(root / paths.artifact_of(checkpoint, leaf) for leaf in core["artifacts"])
+    score = math.nan if core["score"] is None else core["score"]
+    return Final(which, champion, soup, score, core["metrics"], files)

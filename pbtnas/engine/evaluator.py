@@ -1,0 +1,268 @@
+"""Carrying out work after the search for real: load, average, evaluate, and write soups."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
+from pbtnas.config import Config
+from pbtnas.cuda import check_computes
+from pbtnas.determinism import as_in_the_search, seed_everything
+from pbtnas.engine.driver import Executor
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.operations import Get
+from pbtnas.protocol.postsearch import CarryOut, Cook, Done, Evaluate, GetReady, Held, Mixture
+from pbtnas.records import paths
+from pbtnas.search.seeding import derive
+from pbtnas.state import State
+from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products
+from pbtnas.store.run_directory import Run
+from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task
+from pbtnas.weights.averaging import average
+
+T = TypeVar("T")
+log = logging.getLogger("pbtnas")
+
+LOOK_S = 1.0  # between two looks whether somebody else has done the piece
+
+
+class LostCheckpoint(Exception):
+    """A checkpoint without which there is nothing to evaluate; one sentence with what to do."""
+
+
+class EvaluationContext:
+    """The `Context` of an evaluation after the search.
+
+    Args:
+        seed: of the evaluation.
+        device: a torch device.
+        scratch: a directory of this machine.
+        final: whether it is for the number to report.
+        on_tick: told at every tick how many there were.
+    """
+
+    def __init__(
+        self, seed: int, device: str, scratch: Path, final: bool, on_tick: Callable[[int], None]
+    ) -> None:
+        self.seed = seed
+        self.device = device
+        self.scratch = scratch
+        self.final = final
+        self.done = 0
+        self._ticks = 0
+        self._on_tick = on_tick
+
+    def tick(self, done: int | None = None) -> None:
+        """Show that this process lives, and leave when it was asked to stop."""
+        self._ticks += 1
+        self._on_tick(self._ticks)
+
+    def log(self, **values: float | int | str) -> None:
+        log.info("%s", " ".join(f"{name}={value}" for name, value in values.items()))
+
+
+class Evaluator(Executor):
+    """Carries out the operations of `afterwards`.
+
+    Args:
+        store: the run directory.
+        stop: whether this process was asked to stop.
+        run: which run it is.
+        config: of the run.
+        task: of the run; prepared when the first piece is begun.
+        writer: name for private files.
+        device: a torch device.
+        scratch: a directory of this machine, made if missing.
+    """
+
+    def __init__(
+        self,
+        store: PosixStore,
+        stop: Stop,
+        run: Run,
+        config: Config,
+        task: Task,
+        writer: str,
+        device: str,
+        scratch: Path,
+    ) -> None:
+        super().__init__(store, stop)
+        self._run = run
+        self._config = config
+        self._task = task
+        self._writer = writer
+        self._device = device
+        self._scratch = scratch
+        self._held: Held | None = None
+        self._next_beat_s = self._next_look_s = 0.0
+
+    def execute(self, operation: Any) -> Any:
+        match operation:
+            case GetReady():
+                return self._get_ready()
+            case CarryOut(held):
+                return self._carry_out(held)
+        return super().execute(operation)
+
+    def _get_ready(self) -> bool:
+        check_computes(self._device)
+
+        def ready() -> None:
+            for name in paths.AFTERWARDS_DIRECTORIES:
+                (self.store.root / name).mkdir(exist_ok=True)
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._task.prepare(Products(self.store, self._scratch))
+
+        try:
+            self._patiently(ready)
+        except HandedBack:
+            return False
+        return True
+
+    # -- pieces --------------------------------------------------------------------------------
+
+    def _carry_out(self, held: Held) -> Done | None:
+        self._held, self._next_beat_s, self._next_look_s = held, 0.0, 0.0
+        self._tick(0)
+        try:
+            with as_in_the_search(self._config.run.threads):
+                match held.piece.work:
+                    case Evaluate() as work:
+                        return self._evaluate(held.piece.what, work)
+                    case Cook(mixture):
+                        return self._cook(mixture)
+        except HandedBack:
+            return None
+        finally:
+            self._held = None
+
+    def _evaluate(self, what: str, work: Evaluate) -> Done:
+        mixture = work.mixture
+        try:
+            state = self._average(mixture)
+        except _Missing as missing:
+            # A candidate of an old generation is no loss.
+            if work.final or missing.file != mixture.files[-1]:
+                raise self._lost(missing.file, "missing") from None
+            return Done({"outcome": "missing", "score": None, "metrics": {}})
+        evaluation = self._found(work, state)
+        score, metrics = _finite(evaluation)
+        if score is None:
+            log.warning("%s: the score is not finite", what)
+        if not work.final:
+            outcome = "diverged" if score is None else "ok"
+            return Done({"outcome": outcome, "score": score, "metrics": metrics})
+        for leaf, content in evaluation.artifacts.items():
+            name = paths.artifact_of(mixture.digests[0], leaf)
+            self._patiently(partial(self.store.replace, name, content))
+        return Done({"score": score, "metrics": metrics, "artifacts": sorted(evaluation.artifacts)})
+
+    def _found(self, work: Evaluate, state: State) -> Evaluation:
+        trainee = self._task.create(work.mixture.architecture, derive(work.seed, "load"))
+        trainee.load(state)
+        seed_everything(work.seed, self._device)
+        context = EvaluationContext(work.seed, self._device, self._scratch, work.final, self._tick)
+        try:
+            return trainee.evaluate(context)
+        except Diverged as error:
+            log.warning("%s", error)
+            return Evaluation(math.nan)
+
+    def _cook(self, mixture: Mixture) -> Done:
+        try:
+            soup = self._average(mixture)
+        except _Missing as missing:
+            raise self._lost(missing.file, "missing") from None
+        private = f"{paths.SOUPS}/.tmp-{self._writer}"
+        path = self.store.root / private
+        digest = self._patiently(lambda: write(path, soup, algorithm=self._run.hash))
+        return Done({"checkpoint": digest}, private)
+
+    def _average(self, mixture: Mixture) -> State:
+        best, *others = (
+            partial(self._read, file, digest)
+            for file, digest in zip(mixture.files, mixture.digests, strict=True)
+        )
+        if not others:
+            return best()
+        return average(best(), (read() for read in others), mixture.modules)
+
+    def _read(self, file: str, digest: str) -> State:
+        self._tick(0)
+        try:
+            return read_verified([self.store.root / file], [digest], algorithm=self._run.hash)
+        except FileNotFoundError:
+            raise _Missing(file) from None
+        except CorruptCheckpoint:
+            raise self._lost(file, "damaged") from None
+
+    def _lost(self, file: str, how: str) -> LostCheckpoint:
+        """What to do about a checkpoint that nobody can do without."""
+        path, last = self.store.root / file, self._config.search.generations - 1
+        if file.startswith(f"{paths.SOUPS}/"):
+            remedy = "`pbtnas soup` makes it again" + (", delete it first" * (how == "damaged"))
+        elif file.startswith(f"{paths.checkpoints(last)}/"):
+            remedy = (
+                f"`pbtnas fsck {self.store.root} --repair`, twice if it finds something, and then "
+                "a coordinator and a worker compute it again"
+            )
+        else:
+            remedy = "restore it from a backup"
+        return LostCheckpoint(f"{path}: {how}; {remedy}")
+
+    # -- while a piece is in work --------------------------------------------------------------
+
+    def _tick(self, done: int) -> None:
+        """Beat, and leave the piece if asked to stop or if somebody else has done it."""
+        if self._held is None:
+            return
+        now_s = time.monotonic()
+        if now_s >= self._next_beat_s:
+            self._next_beat_s = now_s + self._config.engine.beat_s
+            self.store.execute(self._held.beat(done))
+        if self.stop.asked:
+            raise HandedBack
+        if now_s >= self._next_look_s:
+            self._next_look_s = now_s + LOOK_S
+            record = self._held.piece.record
+            if isinstance(self._held.piece.work, Evaluate) and self.store.execute(Get(record)):
+                raise HandedBack
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """Write, and while the disk is full or refuses, wait and say so instead of failing."""
+        while True:
+            try:
+                done = act()
+            except OSError as error:
+                if error.errno not in UNWRITABLE:
+                    raise
+                self.report(f"{error.filename or self.store.root}: {error.strerror}")
+            else:
+                self.report("")
+                return done
+            self.stop.wait(LOOK_S)
+            if self.stop.asked:
+                raise HandedBack
+            self._tick(0)
+
+
+class _Missing(Exception):
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+
+def _finite(evaluation: Evaluation) -> tuple[float | None, dict[str, float]]:
+    """Score and metrics as records hold them: None for a score that is not finite."""
+    score = float(evaluation.score)
+    metrics = {name: float(value) for name, value in evaluation.metrics.items()}
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return (score if math.isfinite(score) else None), finite

@@ -1,0 +1,112 @@
+"""Starting a run: what its directory says of it, and what its configuration says of the search."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pbtnas
+from pbtnas.config import Config, difference, from_json, outcome, to_json
+from pbtnas.config.algorithms import load_algorithm
+from pbtnas.protocol.generations import Search
+from pbtnas.records import paths
+from pbtnas.records.envelope import digest
+from pbtnas.search.algorithms import Selection
+from pbtnas.search.space import SearchSpace
+from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
+from pbtnas.tasks.base import Task, TaskError
+
+log = logging.getLogger("pbtnas")
+
+
+class ChangedConfig(Exception):
+    """The configuration given is not the one the run was started with."""
+
+    def __init__(self, root: Path, differences: list[str]) -> None:
+        lines = "\n".join(f"  {line}" for line in differences)
+        remedy = "go on with the stored one (leave the configuration out), or use a new directory"
+        if not (root / paths.manifest(0)).exists():
+            remedy = (
+                "it has no job yet: delete it and give the command again, or use a new directory"
+            )
+        super().__init__(f"{root}: was started with another configuration:\n{lines}\n{remedy}")
+
+
+def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
+    """Make the run directory, or adopt the run in it if it has this very configuration.
+
+    Other engine settings are no other configuration: they are recorded, and hold from now on.
+    Raises `ChangedConfig` field by field, or `NotARun` when the task has another search space
+    than the run was started with.
+    """
+    about = {
+        "hash": config.run.checkpoint_hash,
+        "seed": config.run.seed,
+        "task": config.task.name,
+        "space": space_digest(space),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pbtnas": pbtnas.__version__,
+    }
+    run = create(root, to_json(config), about=about)
+    differences = difference(from_json(run.config), config)
+    if not all(line.startswith("engine.") for line in differences):
+        raise ChangedConfig(root, differences)
+    if differences:
+        run = change_engine(root, run, to_json(config)["engine"])
+        for line in differences:
+            log.info("%s: from now on", line)
+    check_space(root, run, space, config.task.name)
+    return run
+
+
+def search_of(
+    config: Config, space: SearchSpace, stored: Mapping[str, Any] | None = None
+) -> Search:
+    """What the configuration says of the search, in the form the protocol works with.
+
+    `stored` is the configuration as it stands in the run directory: the chain begins with
+    exactly that, so that a later pbtnas with more keys can go on with the run.
+    """
+    search = config.search
+    return Search(
+        space=space,
+        algorithm=load_algorithm(search.algorithm),
+        selection=Selection.of(
+            search.population,
+            tau=search.tau,
+            parents=search.parents,
+            replaced=search.replaced,
+            inherit_probability=search.inherit_probability,
+            shrink=search.shrink,
+            perturb=search.perturb,
+            mutated_networks=search.mutated_networks,
+        ),
+        seed=config.run.seed,
+        population=search.population,
+        generations=search.generations,
+        epochs=search.epochs,
+        first_epochs=search.epochs_of(0),
+        skip_selection=frozenset(search.skip_selection),
+        threads=config.run.threads,
+        origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
+    )
+
+
+def check_networks(networks: Sequence[str], task: Task) -> None:
+    """Raise `TaskError` when weights are to mutate in a network that the task does not have.
+
+    Else a misspelt name would quietly mutate nothing.
+    """
+    if not networks:
+        return
+    weights = task.create((0,) * len(task.space), 0).state().live
+    known = sorted({name.partition(".")[0] for name in weights})
+    for network in networks:
+        if not any(name.startswith(f"{network}.") for name in weights):
+            raise TaskError(
+                f"search.mutated_networks: the task has no network {network!r}; it has "
+                f"{', '.join(known)}, and parts of them by dotted path"
+            )

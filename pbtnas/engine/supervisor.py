@@ -1,0 +1,124 @@
+"""`pbtnas run`: coordinator and workers on one machine, restarted when they die."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pbtnas.engine.signals import Stop
+
+log = logging.getLogger("pbtnas")
+
+FINAL_CODES = (0, 1, 2, 3)  # what a process means by these does not change by a restart
+UNEXPECTED = 70  # an exception nobody thought of: a disk's whim, or a bug that comes again
+MOST_UNEXPECTED = 2  # restarts in a row after it
+LONG_S = 60.0  # who lived longer was not killed by how it starts
+LONGEST_PAUSE_S = 30.0
+
+
+@dataclass
+class Kept:
+    """A process that is started again whenever it dies."""
+
+    name: str
+    arguments: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    code: int | None = None
+    restarts: int = 0
+    unexpected: int = 0
+    not_before_s: float = 0.0
+    began_s: float = field(default=0.0)
+
+    def tend(self) -> None:
+        """Start it, or notice that it has ended, and decide whether to start it again."""
+        now_s = time.monotonic()
+        if self.code is not None or now_s < self.not_before_s:
+            return
+        if self.process is None:
+            self.began_s = now_s
+            command = [sys.executable, "-m", "pbtnas", *self.arguments]
+            self.process = subprocess.Popen(command, start_new_session=True)
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.process = None
+        lived_long = now_s - self.began_s > LONG_S
+        self.unexpected = 0 if code != UNEXPECTED or lived_long else self.unexpected + 1
+        if code in FINAL_CODES or self.unexpected > MOST_UNEXPECTED:
+            self.code = code
+            return
+        # One that dies again at once is started less and less often.
+        pause_s = 0.0 if lived_long else min(LONGEST_PAUSE_S, 0.2 * 2 ** min(self.restarts, 8))
+        self.restarts += 1
+        self.not_before_s = now_s + pause_s
+        log.warning("%s ended with %d; started again in %.1f s", self.name, code, pause_s)
+
+
+def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -> int:
+    """Run a coordinator and workers until the coordinator is done; its exit code.
+
+    On a signal all are asked to stop, and 75 is returned if a job was handed back unfinished.
+    """
+    stop = Stop()
+    head = Kept("coordinator", list(coordinator))
+    hands = [Kept(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    everybody = [head, *hands]
+    try:
+        while not stop.asked:
+            for kept in everybody:
+                kept.tend()
+            if head.code is not None and (head.code != 0 or all(h.code is not None for h in hands)):
+                break
+            if all(hand.code not in (None, 0) for hand in hands):
+                break
+            stop.wait(0.1)
+    finally:
+        codes = end(everybody)
+    if head.code is not None and not stop.asked:
+        return head.code or max((h.code or 0 for h in hands), default=0)
+    if not stop.asked:
+        return max(hand.code or 0 for hand in hands)
+    return 75 if 75 in codes else 0
+
+
+def end(everybody: Sequence[Kept]) -> list[int]:
+    """Ask all that still run to stop, and wait for them."""
+    running = [kept.process for kept in everybody if kept.process is not None]
+    for process in running:
+        process.terminate()
+    return [process.wait() for process in running]
+
+
+@contextmanager
+def companions(commands: Sequence[Sequence[str]]) -> Iterator[None]:
+    """Run `pbtnas ARGUMENTS` processes beside this one, as long as the context lasts.
+
+    They say the same in the end, so only their messages are shown.  Left without an error, the
+    context waits for their end: there is nothing left for them to do.  Else they are asked to
+    stop, and their claims are handed back.  One that dies is not missed.
+    """
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pbtnas", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # Signals of the terminal reach only this process, which passes them on.
+            start_new_session=True,
+        )
+        for arguments in commands
+    ]
+    try:
+        yield
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        for process in processes:
+            process.wait()

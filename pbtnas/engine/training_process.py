@@ -1,0 +1,231 @@
+"""A worker's hold on its training process: start it, speak with it, and judge its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pbtnas.engine.parent_death import end_with_parent
+from pbtnas.protocol.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
+from pbtnas.records.schema import Result
+
+Event = Progress | Trained | Broke | Interrupted
+
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+_TAIL = 4000  # characters of the log that go into a failure's record
+
+
+class TrainingProcess:
+    """One training process, in a session of its own; replaced after a failure.
+
+    Args:
+        setting: what `training.Setting` holds, as JSON.
+        log: file for whatever the process prints.
+        environment: added to the environment (threads, the visible GPU).
+        start_s: time to get ready.
+        hang_s: longest time without progress.
+        grace_s: time for a snapshot after `halt`.
+    """
+
+    def __init__(
+        self,
+        setting: dict[str, Any],
+        log: Path,
+        environment: dict[str, str],
+        *,
+        start_s: float,
+        hang_s: float,
+        grace_s: float,
+    ) -> None:
+        self._setting = setting
+        self._log = log
+        self._environment = environment
+        self._start_s, self._hang_s, self._grace_s = start_s, hang_s, grace_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._received = b""
+        self._ready = False
+        self._busy = False
+        self._done = 0  # steps of the job in work
+        self._deadline_s = 0.0
+        self._halted_s: float | None = None
+        self._kills = 0
+        self.waiting = ""
+
+    def warm_up(self) -> None:
+        """Start the process if none runs, so that it imports while there is nothing to do."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.discard()
+        ours, theirs = socket.socketpair()
+        told = {"setting": self._setting, "fd": theirs.fileno(), "parent": os.getpid()}
+        with self._open_log() as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pbtnas.training", json.dumps(told)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
+                start_new_session=True,
+                preexec_fn=_end_with_worker,  # before the seconds of imports; we have no threads
+            )
+        theirs.close()
+        ours.setblocking(False)
+        self._socket, self._received, self._ready = ours, b"", False
+        self._kills = _oom_kills()
+        self._expect(self._start_s)
+
+    def start(self, attempt: Attempt, root: Path) -> None:
+        """Hand over a job of the run in `root`; it waits until the process is ready."""
+        self.warm_up()
+        self._busy, self._halted_s, self.waiting, self._done = True, None, "", 0
+        job = attempt.job.to_json()
+        self._send({"root": str(root), "job": job, "attempt": attempt.number})
+        if self._ready:
+            self._expect(self._hang_s)
+
+    def halt(self) -> None:
+        """Ask for a snapshot and the job back."""
+        self._send({"halt": True})
+        self._halted_s = time.monotonic()
+
+    def descriptor(self) -> int | None:
+        """What can be read when there is news."""
+        return None if self._socket is None else self._socket.fileno()
+
+    def news(self) -> Event | None:
+        """The next event of the current job, if there is one; never waits."""
+        if not self._busy:
+            return None
+        self._receive()
+        event: Event | None = None
+        while b"\n" in self._received and not isinstance(event, Trained | Broke | Interrupted):
+            line, _, self._received = self._received.partition(b"\n")
+            event = self._understand(json.loads(line)) or event
+        if event is None:
+            event = self._judge()
+        if isinstance(event, Trained | Broke | Interrupted):
+            self._busy = False
+        if isinstance(event, Broke):
+            self.discard()  # after a failure, begin with a clean process
+        return event
+
+    def discard(self) -> None:
+        """End the process and everything it has started."""
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended by itself
+            self._process.wait()
+        if self._socket is not None:
+            self._socket.close()
+        self._process, self._socket = None, None
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _open_log(self) -> BinaryIO:
+        """For what the process prints; nowhere while the directory cannot be written."""
+        try:
+            return self._log.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
+
+    def _expect(self, seconds: float) -> None:
+        self._deadline_s = time.monotonic() + seconds
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the process has ended; its end is judged when its news are read
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            while more := self._socket.recv(1 << 16):
+                self._received += more
+        except (BlockingIOError, ConnectionResetError):
+            return
+
+    def _understand(self, message: dict[str, Any]) -> Event | None:
+        self._expect(self._hang_s)
+        self.waiting = message.get("waiting", "")
+        match message:
+            case {"ready": True}:
+                self._ready = True
+                return None
+            case {"progress": done}:
+                self._done = done
+                return Progress(done)
+            case {"result": result, "meta": meta, "file": file}:
+                return Trained(Result.from_json(result), file, meta)
+            case {"failure": kind, "text": text, **rest}:
+                return Broke(Failure(kind), text, rest.get("damaged"))
+            case {"interrupted": True}:
+                return Interrupted(self._done)
+            case {"unable": text}:
+                return Broke(Failure.INFRA, text)
+        raise AssertionError(f"not a message of a training process: {message}")
+
+    def _judge(self) -> Event | None:
+        """Whether the process has ended, or has been silent for too long."""
+        assert self._process is not None
+        code = self._process.poll()
+        if code is not None:
+            return self._ended(code)
+        now_s = time.monotonic()
+        if self._halted_s is not None and now_s - self._halted_s > self._grace_s:
+            self.discard()
+            return Interrupted(self._done)
+        if now_s <= self._deadline_s:
+            return None
+        if not self._ready:
+            return Broke(Failure.INFRA, f"not ready to train after {self._start_s:g} s")
+        return Broke(Failure.HANG, f"{self._tail()}\nno progress for {self._hang_s:g} s")
+
+    def _ended(self, code: int) -> Broke:
+        """What the end of the process means: whose fault it was decides whether it counts."""
+        if code >= 0:
+            failure = Failure.CRASH if self._ready else Failure.INFRA
+            return Broke(failure, f"{self._tail()}\nthe training process exited with {code}")
+        name = signal.Signals(-code).name
+        if -code in _CRASHES:
+            return Broke(Failure.CRASH, f"{self._tail()}\nthe training process died of {name}")
+        if -code == signal.SIGKILL and _oom_kills() > self._kills:
+            return Broke(Failure.OOM, "the training process was killed for lack of memory")
+        return Broke(Failure.INFRA, f"the training process was ended by {name}")
+
+    def _tail(self) -> str:
+        """The end of what the process printed: the traceback of a crash, by faulthandler.
+
+        It comes before the sentence that says what happened: where there is room for one line,
+        the last is shown, as of a traceback.
+        """
+        try:
+            text = self._log.read_text(errors="replace")[-_TAIL:].strip()
+        except OSError as error:
+            return f"its log cannot be read ({error.strerror})"
+        return f"the end of its output:\n{text}" if text else "it printed nothing"
+
+
+def _end_with_worker() -> None:
+    end_with_parent(signal.SIGKILL)
+
+
+def _oom_kills() -> int:
+    """How many processes this machine has killed for lack of memory so far."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

@@ -1,0 +1,263 @@
+"""A worker for real: the protocol of `worker`, a training process, a device and signals."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pbtnas
+from pbtnas.config import Config, EngineConfig, from_json
+from pbtnas.engine.driver import Executor, drive
+from pbtnas.engine.signals import Stop
+from pbtnas.engine.training_process import TrainingProcess
+from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start, Trained
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import Beat
+from pbtnas.protocol.worker import Ending, Pace, Worker
+from pbtnas.records import paths
+from pbtnas.records.envelope import store_nonce
+from pbtnas.records.heartbeat import IDLE
+from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.store.identity import this_process
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import NotYetARun, Run, open_run
+from pbtnas.store.study_directory import Study, is_study, open_study
+
+log = logging.getLogger("pbtnas")
+
+LOOK_S = 0.25  # between two looks for a run that has not begun
+
+
+class WorkerHost(Executor):
+    """Carries out a worker's operations, those of its training process included.
+
+    Args:
+        store: the run directory.
+        stop: whether this worker was asked to stop.
+        training: the training process.
+        name: of this worker.
+        beat_s: between two signs of life in `workers/`.
+        label: of the run, where this worker serves several.
+        reuse: what a job comes to, if that is known without training.
+    """
+
+    def __init__(
+        self,
+        store: PosixStore,
+        stop: Stop,
+        training: TrainingProcess,
+        name: str,
+        beat_s: float,
+        *,
+        label: str = "",
+        reuse: Callable[[Attempt], Trained | None] = lambda attempt: None,
+    ) -> None:
+        super().__init__(store, stop, label)
+        self._reuse = reuse
+        self._reused: Trained | None = None
+        self._training = training
+        self._name = name
+        self._beat_s = beat_s
+        self._beats = 0
+        self._last_beat_s = float("-inf")
+        self._phase = IDLE
+        self._done = 0
+        self._store_trouble = ""
+        self._waits_for = ""  # of the store or of the training process, as it was said
+
+    def report(self, trouble: str) -> None:
+        """Say and show that the directory cannot be used, and that it can again."""
+        self._store_trouble = trouble
+        self._say_trouble()
+
+    def _say_trouble(self) -> None:
+        trouble = self._store_trouble or self._training.waiting
+        if trouble != self._waits_for:
+            super().report(trouble)
+            self._waits_for = trouble
+            self._last_beat_s = float("-inf")
+
+    def execute(self, operation: Any) -> Any:
+        self.sign_of_life()
+        match operation:
+            case Start(attempt):
+                self._start(attempt)
+            case Poll(seconds):
+                return self._poll(seconds)
+            case Halt():
+                self._training.halt()
+            case _:
+                return super().execute(operation)
+        return None
+
+    def _start(self, attempt: Attempt) -> None:
+        self._reused = self._reuse(attempt)
+        what = "repairing" if attempt.repair else "training"
+        if self._reused is not None:
+            what = f"reusing what {self._reused.meta['reused_from']} did:"
+        job = attempt.job
+        member = paths.member_name(job.member)
+        self._tell(f"{what} g{job.generation:04d} {member} attempt {attempt.number}")
+        log.info("%s: %s%s", self._name, self.label, self._phase)
+        if self._reused is None:
+            self._training.start(attempt, self.store.root.absolute())
+
+    def _poll(self, seconds: float) -> Any:
+        if self._reused is not None:
+            reused, self._reused = self._reused, None
+            self._phase = IDLE
+            return reused
+        until_s = time.monotonic() + seconds
+        while True:
+            event = self._training.news()
+            self._say_trouble()
+            if event is not None:
+                self._done = getattr(event, "done", self._done)
+                if not isinstance(event, Progress):
+                    self._phase = IDLE
+                return event
+            rest_s = until_s - time.monotonic()
+            if rest_s <= 0 or self.stop.asked:
+                # Asked to stop, the protocol halts the training at its next look.
+                self.stop.wait(min(max(rest_s, 0.0), 0.05))
+                return None
+            descriptor = self._training.descriptor()
+            # A process that ends silently is noticed by a look every second.
+            self.stop.wait(min(rest_s, 1.0), or_readable=[] if descriptor is None else [descriptor])
+
+    def _tell(self, phase: str) -> None:
+        self._phase, self._last_beat_s, self._done = phase, float("-inf"), 0
+        self.sign_of_life()
+
+    def sign_of_life(self, phase: str = "") -> None:
+        """Show now and then that this worker lives, and what it does if nothing else is said."""
+        now_s = time.monotonic()
+        if now_s - self._last_beat_s < self._beat_s:
+            return
+        self._last_beat_s, self._beats = now_s, self._beats + 1
+        phase = f"waiting: {self._waits_for}" if self._waits_for else phase or self._phase
+        content = BeatContent(self._beats, self._done, phase).encode()
+        self.store.execute(Beat(paths.worker(self._name), content))
+
+
+def wait_for(root: Path, stop: Stop, patience_s: float) -> Run | Study | None:
+    """The run or study in a directory, waiting for somebody to make one; None if asked to stop.
+
+    Raises `NotYetARun` when patience ends, and whatever `open_run` and `open_study` raise.
+    """
+    since_s = time.monotonic()
+    told = False
+    while True:
+        try:
+            return open_study(root) if is_study(root) else open_run(root)
+        except NotYetARun as error:
+            if time.monotonic() - since_s >= patience_s:
+                raise
+            if not told:
+                told = True
+                log.info("%s; waiting up to %g s for a coordinator", error, patience_s)
+        stop.wait(LOOK_S)
+        if stop.asked:
+            return None
+
+
+def work(
+    root: Path,
+    run: Run,
+    *,
+    stop: Stop,
+    device: str,
+    scratch: Path,
+    task_file: str | None,
+) -> Ending:
+    """Work on a run until it is finished or this worker is asked to stop.
+
+    Raises `ConfigError` for a stored configuration that this version does not understand, and
+    `ForeignRecord`.
+    """
+    warn_of_other_version(run)
+    engine = from_json(run.config).engine
+    identity = this_process("w")
+    name = identity["worker"]
+    log_file = root / paths.worker_log(name)
+    training = training_process(
+        root, name, log_file, [from_json(run.config)], device, scratch, task_file
+    )
+    store = PosixStore(root, name, primitive=run.primitive)
+    host = WorkerHost(store, stop, training, name, engine.beat_s)
+    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+    log.info("%s: working on %s with %s", name, root, device)
+    try:
+        training.warm_up()
+        ending = drive(Worker(run.id, name, claims, pace_of(engine)).work(), host.execute)
+    finally:
+        training.discard()
+        store.close()
+    log.info("%s: %s", name, ending.value)
+    return ending
+
+
+def warn_of_other_version(run: Run) -> None:
+    """Say that the same job may have other bits here than where the run was started."""
+    if run.pbtnas != pbtnas.__version__:
+        log.warning(
+            "the run was started with pbtnas %s, this is %s: results may depend on who trains what",
+            run.pbtnas,
+            pbtnas.__version__,
+        )
+
+
+def pace_of(engine: EngineConfig) -> Pace:
+    """How often a worker of that run looks and speaks."""
+    return Pace(engine.beat_s, engine.poll_s, engine.attempts)
+
+
+def training_process(
+    root: Path,
+    name: str,
+    log_file: Path,
+    configs: Sequence[Config],
+    device: str,
+    scratch: Path,
+    task_file: str | None,
+) -> TrainingProcess:
+    """The training process of a worker, not yet started.
+
+    Args:
+        root: the run directory to get ready for.
+        name: of the worker.
+        log_file: for what the process prints.
+        configs: of the runs it will work for; the most patient of them decides.
+        device: to train on.
+        scratch: a directory of this machine, made if missing.
+        task_file: "FILE.py:Class" of the command line, or None.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    setting = {
+        "root": str(root.absolute()),
+        "writer": name,
+        "task_file": task_file,
+        "device": device,
+        "scratch": str(scratch),
+    }
+    threads = str(max(config.run.threads for config in configs))
+    environment = {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        # cuBLAS is deterministic only with a workspace of fixed size.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "TORCHINDUCTOR_DETERMINISTIC": "1",
+    }
+    engines = [config.engine for config in configs]
+    return TrainingProcess(
+        setting,
+        log_file,
+        environment,
+        start_s=max(engine.start_s for engine in engines),
+        hang_s=max(engine.hang_s for engine in engines),
+        grace_s=max(engine.grace_s for engine in engines),
+    )

@@ -1,0 +1,1 @@
+"""The networks and search spaces of the paper's searches for visual agents."""

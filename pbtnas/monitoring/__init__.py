@@ -1,0 +1,1 @@
+"""What a run is doing now, as data and as text.  Starts without torch."""

@@ -1,0 +1,284 @@
+"""The state of a run at this moment, as data: progress, best members, workers, failures.
+
+Made from the records of the run directory, which are true, and from heartbeats and the times of
+files, which are hints: another machine's clock may be wrong, a network disk may lag.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pbtnas.analysis.history.files import read_bytes
+from pbtnas.analysis.history.run import Attempt, Best, Generation, History
+from pbtnas.monitoring.durations import elapsed_s, left_s
+from pbtnas.records import paths
+from pbtnas.records.heartbeat import Beat
+from pbtnas.records.schema import NO_FAILURE
+
+LEASE_S = 60.0  # where the configuration cannot be read
+
+
+@dataclass(frozen=True)
+class Members:
+    """How many members of the generation in work are in which state.
+
+    Args:
+        done: have a result.
+        in_work: claimed by somebody whose heartbeat moves.
+        put_back: claimed before, and free again: handed back, failed once, or silent.
+        pending: not claimed yet.
+    """
+
+    done: int
+    in_work: int
+    put_back: int
+    pending: int
+
+    @property
+    def all(self) -> int:
+        return self.done + self.in_work + self.put_back + self.pending
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A worker or the coordinator, as its heartbeat shows it.
+
+    Args:
+        name: its identifier.
+        doing: in its own words; "" if its heartbeat is torn.
+        steps: of its job that are done.
+        changed_s: seconds since its heartbeat last changed; a hint.
+        live: whether that is within the lease.
+    """
+
+    name: str
+    doing: str
+    steps: int
+    changed_s: float
+    live: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A member recorded as failed."""
+
+    generation: int
+    member: int
+    kind: str
+    line: str  # the last one of its traceback
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything the screen shows.  Durations are in seconds, None while unknown.
+
+    Args:
+        run: its id.
+        task: its name.
+        algorithm: its name.
+        seed: of the run.
+        state: new (no generation yet), running or finished.
+        generation: in work, counted from 0; None for a new run.
+        generations: of the whole run; None if the configuration cannot be read.
+        progress: share of the run that is done, 0 to 1.
+        members: of the generation in work.
+        best_ever: so far.
+        best_last: of the last generation that is complete.
+        coordinator: the newest one.
+        workers: the most recently seen first.
+        failures: attempts that failed and members that diverged, by class.
+        failed: members recorded as failed, the latest first.
+        trouble: what somebody waits for, or who is missing; a sentence each.
+        elapsed_s: since the first generation was opened; a hint.
+        left_s: until the run is done, by the durations of its generations; a hint.
+        fingerprint: of a finished run.
+        problems: records that are damaged or missing, a sentence each.
+    """
+
+    run: str
+    task: str
+    algorithm: str
+    seed: int | None
+    state: Literal["new", "running", "finished"]
+    generation: int | None
+    generations: int | None
+    progress: float
+    members: Members
+    best_ever: Best | None
+    best_last: Best | None
+    coordinator: Seen | None
+    workers: tuple[Seen, ...]
+    failures: Mapping[str, int]
+    failed: tuple[Failed, ...]
+    trouble: tuple[str, ...]
+    elapsed_s: float | None
+    left_s: float | None
+    fingerprint: str | None
+    problems: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "finished"
+
+
+def status(run_dir: Path, *, now: float) -> Status:
+    """The state of a run at `now`, in seconds since the epoch as file times are.
+
+    Raises `NotARun` and `ForeignRecord` as `History.read` does.
+    """
+    history = History.read(run_dir)
+    lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
+    look = _Look(run_dir, now, lease_s)
+    current = history.generations[-1] if history.generations else None
+    finished = history.final is not None
+    members = _members(look, current, history) if current else Members(0, 0, 0, 0)
+    total = _generations(history)
+    selected = [g for g in history.generations if g.selection is not None]
+    workers = look.workers()
+    coordinator = look.holder(history.terms)
+    opened = [look.time(paths.manifest(g.number)) for g in history.generations]
+    return Status(
+        run=history.run,
+        task=str(_section(history, "task").get("name", history.about.get("task", "?"))),
+        algorithm=str(_section(history, "search").get("algorithm", "?")),
+        seed=history.about.get("seed"),
+        state="finished" if finished else "running" if current else "new",
+        generation=current.number if current else None,
+        generations=total,
+        progress=1.0 if finished else _progress(current, members, total),
+        members=members,
+        best_ever=next(iter(history.best_so_far()[-1:]), None),
+        best_last=selected[-1].best if selected else None,
+        coordinator=coordinator,
+        workers=workers,
+        failures=_failures(history),
+        failed=_failed(history),
+        trouble=() if finished else _trouble(workers, coordinator, lease_s, begun=bool(current)),
+        elapsed_s=elapsed_s(opened, look.time(paths.FINAL) if finished else now),
+        left_s=0.0 if finished else left_s(opened, now, total, _later_over_first(history)),
+        fingerprint=history.final.fingerprint if history.final else None,
+        problems=history.problems,
+    )
+
+
+class _Look:
+    """What can be seen of a run besides its records: heartbeats and times of files."""
+
+    def __init__(self, root: Path, now: float, lease_s: float) -> None:
+        self._root = root
+        self._now = now
+        self._lease_s = lease_s
+
+    def time(self, name: str) -> float | None:
+        """When a file last changed, in seconds since the epoch; None if it is not there."""
+        try:
+            return (self._root / name).stat().st_mtime
+        except OSError:
+            return None
+
+    def workers(self) -> tuple[Seen, ...]:
+        """All that ever showed a sign of life, the most recent first."""
+        beat = PurePosixPath(paths.worker("any"))
+        found = (self._root / beat.parent).glob(f"*{beat.suffix}")
+        seen = [self._seen(path.stem, f"{beat.parent}/{path.name}") for path in found]
+        return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
+
+    def holder(self, attempts: Sequence[Attempt]) -> Seen | None:
+        """Who holds a slot, by its newest claim."""
+        if not attempts:
+            return None
+        newest = attempts[-1]
+        name = str(newest.holder.get("worker", "?"))
+        beat = paths.beat(newest.slot, newest.number)
+        # One that has just begun has shown no sign of life but its claim.
+        return self._seen(name, beat) or self._seen(name, paths.claim(newest.slot, newest.number))
+
+    def _seen(self, name: str, beat: str) -> Seen | None:
+        changed = self.time(beat)
+        if changed is None:
+            return None
+        try:
+            content = Beat.decode(read_bytes(self._root, beat) or b"") or Beat(0)
+        except OSError:
+            content = Beat(0)
+        changed_s = max(0.0, self._now - changed)
+        return Seen(name, content.phase, content.done, changed_s, changed_s <= self._lease_s)
+
+
+def _section(history: History, name: str) -> Mapping[str, Any]:
+    section: Mapping[str, Any] = history.config.get(name, {})
+    return section
+
+
+def _generations(history: History) -> int | None:
+    if history.final is not None:
+        return history.final.generations
+    return _section(history, "search").get("generations")
+
+
+def _members(look: _Look, current: Generation, history: History) -> Members:
+    known = current.jobs or current.attempts
+    alive = len(known) or int(_section(history, "search").get("population", 0))
+    done = in_work = put_back = 0
+    for member in known:
+        attempts = current.attempts.get(member, ())
+        if member in current.results:
+            done += 1
+        elif attempts:
+            holder = look.holder(attempts)
+            held = attempts[-1].ended == "open" and holder is not None and holder.live
+            in_work, put_back = in_work + held, put_back + (not held)
+    return Members(done, in_work, put_back, alive - done - in_work - put_back)
+
+
+def _progress(current: Generation | None, members: Members, total: int | None) -> float:
+    if current is None or not total:
+        return 0.0
+    return min(1.0, (current.number + members.done / max(1, members.all)) / total)
+
+
+def _failures(history: History) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for generation in history.generations:
+        for attempts in (*generation.attempts.values(), *generation.repairs.values()):
+            ends = [attempt.end["class"] for attempt in attempts if attempt.end is not None]
+            counts.update(end for end in ends if end not in NO_FAILURE)
+        outcomes = [reported.result.outcome for reported in generation.results.values()]
+        counts["diverged"] += outcomes.count("diverged")
+    return {kind: count for kind, count in sorted(counts.items()) if count}
+
+
+def _failed(history: History) -> tuple[Failed, ...]:
+    failed = []
+    for generation in reversed(history.generations):
+        for member, reported in sorted(generation.results.items()):
+            if reported.result.outcome == "failed":
+                lines = str(reported.meta.get("traceback", "")).strip().splitlines()
+                kind = str(reported.meta.get("class", "?"))
+                line = lines[-1].strip() if lines else "no message"
+                failed.append(Failed(generation.number, member, kind, line))
+    return tuple(failed)
+
+
+def _trouble(
+    workers: Sequence[Seen], coordinator: Seen | None, lease_s: float, *, begun: bool
+) -> tuple[str, ...]:
+    trouble = [f"{w.name} is {w.doing}" for w in workers if w.live and w.doing[:8] == "waiting:"]
+    if not begun:  # a coordinator that still prepares the task shows no sign of life
+        return tuple(trouble)
+    if coordinator is None or not coordinator.live:
+        trouble.append(f"no coordinator in the last {lease_s:g} s; `pbtnas coordinator` starts one")
+    if not any(worker.live for worker in workers):
+        trouble.append(f"no worker in the last {lease_s:g} s; `pbtnas worker` starts one")
+    return tuple(trouble)
+
+
+def _later_over_first(history: History) -> float:
+    """Epochs of a later generation for each epoch of the first."""
+    search = _section(history, "search")
+    epochs, first = search.get("epochs"), search.get("first_epochs")
+    return epochs / first if epochs and first else 1.0

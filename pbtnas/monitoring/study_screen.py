@@ -1,0 +1,216 @@
+"""The state of a study on one screen: how far it is, its open runs, who works, what hinders.
+
+Like the status of a run it rests on records, and on heartbeats and times of files, which are hints.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pbtnas.analysis.compare.budget import granted_epochs
+from pbtnas.analysis.history.run import Best
+from pbtnas.monitoring.accounting import Account, account
+from pbtnas.monitoring.progress import Seen, Status, status
+from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
+from pbtnas.records import paths
+from pbtnas.records.heartbeat import ELSEWHERE, IDLE
+from pbtnas.store.study_directory import Study, StudyRun
+
+RUN_LINES, WORKER_LINES, TROUBLE_LINES = 12, 4, 3
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run in work.
+
+    Args:
+        label: of the run.
+        generation: in work, from 0; None before the first.
+        generations: in all.
+        done: members of that generation with a result.
+        members: of a generation.
+        best_ever: so far.
+    """
+
+    label: str
+    generation: int | None
+    generations: int
+    done: int
+    members: int
+    best_ever: Best | None
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """What there is to say of a study.  Durations are in seconds.
+
+    Args:
+        id: of the study.
+        runs: how many.
+        finished: labels of those that came to their end.
+        failed: labels of those that could not go on, with the sentence why.
+        waiting: labels of those whose turn has not come.
+        open: those in work.
+        progress: share of all network-epochs that are done, 0 to 1.
+        left_s: until the study is done, if the workers that live do it; None while unknown.
+        workers: of the open runs, the most recently seen first; each as the run it works for
+            shows it.
+        failures: attempts of the open runs that failed and members that diverged, by class.
+        trouble: what somebody waits for, who is missing, what is damaged; a sentence each.
+        account: what was computed so far, and what was saved.
+        over: whether nothing will be added any more.
+    """
+
+    id: str
+    runs: int
+    finished: tuple[str, ...]
+    failed: Mapping[str, str]
+    waiting: tuple[str, ...]
+    open: tuple[OpenRun, ...]
+    progress: float
+    left_s: float | None
+    workers: tuple[Seen, ...]
+    failures: Mapping[str, int]
+    trouble: tuple[str, ...]
+    account: Account
+    over: bool
+
+
+def study_status(study: Study, *, now: float) -> StudyStatus:
+    """The state at `now`, in seconds since the epoch as file times are.
+
+    Raises `RecordError` for records that cannot be used.
+    """
+    finished = [run for run in study.runs if (run.root / paths.FINAL).exists()]
+    begun = [run for run in study.runs if (run.root / paths.RUN).exists()]
+    ended = study.ended() or {}
+    done = {run.label for run in finished}
+    labels = [run.label for run in study.runs if run.label not in done]
+    failed = {label: ended[label] for label in labels if label in ended}
+    opened = [run for run in begun if run.label not in done | failed.keys()]
+    seen = {run.label: status(run.root, now=now) for run in opened}
+    computed = account(run.root for run in begun)
+    granted = sum(granted_epochs(run.config["search"]) for run in study.runs)
+    workers = _workers(seen)
+    over = bool(ended)
+    return StudyStatus(
+        id=study.id,
+        runs=len(study.runs),
+        finished=tuple(run.label for run in finished),
+        failed=failed,
+        waiting=tuple(run.label for run in study.runs if run not in begun),
+        open=tuple(_open(run, seen[run.label]) for run in opened),
+        progress=min(1.0, computed.epochs / granted),
+        left_s=_left_s(computed, granted, workers),
+        workers=workers,
+        failures=_failures(seen.values()),
+        trouble=() if over else _trouble(study.root, seen, workers),
+        account=computed,
+        over=over,
+    )
+
+
+def to_json(status: StudyStatus) -> dict[str, Any]:
+    """The status as JSON, for programs."""
+    return asdict(status)
+
+
+def render(status: StudyStatus) -> str:
+    """The status as text for people, without a newline at its end."""
+    state = "over" if status.over else f"{len(status.open)} in work, {len(status.waiting)} waiting"
+    left = "" if status.over or status.left_s is None else f", about {span(status.left_s)} left"
+    failures = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
+    lines = [
+        f"study       {status.id}   {len(status.finished)} of {status.runs} runs finished, {state}",
+        f"progress    {bar(status.progress)} of the network-epochs{left}",
+        *titled("in work", capped(_open_lines(status.open), RUN_LINES)),
+        *([] if status.over else _worker_lines(status.workers)),
+        *titled("failed", capped([f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES)),
+        *titled("failures", [failures] if failures else []),
+        *titled("trouble", capped(status.trouble, TROUBLE_LINES)),
+        f"computed    {status.account}",
+    ]
+    return "\n".join(clipped(line, COLUMNS) for line in lines)
+
+
+def _open(run: StudyRun, seen: Status) -> OpenRun:
+    search = run.config["search"]
+    return OpenRun(
+        label=run.label,
+        generation=seen.generation,
+        generations=search["generations"],
+        done=seen.members.done,
+        members=seen.members.all or search["population"],
+        best_ever=seen.best_ever,
+    )
+
+
+def _workers(runs: Mapping[str, Status]) -> tuple[Seen, ...]:
+    """Every worker once: as it is seen where it works, or else where it was seen last."""
+    found: dict[str, tuple[bool, Seen]] = {}
+    for label, run in runs.items():
+        for worker in run.workers:
+            aside = worker.doing == IDLE or worker.doing.startswith(ELSEWHERE)
+            doing = worker.doing if aside else f"{label}: {worker.doing}"
+            told = (not worker.live or aside, replace(worker, doing=doing))
+            known = found.get(worker.name)
+            if known is None or (told[0], worker.changed_s) < (known[0], known[1].changed_s):
+                found[worker.name] = told
+    workers = [worker for _, worker in found.values()]
+    return tuple(sorted(workers, key=lambda worker: (worker.changed_s, worker.name)))
+
+
+def _left_s(computed: Account, granted: int, workers: Sequence[Seen]) -> float | None:
+    """If the rest costs and is shared as what was done."""
+    live = sum(worker.live for worker in workers)
+    if not live or not computed.epochs:
+        return None
+    return max(0, granted - computed.epochs) * computed.trained_s / computed.epochs / live
+
+
+def _failures(runs: Iterable[Status]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for run in runs:
+        counts.update(run.failures)
+    return dict(sorted(counts.items()))
+
+
+def _trouble(root: Path, runs: Mapping[str, Status], workers: Sequence[Seen]) -> tuple[str, ...]:
+    trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and "waiting: " in w.doing]
+    begun = [run for run in runs.values() if run.state == "running"]
+    if begun and not any(run.coordinator and run.coordinator.live for run in begun):
+        trouble.append("nobody conducts the study; `pbtnas study`, given again, goes on with it")
+    if begun and not any(worker.live for worker in workers):
+        trouble.append(f"nobody works on it; `pbtnas worker {root}` does")
+    trouble += [f"{label}: {problem}" for label, run in runs.items() for problem in run.problems]
+    return tuple(trouble)
+
+
+def _open_lines(runs: Sequence[OpenRun]) -> list[str]:
+    width = max((len(run.label) for run in runs), default=0)
+    return [f"{run.label:{width}}  {_how_far(run)}" for run in runs]
+
+
+def _how_far(run: OpenRun) -> str:
+    if run.generation is None:
+        return "not begun"
+    best = "" if run.best_ever is None else f", best {run.best_ever.score:.6g}"
+    return (
+        f"generation {run.generation} of {run.generations}, "
+        f"{run.done} of {run.members} members done{best}"
+    )
+
+
+def _worker_lines(workers: Sequence[Seen]) -> list[str]:
+    live = [worker for worker in workers if worker.live]
+    table = [_worker_line(worker) for worker in live]
+    return titled("workers", [f"{len(live)} live", *capped(table, WORKER_LINES)])
+
+
+def _worker_line(worker: Seen) -> str:
+    name, doing = clipped(worker.name, 30), clipped(worker.doing, 46)
+    return f"{name:30}  {doing:46}  {span(worker.changed_s)} ago"

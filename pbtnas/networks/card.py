@@ -1,0 +1,167 @@
+"""The model card of an export: what it is, how to use it, how it came to be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.config import from_json
+from pbtnas.networks.export_directory import SEARCH
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card says.
+
+    Args:
+        config: of the export.
+        search: the run's whole configuration, as JSON.
+        task_file: with which it was exported; None for an installed task.
+        example: a line of Python that uses `network`.
+        artifacts: names of the final evaluation's files beside the card: pictures, videos, texts.
+    """
+
+    config: Mapping[str, Any]
+    search: Mapping[str, Any]
+    task_file: str | None
+    example: str
+    artifacts: tuple[str, ...]
+
+
+def render(card: Card) -> str:
+    """The card as Markdown."""
+    parts = [_head(card), _use(card), _scores(card), _training(card), _architecture(card)]
+    return "\n\n".join([*parts, _LICENCE]) + "\n"
+
+
+_LICENCE = """\
+## Licence
+
+pbtnas gives these weights no licence: that is for those who trained them to choose, with an eye on
+the licence of the data. Until one stands here, there is none."""
+
+
+def _head(card: Card) -> str:
+    config = card.config
+    averaged = config["found"].get("ingredients")
+    whose = (
+        f"The network of member {config['member']}"
+        if averaged is None
+        else f"The average of members {', '.join(map(str, averaged))}"
+    )
+    text = f"""\
+# {config["task"]["name"]}: {config["which"]} of a search by pbtnas
+
+{whose} of generation {config["generation"]}, architecture and weights,
+found by Population Based Training for Neural Architecture Search
+([PBT-NAS](https://arxiv.org/abs/2307.15621)), with the algorithm
+`{card.search["search"]["algorithm"]}`."""
+    shown = [f"![{n}]({n})" for n in card.artifacts if n.endswith((".png", ".webp"))]
+    return "\n\n".join([text, *shown])
+
+
+def _use(card: Card) -> str:
+    if card.task_file is None:
+        task, needed = "", ""
+    else:
+        name = f"FILE.py:{card.config['task']['name']}"
+        task, needed = f', task="{name}"', ", and the file with the task"
+    return f"""\
+## Use
+
+With pbtnas {card.config["versions"]["pbtnas"]} installed{needed}; `DIR` is this directory:
+
+```python
+import pbtnas
+
+network = pbtnas.load("DIR"{task})
+{card.example}
+```
+
+`model.safetensors` has its tensors, which other programs can read too. `config.json` has the
+architecture, all scores, and digests that are checked on loading."""
+
+
+def _scores(card: Card) -> str:
+    found, final = card.config["found"], card.config["evaluated"]
+    numbers = {"in the search": {"score": found["score"], **found["metrics"]}}
+    if final is None:
+        note = "It was not evaluated after the search."
+    else:
+        numbers["final"] = {"score": final["score"], **final["metrics"]}
+        texts = [f" [{name}]({name}) says how it was measured." for name in _texts(card)]
+        note = "".join(["The final evaluation is the number to report.", *texts])
+    names = dict.fromkeys(name for column in numbers.values() for name in column)
+    rows = [(name, *(_number(column.get(name)) for column in numbers.values())) for name in names]
+    return f"""\
+## Score
+
+{_table(("", *numbers), rows)}
+
+{note} The score in the search is the best of
+many noisy ones, and so looks better than the network is."""
+
+
+def _texts(card: Card) -> list[str]:
+    return [name for name in card.artifacts if name.endswith(".txt")]
+
+
+def _training(card: Card) -> str:
+    search = from_json(card.search).search
+    epochs = sum(search.epochs_of(generation) for generation in range(search.generations))
+    run, versions = card.config["run"], card.config["versions"]
+    task = "" if card.task_file is None else f" --task FILE.py:{card.config['task']['name']}"
+    options = [(f"`task.{key}`", _json(v)) for key, v in card.config["task"]["options"].items()]
+    rows = [
+        ("task", _json(card.config["task"]["name"])),
+        *options,
+        ("members", str(search.population)),
+        ("generations", str(search.generations)),
+        ("epochs of a member", str(epochs)),
+        ("epochs of all members", str(epochs * search.population)),
+        ("run", f"`{run['id']}`"),
+        ("seed", str(run["seed"])),
+        ("fingerprint", f"`{run['fingerprint']}`"),
+        ("pbtnas", versions["pbtnas"]),
+        ("torch", versions["torch"]),
+    ]
+    return f"""\
+## Training
+
+{_table(("", ""), rows)}
+
+`{SEARCH}` is the whole configuration of the search, which is repeated by
+
+```
+pbtnas run {SEARCH} runs/again{task}
+```
+
+The same machine and versions give the same fingerprint, where the operations are deterministic."""
+
+
+def _architecture(card: Card) -> str:
+    rows = [(f"`{name}`", _json(option)) for name, option in card.config["choices"].items()]
+    return "## Architecture\n\n" + _table(("variable", "option"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    def lines() -> Iterator[str]:
+        yield _row(head)
+        yield "|---" * len(head) + "|"
+        yield from map(_row, rows)
+
+    return "\n".join(lines())
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,166 @@
+"""From a finished run to a directory that lives without it.
+
+`config.json` has, beside what `directory.py` adds:
+
+    which, generation, member   whose network it is; of a soup, with whom it began
+    task                        name, and all options
+    architecture, choices       option indices; the same as options by variable
+    space                       digest of the search space
+    found                       score and metrics by the search's own evaluation; of a soup, the
+                                members in it (ingredients)
+    evaluated                   score and metrics of the final evaluation; null if there is none
+    run                         id, seed and fingerprint
+    products                    names of files that the task needs to make the network
+    versions                    of pbtnas and torch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import yaml
+from torch import Tensor, nn
+
+import pbtnas
+from pbtnas.networks.card import Card, render
+from pbtnas.networks.export_directory import CARD, MODEL, SEARCH, STATE, check_target, write
+from pbtnas.networks.loading import SO_FAR, Member, load_from_run
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode
+from pbtnas.records.schema import Champion, Selected, Soup
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import NotARun
+from pbtnas.tasks.base import TaskError
+from pbtnas.tasks.loading import complete_options
+from pbtnas.tasks.optional import ShowsUse
+
+
+def export(
+    root: Path, directory: Path, which: str, *, task_file: str | None, whole: bool
+) -> list[Path]:
+    """Export a member of a finished run; returns the files.
+
+    Args:
+        root: the run directory.
+        directory: to export to; an unchanged older export is replaced.
+        which: best-ever, best-last, or the name of a soup.
+        task_file: "FILE.py:Class", for a task of the user's own.
+        whole: add the checkpoint, with which training could go on.
+
+    Raises what `load_from_run` and `directory.write` raise.
+    """
+    check_target(directory)
+    if which == SO_FAR:
+        raise NotARun(
+            f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
+        )
+    member = load_from_run(root, which, task_file)
+    with PosixStore(root, "reader", primitive=member.run.primitive) as store:
+        results = _results(store, member)
+        files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
+        if whole:
+            files[STATE] = _bytes(root, _checkpoint(member.best))
+        artifacts = {
+            name: _bytes(root, paths.artifact_of(member.best.checkpoint, name))
+            for name in results.artifacts
+        }
+    config = _config(member, results)
+    card = Card(config, member.run.config, task_file, _example(member.network), tuple(artifacts))
+    write(directory, config, {**artifacts, **files, CARD: render(card).encode()})
+    return sorted(directory.iterdir())
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What the run's records say about a member."""
+
+    found: Mapping[str, Any]
+    evaluated: Mapping[str, Any] | None
+    artifacts: tuple[str, ...]
+    fingerprint: str
+
+
+def _results(store: PosixStore, member: Member) -> _Results:
+    evaluated, artifacts = None, ()
+    name = paths.evaluation(member.best.checkpoint)
+    if store.get(name) is not None:
+        core = _core(store, name, "evaluation", member)
+        evaluated = {"score": core["score"], "metrics": core["metrics"]}
+        artifacts = tuple(core["artifacts"])
+    fingerprint = _core(store, paths.FINAL, "final", member)["fingerprint"]
+    return _Results(_found(store, member), evaluated, artifacts, fingerprint)
+
+
+def _found(store: PosixStore, member: Member) -> Mapping[str, Any]:
+    best = member.best
+    if isinstance(best, Soup):
+        return {"score": best.score, "metrics": {}, "ingredients": list(best.ingredients)}
+    core = _core(store, paths.selection(best.generation), "selection", member)
+    result = Selected.from_json(core).result(best.member)
+    return {"score": result.score, "metrics": result.metrics}
+
+
+def _core(store: PosixStore, name: str, kind: str, member: Member) -> Mapping[str, Any]:
+    data = store.get(name)
+    assert data is not None, "a finished run has its records"
+    return decode(data, name, kind=kind, run=member.run.id).core
+
+
+def _config(member: Member, results: _Results) -> dict[str, Any]:
+    best, config = member.best, member.config
+    return {
+        "which": member.which,
+        "generation": best.generation,
+        "member": best.member,
+        "task": {
+            "name": config.task.name,
+            "options": complete_options(member.task, config.task.options),
+        },
+        "architecture": list(best.architecture),
+        "choices": member.task.space.decode(best.architecture),
+        "space": member.run.space,
+        "found": results.found,
+        "evaluated": results.evaluated,
+        "run": {
+            "id": member.run.id,
+            "seed": config.run.seed,
+            "fingerprint": results.fingerprint,
+        },
+        "products": sorted(member.products),
+        "versions": {"pbtnas": pbtnas.__version__, "torch": torch.__version__},
+    }
+
+
+def _weights(network: nn.Module) -> bytes:
+    tensors = {}
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise TaskError(f"the network's {name!r} is a {type(value).__name__}, not a tensor")
+        # A copy each: the format has no tensors that share memory, as tied weights do.
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return safetensors.torch.save(tensors, metadata={"format": "pt"})
+
+
+def _search(member: Member) -> bytes:
+    return yaml.safe_dump(dict(member.run.config), sort_keys=False).encode()
+
+
+def _example(network: nn.Module) -> str:
+    if isinstance(network, ShowsUse):
+        return network.example
+    return "outputs = network(inputs)"
+
+
+def _checkpoint(best: Champion | Soup) -> str:
+    if isinstance(best, Soup):
+        return paths.soup_checkpoint(best.checkpoint)
+    return paths.checkpoint(best.generation, best.checkpoint)
+
+
+def _bytes(root: Path, name: str) -> bytes:
+    return (root / name).read_bytes()

@@ -1,0 +1,161 @@
+"""Trained networks, out of a finished run or an export.  Neither data nor extractor is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import safetensors.torch
+from torch import nn
+
+from pbtnas.config import Config, TaskConfig, from_json
+from pbtnas.networks.export_directory import MODEL, NotAnExport, is_export, read_config, read_file
+from pbtnas.networks.members import load_member, load_soup
+from pbtnas.records.schema import Champion, Soup
+from pbtnas.store.finished import best_so_far, champions, soups
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import Products
+from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
+from pbtnas.tasks.base import Task, TaskError, Trainee
+from pbtnas.tasks.loading import load_task
+from pbtnas.tasks.optional import HasNetwork, Lookup, Recalls
+
+BEST = "best-ever"
+SO_FAR = "best-so-far"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained network, in evaluation mode on the CPU.
+
+    Args:
+        task: that trained it; not prepared.
+        network: what its trainee's `trained_network` gives.
+    """
+
+    task: Task
+    network: nn.Module
+
+
+@dataclass(frozen=True)
+class Member(Loaded):
+    """A network out of a run, and where it comes from.
+
+    Args:
+        which: best-ever, best-last, or the name of a soup.
+        best: the member or soup of that name.
+        products: of the run, as far as the task needed them, by name.
+    """
+
+    which: str
+    run: Run
+    config: Config
+    best: Champion | Soup
+    products: Mapping[str, bytes]
+
+
+def load_network(directory: Path, which: str | None = None, task_file: str | None = None) -> Loaded:
+    """The trained network of a run or of an export.
+
+    Args:
+        directory: of a run, or an export.
+        which: best-ever, which is the default, best-last, or the name of a soup, such as
+            best-ever-soup; of a run that is not finished, best-so-far.  An export holds only one.
+        task_file: "FILE.py:Class", for a task of the user's own.
+
+    Raises `NotARun`, `NotAnExport`, `TaskError` or `CorruptCheckpoint`, each with one sentence.
+    """
+    if is_export(directory):
+        return _load_export(directory, which, task_file)
+    return load_from_run(directory, which or BEST, task_file)
+
+
+def load_from_run(root: Path, which: str, task_file: str | None) -> Member:
+    """The network of a member or soup of a run.  Raises what `load_network` raises."""
+    run = open_run(root)
+    config = from_json(run.config)
+    with PosixStore(root, "reader", primitive=run.primitive) as store:
+        if which == SO_FAR:
+            best: Champion | Soup = best_so_far(store)
+        else:
+            best = _choose(which, {**champions(store, run), **soups(store, run)}, root)
+        task = _task(config.task, task_file, run.space, root)
+        products = _Remembered(Products(store, root).lookup)
+        if isinstance(task, Recalls):
+            task.recall(products)
+        trainee = _trainee(store, run, config, task, best)
+    network = network_of(trainee, config.task.name)
+    return Member(task, network, which, run, config, best, products.seen)
+
+
+def network_of(trainee: Trainee, task: str) -> nn.Module:
+    """What remains of a trainee, in evaluation mode.  Raises `TaskError` if nothing does."""
+    if not isinstance(trainee, HasNetwork):
+        raise TaskError(
+            f"the task {task!r} does not say what its trained network is: "
+            f"{type(trainee).__name__} needs a method trained_network()"
+        )
+    return trainee.trained_network().eval()
+
+
+def _load_export(directory: Path, which: str | None, task_file: str | None) -> Loaded:
+    config = read_config(directory)
+    if which not in (None, config["which"]):
+        raise NotAnExport(f"{directory}: holds {config['which']}, not {which}")
+    section = TaskConfig(config["task"]["name"], config["task"]["options"])
+    task = _task(section, task_file, config["space"], directory)
+    if isinstance(task, Recalls):
+        kept = config["products"]
+        task.recall(lambda name: read_file(directory, config, name) if name in kept else None)
+    network = network_of(task.create(tuple(config["architecture"]), 0), section.name)
+    tensors = safetensors.torch.load(read_file(directory, config, MODEL))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise NotAnExport(f"{directory}: the code has changed since: {reason}") from error
+    return Loaded(task, network)
+
+
+def _choose(which: str, found: Mapping[str, Champion | Soup], root: Path) -> Champion | Soup:
+    if which not in found:
+        raise NotARun(f"{root}: has no {which!r}, but {', '.join(found) or 'no member at all'}")
+    return found[which]
+
+
+def _trainee(
+    store: PosixStore, run: Run, config: Config, task: Task, best: Champion | Soup
+) -> Trainee:
+    try:
+        if isinstance(best, Soup):
+            return load_soup(store, run, config, task, best)
+        return load_member(store, run, config, task, best)
+    except FileNotFoundError as error:
+        raise NotARun(f"{error.filename}: the checkpoint is gone; it cannot be loaded") from error
+    except ValueError as error:
+        raise NotARun(f"{store.root}: the code has changed since: {error}") from error
+
+
+def _task(section: TaskConfig, task_file: str | None, space: str, origin: Path) -> Task:
+    task = load_task(section.name, section.options, task_file=task_file)
+    if space_digest(task.space) != space:
+        raise TaskError(
+            f"{origin}: the task {section.name!r} here has another search space than the one this "
+            "network was found in"
+        )
+    return task
+
+
+@dataclass
+class _Remembered:
+    """Looks products up, and remembers what it found."""
+
+    lookup: Lookup
+    seen: dict[str, bytes] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> bytes | None:
+        data = self.lookup(name)
+        if data is not None:
+            self.seen[name] = data
+        return data

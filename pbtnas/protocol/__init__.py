@@ -1,0 +1,1 @@
+"""What workers and coordinators decide: generators that yield operations.  No I/O."""

@@ -1,0 +1,101 @@
+"""Which jobs a worker had better leave to another machine.
+
+What is not in the shared directory, such as a replay buffer, is on the machine that trained a
+member; and what fails on one machine may do well on another.  Pure protocol.  None of it
+decides an outcome: whoever takes a job, its result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pbtnas.protocol.attempts import Failure
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import List, Steps
+from pbtnas.protocol.reading import read
+from pbtnas.records import paths
+from pbtnas.records.paths import host_of
+from pbtnas.records.schema import Job, Manifest
+
+DONE_ELSEWHERE = 3  # jobs that failed here and nowhere else, after which this machine is unfit
+
+
+class Machines:
+    """What a worker knows of its own machine and of the others.
+
+    Args:
+        run: id of the run.
+        name: of the worker.
+        claims: its view of the claims.
+    """
+
+    def __init__(self, run: str, name: str, claims: Claims) -> None:
+        self._run = run
+        self._host = host_of(name)
+        self._claims = claims
+        self._homes: dict[str, str] = {}  # machines, by the checkpoints they made
+        self._failed: set[tuple[int, int]] = set()  # jobs, here, since the last that did well
+        self._done_elsewhere = 0
+
+    @property
+    def unfit(self) -> bool:
+        """Whether what fails on this machine does well on others."""
+        return self._done_elsewhere >= DONE_ELSEWHERE
+
+    def learn(self, manifest: Manifest) -> Steps[None]:
+        """Read who made what a generation starts from."""
+        self._homes = {}
+        before = manifest.generation - 1
+        for job in manifest.jobs if before >= 0 else ():
+            record = yield from read(paths.result(before, job.member), "result", self._run)
+            if record is None:
+                continue
+            if record.core["checkpoint"] is not None:
+                self._homes[record.core["checkpoint"]] = host_of(str(record.meta.get("worker")))
+            if (before, job.member) in self._failed and record.core["outcome"] != "failed":
+                self._done_elsewhere += 1
+
+    def at_home(self, job: Job) -> bool:
+        """Whether this machine trained the member, or the base of a child."""
+        return any(self._homes.get(checkpoint) == self._host for checkpoint in job.inputs)
+
+    def abroad(self, job: Job) -> bool:
+        """Whether another machine did."""
+        return not self.at_home(job) and any(c in self._homes for c in job.inputs)
+
+    def failures(self, slot: str, before: int) -> Steps[list[Mapping[str, Any]]]:
+        """How attempts at a job failed that are held against it, up to that number."""
+        failures = []
+        for earlier in range(1, before):
+            record = yield from read(paths.end(slot, earlier), "end", self._run)
+            if record is not None and record.core["counted"]:
+                failures.append(record.core)
+        return failures
+
+    def spares(self, slot: str) -> Steps[bool]:
+        """Whether a job that failed here waits for a machine that has not tried it yet.
+
+        It waits only while such a one lives.
+        """
+        latest = yield from self._claims.latest(slot)
+        failures = yield from self.failures(slot, latest + 1)
+        tried = {host_of(failure["worker"]) for failure in failures}
+        if self._host not in tried:
+            return False
+        for leaf in sorted((yield List(paths.WORKERS))):
+            worker, _, suffix = leaf.rpartition(".")
+            if suffix == "beat" and host_of(worker) not in tried:
+                if (yield from self._claims.alive(paths.worker(worker))):
+                    return True
+        return False
+
+    def did_well(self) -> None:
+        """A job was done here."""
+        self._failed.clear()
+        self._done_elsewhere = 0
+
+    def failed(self, job: Job, failure: Failure) -> None:
+        """A job failed here.  That memory is too small is no sign of a sick machine."""
+        if failure.counted and failure is not Failure.OOM:
+            self._failed.add((job.generation, job.member))

@@ -1,0 +1,164 @@
+"""Attempts at a job: how the worker speaks to its training process, as data.
+
+The three operations `Start`, `Poll` and `Halt` are yielded by `worker` and carried
+out by `engine.worker` (or by a simulation); the events are what `Poll` replies.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import Beat, Get, Now, Quarantine, Say, Steps, Stopping
+from pbtnas.records import paths
+from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.records.schema import Job, Result
+
+
+class Failure(enum.Enum):
+    """Why an attempt brought no result.  Only the counted ones are held against the job."""
+
+    INFRA = "infra"  # a signal, a full disk, a lost training process
+    INPUT = "input"  # a checkpoint to start from is missing or damaged
+    ERROR = "error"  # an exception of the task
+    CRASH = "crash"  # a segmentation fault or the like
+    OOM = "oom"  # out of memory
+    HANG = "hang"  # no progress for too long
+
+    @property
+    def counted(self) -> bool:
+        return self not in (Failure.INFRA, Failure.INPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A claim on a job, and so the right to try.
+
+    With `repair`, only the lost checkpoint is wanted: the result is known.
+    """
+
+    job: Job
+    slot: str
+    number: int
+    repair: bool = False
+
+    def __str__(self) -> str:
+        return f"generation {self.job.generation} member {self.job.member} attempt {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start training.  Replies nothing; what comes of it is polled."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Wait up to so long for news of the training.  Replies one of the events, or None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Ask the training to stop, with a snapshot so that another can go on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Event: so many steps of the job are done."""
+
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Event: the job is done; its checkpoint lies in a private file (None if it diverged)."""
+
+    result: Result
+    file: str | None
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """Event: the attempt ended without a result.
+
+    `damaged` is the digest of an input whose content does not match it.
+    """
+
+    failure: Failure
+    text: str
+    damaged: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Event: the training stopped after so many steps, as it was asked to; its last snapshot is
+    safe."""
+
+    done: int
+
+
+def last_line(text: str) -> str:
+    """What a traceback comes to."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no message"
+
+
+class Attendance:
+    """What a worker does about the attempt in work.
+
+    Args:
+        name: of the worker.
+        claims: its view of the claims.
+        beat_s: between two heartbeats.
+    """
+
+    def __init__(self, name: str, claims: Claims, beat_s: float) -> None:
+        self.infra_in_a_row = 0
+        self._name = name
+        self._claims = claims
+        self._beat_s = beat_s
+
+    def follow(self, attempt: Attempt) -> Steps[Trained | Broke | Interrupted]:
+        """Beat while the training makes progress; stop it when there is no use in it."""
+        job = attempt.job
+        result = paths.result(job.generation, job.member)
+        counter, done = 0, 0
+        last_beat_s: float = yield Now()
+        halted = False
+        while True:
+            event = yield Poll(self._beat_s)
+            if isinstance(event, Progress):
+                done = event.done
+            elif event is not None:
+                return event  # type: ignore[no-any-return]
+            useless = False
+            now_s: float = yield Now()
+            if now_s - last_beat_s >= self._beat_s:
+                counter, last_beat_s = counter + 1, now_s
+                content = BeatContent(counter, done, "training").encode()
+                yield Beat(paths.beat(attempt.slot, attempt.number), content)
+                useless = not attempt.repair and (yield Get(result)) is not None
+            if not halted and (useless or (yield Stopping())):
+                halted = True
+                yield Halt()
+
+    def record_failure(self, attempt: Attempt, event: Broke) -> Steps[None]:
+        """Say and record why an attempt failed, and put aside what was damaged."""
+        self.infra_in_a_row = self.infra_in_a_row + 1 if event.failure is Failure.INFRA else 0
+        kind = event.failure.value
+        yield Say(f"{attempt}: {kind}: {last_line(event.text)}")
+        if event.damaged is not None:
+            yield Quarantine(paths.checkpoint(attempt.job.generation - 1, event.damaged))
+        yield from self.end(attempt, kind, event.failure.counted, event.text)
+
+    def end(self, attempt: Attempt, kind: str, counted: bool, text: str) -> Steps[None]:
+        """Give up the claim, and record how the attempt ended."""
+        core = {"class": kind, "counted": counted, "text": text, "worker": self._name}
+        yield from self._claims.end(attempt.slot, attempt.number, core)

@@ -1,0 +1,106 @@
+"""Births carried out: children mixed, published, and mixed again when they are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.protocol.operations import Has, Put, PutBlob, Say, Steps, persist
+from pbtnas.protocol.reading import adopt, read
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode
+from pbtnas.records.schema import Child, Manifest, Selected
+from pbtnas.search.births import Birth
+
+
+class Offspring:
+    """The children of a run.
+
+    Args:
+        run: id of the run.
+        new_record: makes a record of that kind, with that core and meta.
+    """
+
+    def __init__(
+        self, run: str, new_record: Callable[[str, Mapping[str, Any], Mapping[str, Any]], Record]
+    ) -> None:
+        self._run = run
+        self._new_record = new_record
+
+    def child(self, birth: Birth, selected: Selected) -> Steps[Child | None]:
+        """The child of a birth: read if it is there, else mixed, published and read back.
+
+        None when a parent's checkpoint is missing.
+        """
+        generation = selected.generation
+        name = paths.birth(generation, birth.member)
+        record = yield from read(name, "birth", self._run)
+        while record is None:
+            mix = _mix(birth, selected)
+            mixed = yield mix
+            if mixed is None:
+                return None
+            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            child = Child(birth.member, overlay=mixed.digest, base=mix.base)
+            made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
+            yield from persist(Put(name, encode(made)))
+            record = yield from adopt(name, "birth", self._run)
+        return Child.from_json(record.core)
+
+    def restore_overlays(self, manifest: Manifest) -> Steps[None]:
+        """Mix the overlays again that a generation began with, and that are lost."""
+        before = manifest.generation - 1
+        lost: set[int] = set()
+        for job in manifest.jobs:
+            if len(job.inputs) == 2 and not (yield Has(paths.checkpoint(before, job.inputs[0]))):
+                lost.add(job.member)
+        if not lost:
+            return
+        record = yield from read(paths.selection(before), "selection", self._run)
+        if record is None:
+            return
+        selected = Selected.from_json(record.core)
+        for birth in selected.births:
+            if birth.member in lost:
+                overlay = manifest.job(birth.member).inputs[0]
+                yield Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
+                mixed = yield _mix(birth, selected)
+                if mixed is not None and mixed.digest == overlay:
+                    yield from persist(PutBlob(mixed.file, paths.checkpoint(before, overlay)))
+
+
+def _mix(birth: Birth, selected: Selected) -> Mix:
+    base = selected.result(birth.base).checkpoint
+    donor = selected.result(birth.donor).checkpoint
+    assert base is not None and donor is not None, "parents have checkpoints"
+    return Mix(selected.generation, birth, base, donor)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Make a child's overlay.  Replies `Mixed`, or None if a parent is missing or damaged."""
+
+    generation: int
+    birth: Birth
+    base: str
+    donor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A child's overlay in a private file, its digest, and which tensors came from where."""
+
+    file: str
+    digest: str
+    origins: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Write the views for people (one metrics file a member).  Replies nothing.
+
+    They may lag, and are derived from records alone; after the last generation they are whole.
+    """
+
+    final: bool = False

@@ -1,0 +1,118 @@
+"""Claims: who should work on what.  They save work and promise nothing.
+
+A slot (a member's job, the coordinator's term) has claims numbered 1, 2, 3, ...; each number
+has one winner.  A claim ends by its `.end` record, by its holder's provable death, or by
+silence: the observer saw no change of its heartbeat for `lease_s` on the observer's own clock.
+No correctness rests on any of it: with every lease wrong, work is done twice and the slot of
+the result decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pbtnas.protocol.operations import Dead, Get, Now, Peek, Published, Put, Steps
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
+
+
+class Claims:
+    """One process's view of all claims, and its way to take one.
+
+    Args:
+        run: id of the run.
+        holder: JSON that identifies this process (worker, host, boot, pid, start).
+        lease_s: silence after which a claim counts as expired.
+        new_nonce: makes a string that nobody else makes.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        holder: Mapping[str, Any],
+        *,
+        lease_s: float,
+        new_nonce: Callable[[], str],
+    ) -> None:
+        self._run = run
+        self._holder = holder
+        self._lease_s = lease_s
+        self.new_nonce = new_nonce
+        self._latest: dict[str, int] = {}
+        self._changed: dict[str, tuple[bytes | None, float]] = {}
+        self._moved: set[str] = set()
+
+    def take(self, slot: str) -> Steps[int | None]:
+        """Claim a slot that is free.  Returns the attempt number, or None if it is not ours."""
+        attempt = yield from self.latest(slot)
+        if attempt and not (yield from self._over(slot, attempt)):
+            return None
+        record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())
+        reply = yield Put(paths.claim(slot, attempt + 1), encode(record), durable=False)
+        if reply is not Published.WON:
+            return None
+        self._latest[slot] = attempt + 1
+        return attempt + 1
+
+    def latest(self, slot: str) -> Steps[int]:
+        """The highest claim number seen in a slot, 0 if none; probed by name."""
+        attempt = self._latest.get(slot, 0)
+        while (yield Get(paths.claim(slot, attempt + 1))) is not None:
+            attempt += 1
+        self._latest[slot] = attempt
+        return attempt
+
+    def held(self, slot: str) -> Steps[bool]:
+        """Whether somebody seems to be at work on a slot."""
+        attempt = yield from self.latest(slot)
+        return attempt > 0 and not (yield from self._over(slot, attempt))
+
+    def holder(self, slot: str, attempt: int) -> Steps[Mapping[str, Any] | None]:
+        """Who made a claim; None if it cannot be read."""
+        name = paths.claim(slot, attempt)
+        data = yield Get(name)
+        if data is None:
+            return None
+        try:
+            core = decode(data, name, kind="claim", run=self._run).core
+        except CorruptRecord:
+            return None
+        holder: Mapping[str, Any] = core["holder"]
+        return holder
+
+    def silent_s(self, slot: str, attempt: int) -> Steps[float]:
+        """For how long this process has seen a claim's heartbeat unchanged."""
+        return (yield from self._unchanged_s(paths.beat(slot, attempt)))
+
+    def alive(self, beat: str) -> Steps[bool]:
+        """Whether a heartbeat, whosoever it is, has changed within the lease; whoever is met for
+        the first time has the whole lease to show it."""
+        return (yield from self._unchanged_s(beat)) < self._lease_s
+
+    def moved(self, slot: str, attempt: int) -> Steps[bool]:
+        """Whether this process has seen a claim's heartbeat change: its holder lives."""
+        yield from self.silent_s(slot, attempt)
+        return paths.beat(slot, attempt) in self._moved
+
+    def end(self, slot: str, attempt: int, core: Mapping[str, Any]) -> Steps[None]:
+        """Say how an attempt ended without a result.  Best effort: silence says it too."""
+        record = Record("end", self._run, core, {}, self.new_nonce())
+        yield Put(paths.end(slot, attempt), encode(record), durable=False)
+
+    def _over(self, slot: str, attempt: int) -> Steps[bool]:
+        if (yield Get(paths.end(slot, attempt))) is not None:
+            return True
+        holder = yield from self.holder(slot, attempt)
+        if holder is not None and (yield Dead(holder)):
+            return True
+        return (yield from self.silent_s(slot, attempt)) >= self._lease_s
+
+    def _unchanged_s(self, name: str) -> Steps[float]:
+        beat = yield Peek(name)
+        now: float = yield Now()
+        if name not in self._changed or self._changed[name][0] != beat:
+            if name in self._changed:
+                self._moved.add(name)
+            self._changed[name] = (beat, now)
+        return now - self._changed[name][1]

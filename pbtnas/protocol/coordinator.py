@@ -1,0 +1,317 @@
+"""What the coordinator does: collect results, select, have children made, open the next
+generation.
+
+Pure protocol, like `worker`.  It holds no state but what it reads: started again anywhere, at
+any time, even twice, it comes to the same records, and what is published already it adopts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pbtnas.protocol import generations
+from pbtnas.protocol.children import Offspring, Views
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.generations import Search
+from pbtnas.protocol.operations import (
+    AskedToStop,
+    Discard,
+    EmptyTrash,
+    Get,
+    Has,
+    List,
+    MakeGeneration,
+    Now,
+    Put,
+    Replace,
+    Say,
+    Sleep,
+    Steps,
+    Sync,
+    pause_s,
+    persist,
+)
+from pbtnas.protocol.reading import adopt, read
+from pbtnas.protocol.retention import Champions
+from pbtnas.protocol.term import Ending, Leave, Term
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, canonical, encode
+from pbtnas.records.schema import Child, Manifest, Result, Selected
+
+KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
+STALE_S = 180.0  # no file system goes on missing a file for so long
+DUTY_S = 5.0  # of waiting, between two looks at what the waiting rests on
+
+
+class Coordinator:
+    """One coordinator.  `coordinate()` is its whole life.
+
+    Args:
+        run: id of the run.
+        search: what is searched and how.
+        claims: its view of the claims; None to go without a term (only a test wants that).
+        beat_s: between two heartbeats.
+        poll_s: longest wait between two looks at the directory.
+    """
+
+    def __init__(
+        self, run: str, search: Search, claims: Claims | None, *, beat_s: float, poll_s: float
+    ) -> None:
+        self._run = run
+        self._search = search
+        self._claims = claims
+        self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
+        self._poll_s = poll_s
+        self._champions = Champions()
+        self._offspring = Offspring(run, self._record)
+        self._recent: list[Manifest] = []  # the last generation and this one
+        self._tidied = 0  # generations before this one have been seen to
+        self._told = False
+
+    def coordinate(self) -> Steps[Ending]:
+        """Take the term, then carry the run from wherever it is to its end.
+
+        Raises `NoParentsError` when no member is left to go on with, and `ForeignRecord` when
+        the directory holds records of another run or a newer version.
+        """
+        try:
+            yield from self._term.take()
+            manifest = yield from self._first()
+            while manifest is not None:
+                manifest = yield from self._carry(manifest)
+            yield from self._term.end()
+            return Ending.FINISHED
+        except AskedToStop:  # while the disk was full
+            yield from self._term.end()
+            return Ending.STOPPED
+        except Leave as leave:
+            if leave.ending is Ending.STOPPED:
+                yield from self._term.end()
+            return leave.ending
+
+    # -- from generation to generation ---------------------------------------------------------
+
+    def _first(self) -> Steps[Manifest | None]:
+        record = yield from read(paths.manifest(0), "manifest", self._run)
+        first = generations.first_manifest(self._search)
+        if record is None:
+            return (yield from self._open(first))
+        manifest = Manifest.from_json(record.core)
+        if manifest.previous != first.previous:
+            raise BrokenChain(f"{paths.manifest(0)}: made from another configuration or task")
+        return manifest
+
+    def _carry(self, manifest: Manifest) -> Steps[Manifest | None]:
+        """One generation, from its manifest to the next; None after the last.
+
+        Also the way to resume: begun at generation 0, everything that is published already is
+        read and adopted, and the chain is checked on the way.
+        """
+        generation = manifest.generation
+        self._recent = [*self._recent[-1:], manifest]
+        selected = yield from self._selected(manifest)
+        self._champions.crown(generations.champion(manifest, selected), manifest, selected)
+        if self._search.last(generation):
+            yield from self._finish(manifest, selected)
+            return None
+        children = None
+        while children is None:
+            following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
+            if following is not None:
+                return _continues(Manifest.from_json(following.core), selected)
+            children = yield from self._children(manifest, selected)
+        # What was read must be at least as durable as what is about to be written.
+        yield from persist(Sync(paths.generation(generation)))
+        yield from persist(Sync(paths.births(generation)))
+        upcoming = generations.next_manifest(self._search, manifest, selected, children)
+        return _continues((yield from self._open(upcoming)), selected)
+
+    def _selected(self, manifest: Manifest) -> Steps[Selected]:
+        """The selection of a generation: read if it is there, else decided from its results."""
+        generation = manifest.generation
+        name = paths.selection(generation)
+        record = yield from read(name, "selection", self._run)
+        while record is None:
+            results = yield from self._collect(manifest)
+            if results is None:
+                record = yield from read(name, "selection", self._run)
+                continue
+            yield from persist(Sync(paths.results(generation)))
+            selected = generations.select(self._search, manifest, results)
+            yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
+            record = yield from adopt(name, "selection", self._run)
+            if record is not None:
+                yield Say(_summary(self._search, manifest, Selected.from_json(record.core)))
+        selected = Selected.from_json(record.core)
+        if selected.manifest != Record("manifest", "", manifest.to_json()).digest:
+            raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
+        return selected
+
+    def _collect(self, manifest: Manifest) -> Steps[dict[int, Result] | None]:
+        """Wait for the results of all members, one after the other.
+
+        None when the selection was made by another coordinator in the meantime.
+        """
+        results: dict[int, Result] = {}
+        since_s: float = yield Now()
+        first, next_duty_s = True, since_s
+        orphaned_s: float | None = None
+        for job in manifest.jobs:
+            name = paths.result(manifest.generation, job.member)
+            while (record := (yield from read(name, "result", self._run))) is None:
+                yield from self._term.beat()
+                if (yield Get(paths.selection(manifest.generation))) is not None:
+                    return None
+                now_s: float = yield Now()
+                if now_s >= next_duty_s:
+                    if (yield Get(paths.manifest(manifest.generation + 1))) is not None:
+                        orphaned_s = now_s if orphaned_s is None else orphaned_s
+                        _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
+                    # There is time: nothing below is on the way to the next generation.
+                    yield from self._keep_house(manifest, first=first)
+                    first, next_duty_s = False, now_s + DUTY_S
+                yield Sleep(pause_s(now_s - since_s, self._poll_s))
+            results[job.member] = Result.from_json(record.core)
+        return results
+
+    def _children(self, manifest: Manifest, selected: Selected) -> Steps[dict[int, Child] | None]:
+        """The children of all births, by slot; None when a parent's checkpoint is missing."""
+        children = {}
+        for birth in selected.births:
+            yield from self._term.beat()
+            child = yield from self._offspring.child(birth, selected)
+            if child is None:
+                # An idle worker computes the parent again: see that it has what that takes.
+                yield from self._await_repair(manifest)
+                return None
+            children[birth.member] = child
+        return children
+
+    def _open(self, manifest: Manifest) -> Steps[Manifest]:
+        """Publish a manifest: the only moment at which the population changes."""
+        name = paths.manifest(manifest.generation)
+        while True:
+            yield from persist(MakeGeneration(manifest.generation))
+            yield from persist(Put(name, encode(self._record("manifest", manifest.to_json()))))
+            yield Replace(paths.HEAD, b"%d\n" % manifest.generation)
+            record = yield from adopt(name, "manifest", self._run)
+            if record is not None:
+                return Manifest.from_json(record.core)
+
+    def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
+        if (yield from read(paths.FINAL, "final", self._run)) is not None:
+            return
+        yield from self._all_there(manifest, selected)
+        best, last = self._champions.best(), generations.champion(manifest, selected)
+        core = {
+            "fingerprint": generations.fingerprint(selected),
+            "generations": self._search.generations,
+            "best_ever": best and best.to_json(),
+            "best_last": last and last.to_json(),
+        }
+        while True:
+            yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
+            if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
+                yield Views(final=True)
+                return
+
+    def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
+        """Wait until the final population is complete: idle workers restore what was lost."""
+        for result in selected.results:
+            if result.checkpoint is None:
+                continue
+            name = paths.checkpoint(selected.generation, result.checkpoint)
+            while not (yield Has(name)) and (yield Get(paths.FINAL)) is None:
+                yield from self._await_repair(manifest)
+
+    def _await_repair(self, manifest: Manifest) -> Steps[None]:
+        """Wait a little for an idle worker to compute a lost checkpoint of this generation
+        again, and see to it that the worker has what it needs for that."""
+        yield from self._term.beat()
+        yield from self._restore(manifest)
+        yield Sleep(self._poll_s)
+
+    # -- keeping house -------------------------------------------------------------------------
+
+    def _keep_house(self, manifest: Manifest, *, first: bool) -> Steps[None]:
+        """What is done while waiting: tell, restore what was lost, discard what is old."""
+        if first:
+            if not self._told:
+                self._told = True
+                yield from self._tell(manifest)
+            if not self._search.last(manifest.generation):
+                # Needed when all results are there, and then nobody has to wait for it.
+                yield MakeGeneration(manifest.generation + 1)
+            yield from self._tidy(manifest.generation)
+        yield from self._restore(manifest)
+
+    def _tell(self, manifest: Manifest) -> Steps[None]:
+        names = yield List(paths.results(manifest.generation))
+        done = sum(paths.member_number(name) is not None for name in names)
+        yield Say(
+            f"generation {manifest.generation} of {self._search.generations}; {done} of "
+            f"{len(manifest.jobs)} members done, {len(manifest.jobs) - done} in work or put back"
+        )
+
+    def _restore(self, manifest: Manifest) -> Steps[None]:
+        """Restore what the waiting rests on: this manifest, and the overlays that this and the
+        last generation began with (the last one's, for a worker that computes it again)."""
+        if (yield Get(paths.manifest(manifest.generation))) is None:
+            yield from self._open(manifest)
+        for recent in self._recent:
+            yield from self._offspring.restore_overlays(recent)
+
+    def _tidy(self, generation: int) -> Steps[None]:
+        """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""
+        best = self._champions.best()
+        if best is not None:
+            yield Replace(paths.BEST, canonical(best.to_json()) + b"\n")
+        beyond = generation - KEPT_GENERATIONS
+        for old in self._champions.littered(range(self._tidied, beyond)):
+            yield Discard(old, self._champions.kept())
+        self._tidied = max(self._tidied, beyond)
+        yield EmptyTrash(beyond - 1)
+        yield Views()
+
+    # -- records -------------------------------------------------------------------------------
+
+    def _record(
+        self, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+    ) -> Record:
+        nonce = self._claims.new_nonce() if self._claims is not None else ""
+        return Record(kind, self._run, core, meta or {}, nonce)
+
+
+class BrokenChain(Exception):
+    """What is on disk does not continue what came before it; `pbtnas fsck` says more."""
+
+
+def _refuse_to_wait(name: str, generation: int, waited_s: float) -> None:
+    """Nobody works on a generation that has a successor: what it lacks is lost.  But absence is
+    believed only after longer than any view is stale."""
+    if waited_s > STALE_S:
+        raise BrokenChain(
+            f"{name} and {paths.selection(generation)}: both missing or damaged, so "
+            f"{paths.manifest(generation + 1)} cannot be traced back"
+        )
+
+
+def _continues(manifest: Manifest, selected: Selected) -> Manifest:
+    if manifest.previous != Record("selection", "", selected.to_json()).digest:
+        raise BrokenChain(
+            f"{paths.manifest(manifest.generation)}: does not continue "
+            f"{paths.selection(selected.generation)}"
+        )
+    return manifest
+
+
+def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:
+    best = selected.result(selected.ranking[0])
+    lost = sum(result.outcome != "ok" for result in selected.results)
+    text = (
+        f"generation {selected.generation} of {search.generations} done: best "
+        f"{paths.member_name(best.member)} at {best.score:.6g}, "
+        f"{len(selected.births)} of {len(manifest.jobs)} replaced"
+    )
+    return f"{text}, {lost} diverged or failed" if lost else text

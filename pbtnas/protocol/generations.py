@@ -1,0 +1,156 @@
+"""From generation to generation: pure functions between the slots of the protocol.
+
+manifest -> results -> selection -> children -> next manifest.  Same inputs, same bytes: whoever
+computes them, they agree, and the first to publish decides nothing but whose copy is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pbtnas.records.envelope import Record, digest
+from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
+from pbtnas.search.algorithms import Algorithm, NoParentsError, Selection
+from pbtnas.search.births import Birth
+from pbtnas.search.population import Member, initial_population, rank
+from pbtnas.search.seeding import derive, stream
+from pbtnas.search.space import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class Search:
+    """Everything that decides the outcome of a run besides the training itself.
+
+    Args:
+        space: of the task.
+        algorithm: returns the births of a generation.
+        selection: counts and probabilities.
+        seed: of the run.
+        population: number of members.
+        generations: number of generations.
+        epochs: a generation trains.
+        first_epochs: the first generation trains.
+        skip_selection: generations after which only failed members are replaced.
+        threads: torch threads of a job.
+        origin: digest of configuration and task; the root of the hash chain.
+    """
+
+    space: SearchSpace
+    algorithm: Algorithm
+    selection: Selection
+    seed: int
+    population: int
+    generations: int
+    epochs: int
+    first_epochs: int
+    skip_selection: frozenset[int]
+    threads: int
+    origin: str
+
+    def last(self, generation: int) -> bool:
+        return generation == self.generations - 1
+
+
+def first_manifest(search: Search) -> Manifest:
+    """Generation 0: freshly created members of the stratified initial population."""
+    rng = stream(search.seed, "population")
+    architectures = initial_population(search.space, search.population, rng)
+    jobs = tuple(
+        _job(search, 0, member, architecture, ())
+        for member, architecture in enumerate(architectures)
+    )
+    return Manifest(generation=0, previous=search.origin, config=0, jobs=jobs)
+
+
+def select(search: Search, manifest: Manifest, results: Mapping[int, Result]) -> Selected:
+    """Rank a finished generation and decide the births of the next.
+
+    Raises `NoParentsError` when nobody can go on.
+    """
+    members = [
+        Member(job.member, job.architecture, results[job.member].score) for job in manifest.jobs
+    ]
+    if all(member.score is None for member in members):
+        raise NoParentsError(
+            f"all {len(members)} members of generation {manifest.generation} diverged or failed"
+        )
+    return Selected(
+        generation=manifest.generation,
+        manifest=Record("manifest", "", manifest.to_json()).digest,
+        ranking=tuple(member.number for member in rank(members)),
+        births=_births(search, manifest.generation, members),
+        results=tuple(results[job.member] for job in manifest.jobs),
+    )
+
+
+def next_manifest(
+    search: Search, manifest: Manifest, selected: Selected, children: Mapping[int, Child]
+) -> Manifest:
+    """The generation after: children in their slots, all others from their own checkpoints.
+
+    A member without checkpoint and without birth (a failure under random search) is left out
+    from here on.
+    """
+    generation = manifest.generation + 1
+    births = {birth.member: birth for birth in selected.births}
+    jobs = []
+    for job in manifest.jobs:
+        checkpoint = selected.result(job.member).checkpoint
+        if job.member in births:
+            child = children[job.member]
+            architecture = births[job.member].architecture
+            inputs: tuple[str, ...] = (child.overlay, child.base)
+        elif checkpoint is not None:
+            architecture, inputs = job.architecture, (checkpoint,)
+        else:
+            continue
+        jobs.append(_job(search, generation, job.member, architecture, inputs))
+    previous = Record("selection", "", selected.to_json()).digest
+    return Manifest(generation, previous, manifest.config, tuple(jobs))
+
+
+def fingerprint(selected: Selected) -> str:
+    """What a whole run comes to: the digest of its last selection, which holds the chain."""
+    return digest(["pbtnas", Record("selection", "", selected.to_json()).digest])
+
+
+def champion(manifest: Manifest, selected: Selected) -> Champion | None:
+    """The best member of a generation; None if nobody has a score."""
+    best = selected.result(selected.ranking[0])
+    if best.score is None or best.checkpoint is None:
+        return None
+    return Champion(
+        generation=selected.generation,
+        member=best.member,
+        score=best.score,
+        architecture=manifest.job(best.member).architecture,
+        checkpoint=best.checkpoint,
+    )
+
+
+def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple[Birth, ...]:
+    if search.last(generation):
+        return ()
+    selection = search.selection
+    if generation in search.skip_selection:
+        selection = replace(selection, replaced=0)
+    return search.algorithm(members, search.space, selection, search.seed, generation)
+
+
+def _job(
+    search: Search,
+    generation: int,
+    member: int,
+    architecture: Architecture,
+    inputs: tuple[str, ...],
+) -> Job:
+    return Job(
+        generation=generation,
+        member=member,
+        architecture=architecture,
+        inputs=inputs,
+        seed=derive(search.seed, "job", generation, member),
+        epochs=search.epochs if generation else search.first_epochs,
+        threads=search.threads,
+    )

@@ -1,0 +1,196 @@
+"""The operations of the protocol, as data.
+
+Workers and coordinator are generators that yield these and are sent the replies.  One driver
+carries them out on a real directory (`posix`), another on a simulated one (`simulated`) whose
+scheduler kills, pauses and loses at will.  The protocol itself does no I/O and reads no clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Published(enum.Enum):
+    """How a no-replace publish ended.  ERROR is not a lost race: try again."""
+
+    WON = "won"
+    LOST = "lost"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Publish a record: complete, and never in place of another.  Replies `Published`.
+
+    Durable before it is visible, unless `durable` is False: enough for claims, which only
+    save work.
+    """
+
+    name: str
+    data: bytes
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Read a record.  Replies bytes, or None, which may be stale: absent never decides."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutBlob:
+    """Publish a finished private file as the checkpoint `name`.  Replies `Published`.
+
+    LOST means the same content was there already.
+    """
+
+    source: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Whether a checkpoint of that name is there.  Replies bool; False may be stale."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Put a damaged file aside, so that its slot is open again.  Replies nothing."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Make the entries of a directory durable before publishing what depends on them.
+
+    Replies `Published.WON` or `ERROR`.
+    """
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeGeneration:
+    """Create the directories of a generation, durably.  Replies `WON` or `ERROR`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Overwrite a heartbeat in place.  Replies nothing; may be lost."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """Read a heartbeat.  Replies bytes or None; may be stale or torn."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Names in a directory.  A hint: replies a set that may miss or keep entries."""
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Replace a hint or a view (HEAD, best.json).  Replies nothing; may be lost."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Move the checkpoints and snapshots of a generation to the trash, but for `keep` (digests).
+
+    Replies nothing; may be lost, and is done again next time.
+    """
+
+    generation: int
+    keep: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyTrash:
+    """Delete what was discarded from generations before `generation`.  Replies nothing."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Whether the holder of a claim is provably gone.  Replies bool; False is always safe."""
+
+    holder: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Seconds on the asker's own clock, which counts while the machine is suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait.  Replies nothing."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Whether this process was asked to stop.  Replies bool."""
+
+
+class AskedToStop(Exception):
+    """Leaves a publish that waits for the disk, because this process was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Tell the person who watches.  Replies nothing."""
+
+    text: str
+
+
+Steps = Generator[Any, Any, T]
+"""A piece of protocol: yields operations, is sent replies, returns a T."""
+
+
+def persist(operation: Any) -> Steps[Published]:
+    """Carry out a publish until it is WON or LOST: an I/O error is never a lost race.
+
+    Raises `AskedToStop` when this process is to stop before it succeeds.
+    """
+    pause = 0.1
+    while True:
+        reply: Published = yield operation
+        if reply is not Published.ERROR:
+            return reply
+        if (yield Stopping()):
+            raise AskedToStop
+        yield Sleep(pause)
+        pause = min(2 * pause, 10.0)
+
+
+def pause_s(waited_s: float, longest_s: float) -> float:
+    """How long to wait before looking again: 2 % of the time already waited.
+
+    What is waited for is noticed at most that much late, and a long wait costs few looks.
+    """
+    return min(longest_s, max(0.002, 0.02 * waited_s))

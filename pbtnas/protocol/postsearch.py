@@ -1,0 +1,259 @@
+"""Work after the search, shared by whoever comes.
+
+Pure protocol, like `worker`: generators that yield operations.  What is to be done is cut into
+pieces.  The outcome of a piece is a write-once record and a pure function of the finished run,
+so the claims on it only save work: a piece done twice is decided by the first to publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import (
+    Beat,
+    Has,
+    Now,
+    Published,
+    Put,
+    PutBlob,
+    Say,
+    Sleep,
+    Steps,
+    Stopping,
+    pause_s,
+)
+from pbtnas.protocol.reading import adopt, read
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode
+from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.search.space import Architecture
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Checkpoints to average; of one alone, that one itself.
+
+    Args:
+        architecture: of the network that the average is for.
+        files: names of the checkpoints in the run directory, the best member's first.
+        digests: of these files.
+        modules: what is averaged, by dotted path; empty for everything.
+    """
+
+    architecture: Architecture
+    files: tuple[str, ...]
+    digests: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Work: score an average, as the search scores its members or, if `final`, with care."""
+
+    mixture: Mixture
+    seed: int
+    final: bool
+
+
+@dataclass(frozen=True)
+class Cook:
+    """Work: write an average as a checkpoint."""
+
+    mixture: Mixture
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Something to be done once.
+
+    Args:
+        record: name of the record that says what came of it.
+        kind: of that record.
+        what: in words, for people.
+        work: what to do.
+        core: the part of the record's core that is known before.
+    """
+
+    record: str
+    kind: str
+    what: str
+    work: Evaluate | Cook
+    core: Mapping[str, Any]
+
+    @property
+    def slot(self) -> str:
+        return paths.afterwards_slot(self.record)
+
+
+Known = Mapping[str, Mapping[str, Any]]
+"""The cores of records, by name."""
+
+Plan = Callable[[Known], Sequence[Piece]]
+"""The pieces whose outcomes are wanted next, given those that are known; none at the end."""
+
+
+class Held:
+    """A claim on a piece, and its heartbeat."""
+
+    def __init__(self, piece: Piece, number: int) -> None:
+        self.piece = piece
+        self.number = number
+        self._beats = 0
+
+    def beat(self, done: int = 0, phase: str = "") -> Beat:
+        self._beats += 1
+        content = BeatContent(self._beats, done, phase or self.piece.what)
+        return Beat(paths.beat(self.piece.slot, self.number), content.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class GetReady:
+    """Make or find what all pieces need, before the first.  Replies whether it is done: False
+    when this process was asked to stop meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarryOut:
+    """Do a piece.  Replies `Done`; None if this process was asked to stop meanwhile, or
+    somebody else has done it."""
+
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The rest of a record's core, and the private file of the checkpoint if one was cooked."""
+
+    found: Mapping[str, Any]
+    file: str | None = None
+
+
+class Afterwards:
+    """One of the processes that share the work.
+
+    Args:
+        run: id of the run.
+        name: of this process.
+        claims: its view of the claims.
+        poll_s: longest wait between two looks at the directory.
+    """
+
+    def __init__(self, run: str, name: str, claims: Claims, *, poll_s: float) -> None:
+        self._run = run
+        self._name = name
+        self._claims = claims
+        self._poll_s = poll_s
+        self._ready = False
+        self._told: set[str] = set()
+
+    def see_through(self, plan: Plan) -> Steps[Known | None]:
+        """Do what the plan wants, and wait for what others do, until it wants no more.
+
+        Returns all outcomes, or None if this process was asked to stop before.
+        """
+        known: dict[str, Mapping[str, Any]] = {}
+        since_s: float = yield Now()
+        while wanted := plan(known):
+            idle = True
+            for piece in wanted:
+                if (yield Stopping()):
+                    return None
+                core = yield from self._outcome(piece)
+                if core is None:
+                    core = yield from self._attempt(piece)
+                if core is not None:
+                    known[piece.record] = core
+                    idle = False
+            now_s: float = yield Now()
+            if not idle:
+                since_s = now_s
+            elif not (yield Stopping()):
+                yield from self._tell(wanted)
+                yield Sleep(pause_s(now_s - since_s, self._poll_s))
+        return known
+
+    def _outcome(self, piece: Piece) -> Steps[Mapping[str, Any] | None]:
+        record = yield from read(piece.record, piece.kind, self._run)
+        if record is None:
+            return None
+        if isinstance(piece.work, Cook):
+            # The record alone is not enough: a lost file is made again, to the same bits.
+            if not (yield Has(paths.soup_checkpoint(record.core["checkpoint"]))):
+                return None
+        return record.core
+
+    def _attempt(self, piece: Piece) -> Steps[Mapping[str, Any] | None]:
+        """Do a piece, if nobody else is at it; None without an outcome."""
+        if not self._ready:
+            self._ready = yield GetReady()
+            if not self._ready:
+                return None
+        number = yield from self._claims.take(piece.slot)
+        if number is None:
+            return None
+        # Our own publish has refreshed this machine's view of the directory: only now is
+        # "no outcome yet" worth believing.
+        core = yield from self._outcome(piece)
+        if core is not None:
+            return core
+        held = Held(piece, number)
+        yield Say(piece.what if number == 1 else f"{piece.what}, attempt {number}")
+        done = yield CarryOut(held)
+        if done is None or not (yield from self._published(held, done)):
+            yield from self._hand_back(held)
+        return (yield from self._outcome(piece))
+
+    def _published(self, held: Held, done: Done) -> Steps[bool]:
+        """Weights before words.  False if asked to stop while the disk was full."""
+        piece = held.piece
+        core = {**piece.core, **done.found}
+        if done.file is not None:
+            blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
+            if not (yield from self._persist(held, blob)):
+                return False
+        record = Record(
+            piece.kind, self._run, core, {"worker": self._name}, self._claims.new_nonce()
+        )
+        if not (yield from self._persist(held, Put(piece.record, encode(record)))):
+            return False
+        first = yield from adopt(piece.record, piece.kind, self._run)
+        if first is not None and first.digest != record.digest:
+            yield Say(
+                f"{piece.record}: another process came first with another outcome, which "
+                "stands; evaluation is not deterministic here"
+            )
+        return True
+
+    def _persist(self, held: Held, operation: Put | PutBlob) -> Steps[bool]:
+        """Publish, and keep the claim while the disk is full; False if asked to stop then."""
+        waiting_s = 0.1
+        while (yield operation) is Published.ERROR:
+            if (yield Stopping()):
+                return False
+            yield held.beat(phase="waiting for the disk")
+            yield Sleep(waiting_s)
+            waiting_s = min(2 * waiting_s, 10.0)
+        return True
+
+    def _hand_back(self, held: Held) -> Steps[None]:
+        core = {
+            "class": "released",
+            "counted": False,
+            "text": "not finished here",
+            "worker": self._name,
+        }
+        yield from self._claims.end(held.piece.slot, held.number, core)
+
+    def _tell(self, wanted: Sequence[Piece]) -> Steps[None]:
+        """Say once for whom this process waits."""
+        for piece in wanted:
+            number = yield from self._claims.latest(piece.slot)
+            if piece.slot in self._told or not number:
+                continue
+            self._told.add(piece.slot)
+            holder = yield from self._claims.holder(piece.slot, number)
+            if holder is not None:
+                yield Say(f"{piece.what}: waiting for {holder['worker']} on {holder['host']}")

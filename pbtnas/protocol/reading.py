@@ -1,0 +1,56 @@
+"""Reading records inside the protocol: absent, damaged and foreign told apart."""
+
+from __future__ import annotations
+
+from pbtnas.protocol.operations import Get, Quarantine, Say, Sleep, Steps
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord, Record, decode
+
+
+def read(name: str, kind: str, run: str) -> Steps[Record | None]:
+    """The record of that name; None if absent.
+
+    A damaged one is put aside, which opens its slot again: whoever may fill the slot computes
+    the same once more.  Raises `ForeignRecord` for one of another run or a newer version.
+    """
+    data = yield Get(name)
+    if data is None:
+        return None
+    try:
+        return decode(data, name, kind=kind, run=run)
+    except CorruptRecord as error:
+        yield Say(f"{error}; put aside, to be computed again")
+        yield Quarantine(name)
+        return None
+
+
+def adopt(name: str, kind: str, run: str) -> Steps[Record | None]:
+    """Read back what won a slot that is known to be filled, waiting out a stale view.
+
+    None if it stays away or was damaged: then the step has to be done again.
+    """
+    pause_s = 0.01
+    while pause_s < 100:
+        record = yield from read(name, kind, run)
+        if record is not None:
+            return record
+        yield Sleep(pause_s)
+        pause_s *= 4
+    return None
+
+
+def newest_generation(known: int) -> Steps[int]:
+    """The highest generation with a manifest, at least `known`; -1 if there is none.
+
+    Starts at the hint in HEAD and probes by name: a listing may lag, a name does not.
+    """
+    generation = known
+    hint = yield Get(paths.HEAD)
+    if hint is not None and hint.strip().isdigit():
+        hinted = int(hint)
+        # A hint never leads: believe it only if that manifest is really there.
+        if hinted > generation and (yield Get(paths.manifest(hinted))) is not None:
+            generation = hinted
+    while (yield Get(paths.manifest(generation + 1))) is not None:
+        generation += 1
+    return generation

@@ -1,0 +1,48 @@
+"""The best member of every generation so far, and what keeping the best-ever leaves behind."""
+
+from __future__ import annotations
+
+from pbtnas.records.schema import Champion, Manifest, Selected
+
+
+class Champions:
+    """The best member of each generation that was selected on."""
+
+    def __init__(self) -> None:
+        self._by_generation: dict[int, Champion] = {}
+        self._kin: dict[int, frozenset[str]] = {}
+
+    def crown(self, champion: Champion | None, manifest: Manifest, selected: Selected) -> None:
+        """Take in the best member of a generation; None if nobody had a score."""
+        if champion is not None:
+            self._by_generation[champion.generation] = champion
+            self._kin[champion.generation] = frozenset(
+                result.checkpoint
+                for job, result in zip(manifest.jobs, selected.results, strict=True)
+                if result.checkpoint is not None and job.architecture == champion.architecture
+            )
+
+    def best(self) -> Champion | None:
+        """The best-ever: the earliest of equals."""
+        holders = self._holders()
+        return holders[-1] if holders else None
+
+    def kept(self) -> frozenset[str]:
+        """Checkpoints that are never garbage: the best-ever's, and with it, so that a soup of
+        them can be made after the search, those of the same architecture in its generation."""
+        best = self.best()
+        return frozenset() if best is None else self._kin[best.generation]
+
+    def littered(self, aged: range) -> list[int]:
+        """Generations that may hold checkpoints nobody needs: those that have aged just now,
+        and older ones whose champion was kept until a better one came."""
+        kept = {champion.generation for champion in self._holders()[:-1]}
+        return sorted({g for g in kept if g < aged.stop} | set(aged))
+
+    def _holders(self) -> list[Champion]:
+        """Every champion that was the best-ever when its generation ended, in their order."""
+        holders: list[Champion] = []
+        for _, champion in sorted(self._by_generation.items()):
+            if not holders or champion.score > holders[-1].score:
+                holders.append(champion)
+        return holders

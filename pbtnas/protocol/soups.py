@@ -1,0 +1,194 @@
+"""Greedy model soups as a plan: what to average and try next, given what is known.
+
+The members of the best member's generation that have its architecture are tried in the order of
+their scores; each is averaged in for good if the search's own evaluation does not find the soup
+worse with it (paper, section 5.5; Wortsman et al., "Model soups", 2022, Recipe 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pbtnas.protocol.postsearch import Cook, Evaluate, Known, Mixture, Piece
+from pbtnas.records import paths
+from pbtnas.records.envelope import digest
+from pbtnas.records.schema import Champion, Manifest, Selected, Soup, Trial, Tried
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import SearchSpace
+
+
+class NoSuchPart(Exception):
+    """The task's networks have no part of that name."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A member that may be averaged in."""
+
+    member: int
+    score: float
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A soup to be made.
+
+    Args:
+        which: its name.
+        part: of the networks, that is averaged; None for everything.
+        modules: the part's, by dotted path; empty for everything.
+        best: the member it begins with.
+        candidates: the others, by falling score.
+    """
+
+    which: str
+    part: str | None
+    modules: tuple[str, ...]
+    best: Champion
+    candidates: tuple[Candidate, ...]
+
+    def mixture(self, checkpoints: Sequence[str]) -> Mixture:
+        files = tuple(paths.checkpoint(self.best.generation, c) for c in checkpoints)
+        return Mixture(self.best.architecture, files, tuple(checkpoints), self.modules)
+
+
+@dataclass(frozen=True)
+class Stirred:
+    """How far a chain is.
+
+    Args:
+        trace: what was tried.
+        ingredients: checkpoints in the soup, the best member's first.
+        members: whose they are.
+        score: of the soup so far.
+        next: ingredients to try now; None at the end.
+    """
+
+    trace: tuple[Tried, ...]
+    ingredients: tuple[str, ...]
+    members: tuple[int, ...]
+    score: float
+    next: tuple[str, ...] | None
+
+
+def stir(chain: Chain, trial_of: Callable[[tuple[str, ...]], Trial | None]) -> Stirred:
+    """Follow a chain as far as the outcomes of its trials are known.
+
+    Its score begins with what the best member got in the search: that is not measured again.
+    """
+    ingredients: tuple[str, ...] = (chain.best.checkpoint,)
+    members: tuple[int, ...] = (chain.best.member,)
+    score = chain.best.score
+    trace: list[Tried] = []
+    for candidate in chain.candidates:
+        mixture = (*ingredients, candidate.checkpoint)
+        trial = trial_of(mixture)
+        if trial is None:
+            return Stirred(tuple(trace), ingredients, members, score, mixture)
+        accepted = trial.score is not None and trial.score >= score
+        trace.append(Tried(candidate.member, candidate.score, trial.outcome, trial.score, accepted))
+        if accepted and trial.score is not None:
+            ingredients, members = mixture, (*members, candidate.member)
+            score = trial.score
+    return Stirred(tuple(trace), ingredients, members, score, None)
+
+
+def chain_of(
+    which: str,
+    best: Champion,
+    manifest: Manifest,
+    selected: Selected,
+    space: SearchSpace,
+    part: str | None,
+    parts: Mapping[str, Sequence[str]],
+) -> Chain:
+    """The soup of a best member's generation.
+
+    Args:
+        which: best member it is: best-ever or best-last.
+        best: that member.
+        manifest: of its generation.
+        selected: of its generation.
+        space: of the task.
+        part: a key of `parts`, or None for everything.
+        parts: modules by part, as the task has them.
+
+    Raises `NoSuchPart` with one sentence.
+    """
+    if part is not None and part not in parts:
+        known = ", ".join(parts) or "no parts, only everything"
+        raise NoSuchPart(f"--part {part}: the networks of this task have {known}")
+    modules = () if part is None else tuple(parts[part])
+    decisive = [i for i, v in enumerate(space) if _decides(v.name, v.modules, modules)]
+    architectures = {job.member: job.architecture for job in manifest.jobs}
+    candidates = []
+    for member in selected.ranking:
+        result = selected.result(member)
+        if member == best.member or result.score is None or result.checkpoint is None:
+            continue
+        if all(architectures[member][i] == best.architecture[i] for i in decisive):
+            candidates.append(Candidate(member, result.score, result.checkpoint))
+    name = f"{which}-soup" if part is None else f"{which}-{part}-soup"
+    return Chain(name, part, modules, best, tuple(candidates))
+
+
+def pieces_of(chain: Chain, known: Known, seed: int) -> list[Piece]:
+    """What a chain wants next: a trial, or at their end the soup; nothing when it is there.
+
+    Every trial has a seed of its own, from the run's `seed` and from what is averaged.
+    """
+
+    def trial_of(ingredients: tuple[str, ...]) -> Trial | None:
+        core = known.get(paths.trial(_digest(chain, ingredients)))
+        return None if core is None else Trial.from_json(core)
+
+    stirred = stir(chain, trial_of)
+    if stirred.next is not None:
+        return [_trial(chain, stirred, seed)]
+    name = paths.soup(chain.which)
+    if name in known:
+        return []
+    core = Soup(
+        which=chain.which,
+        part=chain.part,
+        generation=chain.best.generation,
+        member=chain.best.member,
+        architecture=chain.best.architecture,
+        search_score=chain.best.score,
+        score=stirred.score,
+        ingredients=stirred.members,
+        trace=stirred.trace,
+        checkpoint="",  # known when it is made
+    ).to_json()
+    work = Cook(chain.mixture(stirred.ingredients))
+    return [Piece(name, "soup", f"{chain.which}: making it", work, core)]
+
+
+def _trial(chain: Chain, stirred: Stirred, seed: int) -> Piece:
+    assert stirred.next is not None, "there is something to try"
+    name = _digest(chain, stirred.next)
+    candidate = chain.candidates[len(stirred.trace)]
+    done = ", ".join(paths.member_name(member) for member in stirred.members)
+    return Piece(
+        record=paths.trial(name),
+        kind="trial",
+        what=f"{chain.which}: {done} with {paths.member_name(candidate.member)}",
+        work=Evaluate(
+            chain.mixture(stirred.next), derive(seed, "soup", int(name[:16], 16)), final=False
+        ),
+        core={"part": chain.part, "ingredients": list(stirred.next)},
+    )
+
+
+def _digest(chain: Chain, ingredients: Sequence[str]) -> str:
+    """Of what is averaged: two chains that come to the same average try it once."""
+    return digest(["trial", chain.part, list(ingredients)])
+
+
+def _decides(name: str, owned: Sequence[str], modules: Sequence[str]) -> bool:
+    """Whether a variable has a say in these modules; all have in everything."""
+    if not modules:
+        return True
+    return any(f"{path}.".startswith(f"{m}.") for path in (name, *owned) for m in modules)

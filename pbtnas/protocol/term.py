@@ -1,0 +1,106 @@
+"""The coordinator's term: who coordinates, as a claim like any other.
+
+Two coordinators at once are harmless, only useless: a term saves work, and lets the second
+say who is the first.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import Beat, Get, Now, Say, Sleep, Steps, Stopping
+from pbtnas.records import paths
+from pbtnas.records.heartbeat import Beat as BeatContent
+
+
+class Ending(enum.Enum):
+    """How a coordinator ends."""
+
+    FINISHED = "the run is finished"
+    STOPPED = "stopped; the same command goes on from here"
+    HELD = "another coordinator holds the run"
+    SUPERSEDED = "another coordinator took over"
+
+
+class Leave(Exception):
+    """Leaves the coordinator's loop from anywhere inside it."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.value)
+        self.ending = ending
+
+
+class Term:
+    """One coordinator's term.
+
+    Args:
+        claims: its view of the claims; None to go without a term (only a test wants that).
+        beat_s: between two heartbeats.
+        poll_s: longest wait between two looks at another's heartbeat.
+    """
+
+    def __init__(self, claims: Claims | None, *, beat_s: float, poll_s: float) -> None:
+        self._claims = claims
+        self._beat_s = beat_s
+        self._poll_s = poll_s
+        self._number = 0
+        self._beats = 0
+        self._last_beat_s = float("-inf")
+
+    def take(self) -> Steps[None]:
+        """Take the term: at once if nobody holds it, else when its holder has fallen silent.
+
+        Raises `Leave` when the holder is seen to live.
+        """
+        if self._claims is None:
+            return
+        told = False
+        while True:
+            number = yield from self._claims.take(paths.TERM)
+            if number is not None:
+                self._number = number
+                return
+            held = yield from self._claims.latest(paths.TERM)
+            if not told and held:
+                told = True
+                holder = yield from self._claims.holder(paths.TERM, held)
+                yield Say(f"term {held} is held by {_name(holder)}; watching its heartbeat")
+            if held and (yield from self._claims.moved(paths.TERM, held)):
+                raise Leave(Ending.HELD)
+            if (yield Stopping()):
+                raise Leave(Ending.STOPPED)
+            yield Sleep(min(self._poll_s, self._beat_s))
+
+    def beat(self) -> Steps[None]:
+        """Show that the coordinator lives; call it whenever it waits.
+
+        Raises `Leave` when it was asked to stop, or when a higher term was taken.
+        """
+        if (yield Stopping()):
+            raise Leave(Ending.STOPPED)
+        if self._claims is None:
+            return
+        now_s: float = yield Now()
+        if now_s - self._last_beat_s < self._beat_s:
+            return
+        self._last_beat_s = now_s
+        self._beats += 1
+        content = BeatContent(self._beats, 0, "coordinating").encode()
+        yield Beat(paths.beat(paths.TERM, self._number), content)
+        if (yield Get(paths.claim(paths.TERM, self._number + 1))) is not None:
+            raise Leave(Ending.SUPERSEDED)
+
+    def end(self) -> Steps[None]:
+        """Give the term up, so that a successor need not wait for silence."""
+        if self._claims is not None and self._number:
+            core = {"class": "released", "counted": False, "text": "stopped"}
+            yield from self._claims.end(paths.TERM, self._number, core)
+
+
+def _name(holder: Mapping[str, Any] | None) -> str:
+    if holder is None:
+        return "somebody"
+    return f"{holder.get('worker', 'a coordinator')} on {holder.get('host', '?')}"

@@ -1,0 +1,325 @@
+"""What a worker does: claim a job, have it trained, publish its result.
+
+Pure protocol: generators that yield operations (of `operations`, and those of `attempts`
+which speak to the training process).  `engine.worker` carries them out for real.  One decision of a
+worker matters, the publish of a result, and that one cannot go wrong: the slot takes the first.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.protocol.affinity import Machines
+from pbtnas.protocol.attempts import (
+    Attempt,
+    Attendance,
+    Failure,
+    Interrupted,
+    Start,
+    Trained,
+    last_line,
+)
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import (
+    AskedToStop,
+    Get,
+    List,
+    Now,
+    Published,
+    Put,
+    PutBlob,
+    Say,
+    Sleep,
+    Steps,
+    Stopping,
+    Sync,
+    pause_s,
+    persist,
+)
+from pbtnas.protocol.reading import newest_generation, read
+from pbtnas.protocol.recovery import Repairs
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode
+from pbtnas.records.schema import Job, Manifest, Result
+
+
+class Ending(enum.Enum):
+    """How a worker ends."""
+
+    FINISHED = "the run is finished"
+    STOPPED = "stopped"
+    HANDED_BACK = "stopped, its job handed back unfinished"
+    QUARANTINED = "stopped after three failures of this machine in a row"
+    EXTINCT = "no member has a score, so the run cannot go on"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a worker looks and speaks; none of it decides an outcome.
+
+    Args:
+        beat_s: between two heartbeats of a job.
+        poll_s: longest wait between two looks at the directory.
+        attempts: counted failures after which a job is recorded as failed.
+    """
+
+    beat_s: float
+    poll_s: float
+    attempts: int
+
+
+INFRA_IN_A_ROW = 3
+RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
+EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
+
+
+class Worker:
+    """One worker of a run.  `work()` is its whole life; who serves several runs puts a life
+    together from the pieces it is made of (`study_worker`).
+
+    Args:
+        run: id of the run.
+        name: of this worker.
+        claims: its view of the claims.
+        pace: how often it looks.
+        postponed: whether a job is better left alone for now.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        name: str,
+        claims: Claims,
+        pace: Pace,
+        postponed: Callable[[Job], bool] = lambda job: False,
+    ) -> None:
+        self._postponed = postponed
+        self._run = run
+        self._name = name
+        self._claims = claims
+        self._pace = pace
+        self._manifest: Manifest | None = None
+        self._unpublished: tuple[Attempt, Trained] | None = None
+        self._machines = Machines(run, name, claims)
+        self._attendance = Attendance(name, claims, pace.beat_s)
+        self._repairs = Repairs(run, claims, self._attendance)
+        self._starved = 0
+        self._idle_since_s: float | None = None
+        self._job_s = 0.0  # how long its last job took
+        self._reserved_until_s = float("-inf")
+        self._resting_until_s = float("-inf")
+
+    def work(self) -> Steps[Ending]:
+        """Work until the run is finished, somebody says stop, or this machine is unfit."""
+        try:
+            return (yield from self._work())
+        except AskedToStop:  # while the disk was full
+            return Ending.HANDED_BACK
+
+    def _work(self) -> Steps[Ending]:
+        while True:
+            attempt = yield from self.next_attempt()
+            if attempt is not None:
+                yield Start(attempt)
+            # Publishing comes after the next start: making a checkpoint durable takes as long
+            # as the disk wants, and the training process need not wait for it.
+            yield from self.publish_last()
+            if attempt is not None:
+                self._idle_since_s = None
+                ending = yield from self.attend(attempt)
+            else:
+                ending = yield from self._wait()
+            if ending is not None:
+                yield from self.publish_last()
+                return ending
+
+    # -- finding work --------------------------------------------------------------------------
+
+    def next_attempt(self) -> Steps[Attempt | None]:
+        """Claim a job of the newest generation, if there is one to take."""
+        if (yield Stopping()):
+            return None
+        now_s: float = yield Now()
+        if now_s < self._resting_until_s:
+            return None
+        manifest = yield from self.newest_manifest()
+        if manifest is None:
+            return None
+        # Listings are hints: they only order the search, names and slots decide.
+        results = yield List(paths.results(manifest.generation))
+        claims = yield List(paths.claims(manifest.generation))
+        claimed = {paths.member_number(name) for name in claims}
+        unfinished = [
+            job
+            for job in manifest.jobs
+            if f"{paths.member_name(job.member)}.json" not in results
+            and not self._is_unpublished(job)
+        ]
+        for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
+            if now_s < self._reserved_until_s and self._machines.abroad(job):
+                continue
+            if job.member in claimed and (yield from self._machines.spares(_slot(job))):
+                continue
+            attempt = None if self._postponed(job) else (yield from self._take(job))
+            if attempt is not None:
+                return attempt
+        return None
+
+    def newest_manifest(self) -> Steps[Manifest | None]:
+        """The generation in work; None before the first."""
+        known = -1 if self._manifest is None else self._manifest.generation
+        newest = yield from newest_generation(known)
+        if newest > known:
+            record = yield from read(paths.manifest(newest), "manifest", self._run)
+            if record is None:
+                return None
+            # What is read must be at least as durable as what will be published on top of it.
+            yield from persist(Sync(paths.generation(newest)))
+            self._manifest = Manifest.from_json(record.core)
+            yield from self._machines.learn(self._manifest)
+            # A machine that looks as late as `pause_s` allows still finds its members free.
+            now_s: float = yield Now()
+            self._reserved_until_s = now_s + pause_s(self._job_s, self._pace.poll_s)
+        return self._manifest
+
+    def _own_order(self, job: Job) -> tuple[bool, bytes]:
+        """An order of this worker's own, so that a crowd does not race for the same claim.
+
+        First come the members that this machine has trained before, and their children.
+        """
+        text = f"{self._name}/{job.generation}/{job.member}"
+        return not self._machines.at_home(job), hashlib.sha256(text.encode()).digest()
+
+    def _is_unpublished(self, job: Job) -> bool:
+        return self._unpublished is not None and self._unpublished[0].job == job
+
+    def _take(self, job: Job) -> Steps[Attempt | None]:
+        result = paths.result(job.generation, job.member)
+        slot = _slot(job)
+        number = yield from self._claims.take(slot)
+        if number is None:
+            return None
+        # Our own publish has refreshed this machine's view of the directory: only now is
+        # "no result yet" worth believing.
+        if (yield Get(result)) is not None:
+            return None
+        failures = yield from self._machines.failures(slot, number)
+        if len(failures) >= self._pace.attempts:
+            yield from self._give_up(job, failures)
+            return None
+        return Attempt(job, slot, number)
+
+    def _give_up(self, job: Job, failures: list[Mapping[str, Any]]) -> Steps[None]:
+        last = failures[-1]
+        yield Say(
+            f"generation {job.generation} member {job.member}: recorded as failed after "
+            f"{len(failures)} attempts ({last['class']}): {last_line(last['text'])}"
+        )
+        result = Result(job.member, "failed", None, {}, None)
+        meta = {"worker": self._name, "class": last["class"], "traceback": last["text"]}
+        yield from self._put_result(job, result, meta)
+
+    # -- training ------------------------------------------------------------------------------
+
+    def attend(self, attempt: Attempt) -> Steps[Ending | None]:
+        """See a started attempt to its end; returns an ending if this worker ends with it."""
+        began_s: float = yield Now()
+        event = yield from self._attendance.follow(attempt)
+        if isinstance(event, Trained):
+            self._job_s = (yield Now()) - began_s
+            self._machines.did_well()
+            self._attendance.infra_in_a_row = self._starved = 0
+            self._unpublished = (attempt, event)
+            return None
+        if isinstance(event, Interrupted):
+            text = f"handed back after {event.done} steps"
+            yield Say(f"{attempt}: {text}")
+            yield from self._attendance.end(attempt, "released", False, text)
+            return Ending.HANDED_BACK if (yield Stopping()) else None
+        yield from self._attendance.record_failure(attempt, event)
+        self._machines.failed(attempt.job, event.failure)
+        if event.failure is Failure.INPUT:
+            yield from self._repairs.generation(attempt.job.generation - 1)
+            # If it could not be repaired here, try less and less often.
+            self._starved += 1
+            rest_s = min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10))
+            self._resting_until_s = (yield Now()) + rest_s
+        unfit = self._machines.unfit or self._attendance.infra_in_a_row >= INFRA_IN_A_ROW
+        return Ending.QUARANTINED if unfit else None
+
+    # -- publishing ----------------------------------------------------------------------------
+
+    def publish_last(self) -> Steps[None]:
+        """Publish the job finished last, if there is one: weights before words."""
+        if self._unpublished is None:
+            return
+        attempt, trained = self._unpublished
+        job, result = attempt.job, trained.result
+        if trained.file is not None and result.checkpoint is not None:
+            name = paths.checkpoint(job.generation, result.checkpoint)
+            yield from persist(PutBlob(trained.file, name))
+        meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
+        yield from self._put_result(job, result, meta)
+        self._unpublished = None
+
+    def _put_result(self, job: Job, result: Result, meta: Mapping[str, Any]) -> Steps[None]:
+        name = paths.result(job.generation, job.member)
+        nonce = self._claims.new_nonce()
+        record = Record("result", self._run, result.to_json(), meta, nonce)
+        reply = yield from persist(Put(name, encode(record)))
+        if reply is Published.LOST:
+            first = yield from read(name, "result", self._run)
+            if first is not None and first.digest != record.digest:
+                yield Say(
+                    f"{name}: another attempt came first with another outcome, which stands; "
+                    "training is not deterministic here"
+                )
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _wait(self) -> Steps[Ending | None]:
+        """Wait for the next generation, but look for jobs put back every second or so."""
+        now_s: float = yield Now()
+        if self._idle_since_s is None:
+            self._idle_since_s = now_s
+        rescan_at_s = now_s + RESCAN_S
+        if now_s < self._reserved_until_s:
+            rescan_at_s = min(rescan_at_s, self._reserved_until_s)
+        upcoming = 0 if self._manifest is None else self._manifest.generation + 1
+        while now_s < rescan_at_s:
+            if (yield Stopping()):
+                return Ending.STOPPED
+            if (yield Get(paths.FINAL)) is not None:
+                return Ending.FINISHED
+            if (yield Get(paths.manifest(upcoming))) is not None:
+                return None
+            yield Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
+            now_s = yield Now()
+        waited_s = now_s - self._idle_since_s
+        if waited_s > EXTINCT_S and (yield from self._extinct()):
+            return Ending.EXTINCT
+        yield from self.repair(waited_s)
+        return None
+
+    def _extinct(self) -> Steps[bool]:
+        """Whether all members of the newest generation diverged or failed."""
+        if self._manifest is None:
+            return False
+        for job in self._manifest.jobs:
+            name = paths.result(job.generation, job.member)
+            record = yield from read(name, "result", self._run)
+            if record is None or record.core["score"] is not None:
+                return False
+        return True
+
+    def repair(self, waited_s: float) -> Steps[None]:
+        """After so long without work, now and then look for lost checkpoints."""
+        yield from self._repairs.while_waiting(waited_s, self._manifest)
+
+
+def _slot(job: Job) -> str:
+    return paths.job_slot(job.generation, job.member)

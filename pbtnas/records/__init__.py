@@ -1,0 +1,1 @@
+"""The format on disk as data: names, records, heartbeats.  No I/O; see docs/protocol.md."""

@@ -1,0 +1,106 @@
+"""The envelope of every record: versioned canonical JSON that proves its own integrity.
+
+A record has a `core`, which decides outcomes and is hashed into the chain, and a `meta` (who,
+when, which attempt), which is outside the chain: the final fingerprint does not depend on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+VERSION = 1
+
+
+class RecordError(Exception):
+    """A record that cannot be used; the message is one sentence naming it."""
+
+
+class CorruptRecord(RecordError):
+    """Torn, truncated or altered: its checksum does not match its content."""
+
+
+class ForeignRecord(RecordError):
+    """Intact, but of another run, kind or a newer format version."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One write-once record.
+
+    Args:
+        kind: what it records: run, claim, end, result, selection, birth, manifest, final...
+        run: id of the run it belongs to.
+        core: JSON that decides outcomes.
+        meta: JSON for people and for efficiency; never decides an outcome.
+        nonce: unique to the writer, so that a publisher recognises its own record.
+    """
+
+    kind: str
+    run: str
+    core: Mapping[str, Any]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    nonce: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of kind and core: what the hash chain holds."""
+        return digest([self.kind, self.core])
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, no NaN; floats by shortest exact form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, as 64 hex digits."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def encode(record: Record) -> bytes:
+    """The bytes of a record, its checksum last."""
+    body = {
+        "core": record.core,
+        "kind": record.kind,
+        "meta": record.meta,
+        "nonce": record.nonce,
+        "run": record.run,
+        "v": VERSION,
+    }
+    return canonical({**body, "sha256": digest(body)}) + b"\n"
+
+
+def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Record:
+    """Read a record, or say in one sentence why it cannot be used.
+
+    Raises `CorruptRecord` when the bytes are not what was written, `ForeignRecord` when they
+    are of a newer version, another kind or another run (`run=None` accepts any).
+    """
+    try:
+        body = json.loads(data)
+        checksum = body.pop("sha256")
+        intact = digest(body) == checksum
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise CorruptRecord(f"{name}: not an intact record (its checksum does not match)")
+    if body["v"] != VERSION:
+        raise ForeignRecord(
+            f"{name}: written in format version {body['v']}; this pbtnas reads version {VERSION}"
+        )
+    if body["kind"] != kind:
+        raise ForeignRecord(f"{name}: a record of kind {body['kind']!r}, expected {kind!r}")
+    if run is not None and body["run"] != run:
+        raise ForeignRecord(f"{name}: belongs to run {body['run']}, not to run {run}")
+    return Record(kind, body["run"], body["core"], body["meta"], body["nonce"])
+
+
+def store_nonce() -> str:
+    """A string that no other writer makes."""
+    return secrets.token_hex(8)

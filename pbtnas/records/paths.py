@@ -1,0 +1,219 @@
+"""Every name in the run directory.  Nothing else in the code spells one.
+
+Names are relative to the run directory, with forward slashes.
+"""
+
+from __future__ import annotations
+
+import re
+
+FORMAT = "FORMAT"
+FORMAT_TEXT = b"pbtnas/1\n"
+RUN = "run.json"
+CONFIG = "config/0000.json"
+HEAD = "HEAD"
+FINAL = "final.json"
+BEST = "best.json"
+COORDINATOR_LOCK = "coordinator/coordinator.lock"
+TERM = "coordinator/term"
+WORKERS = "workers"
+REPORT = "artifacts/report.html"
+PRODUCTS = "products"
+TRASH = "trash"
+INSIDE = "record"  # file in a record that is published as a directory
+
+# Of a study, which holds run directories.
+STUDY = "study.json"
+STUDY_RUNS = "runs"
+STUDY_ENDED = "ended.json"
+STUDY_LOCK = "study.lock"
+STUDY_DIRECTORIES = (STUDY_RUNS, WORKERS)
+
+TOP_DIRECTORIES = (
+    "config",
+    "coordinator",
+    "generations",
+    PRODUCTS,
+    WORKERS,
+    "metrics",
+    "artifacts",
+    "claims",
+    "soups",
+    TRASH,
+)
+AFTERWARDS_DIRECTORIES = ("claims", "soups")  # which runs begun by version 0.1.0 lack
+SOUPS = "soups"
+ARTIFACTS = "artifacts"
+GENERATION_DIRECTORIES = ("claims", "results", "births", "checkpoints", "attempts")
+
+_SAFE = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def safe(name: str) -> str:
+    """The name itself, if it may become part of a path.
+
+    Raises `ValueError` for anything but [A-Za-z0-9._-], and for names made of dots.
+    """
+    if not _SAFE.fullmatch(name) or not name.strip("."):
+        raise ValueError(f"not a safe name: {name!r} (allowed: letters, digits, '.', '_', '-')")
+    return name
+
+
+def engine(number: int) -> str:
+    """Other engine settings than the configuration's, the latest number last; they begin at 1."""
+    return f"config/engine.{number:04d}.json"
+
+
+def generation(number: int) -> str:
+    return f"generations/{number:04d}"
+
+
+def manifest(number: int) -> str:
+    return f"{generation(number)}/manifest.json"
+
+
+def selection(number: int) -> str:
+    return f"{generation(number)}/selection.json"
+
+
+def result(number: int, member: int) -> str:
+    return f"{results(number)}/{member_name(member)}.json"
+
+
+def results(number: int) -> str:
+    return f"{generation(number)}/results"
+
+
+def births(number: int) -> str:
+    return f"{generation(number)}/births"
+
+
+def birth(number: int, member: int) -> str:
+    return f"{births(number)}/{member_name(member)}.json"
+
+
+def claims(number: int) -> str:
+    return f"{generation(number)}/claims"
+
+
+def job_slot(number: int, member: int) -> str:
+    """The slot whose claims say who works on a member's job."""
+    return f"{claims(number)}/{member_name(member)}"
+
+
+def repair_slot(number: int, member: int) -> str:
+    """The slot whose claims say who recomputes a member's lost checkpoint."""
+    return f"{claims(number)}/{member_name(member)}-repair"
+
+
+def claim(slot: str, attempt: int) -> str:
+    return f"{slot}.{attempt:03d}.json"
+
+
+def beat(slot: str, attempt: int) -> str:
+    return f"{slot}.{attempt:03d}.beat"
+
+
+def end(slot: str, attempt: int) -> str:
+    return f"{slot}.{attempt:03d}.end.json"
+
+
+def checkpoints(number: int) -> str:
+    return f"{generation(number)}/checkpoints"
+
+
+def checkpoint(number: int, digest: str) -> str:
+    """The checkpoint with that digest, in the generation that produced it."""
+    return f"{checkpoints(number)}/{safe(digest)}.safetensors"
+
+
+def attempts(number: int) -> str:
+    return f"{generation(number)}/attempts"
+
+
+def attempt(number: int, member: int, attempt_number: int) -> str:
+    return f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}"
+
+
+def product(name: str) -> str:
+    return f"{PRODUCTS}/{safe(name)}"
+
+
+def worker(identifier: str) -> str:
+    return f"{WORKERS}/{safe(identifier)}.beat"
+
+
+def worker_log(identifier: str) -> str:
+    return f"{WORKERS}/{safe(identifier)}.log"
+
+
+def metrics(member: int) -> str:
+    return f"metrics/{member_name(member)}.jsonl"
+
+
+def artifact(name: str) -> str:
+    return f"artifacts/{safe(name)}"
+
+
+def artifact_of(digest: str, leaf: str) -> str:
+    """A file for people about the network with that checkpoint."""
+    return artifact(f"{digest[:12]}-{leaf}")
+
+
+def evaluation(digest: str) -> str:
+    """The final evaluation of the member with that checkpoint."""
+    return f"artifacts/{safe(digest)}.evaluation.json"
+
+
+def soup(which: str) -> str:
+    """The record of a soup, e.g. of `best-ever-soup`."""
+    return f"{SOUPS}/{safe(which)}.json"
+
+
+def soup_of(leaf: str) -> str | None:
+    """Which soup a file in `soups/` records; None if it is none."""
+    return leaf.removesuffix(".json") if kind_afterwards(leaf) == "soup" else None
+
+
+def soup_checkpoint(digest: str) -> str:
+    return f"{SOUPS}/{safe(digest)}.safetensors"
+
+
+def trial(digest: str) -> str:
+    """What was found when the average of that digest was tried for a soup."""
+    return f"{SOUPS}/{safe(digest)}.trial.json"
+
+
+def kind_afterwards(leaf: str) -> str | None:
+    """The kind of a record that is made after the search, by its file name; None if it is none."""
+    kinds = {".evaluation.json": "evaluation", ".trial.json": "trial", "-soup.json": "soup"}
+    return next((kind for end, kind in kinds.items() if leaf.endswith(end)), None)
+
+
+def afterwards_slot(record: str) -> str:
+    """The slot whose claims say who works on a record that is made after the search."""
+    return f"claims/{record.rpartition('/')[2].removesuffix('.json')}"
+
+
+def study_run(name: str, seed: int) -> str:
+    """The run directory of a study's run."""
+    return f"{STUDY_RUNS}/{safe(name)}-s{seed}"
+
+
+def trash(number: int) -> str:
+    return f"{TRASH}/{number:04d}"
+
+
+def member_name(member: int) -> str:
+    return f"m{member:02d}"
+
+
+def member_number(name: str) -> int | None:
+    """The member a file name such as `m07.json` or `m07.001.json` speaks of, if any."""
+    found = re.match(r"m(\d+)[.-]", name)
+    return int(found[1]) if found else None
+
+
+def host_of(worker: str) -> str:
+    """The machine in the name of a worker."""
+    return worker.rsplit("-", 3)[0]

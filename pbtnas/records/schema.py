@@ -1,0 +1,320 @@
+"""The cores of the records as frozen data: what exactly a job, a result, a selection is.
+
+Each class turns into canonical JSON and back; `from_json` accepts only what `to_json` makes,
+because records are checksummed: anything else is a bug, not user input.  What `to_json` gives
+shares its parts with the record (`dataclasses.asdict` would copy them, at many times the cost).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pbtnas.search.births import Birth
+from pbtnas.search.space import Architecture
+
+Outcome = Literal["ok", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work to do: train and evaluate one member for one generation.
+
+    Its result is a pure function of this record and of the files it names.
+
+    Args:
+        generation: the generation it belongs to.
+        member: the member's slot.
+        architecture: option indices.
+        inputs: digests of the checkpoint to start from, overlay before base; produced by the
+            generation before.  Empty in generation 0: a fresh member is created from `seed`.
+        seed: of this job.
+        epochs: how many to train.
+        threads: torch threads to train with.
+    """
+
+    generation: int
+    member: int
+    architecture: Architecture
+    inputs: tuple[str, ...]
+    seed: int
+    epochs: int
+    threads: int
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        return cls(
+            generation=data["generation"],
+            member=data["member"],
+            architecture=tuple(data["architecture"]),
+            inputs=tuple(data["inputs"]),
+            seed=data["seed"],
+            epochs=data["epochs"],
+            threads=data["threads"],
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The commit point of a generation: everything its workers need to know.
+
+    Args:
+        generation: its number, from 0.
+        previous: digest of the selection before it; of configuration and space for the first.
+        config: number of the configuration in force.
+        jobs: one for each member alive, by member.
+    """
+
+    generation: int
+    previous: str
+    config: int
+    jobs: tuple[Job, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "jobs": [job.to_json() for job in self.jobs]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        jobs = tuple(Job.from_json(job) for job in data["jobs"])
+        return cls(data["generation"], data["previous"], data["config"], jobs)
+
+    def job(self, member: int) -> Job:
+        return next(job for job in self.jobs if job.member == member)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a job.
+
+    Args:
+        member: whose.
+        outcome: ok, diverged (NaN or infinity) or failed (its attempts used up).
+        score: what selection maximises; None unless ok.
+        metrics: further finite numbers.
+        checkpoint: digest of the trained checkpoint; None unless ok.
+    """
+
+    member: int
+    outcome: Outcome
+    score: float | None
+    metrics: Mapping[str, float]
+    checkpoint: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        return cls(
+            data["member"], data["outcome"], data["score"], data["metrics"], data["checkpoint"]
+        )
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What was decided at the end of a generation, with a copy of everything it rests on.
+
+    Args:
+        generation: which.
+        manifest: digest of that generation's manifest.
+        ranking: member numbers, best first.
+        births: how slots of the next generation are filled; empty after the last one.
+        results: the results it rests on, by member.
+    """
+
+    generation: int
+    manifest: str
+    ranking: tuple[int, ...]
+    births: tuple[Birth, ...]
+    results: tuple[Result, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "births": [birth_to_json(birth) for birth in self.births],
+            "results": [result.to_json() for result in self.results],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Selected:
+        return cls(
+            generation=data["generation"],
+            manifest=data["manifest"],
+            ranking=tuple(data["ranking"]),
+            births=tuple(birth_from_json(birth) for birth in data["births"]),
+            results=tuple(Result.from_json(result) for result in data["results"]),
+        )
+
+    def result(self, member: int) -> Result:
+        return next(result for result in self.results if result.member == member)
+
+
+def birth_to_json(birth: Birth) -> dict[str, Any]:
+    """A mix is written without its operator: records made before there were others stay valid."""
+    data = dict(vars(birth))
+    if birth.operator == "mix":
+        del data["operator"], data["networks"]
+    return data
+
+
+def birth_from_json(data: Mapping[str, Any]) -> Birth:
+    return Birth(
+        member=data["member"],
+        base=data["base"],
+        donor=data["donor"],
+        inherited=tuple(data["inherited"]),
+        architecture=tuple(data["architecture"]),
+        seed=data["seed"],
+        shrink=data["shrink"],
+        perturb=data["perturb"],
+        operator=data.get("operator", "mix"),
+        networks=tuple(data.get("networks", ())),
+    )
+
+
+@dataclass(frozen=True)
+class Child:
+    """A birth carried out: the checkpoint a slot of the next generation starts from.
+
+    Args:
+        member: the slot.
+        overlay: digest of the file with the donated and fresh tensors.
+        base: digest of the base's checkpoint, which holds all others.
+    """
+
+    member: int
+    overlay: str
+    base: str
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Child:
+        return cls(data["member"], data["overlay"], data["base"])
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The best member at some moment, and where its checkpoint lies."""
+
+    generation: int
+    member: int
+    score: float
+    architecture: Architecture
+    checkpoint: str
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Champion:
+        return cls(
+            data["generation"],
+            data["member"],
+            data["score"],
+            tuple(data["architecture"]),
+            data["checkpoint"],
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of averaging some members, by the search's own evaluation.
+
+    Args:
+        part: of the networks, that was averaged; None for everything.
+        ingredients: digests of the averaged checkpoints, the best member's first.
+        outcome: ok, diverged (NaN or infinity), or missing: the last ingredient's checkpoint
+            was not there any more.
+        score: None unless ok.
+        metrics: further finite numbers.
+    """
+
+    part: str | None
+    ingredients: tuple[str, ...]
+    outcome: Literal["ok", "diverged", "missing"]
+    score: float | None
+    metrics: Mapping[str, float]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        return cls(
+            data["part"],
+            tuple(data["ingredients"]),
+            data["outcome"],
+            data["score"],
+            data["metrics"],
+        )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One line of a soup's trace: a member, and what became of the soup with it.
+
+    Args:
+        member: whose weights were added.
+        search_score: its own, during the search.
+        outcome: of the `Trial`.
+        score: of the soup with it; None unless ok.
+        accepted: whether it stayed in.
+    """
+
+    member: int
+    search_score: float
+    outcome: str
+    score: float | None
+    accepted: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Soup:
+    """A greedy soup: the average of a best member and of others that did it good.
+
+    Args:
+        which: its name, e.g. best-ever-soup.
+        part: of the networks, that was averaged; None for everything.
+        generation: whose members were averaged.
+        member: the best of them, with which it began.
+        architecture: the best member's.
+        search_score: the best member's, during the search.
+        score: the soup's, by the search's evaluation; the best member's if it is alone.
+        ingredients: the members that were averaged, the best first.
+        trace: what was tried, in this order.
+        checkpoint: digest of the soup's checkpoint.
+    """
+
+    which: str
+    part: str | None
+    generation: int
+    member: int
+    architecture: Architecture
+    search_score: float
+    score: float
+    ingredients: tuple[int, ...]
+    trace: tuple[Tried, ...]
+    checkpoint: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "trace": [tried.to_json() for tried in self.trace]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Soup:
+        return cls(
+            **{
+                **data,
+                "architecture": tuple(data["architecture"]),
+                "ingredients": tuple(data["ingredients"]),
+                "trace": tuple(Tried(**tried) for tried in data["trace"]),
+            }
+        )
+
+
+NO_FAILURE = ("released", "repair", "superseded")  # classes of ends that are none

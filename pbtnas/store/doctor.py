@@ -1,0 +1,136 @@
+"""`pbtnas doctor`: can this directory carry a run, and how fast is it?
+
+Tries on the very file system what the protocol rests on.  Nothing of it stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pbtnas.protocol.operations import Published
+from pbtnas.store.posix import PosixStore, Primitive
+from pbtnas.store.run_directory import best_primitive
+
+WRITERS, SLOTS, TRIES = 8, 25, 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one trial found.
+
+    Args:
+        good: whether a run can live with it.
+        text: one sentence.
+    """
+
+    good: bool
+    text: str
+
+
+def examine(directory: Path) -> list[Answer]:
+    """Try everything out in a directory below; raises `OSError` if none can be made there."""
+    with tempfile.TemporaryDirectory(prefix=".pbtnas-doctor-", dir=directory) as name:
+        root = Path(name)
+        primitive = best_primitive(root)
+        answers = [_file_system(root), _primitive(primitive)]
+        answers += [_one_winner(root, each) for each in ("link", "directory") if _has(root, each)]
+        return [*answers, _in_place(root), _latency(root, primitive), _space(root)]
+
+
+def _file_system(root: Path) -> Answer:
+    best, kind = "", "unknown"
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return Answer(True, "file system: unknown (this machine has no /proc)")
+    resolved = root.resolve()
+    for line in lines:
+        _, mount, found, *_ = line.split()
+        if Path(mount) in resolved.parents and len(mount) >= len(best):
+            best, kind = mount, found
+    if kind.startswith("nfs"):
+        hint = "; names may be seen up to a minute late, which delays and never decides"
+        return Answer(True, f"file system: {kind} at {best}{hint}")
+    return Answer(True, f"file system: {kind} at {best}")
+
+
+def _primitive(primitive: Primitive) -> Answer:
+    if primitive == "link":
+        return Answer(True, "records are published by hard link")
+    return Answer(True, "no hard links here: records are published as directories instead")
+
+
+def _has(root: Path, primitive: str) -> bool:
+    return primitive == "directory" or best_primitive(root) == "link"
+
+
+def _one_winner(root: Path, primitive: Primitive) -> Answer:
+    """Several writers race for the same names: each name must have exactly one winner."""
+    wins: list[str] = []
+    barrier = threading.Barrier(WRITERS)
+
+    def race(writer: int) -> None:
+        store = PosixStore(root, f"{primitive}-{writer}", primitive=primitive)
+        barrier.wait()
+        for slot in range(SLOTS):
+            name = f"{primitive}-slot-{slot}"
+            if store.put(name, b"%d" % writer) is Published.WON:
+                wins.append(name)
+        store.close()
+
+    threads = [threading.Thread(target=race, args=(i,)) for i in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    good = sorted(wins) == sorted({f"{primitive}-slot-{slot}" for slot in range(SLOTS)})
+    what = "exactly one winner each" if good else f"{len(wins)} winners: not safe for a run"
+    return Answer(good, f"{WRITERS} writers for {SLOTS} names by {primitive}: {what}")
+
+
+def _in_place(root: Path) -> Answer:
+    path = root / "beat"
+    path.write_bytes(b"a" * 128)
+    before = path.stat().st_ino
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(fd, b"b" * 128, 0)
+    finally:
+        os.close(fd)
+    good = path.read_bytes() == b"b" * 128 and path.stat().st_ino == before
+    return Answer(good, f"heartbeats in place: {'yes' if good else 'no'}")
+
+
+def _latency(root: Path, primitive: Primitive) -> Answer:
+    store = PosixStore(root, "latency", primitive=primitive)
+    durable = _median_ms(lambda i: store.put(f"durable-{i}", b"x" * 800))
+    quick = _median_ms(lambda i: store.put(f"quick-{i}", b"x" * 800, durable=False))
+    store.close()
+    return Answer(
+        True, f"a durable publish takes {durable:.2f} ms, a claim {quick:.2f} ms (median)"
+    )
+
+
+def _median_ms(put: Callable[[int], object]) -> float:
+    took = []
+    for i in range(TRIES):
+        began_s = time.perf_counter()
+        put(i)
+        took.append(1000 * (time.perf_counter() - began_s))
+    return statistics.median(took)
+
+
+def _space(root: Path) -> Answer:
+    free = shutil.disk_usage(root).free
+    inodes = os.statvfs(root).f_favail
+    good = free > 1 << 30
+    text = f"free space: {free / 2**30:.1f} GiB, {inodes} files"
+    return Answer(good, text if good else f"{text}; a run keeps three generations of checkpoints")

@@ -1,0 +1,1 @@
+"""Many runs at once: their coordinators, their workers, and the reuse of equal jobs."""

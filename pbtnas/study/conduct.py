@@ -1,0 +1,99 @@
+"""A study: its runs made, coordinated and worked on, until all of them are over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+import pbtnas
+from pbtnas.config import PlannedRun, difference, from_json, to_json
+from pbtnas.engine.signals import Stop
+from pbtnas.engine.supervisor import Kept, end
+from pbtnas.records import paths
+from pbtnas.store.study_directory import Study, create_study
+from pbtnas.study.coordinators import Coordinators, Outcomes
+from pbtnas.training.prepared_tasks import PreparedTasks
+
+log = logging.getLogger("pbtnas")
+
+LOOK_S = 0.1  # longest wait between two looks at the workers
+
+
+class ChangedStudy(Exception):
+    """The study given is not the one the directory was made for."""
+
+
+class StudyHeld(Exception):
+    """Another process of this machine conducts the study."""
+
+
+def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
+    """Make a study's directory, or adopt the study in it if it has these very runs.
+
+    Raises `ChangedStudy` naming what differs, `NotARun` when the directory holds something else.
+    """
+    runs = [{"name": r.name, "seed": r.seed, "config": to_json(r.config)} for r in planned]
+    study = create_study(root, runs, pbtnas=pbtnas.__version__)
+    given = {root / paths.study_run(run.name, run.seed): run.config for run in planned}
+    stored = {run.root: from_json(run.config, run.label) for run in study.runs}
+    lines = [f"{path.name}: not in the stored study" for path in given.keys() - stored.keys()]
+    lines += [f"{path.name}: only in the stored study" for path in stored.keys() - given.keys()]
+    for path in stored.keys() & given.keys():
+        lines += [f"{path.name}: {line}" for line in difference(stored[path], given[path])]
+    if lines:
+        shown = [f"  {line}" for line in sorted(lines)[:8]]
+        more = [f"  and {len(lines) - 8} more"] if len(lines) > 8 else []
+        raise ChangedStudy(
+            "\n".join([f"{root}: was started with another study:", *shown, *more])
+            + "\ngive the same study again, or use a new directory"
+        )
+    return study
+
+
+def conduct(
+    study: Study,
+    tasks: PreparedTasks,
+    workers: Sequence[Sequence[str]],
+    *,
+    open_seeds: int,
+) -> tuple[Outcomes, list[int]]:
+    """Coordinate a study, with these workers on this machine, until it is over.
+
+    Args:
+        study: which.
+        tasks: for the coordinators.
+        workers: the command line of each; restarted when they die.
+        open_seeds: how many seeds are in work at once.
+
+    Returns what became of the runs, and, if the study is not over, the exit codes of the workers.
+    Raises `StudyHeld`.
+    """
+    lock = FileLock(study.root / paths.STUDY_LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StudyHeld(f"{study.root}: another process conducts this study") from None
+    stop = Stop()
+    hands = [Kept(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    coordinators = Coordinators(study, stop, tasks, open_seeds)
+    try:
+        while True:
+            pause_s = coordinators.step()
+            if coordinators.over or coordinators.outcomes.held or stop.asked:
+                break
+            for hand in hands:
+                hand.tend()
+            if hands and all(hand.code not in (None, 0) for hand in hands):
+                break  # none of them can work here
+            stop.wait(min(pause_s, LOOK_S))
+        finished = len(coordinators.outcomes.ended) == len(study.runs)
+        if finished:
+            study.end(coordinators.outcomes.ended)
+        coordinators.close()
+    finally:
+        codes = [hand.code for hand in hands if hand.code is not None] + end(hands)
+        lock.release()
+    return coordinators.outcomes, [] if finished else codes

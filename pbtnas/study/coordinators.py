@@ -1,0 +1,210 @@
+"""The coordinators of a study, all in one process.
+
+Coordinators mostly sleep.  Since their protocol yields what it wants done, one process carries
+out many of them in turn: it imports torch once and prepares a task once, where a process a run
+would take half a gigabyte each.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pbtnas.config import ConfigError, from_json
+from pbtnas.config.algorithms import BrokenAlgorithm
+from pbtnas.engine.coordinator import Seat, seated
+from pbtnas.engine.run_setup import ChangedConfig
+from pbtnas.engine.signals import Stop
+from pbtnas.protocol.coordinator import BrokenChain
+from pbtnas.protocol.operations import Sleep, Steps
+from pbtnas.protocol.term import Ending
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord, RecordError, decode
+from pbtnas.search.algorithms import NoParentsError
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import NotARun
+from pbtnas.store.study_directory import Study, StudyRun
+from pbtnas.tasks.base import TaskError
+from pbtnas.training.prepared_tasks import PreparedTasks
+
+log = logging.getLogger("pbtnas")
+
+_BROKEN = (
+    BrokenAlgorithm,
+    BrokenChain,
+    ChangedConfig,
+    ConfigError,
+    NotARun,
+    RecordError,
+    TaskError,
+)
+
+
+@dataclass
+class _Sitting:
+    """A coordinator at work.
+
+    Args:
+        run: what it coordinates.
+        seat: the coordinator.
+        steps: its protocol, begun.
+        opened: to be closed when it ends.
+        due_s: when it wants to go on.
+        reply: to what it asked for last.
+    """
+
+    run: StudyRun
+    seat: Seat
+    steps: Steps[Ending]
+    opened: ExitStack
+    due_s: float = 0.0
+    reply: Any = None
+
+
+@dataclass
+class Outcomes:
+    """What became of the runs so far, by label.
+
+    Args:
+        ended: the fingerprint, or the sentence why the search could not go on.
+        failed: of these, the labels of those that could not go on.
+        broken: a sentence for each that somebody has to mend before it can go on.
+        held: runs that another process coordinates.
+    """
+
+    ended: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
+
+
+class Coordinators:
+    """Coordinates the runs of a study: all runs of the earliest seeds that have not ended.
+
+    Args:
+        study: which.
+        stop: whether to stop.
+        tasks: prepared once for all runs.
+        open_seeds: how many seeds are in work at once.
+    """
+
+    def __init__(self, study: Study, stop: Stop, tasks: PreparedTasks, open_seeds: int) -> None:
+        self.outcomes = Outcomes()
+        self._stop = stop
+        self._tasks = tasks
+        self._open_seeds = open_seeds
+        self._seeds = list(dict.fromkeys(run.seed for run in study.runs))
+        self._waiting = list(study.runs)
+        self._sittings: list[_Sitting] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to coordinate."""
+        return not self._waiting and not self._sittings
+
+    def step(self) -> float:
+        """Do what is due; the seconds until something is due again."""
+        self._open()
+        for sitting in list(self._sittings):
+            if sitting.due_s <= time.monotonic():
+                self._advance(sitting)
+        due_s = min((sitting.due_s for sitting in self._sittings), default=0.0)
+        return max(0.0, due_s - time.monotonic())
+
+    def close(self) -> None:
+        """Have every coordinator give up its term; the same command goes on from here."""
+        self._stop.asked = True
+        while self._sittings:
+            for sitting in list(self._sittings):
+                self._advance(sitting)
+            self._stop.wait(0.01)
+
+    def _open(self) -> None:
+        """Begin with the runs whose turn it is."""
+        unfinished = [sitting.run.seed for sitting in self._sittings]
+        unfinished += [run.seed for run in self._waiting]
+        seeds = [seed for seed in self._seeds if seed in unfinished][: self._open_seeds]
+        for run in [run for run in self._waiting if run.seed in seeds]:
+            if self._stop.asked:
+                return
+            self._waiting.remove(run)
+            if not self._finished(run):
+                self._sit_down(run)
+
+    def _finished(self, run: StudyRun) -> bool:
+        """Whether a run is over, and if so, noted down."""
+        if not (run.root / paths.FINAL).exists():
+            return False
+        with self._troubles_of(run):
+            with PosixStore(run.root, "reader") as store:
+                data = store.get(paths.FINAL)
+            try:
+                core = decode(data or b"", f"{run.root / paths.FINAL}", kind="final").core
+            except CorruptRecord:
+                return False  # its coordinator publishes the same again
+            self.outcomes.ended[run.label] = core["fingerprint"]
+        return True
+
+    def _sit_down(self, run: StudyRun) -> None:
+        with self._troubles_of(run), ExitStack() as opened:
+            config = from_json(run.config, run.label)
+            seat = opened.enter_context(
+                seated(
+                    run.root,
+                    config,
+                    self._tasks.load(config.task).space,
+                    lambda store: self._tasks.of(config.task, store),
+                    stop=self._stop,
+                    label=run.label,
+                )
+            )
+            if isinstance(seat, Ending):
+                self._left(run, seat)
+                return
+            steps = seat.protocol.coordinate()
+            self._sittings.append(_Sitting(run, seat, steps, opened.pop_all()))
+
+    def _advance(self, sitting: _Sitting) -> None:
+        """Let a coordinator go on until it sleeps or ends."""
+        ended = True
+        with self._troubles_of(sitting.run):
+            while True:
+                try:
+                    operation = sitting.steps.send(sitting.reply)
+                except StopIteration as stop:
+                    sitting.seat.left(stop.value)
+                    self._left(sitting.run, stop.value)
+                    break
+                sitting.reply = None
+                if isinstance(operation, Sleep):
+                    sitting.due_s = time.monotonic() + operation.seconds
+                    ended = False
+                    break
+                sitting.reply = sitting.seat.host.execute(operation)
+        if ended:
+            self._sittings.remove(sitting)
+            sitting.opened.close()
+
+    def _left(self, run: StudyRun, ending: Ending) -> None:
+        if ending is Ending.FINISHED:
+            self._finished(run)
+        elif ending is not Ending.STOPPED:
+            self.outcomes.held.append(run.label)
+        log.info("%s: %s", run.label, ending.value)
+
+    @contextmanager
+    def _troubles_of(self, run: StudyRun) -> Iterator[None]:
+        """What ends one run does not end the others."""
+        try:
+            yield
+        except NoParentsError as error:
+            self.outcomes.ended[run.label] = str(error)
+            self.outcomes.failed.append(run.label)
+            log.warning("%s: %s", run.label, error)
+        except _BROKEN as error:
+            self.outcomes.broken[run.label] = str(error)
+            log.warning("%s: %s", run.label, error)

@@ -1,0 +1,1 @@
+"""Checks a task before it is searched: `pbtnas task check`."""

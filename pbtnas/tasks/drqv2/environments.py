@@ -1,0 +1,150 @@
+"""The environment that the options name: what it is like, and how it is made.
+
+Run as a module it prints the facts about an environment, `{"actions": 6, "features": 24}`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from functools import cache
+
+from pbtnas.config.fields import closest
+from pbtnas.models.drqv2.networks import Sizes
+from pbtnas.rl.environments import StackedFrames
+from pbtnas.rl.gymnasium_environment import Gymnasium, gymnasium_environment
+from pbtnas.rl.rendering import NoRenderer, choose_renderer
+from pbtnas.rl.suite import Suite, suite_environment
+from pbtnas.tasks.base import TaskError
+from pbtnas.tasks.drqv2.options import DrQV2Options
+
+log = logging.getLogger(__name__)
+
+_PROBE_LIMIT_S = 300
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the networks have to fit.
+
+    Args:
+        actions: A, the length of an action.
+        features: n, the length of the state features.
+    """
+
+    actions: int
+    features: int
+
+    def sizes(self, options: DrQV2Options) -> Sizes:
+        """The sizes of the networks."""
+        observation: tuple[int, ...]
+        if options.pixels:
+            observation = (3 * options.frame_stack, options.size, options.size)
+        else:
+            observation = (self.features * options.frame_stack,)
+        return Sizes(observation, self.actions, options.hidden, options.channels)
+
+
+def probe(options: DrQV2Options) -> Facts:
+    """Find the facts about the environment.  Raises `TaskError` when it cannot be made.
+
+    In a process of its own and without OpenGL: MuJoCo settles what renders, and on which GPU,
+    when it is first imported, and nobody knows yet which GPU this process will use.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, options.environment],
+        env={**os.environ, "MUJOCO_GL": "disable"},
+        capture_output=True,
+        text=True,
+        timeout=_PROBE_LIMIT_S,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise TaskError(
+            f"task.environment: {options.environment!r} cannot be made: {reason} "
+            '(dm_control comes with pip install "pbtnas[rl]", gymnasium with "pbtnas[gymnasium]")'
+        )
+    return Facts(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def make_environment(options: DrQV2Options, seed: int, device: str) -> StackedFrames:
+    """The environment as the agent sees it; EGL renders on the GPU of `device`.
+
+    Raises `NoRenderer` when pixels are wanted and nothing can draw them.
+    """
+    _settle_rendering(options.pixels, device)
+    if options.gymnasium:
+        return gymnasium_environment(
+            options.environment,
+            seed,
+            pixels=options.pixels,
+            action_repeat=options.action_repeat,
+            stack=options.frame_stack,
+            size=options.size,
+        )
+    domain, task = _suite_task(options.environment)
+    return suite_environment(
+        domain,
+        task,
+        seed,
+        pixels=options.pixels,
+        action_repeat=options.action_repeat,
+        stack=options.frame_stack,
+        camera=options.camera,
+        shadows=options.shadows,
+        size=options.size,
+    )
+
+
+def can_render(environment: StackedFrames, options: DrQV2Options) -> bool:
+    """Whether an environment, in the middle of an episode, can draw frames for people."""
+    if not options.gymnasium:
+        return os.environ.get("MUJOCO_GL") not in ("disable", "disabled", "off")
+    from gymnasium.error import Error
+
+    try:
+        environment.render(16)
+    except Error as error:
+        log.warning("no video: %s", error)
+        return False
+    return True
+
+
+@cache
+def _settle_rendering(needed: bool, device: str) -> None:
+    try:
+        choose_renderer(device)
+    except NoRenderer:
+        if needed:
+            raise
+        os.environ["MUJOCO_GL"] = "disable"  # state features need none; there is no video then
+
+
+def _suite_task(name: str) -> tuple[str, str]:
+    """Domain and task of a name such as ball_in_cup_catch."""
+    from dm_control import suite
+
+    known = {f"{domain}_{task}": (domain, task) for domain, task in suite.ALL_TASKS}
+    if name not in known:
+        match = closest(name, known)
+        hint = f"; did you mean {match!r}?" if match else f": {', '.join(sorted(known))}"
+        raise ValueError(f"dm_control's suite has no task {name!r}{hint}")
+    return known[name]
+
+
+def _facts(name: str) -> Facts:
+    core: Suite | Gymnasium
+    if DrQV2Options(environment=name).gymnasium:
+        core = Gymnasium(name, seed=0)
+    else:
+        core = Suite(*_suite_task(name), seed=0)
+    return Facts(core.actions, core.shape[0])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(_facts(sys.argv[1]))) + "\n")

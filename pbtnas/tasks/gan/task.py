@@ -1,0 +1,243 @@
+"""The paper's GAN searches: real images, and networks that learn to make more of them.
+
+Generators, and in the space `gan-hard` discriminators too, on CIFAR-10 or STL-10; the score is
+minus the Fréchet distance between features of generated and of real images (paper, section 4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pbtnas.data import cifar10, stl10
+from pbtnas.data.images import Batches, DataError, ImageSet, data_directory
+from pbtnas.determinism import tf32
+from pbtnas.metrics.distances import distance
+from pbtnas.metrics.extractors import Extractor, ExtractorError, Inception, Lite0, find_inception
+from pbtnas.metrics.statistics import Statistics, StatisticsError, measure
+from pbtnas.models.gan.spaces import build_gan, build_gan_hard, gan_hard_space, gan_space
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.state import State
+from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
+from pbtnas.tasks.gan.options import SIDES, GanOptions
+from pbtnas.tasks.gan.scoring import CHUNK, GRID_IMAGES, first_images, generate, picture, reference
+from pbtnas.tasks.gan.training import Adversaries, trains_generator
+from pbtnas.tasks.sampling import Sampler
+
+_CHECK_STEPS = 50  # between two looks at the losses: each look waits for the device
+_SPLITS = 10  # of the Inception score
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What training and scoring need, the same for every member.
+
+    Args:
+        images: real ones, to train with.
+        statistics: of real ones, to be near to.
+    """
+
+    images: ImageSet
+    statistics: Statistics
+
+
+class GanTask:
+    """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan_spaces`.
+
+    For images or an extractor of your own, override `load_images` or `make_extractor`.
+    """
+
+    Options = GanOptions
+    space: SearchSpace
+
+    def __init__(self, options: GanOptions | None = None) -> None:
+        self.options = options or GanOptions()
+        self.space = gan_space() if self.options.space == "gan" else gan_hard_space()
+        self._problem: Problem | None = None
+        self._batches: tuple[str, Batches] | None = None
+        self._judge: tuple[str, Extractor] | None = None
+
+    def load_images(self) -> ImageSet:
+        """The real images, of `options.side`.  Raises `DataError`."""
+        load = {"cifar10": cifar10.load, "stl10": stl10.load}[self.options.data]
+        return load(data_directory(), side=self.options.side)
+
+    def make_extractor(self, device: str) -> Extractor:
+        """The network whose features are compared, on a device.  Raises `ExtractorError`."""
+        if self.options.extractor == "fd-lite0":
+            return Lite0(device)
+        path = self.options.inception_weights
+        weights = find_inception(Path(path) if path else None, download=self.options.allow_download)
+        return Inception(weights, device)
+
+    @property
+    def problem(self) -> Problem:
+        """Images and their statistics; there is none before `prepare`."""
+        if self._problem is None:
+            raise RuntimeError("gan: prepare() comes before training and evaluation")
+        return self._problem
+
+    def prepare(self, run: Preparation) -> None:
+        """Find images and extractor; measure the images, unless somebody already has.
+
+        Raises `TaskError` when data or weights are missing, or statistics do not fit them.
+        """
+        options = self.options
+        try:
+            images = self.load_images()
+            statistics = reference(
+                run,
+                first_images(images, options.reference_images),
+                self.judge,
+                file=Path(options.statistics) if options.statistics else None,
+                cache=data_directory(),
+            )
+        except (DataError, ExtractorError, StatisticsError) as error:
+            raise TaskError(str(error)) from error
+        if statistics.extractor_digest is None and options.side != SIDES[options.data]:
+            raise TaskError(
+                f"task.statistics: {options.statistics} does not say of which images it is; "
+                f"expected one made by pbtnas with task.side {options.side}, or null"
+            )
+        self._problem = Problem(images, statistics)
+
+    def create(self, architecture: Architecture, seed: int) -> GanTrainee:
+        """Both networks, their optimisers and the averaged generator, on the CPU."""
+        return GanTrainee(self, architecture, seed)
+
+    def batches(self, device: str) -> Batches:
+        """The images on a device, which all its members share; the last device's are kept."""
+        if self._batches is None or self._batches[0] != device:
+            batches = Batches(self.problem.images, self.options.batch_size, device)
+            self._batches = device, batches
+        return self._batches[1]
+
+    def judge(self, device: str) -> Extractor:
+        """The extractor on a device; the last device's is kept."""
+        if self._judge is None or self._judge[0] != device:
+            self._judge = device, self.make_extractor(device)
+        return self._judge[1]
+
+
+class GanTrainee:
+    """One member of the search."""
+
+    def __init__(self, task: GanTask, architecture: Architecture, seed: int) -> None:
+        self._task = task
+        options = task.options
+        choices = task.space.decode(architecture)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if options.space == "gan":
+                networks = build_gan(choices, options.sizes())
+            else:
+                networks = build_gan_hard(choices, options.sizes(), options.branches)
+        self.adversaries = Adversaries(networks, options)
+
+    def train(self, epochs: int, context: Context) -> None:
+        """Epochs of one pass over the images each, or of `steps_per_epoch`.
+
+        All that chance decides is a function of `context.seed` and the step: the order of the
+        images, the latents, and dropout, which draws from torch's global generator.
+
+        Raises `Diverged` when a loss or a parameter is not finite.
+        """
+        with tf32(self._task.options.tf32):
+            self._train(epochs, context)
+
+    def _train(self, epochs: int, context: Context) -> None:
+        self.adversaries.move(context.device)
+        options = self._task.options
+        batches = self._task.batches(context.device)
+        steps = options.steps_per_epoch or len(batches)
+        chance = torch.Generator(context.device)
+        total = torch.zeros((), device=context.device)  # of all losses
+        for step in range(context.done, epochs * steps):
+            epoch, index = divmod(step, steps)
+            chance.manual_seed(derive(context.seed, "gan-latents", step))
+            torch.manual_seed(derive(context.seed, "gan-dropout", step))
+            real = batches.at(context.seed, step)
+            found = self.adversaries.discriminator_step(real, self._latents(len(real), chance))
+            total += found["discriminator_loss"]
+            if trains_generator(index, options.discriminator_steps):
+                latents = self._latents(options.generator_batch_size, chance)
+                total += self.adversaries.generator_step(latents)
+            ends = index + 1 == steps
+            if ends or (step + 1) % _CHECK_STEPS == 0:
+                self._check(total.item(), step + 1)
+            if ends:
+                context.log(epoch=epoch + 1, **{name: v.item() for name, v in found.items()})
+            context.tick(step + 1)
+
+    def _latents(self, count: int, chance: torch.Generator) -> Tensor:
+        return torch.randn(count, self._task.options.latent, generator=chance, device=chance.device)
+
+    def _check(self, total: float, step: int) -> None:
+        """Raise `Diverged` for losses with a sum that is not finite, or for such a parameter.
+
+        What is not finite stays so: a job that goes on from a snapshot made before the check
+        finds it here again.
+        """
+        if not math.isfinite(total):
+            raise Diverged(f"the losses up to step {step} of this job sum to {total}")
+        if not self.adversaries.finite():
+            raise Diverged(f"a parameter is nan or inf at step {step} of this job")
+
+    def evaluate(self, context: Context) -> Evaluation:
+        """Minus the distance of `images` generated images (`final_images` if final) to real ones.
+
+        With Inception the final evaluation has the Inception score of the same images too.
+        """
+        self.adversaries.move(context.device)
+        options = self._task.options
+        count = options.final_images if context.final else options.images
+        measurement = measure(
+            self._task.judge(context.device),
+            self._generated(count, context),
+            count,
+            data_digest="generated",
+            splits=_SPLITS if context.final else None,
+        )
+        found = distance(measurement.statistics, self._task.problem.statistics)
+        context.log(protocol=str(found))
+        metrics = {found.name: found.value, "images": float(count)}
+        if measurement.inception_score:
+            metrics["is"], metrics["is_std"] = measurement.inception_score
+        artifacts = {}
+        if context.final:
+            artifacts["grid.png"] = picture(next(self._generated(GRID_IMAGES, context)))
+            artifacts["protocol.txt"] = found.protocol().encode()
+        return Evaluation(-found.value, metrics, artifacts)
+
+    def _generated(self, count: int, context: Context) -> Iterator[Tensor]:
+        """Batches of images, float32 [B, 3, S, S] in [0, 255]; a function of the job's seed."""
+        seed = derive(context.seed, "gan-evaluation")
+        generator, latent = self.adversaries.judged(), self._task.options.latent
+        for images in generate(generator, latent, count, seed=seed, device=context.device):
+            yield images
+            context.tick()
+
+    def trained_network(self) -> Sampler:
+        """The generator that is scored."""
+        options = self._task.options
+        return Sampler(
+            self.adversaries.judged(),
+            latent=options.latent,
+            image=(3, options.side, options.side),
+            batch=CHUNK,
+            together=False,
+        )
+
+    def state(self) -> State:
+        """Everything that is trained; the tensors alias the networks."""
+        return self.adversaries.state()
+
+    def load(self, state: State) -> None:
+        """Become that state; raises `ValueError` naming the tensor that does not fit."""
+        self.adversaries.load(state)

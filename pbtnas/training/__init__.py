@@ -1,0 +1,1 @@
+"""The training process: torch and the task, one job after the other."""

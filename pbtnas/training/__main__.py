@@ -1,0 +1,49 @@
+"""The command `python -m pbtnas.training`: one training process, started by a worker."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pbtnas.config import ConfigError
+from pbtnas.cuda import UnfitDevice
+from pbtnas.logs import log_to_stderr
+from pbtnas.records.envelope import RecordError
+from pbtnas.records.schema import Job
+from pbtnas.store.run_directory import NotARun
+from pbtnas.tasks.base import TaskError
+from pbtnas.training.channel import Channel
+from pbtnas.training.trainer import Setting, Trainer
+
+
+def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> None:
+    """Serve the worker at the other end of the socket until it closes."""
+    if os.getppid() != parent:
+        sys.exit("the worker was gone before its training process began")
+    faulthandler.enable()
+    log_to_stderr()
+    # The worker decides what a signal to the terminal's process group means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(connection)
+    try:
+        trainer = Trainer(Setting(**setting), channel)
+    except (UnfitDevice, TaskError, ConfigError, NotARun, RecordError) as error:
+        channel.send(unable=str(error))
+        return
+    channel.send(ready=True)
+    while (message := channel.receive()) is not None:
+        if "job" in message:
+            job = Job.from_json(message["job"])
+            channel.send(**trainer.carry_out(Path(message["root"]), job, message["attempt"]))
+
+
+if __name__ == "__main__":
+    _told = json.loads(sys.argv[1])
+    main(_told["setting"], socket.socket(fileno=_told["fd"]), _told["parent"])

@@ -1,0 +1,37 @@
+"""The connection of a training process to its worker."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from typing import Any
+
+
+class Channel:
+    """The socket to the worker: JSON lines in both directions."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._received = b""
+
+    def send(self, **message: Any) -> None:
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None when the worker is gone."""
+        while b"\n" not in self._received:
+            more = self._socket.recv(1 << 16)
+            if not more:
+                return None
+            self._received += more
+        line, _, self._received = self._received.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def waiting(self) -> bool:
+        """Whether the worker has said something or is gone.
+
+        While a job runs, the only thing it says is "halt".
+        """
+        return bool(self._received or select.select([self._socket], [], [], 0)[0])

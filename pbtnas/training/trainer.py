@@ -1,0 +1,247 @@
+"""The training process: carries out jobs for the worker that started it.
+
+It stays warm from job to job, so that imports, CUDA and the data set are paid once.  Worker
+and training process speak JSON lines over a socket; whatever happens to this process (a
+segmentation fault, the out-of-memory killer, a hang) costs the worker one attempt.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
+from pbtnas.config import ConfigError, from_json
+from pbtnas.cuda import check_computes, failure_of
+from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything
+from pbtnas.records import paths
+from pbtnas.records.envelope import RecordError
+from pbtnas.records.schema import Job, Result
+from pbtnas.search.seeding import derive
+from pbtnas.state import State
+from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import NotARun, check_space, open_run
+from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, TaskError, Trainee
+from pbtnas.training import snapshots
+from pbtnas.training.channel import Channel
+from pbtnas.training.context import JobContext
+from pbtnas.training.prepared_tasks import PreparedTasks
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a training process is told when it is started.
+
+    Args:
+        root: the run directory to get ready for; every job names its own.
+        writer: name of its worker; part of the names of private files.
+        task_file: "FILE.py:Class" of the command line, or None.
+        device: a torch device.
+        scratch: a directory of this machine.
+    """
+
+    root: str
+    writer: str
+    task_file: str | None
+    device: str
+    scratch: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run, as far as training in it needs to know.
+
+    Args:
+        root: the run directory.
+        hash: algorithm of its checkpoints' digests.
+        snapshot_s: between two snapshots.
+        task: prepared.
+    """
+
+    root: Path
+    hash: str
+    snapshot_s: float
+    task: Task
+
+
+class Trainer:
+    """Carries out jobs, one after the other.
+
+    Raises `UnfitDevice`, `TaskError`, `ConfigError`, `NotARun` or `RecordError` with one sentence
+    when it cannot start.
+    """
+
+    def __init__(self, setting: Setting, channel: Channel) -> None:
+        self._channel = channel
+        self._device = setting.device
+        self._scratch = Path(setting.scratch)
+        self._writer = setting.writer
+        refuse_nondeterminism()
+        check_computes(self._device)
+        self._task_file = setting.task_file
+        self._tasks = PreparedTasks(self._scratch, setting.task_file)
+        self._places: dict[Path, Place] = {}
+        self._place = self._at(Path(setting.root))
+
+    def _at(self, root: Path) -> Place:
+        """The run in that directory, its task prepared."""
+        if root not in self._places:
+            run = open_run(root)
+            config = from_json(run.config)
+            with PosixStore(root, f"{self._writer}-training", primitive=run.primitive) as store:
+                task = self._tasks.of(config.task, store)
+            check_space(root, run, task.space, self._task_file or config.task.name)
+            self._places[root] = Place(root, run.hash, config.engine.snapshot_s, task)
+        return self._places[root]
+
+    def carry_out(self, root: Path, job: Job, attempt: int) -> dict[str, Any]:
+        """Do a job of the run in that directory; the message that says what came of it."""
+        began_s = time.monotonic()
+        try:
+            self._place = self._at(root)
+        except (TaskError, ConfigError, NotARun, RecordError) as error:
+            return {"unable": str(error)}
+        except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
+            return {"unable": traceback.format_exc()}
+        try:
+            return self._train(job, attempt, began_s)
+        except HandedBack:
+            return {"interrupted": True}
+        except Diverged as error:
+            result = Result(job.member, "diverged", None, {}, None)
+            meta = {"diverged": str(error), "device": self._device}
+            return {"result": result.to_json(), "meta": meta, "file": None}
+        except CorruptCheckpoint as error:
+            return {"failure": "input", "text": str(error), "damaged": error.path.stem}
+        except FileNotFoundError as error:
+            if str(error.filename).startswith(str(root / "generations")):
+                return {"failure": "input", "text": str(error), "damaged": None}
+            return {"failure": "error", "text": traceback.format_exc()}
+        except OSError as error:
+            # A full or failing disk is the machine's fault, not the job's.
+            kind = "infra" if error.errno in UNWRITABLE else "error"
+            return {"failure": kind, "text": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001  (whatever a task raises is its attempt's outcome)
+            return _raised(error)
+
+    def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
+        if torch.get_num_threads() != job.threads:
+            torch.set_num_threads(job.threads)
+        seed_everything(job.seed, self._device)
+        full_float32()  # whatever the task of another run has allowed before
+        trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
+        directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
+        context = self._context(job, trainee, directory)
+        self._begin(job, attempt, trainee, context)
+        if not context.trained:
+            trainee.train(job.epochs, context)
+        context.trained = True
+        trained_s = time.monotonic()
+        seed_everything(derive(job.seed, "evaluate"), self._device)
+        evaluation = trainee.evaluate(context)
+        evaluated_s = time.monotonic()
+        result, file = self._outcome(job, trainee, evaluation, context)
+        meta = {
+            "train_s": round(trained_s - began_s, 3),
+            "evaluate_s": round(evaluated_s - trained_s, 3),
+            "wall_s": round(time.monotonic() - began_s, 3),
+            "device": self._device,
+            "torch": torch.__version__,
+            "host": socket.gethostname(),
+        }
+        return {"result": result.to_json(), "meta": meta, "file": file}
+
+    def _context(self, job: Job, trainee: Trainee, directory: Path) -> JobContext:
+        def snapshot(done: int) -> None:
+            context.patiently(
+                lambda: snapshots.save(
+                    directory,
+                    trainee.state(),
+                    done=done,
+                    trained=context.trained,
+                    device=self._device,
+                    algorithm=self._place.hash,
+                )
+            )
+
+        context = JobContext(
+            job,
+            self._channel,
+            device=self._device,
+            scratch=self._scratch,
+            directory=directory,
+            snapshot=snapshot,
+            snapshot_s=self._place.snapshot_s,
+        )
+        return context
+
+    def _begin(self, job: Job, attempt: int, trainee: Trainee, context: JobContext) -> None:
+        """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
+        directories = [
+            self._place.root / paths.attempt(job.generation, job.member, earlier)
+            for earlier in range(1, attempt + 1)
+        ]
+        while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
+            path, digest, _ = found
+            try:
+                snapshot = snapshots.load(
+                    path, digest, device=self._device, algorithm=self._place.hash
+                )
+            except CorruptCheckpoint:
+                path.unlink(missing_ok=True)
+                continue
+            trainee.load(snapshot.state)
+            context.done, context.trained = snapshot.done, snapshot.trained
+            return
+        if job.inputs:
+            names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
+            files = [self._place.root / name for name in names]
+            try:
+                state = read_verified(files, job.inputs, algorithm=self._place.hash)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                # Replaced or deleted elsewhere while we read: as absent as if it had no name.
+                place = str(files[0].parent)
+                raise FileNotFoundError(error.errno, error.strerror, place) from error
+            trainee.load(state)
+
+    def _outcome(
+        self, job: Job, trainee: Trainee, evaluation: Evaluation, context: JobContext
+    ) -> tuple[Result, str | None]:
+        """The result, and the private file with the checkpoint, not yet durable."""
+        score = float(evaluation.score)
+        if not math.isfinite(score):
+            return Result(job.member, "diverged", None, {}, None), None
+        metrics = {
+            name: float(value)
+            for name, value in evaluation.metrics.items()
+            if math.isfinite(float(value))
+        }
+        leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}"
+        name = f"{paths.checkpoints(job.generation)}/{leaf}"
+        state: State = trainee.state()
+        path, algorithm = self._place.root / name, self._place.hash
+        digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
+        return Result(job.member, "ok", score, metrics, digest), name
+
+
+def _raised(error: Exception) -> dict[str, Any]:
+    """What an exception of the task, or of its device, makes of the attempt."""
+    text = traceback.format_exc()
+    of_cuda = failure_of(error)
+    if of_cuda is not None:
+        kind, words = of_cuda
+        # A traceback's last line is what people see first; torch ends these with other advice.
+        return {"failure": kind, "text": f"{text}{words}"}
+    kind = "oom" if isinstance(error, MemoryError) else "error"
+    return {"failure": kind, "text": text}
