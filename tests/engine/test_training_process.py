@@ -1,0 +1,229 @@
+"""A worker's hold on its training process: warm, supervised, and never left behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbtnas.config import load
+from pbtnas.engine.run_setup import search_of, start_run
+from pbtnas.engine.training_process import TrainingProcess
+from pbtnas.protocol.attempts import (
+    Attempt,
+    Broke,
+    Failure,
+    Interrupted,
+    Progress,
+    Trained,
+    last_line,
+)
+from pbtnas.protocol.generations import first_manifest
+from pbtnas.records import paths
+from pbtnas.records.schema import Job
+from pbtnas.tasks.loading import load_task
+from tests.system.site import TASK, Site, other_task, wait_until
+
+Make = Callable[..., TrainingProcess]
+
+
+@pytest.fixture
+def jobs(site: Site, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, ...]:
+    """The first jobs of a run that was made, but has no coordinator."""
+    monkeypatch.setenv("PBTNAS_TEST_FAULTS", site.environment["PBTNAS_TEST_FAULTS"])
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=TASK)
+    start_run(site.run_dir, config, task.space)
+    for name in ("", *(f"/{name}" for name in paths.GENERATION_DIRECTORIES)):
+        (site.run_dir / (paths.generation(0) + name)).mkdir()
+    return first_manifest(search_of(config, task.space)).jobs
+
+
+@pytest.fixture
+def make(site: Site) -> Iterator[Make]:
+    made: list[TrainingProcess] = []
+
+    def make(**changed: Any) -> TrainingProcess:
+        setting = {
+            "root": str(site.run_dir),
+            "writer": "w1",
+            "task_file": changed.pop("task_file", TASK),
+            "device": changed.pop("device", "cpu"),
+            "scratch": str(site.directory),
+        }
+        log = changed.pop("log", site.directory / "training.log")
+        limits = {"start_s": 100.0, "hang_s": 60.0, "grace_s": 30.0, **changed}
+        made.append(TrainingProcess(setting, log, {"OMP_NUM_THREADS": "1"}, **limits))
+        return made[-1]
+
+    yield make
+    for training in made:
+        training.discard()
+
+
+def an_attempt(job: Job, number: int = 1) -> Attempt:
+    return Attempt(job, paths.job_slot(job.generation, job.member), number)
+
+
+def end_of(training: TrainingProcess) -> Trained | Broke | Interrupted:
+    """Wait for what comes of a job."""
+
+    def news() -> Trained | Broke | Interrupted | None:
+        event = training.news()
+        return None if isinstance(event, Progress) else event
+
+    found: Trained | Broke | Interrupted = wait_until(news, "the end of a job")
+    return found
+
+
+def test_one_process_does_one_job_after_the_other_until_one_fails(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """It stays warm, gives the same bits for the same job, and is replaced, with all that it
+    has started, after a failure."""
+    training = make(hang_s=2.0)
+    site.plan(0, 2, "descendants")
+    results, processes = [], []
+    for job in (jobs[0], jobs[1], jobs[0]):
+        training.start(an_attempt(job), site.run_dir)
+        event = end_of(training)
+        assert isinstance(event, Trained), event
+        assert event.file is not None and (site.run_dir / event.file).exists()
+        results.append(event.result)
+        processes.append(site.training_processes())
+    training.start(an_attempt(jobs[2]), site.run_dir)
+    hung = end_of(training)
+
+    assert results[0] == results[2] != results[1]
+    assert len(processes[0]) == 1 and processes[0] == processes[1] == processes[2]
+    assert isinstance(hung, Broke) and hung.failure is Failure.HANG
+    assert hung.text.splitlines()[-1] == "no progress for 2 s"
+    assert site.training_processes() == []
+    assert _session(processes[0][0]) == []
+
+
+def _session(leader: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_one_that_does_not_hand_back_in_time_is_ended(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Asked to stop, a job that never ticks has its grace and no more."""
+    training = make(grace_s=0.5)
+    site.plan(0, 0, "hang")
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    log = site.run_dir / paths.attempt(0, 0, 1) / "log.jsonl"
+    wait_until(lambda: training.news() or log.exists(), "the job to begin")
+    training.halt()
+
+    assert isinstance(end_of(training), Interrupted)
+    assert site.training_processes() == []
+
+
+def test_what_a_task_logs_is_in_the_log(site: Site, jobs: tuple[Job, ...], make: Make) -> None:
+    """With the time, as the commands have it; tasks need not set up logging."""
+    training = make()
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    end_of(training)
+
+    said = (site.directory / "training.log").read_text().splitlines()
+    assert [line for line in said if re.fullmatch(r"\d\d:\d\d:\d\d faulty: 960 bytes .*", line)]
+
+
+def test_one_that_never_gets_ready_is_the_machines_fault(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Too slow to import is told apart from a job that hangs; a log that cannot be written is
+    no reason to fail."""
+    training = make(start_s=0.05, log=site.directory / "missing" / "training.log")
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert event == Broke(Failure.INFRA, "not ready to train after 0.05 s")
+
+
+def test_one_that_cannot_load_its_task_says_why(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """The sentence reaches the worker, and does not count against the job."""
+    training = make(task_file="missing.py:FaultyTask")
+    training.start(an_attempt(replace(jobs[0], member=1)), site.run_dir)
+    event = end_of(training)
+
+    assert isinstance(event, Broke) and event.failure is Failure.INFRA
+    assert "--task missing.py:FaultyTask: there is no file" in event.text
+
+
+def test_other_code_than_the_runs_does_not_train(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """A worker whose task file was changed since says so, instead of training another network."""
+    other = other_task(site.directory)
+    training = make(task_file=other)
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert event == Broke(
+        Failure.INFRA,
+        f"{site.run_dir}: the task {other} here has another search space than the one the run "
+        "was started with; use the task as it was then, or start a new run",
+    )
+
+
+def test_a_device_that_does_not_compute_is_told_before_any_job(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Without torch's CUDA, driver or that GPU, one line says so, and no member is blamed."""
+    training = make(device="cuda:99")
+    training.start(an_attempt(jobs[0]), site.run_dir)
+    event = end_of(training)
+
+    assert isinstance(event, Broke) and event.failure is Failure.INFRA
+    assert event.text.startswith("cuda:99 cannot be used: torch says: ")
+    assert len(event.text.splitlines()) == 1
+    assert not (site.run_dir / paths.attempt(0, 0, 1)).exists()
+
+
+def test_after_an_error_of_the_gpu_the_process_is_another(
+    site: Site, jobs: tuple[Job, ...], make: Make
+) -> None:
+    """Its CUDA context is not to be trusted; and only what kernels can cause is the job's fault."""
+    training = make()
+    faults = {
+        "assert on the GPU": (Failure.ERROR, "CUDA error: device-side assert triggered"),
+        "ECC of the GPU": (Failure.INFRA, "CUDA error: uncorrectable ECC error encountered"),
+        "memory of the GPU": (Failure.OOM, "CUDA out of memory. Tried to allocate 2.00 GiB."),
+    }
+    site.plan(0, 0, *faults)
+    for fault, (failure, words) in faults.items():
+        training.start(an_attempt(jobs[0]), site.run_dir)
+        event = end_of(training)
+
+        assert isinstance(event, Broke) and event.failure is failure, (fault, event)
+        assert last_line(event.text) == words and "Traceback" in event.text
+        assert site.training_processes() == []
+
+
+def test_discarding_what_has_ended_or_never_began_is_harmless(make: Make) -> None:
+    """Twice, and before the first job."""
+    training = make()
+    training.discard()
+    training.warm_up()
+    assert training.news() is None
+    training.discard()
+    training.discard()
+    assert training.descriptor() is None

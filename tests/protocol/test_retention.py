@@ -1,0 +1,75 @@
+"""What is kept of old generations: the best-ever, and what a soup of it needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pbtnas.protocol import generations
+from pbtnas.protocol.retention import Champions
+from pbtnas.records import paths
+from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
+from pbtnas.search import SearchSpace, switch
+from pbtnas.search.algorithms import random_search
+from tests.simulation import world as simulation
+from tests.simulation.world import SEARCH, World
+
+
+def crown(champions: Champions, generation: int, scores: dict[int, float | None]) -> None:
+    """A generation in which even and odd members have one architecture each."""
+    jobs = tuple(Job(generation, m, (m % 2,), (), 0, 1, 1) for m in scores)
+    results = tuple(
+        Result(m, "diverged", None, {}, None)
+        if score is None
+        else Result(m, "ok", score, {}, f"g{generation}m{m}")
+        for m, score in scores.items()
+    )
+    ranking = tuple(sorted(scores, key=lambda m: -(scores[m] or -99)))
+    manifest = Manifest(generation, "", 0, jobs)
+    selected = Selected(generation, "", ranking, (), results)
+    champions.crown(generations.champion(manifest, selected), manifest, selected)
+
+
+def test_those_with_the_architecture_of_the_best_ever_are_kept() -> None:
+    """Of its generation, and without those that have no checkpoint; until a better one comes."""
+    champions = Champions()
+    assert champions.kept() == frozenset()
+    crown(champions, 0, {0: 1.0, 1: 3.0, 2: 2.0, 3: 2.0, 5: None})
+    assert champions.kept() == {"g0m1", "g0m3"}
+    crown(champions, 1, {0: 2.0, 2: 1.0, 4: 2.5})
+    assert champions.kept() == {"g0m1", "g0m3"}
+    crown(champions, 2, {0: 4.0, 2: 1.0, 1: 2.5})
+    assert champions.kept() == {"g2m0", "g2m2"}
+    assert champions.littered(range(2, 3)) == [0, 2]
+
+
+def test_what_a_soup_of_the_best_ever_needs_outlives_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A coordinator that collects garbage for many generations leaves exactly that of an early
+    best-ever's generation, though nothing else of it is left."""
+
+    def early(job: Job) -> Result:
+        score = job.member + (10.0 if job.generation == 1 else 0.0)
+        checkpoint = f"g{job.generation}m{job.member}"
+        return Result(job.member, "ok", score, {}, checkpoint)
+
+    space = SearchSpace([switch("norm", (False, True))])  # so two members have each architecture
+    search = replace(SEARCH, space=space, algorithm=random_search, generations=8)
+    monkeypatch.setattr(simulation, "SEARCH", search)
+    monkeypatch.setattr(simulation, "trained", early)
+    monkeypatch.setattr(simulation, "always_fails", lambda job: False)
+    world = World(0, swarm=False)
+    world.run()
+
+    best = Champion.from_json(world._core(paths.FINAL, "final")["best_ever"])
+    manifest = Manifest.from_json(world._core(paths.manifest(1), "manifest"))
+    kin = {f"g1m{job.member}" for job in manifest.jobs if job.architecture == best.architecture}
+    there = {
+        name.rpartition("/")[2].removesuffix(".safetensors")
+        for name in world.store.entries
+        if name.startswith(paths.checkpoints(1))
+    }
+    assert (best.generation, best.member, len(kin)) == (1, 3, 2)
+    assert there == kin
