@@ -22,7 +22,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.lineage import member_curves
 from pbtnas.analysis.plots.style import save
 from pbtnas.engine.devices import default_scratch
-from pbtnas.engine.evaluation import Final, evaluate
+from pbtnas.engine.evaluation import FinalEvaluation, evaluate
 from pbtnas.monitoring.run_screen import Status, status
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.loading import load_task
@@ -153,7 +153,7 @@ def watching(root: Path, name: str) -> Iterator[Status | None]:
         time.sleep(0.25)
 
 
-def best(root: Path) -> Final:
+def best(root: Path) -> FinalEvaluation:
     """The best member of the last generation, evaluated for the number to report."""
     finals = evaluate(root, load_task("digits", {}), device="cpu", scratch=default_scratch())
     return next(final for final in finals if final.which == "best-last")

@@ -68,7 +68,7 @@ class CorruptCheckpoint(Exception):
         return f"checkpoint {self.path}: expected {self.expected}, found {self.found}"
 
 
-class Source(Protocol):
+class TensorSource(Protocol):
     """One file of a checkpoint."""
 
     path: Path
@@ -136,7 +136,7 @@ class Layers(Mapping[str, LazyTensor]):
     Raises `CorruptCheckpoint` when the files are not the layers of one checkpoint.
     """
 
-    def __init__(self, files: Sequence[Source]) -> None:
+    def __init__(self, files: Sequence[TensorSource]) -> None:
         self._files = files
         self._layer = _resolve(files)
         self.info = _info(files[-1])
@@ -199,7 +199,7 @@ def _header(path: Path, begin: bytes | memoryview, size: int) -> Header:
     return header
 
 
-def _resolve(files: Sequence[Source]) -> dict[str, int]:
+def _resolve(files: Sequence[TensorSource]) -> dict[str, int]:
     """Which of the files has each tensor of the checkpoint."""
     for file in files[:-1]:
         if "tensors" not in file.header.metadata:
@@ -214,14 +214,14 @@ def _resolve(files: Sequence[Source]) -> dict[str, int]:
     return layer
 
 
-def _holder(files: Sequence[Source], key: str) -> int:
+def _holder(files: Sequence[TensorSource], key: str) -> int:
     for i, file in enumerate(files):
         if key in file.header.entries:
             return i
     raise CorruptCheckpoint(files[0].path, f"{key!r} in it or its base", "it in neither")
 
 
-def _keys(file: Source) -> list[str]:
+def _keys(file: TensorSource) -> list[str]:
     if "tensors" not in file.header.metadata:
         return list(file.header.entries)
     keys = headers.parse_json(file.header.metadata["tensors"])
@@ -230,7 +230,7 @@ def _keys(file: Source) -> list[str]:
     return keys
 
 
-def _info(file: Source) -> dict[str, Json]:
+def _info(file: TensorSource) -> dict[str, Json]:
     with _blaming(file.path):
         info = headers.parse_json(file.header.metadata.get("info", "{}"))
     if not isinstance(info, dict):

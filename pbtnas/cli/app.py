@@ -133,7 +133,7 @@ def coordinator(
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.run_setup import ChangedConfig
     from pbtnas.protocol.coordinator import BrokenChain
-    from pbtnas.protocol.term import Ending
+    from pbtnas.protocol.term import CoordinatorEnding
     from pbtnas.store.run_directory import open_run
     from pbtnas.tasks.base import TaskError
 
@@ -158,7 +158,7 @@ def coordinator(
         leave(FAILED, f"{error}; `pbtnas fsck {root}` says more")
     except PermissionError as error:
         leave(USAGE, f"{error.filename}: {error.strerror}")
-    if ending in (Ending.HELD, Ending.SUPERSEDED):
+    if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(HELD, f"{root}: {ending.value}{coordinator_host.holder_of(root)}")
 
 
@@ -195,8 +195,8 @@ def worker(
     from pbtnas.engine import devices
     from pbtnas.engine import worker as worker_host
     from pbtnas.engine.parent_death import stop_with_parent
-    from pbtnas.engine.signals import Stop
-    from pbtnas.protocol.worker import Ending
+    from pbtnas.engine.signals import StopRequest
+    from pbtnas.protocol.worker import WorkerEnding
     from pbtnas.store.study_directory import Study
     from pbtnas.study.worker import work_on_study
 
@@ -208,12 +208,12 @@ def worker(
     except (devices.DeviceBusy, devices.NoSuchDevice) as error:
         leave(USAGE, str(error))
     try:
-        stop = Stop()
+        stop = StopRequest()
         if parent is not None:
             stop_with_parent(parent)
         found = worker_host.wait_for(run_dir, stop, patience)
         if found is None:
-            ending = Ending.STOPPED
+            ending = WorkerEnding.STOPPED
         elif isinstance(found, Study):
             ending = work_on_study(
                 found, stop=stop, device=device, scratch=scratch, task_file=task_file, reuse=reuse
@@ -226,9 +226,9 @@ def worker(
         if lock is not None:
             lock.release()
     codes = {
-        Ending.QUARANTINED: UNFIT,
-        Ending.HANDED_BACK: HANDED_BACK,
-        Ending.EXTINCT: FAILED,
+        WorkerEnding.QUARANTINED: UNFIT,
+        WorkerEnding.HANDED_BACK: HANDED_BACK,
+        WorkerEnding.EXTINCT: FAILED,
     }
     sys.exit(codes.get(ending, OK))
 

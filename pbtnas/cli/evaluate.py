@@ -24,7 +24,7 @@ from pbtnas.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from pbtnas.engine.evaluation import Final
+    from pbtnas.engine.evaluation import FinalEvaluation
     from pbtnas.records.schema import Soup, Tried
 
 workers_option = click.option(
@@ -104,20 +104,20 @@ def soup(
 
 def _shared(
     command: Sequence[str],
-    work: Callable[..., list[Final]],
+    work: Callable[..., list[FinalEvaluation]],
     run_dir: Path,
     workers: int,
     devices: Sequence[str],
     task_file: str | None,
     scratch: Path | None,
-) -> list[Final]:
+) -> list[FinalEvaluation]:
     """Do what a command does, with further processes of the same command beside this one."""
     from pbtnas.config import from_json
     from pbtnas.cuda import UnfitDevice
     from pbtnas.engine.devices import NoSuchDevice, check_device, default_scratch, gpu_count
     from pbtnas.engine.evaluator import LostCheckpoint
-    from pbtnas.engine.signals import Stop
-    from pbtnas.engine.supervisor import companions
+    from pbtnas.engine.signals import StopRequest
+    from pbtnas.engine.supervisor import helper_processes
     from pbtnas.protocol.soups import NoSuchPart
     from pbtnas.store.run_directory import check_space, open_run
     from pbtnas.tasks.base import HandedBack, TaskError
@@ -128,7 +128,7 @@ def _shared(
         [*command, str(run_dir), "--device", devices[i % len(devices)], *more]
         for i in range(1, workers)
     ]
-    stop = Stop()
+    stop = StopRequest()
     try:
         for device in devices:
             check_device(device)
@@ -136,7 +136,7 @@ def _shared(
         section = from_json(run.config).task
         task = load_task_of(section, task_file)
         check_space(run_dir, run, task.space, task_file or section.name)
-        with companions(others):
+        with helper_processes(others):
             return work(
                 run_dir,
                 task,
@@ -152,7 +152,7 @@ def _shared(
         sys.exit(HANDED_BACK)
 
 
-def _print_final(final: Final) -> None:
+def _print_final(final: FinalEvaluation) -> None:
     best, soup = final.champion, final.soup
     if soup is None:
         who, before = f"member {best.member}", best.score
@@ -206,7 +206,7 @@ def _verdict(tried: Tried) -> str:
     return f"{tried.score:>14.6g}  {'kept' if tried.accepted else 'left out'}"
 
 
-def _to_json(final: Final) -> dict[str, Any]:
+def _to_json(final: FinalEvaluation) -> dict[str, Any]:
     soup = final.soup
     return {
         "which": final.which,

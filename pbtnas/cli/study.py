@@ -24,7 +24,7 @@ from pbtnas.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from pbtnas.study.coordinators import Outcomes
+    from pbtnas.study.coordinators import StudyOutcomes
 
 reuse_option = click.option(
     "--reuse/--no-reuse",
@@ -113,7 +113,7 @@ def print_account(directory: Path) -> None:
     click.echo(account(run.root for run in open_study(directory).runs))
 
 
-def _leave_with(outcomes: Outcomes, codes: Sequence[int]) -> None:
+def _leave_with(outcomes: StudyOutcomes, codes: Sequence[int]) -> None:
     """Name what went wrong; end with the exit code that says the worst of it."""
     failed = {label: outcomes.ended[label] for label in outcomes.failed} | outcomes.broken
     for label, sentence in failed.items():

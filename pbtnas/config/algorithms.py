@@ -12,7 +12,7 @@ from typing import Any
 
 from pbtnas.config import ConfigError
 from pbtnas.config.schema import ALGORITHM_GROUP, algorithm_names
-from pbtnas.search.algorithms import ALGORITHMS, Algorithm, Selection
+from pbtnas.search.algorithms import ALGORITHMS, Algorithm, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.contract import fault
 from pbtnas.search.population import Member
@@ -47,7 +47,7 @@ def _watched(algorithm: Algorithm, name: str) -> Algorithm:
     def watched(
         members: Sequence[Member],
         space: SearchSpace,
-        selection: Selection,
+        selection: SelectionRule,
         run_seed: int,
         generation: int,
     ) -> tuple[Birth, ...]:

@@ -46,7 +46,7 @@ def load_study(path: Path) -> list[PlannedRun]:
     configurations it names.
     """
     try:
-        reader = _Reader(path, read_file(path))
+        reader = _StudyReader(path, read_file(path))
     except SourceError as error:
         raise ConfigError([str(error)]) from error
     seeds, variants = reader.seeds(), reader.variants()
@@ -59,7 +59,7 @@ def load_study(path: Path) -> list[PlannedRun]:
     ]
 
 
-class _Reader:
+class _StudyReader:
     """Takes a study's source apart, and collects what is wrong with it."""
 
     def __init__(self, path: Path, source: Source) -> None:

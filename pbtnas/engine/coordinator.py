@@ -15,14 +15,14 @@ from filelock import FileLock, Timeout
 from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
-from pbtnas.engine.driver import Executor, drive
+from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
-from pbtnas.engine.signals import Stop
-from pbtnas.protocol.children import Mix, Mixed, Views
+from pbtnas.engine.signals import StopRequest
+from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.operations import EmptyTrash, List, Quarantine, Replace
-from pbtnas.protocol.term import Ending
+from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode, store_nonce
 from pbtnas.search.space import SearchSpace
@@ -41,7 +41,7 @@ log = logging.getLogger("pbtnas")
 VIEWS_S = 30.0  # at least, between two writings of the views
 
 
-class CoordinatorHost(Executor):
+class CoordinatorDriver(Driver):
     """Carries out a coordinator's operations, mixing included.
 
     Args:
@@ -56,7 +56,7 @@ class CoordinatorHost(Executor):
     def __init__(
         self,
         store: PosixStore,
-        stop: Stop,
+        stop: StopRequest,
         task: Task,
         algorithm: str,
         writer: str,
@@ -77,7 +77,7 @@ class CoordinatorHost(Executor):
             case EmptyTrash(generation):
                 self._deletion.ask(generation)
                 return None
-            case Views(final):
+            case WriteViews(final):
                 self._write_views(final)
                 return None
         return super().execute(operation)
@@ -104,11 +104,14 @@ class CoordinatorHost(Executor):
 
     def _mix(self, mix: Mix) -> Mixed | None:
         parents = [
-            paths.checkpoint(mix.generation, checkpoint) for checkpoint in (mix.base, mix.donor)
+            paths.checkpoint(mix.generation, checkpoint)
+            for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
         ]
         private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
         try:
-            for name, checkpoint in zip(parents, (mix.base, mix.donor), strict=True):
+            for name, checkpoint in zip(
+                parents, (mix.base_checkpoint, mix.donor_checkpoint), strict=True
+            ):
                 if not self._intact(name, checkpoint):
                     return None
             written = self._written(mix, parents, private)
@@ -148,19 +151,19 @@ class CoordinatorHost(Executor):
 
 
 @dataclass(frozen=True)
-class Seat:
+class OpenCoordinator:
     """A coordinator ready to begin: what it does, and who carries that out."""
 
     protocol: Coordinator
-    host: CoordinatorHost
+    host: CoordinatorDriver
 
-    def left(self, ending: Ending) -> None:
+    def finish(self, ending: CoordinatorEnding) -> None:
         """Clear up after it has ended."""
-        if ending is Ending.FINISHED:
+        if ending is CoordinatorEnding.FINISHED:
             self.host.finish()
 
 
-def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Ending:
+def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> CoordinatorEnding:
     """Coordinate a run from wherever it is to its end.
 
     Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
@@ -172,25 +175,25 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Endi
         return task
 
     scratch.mkdir(parents=True, exist_ok=True)
-    with seated(root, config, task.space, prepared, stop=Stop()) as seat:
-        if isinstance(seat, Ending):
+    with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as seat:
+        if isinstance(seat, CoordinatorEnding):
             return seat
         ending = drive(seat.protocol.coordinate(), seat.host.execute)
-        seat.left(ending)
+        seat.finish(ending)
     log.info("coordinator: %s", ending.value)
     return ending
 
 
 @contextmanager
-def seated(
+def open_coordinator(
     root: Path,
     config: Config,
     space: SearchSpace,
     prepared: Callable[[PosixStore], Task],
     *,
-    stop: Stop,
+    stop: StopRequest,
     label: str = "",
-) -> Iterator[Seat | Ending]:
+) -> Iterator[OpenCoordinator | CoordinatorEnding]:
     """Make or open a run and sit down to coordinate it; or the ending, if that is not to be.
 
     Args:
@@ -205,29 +208,29 @@ def seated(
     """
     run = patiently(stop, lambda: start_run(root, config, space))
     if run is None:
-        yield Ending.STOPPED
+        yield CoordinatorEnding.STOPPED
         return
     lock = FileLock(root / paths.COORDINATOR_LOCK)
     try:
         # Only for a quick and friendly answer; on a network file system it may not hold.
         lock.acquire(timeout=0)
     except Timeout:
-        yield Ending.HELD
+        yield CoordinatorEnding.HELD
         return
     identity = this_process("c")
     with PosixStore(root, identity["worker"], primitive=run.primitive) as store:
         task = patiently(stop, lambda: prepared(store))
         if task is None:
-            yield Ending.STOPPED
+            yield CoordinatorEnding.STOPPED
             return
         check_networks(config.search.mutated_networks, task)
-        host = CoordinatorHost(store, stop, task, run.hash, identity["worker"], label)
+        host = CoordinatorDriver(store, stop, task, run.hash, identity["worker"], label)
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
         search = search_of(config, space, run.config)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         with closing(host):
-            yield Seat(protocol, host)
+            yield OpenCoordinator(protocol, host)
         lock.release()
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Steps, Stopping
 from pbtnas.store.identity import provably_dead
 from pbtnas.store.posix import PosixStore
@@ -31,7 +31,7 @@ def drive(steps: Steps[T], execute: Callable[[Any], Any]) -> T:
         reply = execute(operation)
 
 
-class Executor:
+class Driver:
     """Carries out what worker and coordinator have in common: storage, time, words.
 
     Args:
@@ -40,7 +40,7 @@ class Executor:
         label: said before everything that is told, to know one run from the other.
     """
 
-    def __init__(self, store: PosixStore, stop: Stop, label: str = "") -> None:
+    def __init__(self, store: PosixStore, stop: StopRequest, label: str = "") -> None:
         self.store = store
         self.stop = stop
         self.label = f"{label}: " if label else ""

@@ -17,10 +17,10 @@ from pathlib import Path
 from pbtnas.config import Config, from_json
 from pbtnas.engine.driver import drive
 from pbtnas.engine.evaluator import Evaluator
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.postsearch import Afterwards, Evaluate, Known, Mixture, Piece, Plan
-from pbtnas.protocol.soups import Chain, chain_of, pieces_of
+from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
+from pbtnas.protocol.soups import GreedySoup, greedy_soup, pieces_of
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode, store_nonce
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup
@@ -33,7 +33,7 @@ from pbtnas.tasks.base import HandedBack, HasParts, Task
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalEvaluation:
     """A final evaluation, of a member or of a soup.
 
     Args:
@@ -55,8 +55,8 @@ class Final:
 
 
 def evaluate(
-    root: Path, task: Task, *, device: str, scratch: Path, stop: Stop | None = None
-) -> list[Final]:
+    root: Path, task: Task, *, device: str, scratch: Path, stop: StopRequest | None = None
+) -> list[FinalEvaluation]:
     """Evaluate best-ever and best-last of a finished run, and the soups there are, once each.
 
     What other processes do at the same time is waited for.  Artifacts go to
@@ -80,8 +80,8 @@ def make_soups(
     part: str | None,
     device: str,
     scratch: Path,
-    stop: Stop | None = None,
-) -> list[Final]:
+    stop: StopRequest | None = None,
+) -> list[FinalEvaluation]:
     """Make the greedy soups of best-ever and best-last, and evaluate them beside these.
 
     Args:
@@ -94,7 +94,9 @@ def make_soups(
         best = champions(store, run)
         parts = task.parts if isinstance(task, HasParts) else {}
         chains = [
-            chain_of(which, champion, *_generation(store, run, champion), task.space, part, parts)
+            greedy_soup(
+                which, champion, *_generation(store, run, champion), task.space, part, parts
+            )
             for which, champion in best.items()
         ]
         plan = _plan(config, best, {}, chains)
@@ -137,15 +139,15 @@ def _see_through(
     plan: Plan,
     device: str,
     scratch: Path,
-    stop: Stop | None,
-) -> Known:
+    stop: StopRequest | None,
+) -> Outcomes:
     identity = this_process("e")
     evaluator = Evaluator(
-        store, stop or Stop(()), run, config, task, identity["worker"], device, scratch
+        store, stop or StopRequest(()), run, config, task, identity["worker"], device, scratch
     )
     engine = config.engine
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
-    protocol = Afterwards(run.id, identity["worker"], claims, poll_s=engine.poll_s)
+    protocol = PostSearch(run.id, identity["worker"], claims, poll_s=engine.poll_s)
     known = drive(protocol.see_through(plan), evaluator.execute)
     if known is None:
         raise HandedBack
@@ -153,12 +155,15 @@ def _see_through(
 
 
 def _plan(
-    config: Config, best: Mapping[str, Champion], made: Mapping[str, Soup], chains: Sequence[Chain]
+    config: Config,
+    best: Mapping[str, Champion],
+    made: Mapping[str, Soup],
+    chains: Sequence[GreedySoup],
 ) -> Plan:
     """Final evaluations, and before them the soups that are not made yet."""
     seed = derive(config.run.seed, "final evaluation")
 
-    def plan(known: Known) -> list[Piece]:
+    def plan(known: Outcomes) -> list[WorkItem]:
         # First the chains: their trials wait for each other, final evaluations for nobody.
         pieces = [piece for chain in chains for piece in pieces_of(chain, known, config.run.seed)]
         for which, c in best.items():
@@ -174,9 +179,9 @@ def _plan(
     return plan
 
 
-def _final(which: str, mixture: Mixture, seed: int) -> Piece:
+def _final(which: str, mixture: Mixture, seed: int) -> WorkItem:
     (checkpoint,) = mixture.digests
-    return Piece(
+    return WorkItem(
         record=paths.evaluation(checkpoint),
         kind="evaluation",
         what=f"{which}: final evaluation",
@@ -185,14 +190,14 @@ def _final(which: str, mixture: Mixture, seed: int) -> Piece:
     )
 
 
-def _made(chains: Sequence[Chain], known: Known) -> dict[str, Soup]:
+def _made(chains: Sequence[GreedySoup], known: Outcomes) -> dict[str, Soup]:
     names = {chain.which: paths.soup(chain.which) for chain in chains}
     return {which: Soup.from_json(known[name]) for which, name in names.items() if name in known}
 
 
 def _finals(
-    root: Path, known: Known, best: Mapping[str, Champion], made: Mapping[str, Soup]
-) -> list[Final]:
+    root: Path, known: Outcomes, best: Mapping[str, Champion], made: Mapping[str, Soup]
+) -> list[FinalEvaluation]:
     finals = [_told(root, known, which, champion, None) for which, champion in best.items()]
     for which, soup in made.items():
         began = next(
@@ -202,9 +207,11 @@ def _finals(
     return finals
 
 
-def _told(root: Path, known: Known, which: str, champion: Champion, soup: Soup | None) -> Final:
+def _told(
+    root: Path, known: Outcomes, which: str, champion: Champion, soup: Soup | None
+) -> FinalEvaluation:
     checkpoint = champion.checkpoint if soup is None else soup.checkpoint
     core = known[paths.evaluation(checkpoint)]
     files = tuple(root / paths.artifact_of(checkpoint, leaf) for leaf in core["artifacts"])
     score = math.nan if core["score"] is None else core["score"]
-    return Final(which, champion, soup, score, core["metrics"], files)
+    return FinalEvaluation(which, champion, soup, score, core["metrics"], files)

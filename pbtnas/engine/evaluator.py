@@ -14,10 +14,18 @@ from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import Config
 from pbtnas.cuda import check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
-from pbtnas.engine.driver import Executor
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.driver import Driver
+from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.operations import Get
-from pbtnas.protocol.postsearch import CarryOut, Cook, Done, Evaluate, GetReady, Held, Mixture
+from pbtnas.protocol.postsearch import (
+    CarryOut,
+    Completed,
+    Evaluate,
+    GetReady,
+    HeldClaim,
+    Mixture,
+    WriteAverage,
+)
 from pbtnas.records import paths
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
@@ -69,7 +77,7 @@ class EvaluationContext:
         log.info("%s", " ".join(f"{name}={value}" for name, value in values.items()))
 
 
-class Evaluator(Executor):
+class Evaluator(Driver):
     """Carries out the operations of `afterwards`.
 
     Args:
@@ -86,7 +94,7 @@ class Evaluator(Executor):
     def __init__(
         self,
         store: PosixStore,
-        stop: Stop,
+        stop: StopRequest,
         run: Run,
         config: Config,
         task: Task,
@@ -101,7 +109,7 @@ class Evaluator(Executor):
         self._writer = writer
         self._device = device
         self._scratch = scratch
-        self._held: Held | None = None
+        self._held: HeldClaim | None = None
         self._next_beat_s = self._next_look_s = 0.0
 
     def execute(self, operation: Any) -> Any:
@@ -129,7 +137,7 @@ class Evaluator(Executor):
 
     # -- pieces --------------------------------------------------------------------------------
 
-    def _carry_out(self, held: Held) -> Done | None:
+    def _carry_out(self, held: HeldClaim) -> Completed | None:
         self._held, self._next_beat_s, self._next_look_s = held, 0.0, 0.0
         self._tick(0)
         try:
@@ -137,14 +145,14 @@ class Evaluator(Executor):
                 match held.piece.work:
                     case Evaluate() as work:
                         return self._evaluate(held.piece.what, work)
-                    case Cook(mixture):
+                    case WriteAverage(mixture):
                         return self._cook(mixture)
         except HandedBack:
             return None
         finally:
             self._held = None
 
-    def _evaluate(self, what: str, work: Evaluate) -> Done:
+    def _evaluate(self, what: str, work: Evaluate) -> Completed:
         mixture = work.mixture
         try:
             state = self._average(mixture)
@@ -152,18 +160,20 @@ class Evaluator(Executor):
             # A candidate of an old generation is no loss.
             if work.final or missing.file != mixture.files[-1]:
                 raise self._lost(missing.file, "missing") from None
-            return Done({"outcome": "missing", "score": None, "metrics": {}})
+            return Completed({"outcome": "missing", "score": None, "metrics": {}})
         evaluation = self._found(work, state)
         score, metrics = _finite(evaluation)
         if score is None:
             log.warning("%s: the score is not finite", what)
         if not work.final:
             outcome = "diverged" if score is None else "ok"
-            return Done({"outcome": outcome, "score": score, "metrics": metrics})
+            return Completed({"outcome": outcome, "score": score, "metrics": metrics})
         for leaf, content in evaluation.artifacts.items():
             name = paths.artifact_of(mixture.digests[0], leaf)
             self._patiently(partial(self.store.replace, name, content))
-        return Done({"score": score, "metrics": metrics, "artifacts": sorted(evaluation.artifacts)})
+        return Completed(
+            {"score": score, "metrics": metrics, "artifacts": sorted(evaluation.artifacts)}
+        )
 
     def _found(self, work: Evaluate, state: State) -> Evaluation:
         trainee = self._task.create(work.mixture.architecture, derive(work.seed, "load"))
@@ -176,7 +186,7 @@ class Evaluator(Executor):
             log.warning("%s", error)
             return Evaluation(math.nan)
 
-    def _cook(self, mixture: Mixture) -> Done:
+    def _cook(self, mixture: Mixture) -> Completed:
         try:
             soup = self._average(mixture)
         except _Missing as missing:
@@ -184,7 +194,7 @@ class Evaluator(Executor):
         private = f"{paths.SOUPS}/.tmp-{self._writer}"
         path = self.store.root / private
         digest = self._patiently(lambda: write(path, soup, algorithm=self._run.hash))
-        return Done({"checkpoint": digest}, private)
+        return Completed({"checkpoint": digest}, private)
 
     def _average(self, mixture: Mixture) -> State:
         best, *others = (

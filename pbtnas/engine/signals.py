@@ -10,7 +10,7 @@ from collections.abc import Iterable
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
-class Stop:
+class StopRequest:
     """Whether this process was asked to stop.  A second signal ends it at once."""
 
     def __init__(self, signals: Iterable[signal.Signals] = STOP_SIGNALS) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.signals import StopRequest
 
 log = logging.getLogger("pbtnas")
 
@@ -22,7 +22,7 @@ LONGEST_PAUSE_S = 30.0
 
 
 @dataclass
-class Kept:
+class Supervised:
     """A process that is started again whenever it dies."""
 
     name: str
@@ -34,7 +34,7 @@ class Kept:
     not_before_s: float = 0.0
     began_s: float = field(default=0.0)
 
-    def tend(self) -> None:
+    def poll(self) -> None:
         """Start it, or notice that it has ended, and decide whether to start it again."""
         now_s = time.monotonic()
         if self.code is not None or now_s < self.not_before_s:
@@ -65,14 +65,14 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
 
     On a signal all are asked to stop, and 75 is returned if a job was handed back unfinished.
     """
-    stop = Stop()
-    head = Kept("coordinator", list(coordinator))
-    hands = [Kept(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    stop = StopRequest()
+    head = Supervised("coordinator", list(coordinator))
+    hands = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
     everybody = [head, *hands]
     try:
         while not stop.asked:
-            for kept in everybody:
-                kept.tend()
+            for supervised in everybody:
+                supervised.poll()
             if head.code is not None and (head.code != 0 or all(h.code is not None for h in hands)):
                 break
             if all(hand.code not in (None, 0) for hand in hands):
@@ -87,16 +87,16 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
     return 75 if 75 in codes else 0
 
 
-def end(everybody: Sequence[Kept]) -> list[int]:
+def end(everybody: Sequence[Supervised]) -> list[int]:
     """Ask all that still run to stop, and wait for them."""
-    running = [kept.process for kept in everybody if kept.process is not None]
+    running = [supervised.process for supervised in everybody if supervised.process is not None]
     for process in running:
         process.terminate()
     return [process.wait() for process in running]
 
 
 @contextmanager
-def companions(commands: Sequence[Sequence[str]]) -> Iterator[None]:
+def helper_processes(commands: Sequence[Sequence[str]]) -> Iterator[None]:
     """Run `pbtnas ARGUMENTS` processes beside this one, as long as the context lasts.
 
     They say the same in the end, so only their messages are shown.  Left without an error, the

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pbtnas.engine.parent_death import end_with_parent
-from pbtnas.protocol.attempts import Attempt, Broke, Failure, Interrupted, Progress, Trained
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, Stopped, Trained
 from pbtnas.records.schema import Result
 
-Event = Progress | Trained | Broke | Interrupted
+Event = Progress | Trained | AttemptFailed | Stopped
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 _TAIL = 4000  # characters of the log that go into a failure's record
@@ -107,14 +107,14 @@ class TrainingProcess:
             return None
         self._receive()
         event: Event | None = None
-        while b"\n" in self._received and not isinstance(event, Trained | Broke | Interrupted):
+        while b"\n" in self._received and not isinstance(event, Trained | AttemptFailed | Stopped):
             line, _, self._received = self._received.partition(b"\n")
             event = self._understand(json.loads(line)) or event
         if event is None:
             event = self._judge()
-        if isinstance(event, Trained | Broke | Interrupted):
+        if isinstance(event, Trained | AttemptFailed | Stopped):
             self._busy = False
-        if isinstance(event, Broke):
+        if isinstance(event, AttemptFailed):
             self.discard()  # after a failure, begin with a clean process
         return event
 
@@ -170,11 +170,11 @@ class TrainingProcess:
             case {"result": result, "meta": meta, "file": file}:
                 return Trained(Result.from_json(result), file, meta)
             case {"failure": kind, "text": text, **rest}:
-                return Broke(Failure(kind), text, rest.get("damaged"))
+                return AttemptFailed(Failure(kind), text, rest.get("damaged"))
             case {"interrupted": True}:
-                return Interrupted(self._done)
+                return Stopped(self._done)
             case {"unable": text}:
-                return Broke(Failure.INFRA, text)
+                return AttemptFailed(Failure.INFRA, text)
         raise AssertionError(f"not a message of a training process: {message}")
 
     def _judge(self) -> Event | None:
@@ -186,24 +186,28 @@ class TrainingProcess:
         now_s = time.monotonic()
         if self._halted_s is not None and now_s - self._halted_s > self._grace_s:
             self.discard()
-            return Interrupted(self._done)
+            return Stopped(self._done)
         if now_s <= self._deadline_s:
             return None
         if not self._ready:
-            return Broke(Failure.INFRA, f"not ready to train after {self._start_s:g} s")
-        return Broke(Failure.HANG, f"{self._tail()}\nno progress for {self._hang_s:g} s")
+            return AttemptFailed(Failure.INFRA, f"not ready to train after {self._start_s:g} s")
+        return AttemptFailed(Failure.HANG, f"{self._tail()}\nno progress for {self._hang_s:g} s")
 
-    def _ended(self, code: int) -> Broke:
+    def _ended(self, code: int) -> AttemptFailed:
         """What the end of the process means: whose fault it was decides whether it counts."""
         if code >= 0:
             failure = Failure.CRASH if self._ready else Failure.INFRA
-            return Broke(failure, f"{self._tail()}\nthe training process exited with {code}")
+            return AttemptFailed(
+                failure, f"{self._tail()}\nthe training process exited with {code}"
+            )
         name = signal.Signals(-code).name
         if -code in _CRASHES:
-            return Broke(Failure.CRASH, f"{self._tail()}\nthe training process died of {name}")
+            return AttemptFailed(
+                Failure.CRASH, f"{self._tail()}\nthe training process died of {name}"
+            )
         if -code == signal.SIGKILL and _oom_kills() > self._kills:
-            return Broke(Failure.OOM, "the training process was killed for lack of memory")
-        return Broke(Failure.INFRA, f"the training process was ended by {name}")
+            return AttemptFailed(Failure.OOM, "the training process was killed for lack of memory")
+        return AttemptFailed(Failure.INFRA, f"the training process was ended by {name}")
 
     def _tail(self) -> str:
         """The end of what the process printed: the traceback of a crash, by faulthandler.

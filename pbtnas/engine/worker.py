@@ -10,17 +10,16 @@ from typing import Any
 
 import pbtnas
 from pbtnas.config import Config, EngineConfig, from_json
-from pbtnas.engine.driver import Executor, drive
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start, Trained
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Beat
-from pbtnas.protocol.worker import Ending, Pace, Worker
+from pbtnas.protocol.operations import WriteHeartbeat
+from pbtnas.protocol.worker import Pace, Worker, WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
-from pbtnas.records.heartbeat import IDLE
-from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.records.heartbeat import IDLE, Heartbeat
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotYetARun, Run, open_run
@@ -31,7 +30,7 @@ log = logging.getLogger("pbtnas")
 LOOK_S = 0.25  # between two looks for a run that has not begun
 
 
-class WorkerHost(Executor):
+class WorkerDriver(Driver):
     """Carries out a worker's operations, those of its training process included.
 
     Args:
@@ -47,7 +46,7 @@ class WorkerHost(Executor):
     def __init__(
         self,
         store: PosixStore,
-        stop: Stop,
+        stop: StopRequest,
         training: TrainingProcess,
         name: str,
         beat_s: float,
@@ -139,11 +138,11 @@ class WorkerHost(Executor):
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
         phase = f"waiting: {self._waits_for}" if self._waits_for else phase or self._phase
-        content = BeatContent(self._beats, self._done, phase).encode()
-        self.store.execute(Beat(paths.worker(self._name), content))
+        content = Heartbeat(self._beats, self._done, phase).encode()
+        self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 
 
-def wait_for(root: Path, stop: Stop, patience_s: float) -> Run | Study | None:
+def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | None:
     """The run or study in a directory, waiting for somebody to make one; None if asked to stop.
 
     Raises `NotYetARun` when patience ends, and whatever `open_run` and `open_study` raise.
@@ -168,11 +167,11 @@ def work(
     root: Path,
     run: Run,
     *,
-    stop: Stop,
+    stop: StopRequest,
     device: str,
     scratch: Path,
     task_file: str | None,
-) -> Ending:
+) -> WorkerEnding:
     """Work on a run until it is finished or this worker is asked to stop.
 
     Raises `ConfigError` for a stored configuration that this version does not understand, and
@@ -187,7 +186,7 @@ def work(
         root, name, log_file, [from_json(run.config)], device, scratch, task_file
     )
     store = PosixStore(root, name, primitive=run.primitive)
-    host = WorkerHost(store, stop, training, name, engine.beat_s)
+    host = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
     log.info("%s: working on %s with %s", name, root, device)
     try:

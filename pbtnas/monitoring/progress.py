@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pbtnas.analysis.history.files import read_bytes
-from pbtnas.analysis.history.run import Attempt, Best, Generation, History
+from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import Beat
+from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import NO_FAILURE
 
 LEASE_S = 60.0  # where the configuration cannot be read
@@ -108,8 +108,8 @@ class Status:
     generations: int | None
     progress: float
     members: Members
-    best_ever: Best | None
-    best_last: Best | None
+    best_ever: TopMember | None
+    best_last: TopMember | None
     coordinator: Seen | None
     workers: tuple[Seen, ...]
     failures: Mapping[str, int]
@@ -187,7 +187,7 @@ class _Look:
         seen = [self._seen(path.stem, f"{beat.parent}/{path.name}") for path in found]
         return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
 
-    def holder(self, attempts: Sequence[Attempt]) -> Seen | None:
+    def holder(self, attempts: Sequence[ClaimHistory]) -> Seen | None:
         """Who holds a slot, by its newest claim."""
         if not attempts:
             return None
@@ -202,9 +202,9 @@ class _Look:
         if changed is None:
             return None
         try:
-            content = Beat.decode(read_bytes(self._root, beat) or b"") or Beat(0)
+            content = Heartbeat.decode(read_bytes(self._root, beat) or b"") or Heartbeat(0)
         except OSError:
-            content = Beat(0)
+            content = Heartbeat(0)
         changed_s = max(0.0, self._now - changed)
         return Seen(name, content.phase, content.done, changed_s, changed_s <= self._lease_s)
 

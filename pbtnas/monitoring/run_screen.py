@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pbtnas.analysis.history.run import Best
+from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.progress import Seen, Status, status
 from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
 from pbtnas.records import paths
@@ -61,7 +61,7 @@ def _time(status: Status) -> str:
     return ", ".join(filter(None, (elapsed, left)))
 
 
-def _best(best: Best | None) -> str:
+def _best(best: TopMember | None) -> str:
     if best is None:
         return "none yet"
     name = paths.member_name(best.member)

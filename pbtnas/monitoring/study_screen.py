@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.analysis.compare.budget import granted_epochs
-from pbtnas.analysis.history.run import Best
+from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.accounting import Account, account
 from pbtnas.monitoring.progress import Seen, Status, status
 from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
@@ -41,7 +41,7 @@ class OpenRun:
     generations: int
     done: int
     members: int
-    best_ever: Best | None
+    best_ever: TopMember | None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 import pbtnas
 from pbtnas.networks.card import Card, render
 from pbtnas.networks.export_directory import CARD, MODEL, SEARCH, STATE, check_target, write
-from pbtnas.networks.loading import SO_FAR, Member, load_from_run
+from pbtnas.networks.loading import SO_FAR, RunNetwork, load_from_run
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode
 from pbtnas.records.schema import Champion, Selected, Soup
@@ -85,7 +85,7 @@ class _Results:
     fingerprint: str
 
 
-def _results(store: PosixStore, member: Member) -> _Results:
+def _results(store: PosixStore, member: RunNetwork) -> _Results:
     evaluated, artifacts = None, ()
     name = paths.evaluation(member.best.checkpoint)
     if store.get(name) is not None:
@@ -96,7 +96,7 @@ def _results(store: PosixStore, member: Member) -> _Results:
     return _Results(_found(store, member), evaluated, artifacts, fingerprint)
 
 
-def _found(store: PosixStore, member: Member) -> Mapping[str, Any]:
+def _found(store: PosixStore, member: RunNetwork) -> Mapping[str, Any]:
     best = member.best
     if isinstance(best, Soup):
         return {"score": best.score, "metrics": {}, "ingredients": list(best.ingredients)}
@@ -105,13 +105,13 @@ def _found(store: PosixStore, member: Member) -> Mapping[str, Any]:
     return {"score": result.score, "metrics": result.metrics}
 
 
-def _core(store: PosixStore, name: str, kind: str, member: Member) -> Mapping[str, Any]:
+def _core(store: PosixStore, name: str, kind: str, member: RunNetwork) -> Mapping[str, Any]:
     data = store.get(name)
     assert data is not None, "a finished run has its records"
     return decode(data, name, kind=kind, run=member.run.id).core
 
 
-def _config(member: Member, results: _Results) -> dict[str, Any]:
+def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
     best, config = member.best, member.config
     return {
         "which": member.which,
@@ -146,7 +146,7 @@ def _weights(network: nn.Module) -> bytes:
     return safetensors.torch.save(tensors, metadata={"format": "pt"})
 
 
-def _search(member: Member) -> bytes:
+def _search(member: RunNetwork) -> bytes:
     return yaml.safe_dump(dict(member.run.config), sort_keys=False).encode()
 
 

@@ -39,7 +39,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Member(Loaded):
+class RunNetwork(Loaded):
     """A network out of a run, and where it comes from.
 
     Args:
@@ -71,7 +71,7 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
     return load_from_run(directory, which or BEST, task_file)
 
 
-def load_from_run(root: Path, which: str, task_file: str | None) -> Member:
+def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
     """The network of a member or soup of a run.  Raises what `load_network` raises."""
     run = open_run(root)
     config = from_json(run.config)
@@ -86,7 +86,7 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> Member:
             task.recall(products)
         trainee = _trainee(store, run, config, task, best)
     network = network_of(trainee, config.task.name)
-    return Member(task, network, which, run, config, best, products.seen)
+    return RunNetwork(task, network, which, run, config, best, products.seen)
 
 
 def network_of(trainee: Trainee, task: str) -> nn.Module:

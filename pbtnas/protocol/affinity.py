@@ -21,7 +21,7 @@ from pbtnas.records.schema import Job, Manifest
 DONE_ELSEWHERE = 3  # jobs that failed here and nowhere else, after which this machine is unfit
 
 
-class Machines:
+class HostAffinity:
     """What a worker knows of its own machine and of the others.
 
     Args:
@@ -39,7 +39,7 @@ class Machines:
         self._done_elsewhere = 0
 
     @property
-    def unfit(self) -> bool:
+    def host_unfit(self) -> bool:
         """Whether what fails on this machine does well on others."""
         return self._done_elsewhere >= DONE_ELSEWHERE
 
@@ -56,13 +56,13 @@ class Machines:
             if (before, job.member) in self._failed and record.core["outcome"] != "failed":
                 self._done_elsewhere += 1
 
-    def at_home(self, job: Job) -> bool:
+    def is_local(self, job: Job) -> bool:
         """Whether this machine trained the member, or the base of a child."""
         return any(self._homes.get(checkpoint) == self._host for checkpoint in job.inputs)
 
-    def abroad(self, job: Job) -> bool:
+    def is_remote(self, job: Job) -> bool:
         """Whether another machine did."""
-        return not self.at_home(job) and any(c in self._homes for c in job.inputs)
+        return not self.is_local(job) and any(c in self._homes for c in job.inputs)
 
     def failures(self, slot: str, before: int) -> Steps[list[Mapping[str, Any]]]:
         """How attempts at a job failed that are held against it, up to that number."""
@@ -73,7 +73,7 @@ class Machines:
                 failures.append(record.core)
         return failures
 
-    def spares(self, slot: str) -> Steps[bool]:
+    def should_defer(self, slot: str) -> Steps[bool]:
         """Whether a job that failed here waits for a machine that has not tried it yet.
 
         It waits only while such a one lives.
@@ -83,7 +83,7 @@ class Machines:
         tried = {host_of(failure["worker"]) for failure in failures}
         if self._host not in tried:
             return False
-        for leaf in sorted((yield List(paths.WORKERS))):
+        for leaf in sorted((yield from List(paths.WORKERS))):
             worker, _, suffix = leaf.rpartition(".")
             if suffix == "beat" and host_of(worker) not in tried:
                 if (yield from self._claims.alive(paths.worker(worker))):

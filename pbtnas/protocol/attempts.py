@@ -12,9 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Beat, Get, Now, Quarantine, Say, Steps, Stopping
+from pbtnas.protocol.operations import (
+    Get,
+    Now,
+    Operation,
+    Quarantine,
+    Say,
+    Steps,
+    Stopping,
+    WriteHeartbeat,
+)
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import Job, Result
 
 
@@ -50,21 +59,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class Start(Operation[None]):
     """Start training.  Replies nothing; what comes of it is polled."""
 
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Operation["Progress | Trained | AttemptFailed | Stopped | None"]):
     """Wait up to so long for news of the training.  Replies one of the events, or None."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(Operation[None]):
     """Ask the training to stop, with a snapshot so that another can go on from there."""
 
 
@@ -85,7 +94,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class Broke:
+class AttemptFailed:
     """Event: the attempt ended without a result.
 
     `damaged` is the digest of an input whose content does not match it.
@@ -97,7 +106,7 @@ class Broke:
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
+class Stopped:
     """Event: the training stopped after so many steps, as it was asked to; its last snapshot is
     safe."""
 
@@ -110,7 +119,7 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else "no message"
 
 
-class Attendance:
+class AttemptMonitor:
     """What a worker does about the attempt in work.
 
     Args:
@@ -125,37 +134,37 @@ class Attendance:
         self._claims = claims
         self._beat_s = beat_s
 
-    def follow(self, attempt: Attempt) -> Steps[Trained | Broke | Interrupted]:
+    def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
         """Beat while the training makes progress; stop it when there is no use in it."""
         job = attempt.job
         result = paths.result(job.generation, job.member)
         counter, done = 0, 0
-        last_beat_s: float = yield Now()
+        last_beat_s = yield from Now()
         halted = False
         while True:
-            event = yield Poll(self._beat_s)
+            event = yield from Poll(self._beat_s)
             if isinstance(event, Progress):
                 done = event.done
             elif event is not None:
-                return event  # type: ignore[no-any-return]
+                return event
             useless = False
-            now_s: float = yield Now()
+            now_s = yield from Now()
             if now_s - last_beat_s >= self._beat_s:
                 counter, last_beat_s = counter + 1, now_s
-                content = BeatContent(counter, done, "training").encode()
-                yield Beat(paths.beat(attempt.slot, attempt.number), content)
-                useless = not attempt.repair and (yield Get(result)) is not None
-            if not halted and (useless or (yield Stopping())):
+                content = Heartbeat(counter, done, "training").encode()
+                yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
+                useless = not attempt.repair and (yield from Get(result)) is not None
+            if not halted and (useless or (yield from Stopping())):
                 halted = True
-                yield Halt()
+                yield from Halt()
 
-    def record_failure(self, attempt: Attempt, event: Broke) -> Steps[None]:
+    def record_failure(self, attempt: Attempt, event: AttemptFailed) -> Steps[None]:
         """Say and record why an attempt failed, and put aside what was damaged."""
         self.infra_in_a_row = self.infra_in_a_row + 1 if event.failure is Failure.INFRA else 0
         kind = event.failure.value
-        yield Say(f"{attempt}: {kind}: {last_line(event.text)}")
+        yield from Say(f"{attempt}: {kind}: {last_line(event.text)}")
         if event.damaged is not None:
-            yield Quarantine(paths.checkpoint(attempt.job.generation - 1, event.damaged))
+            yield from Quarantine(paths.checkpoint(attempt.job.generation - 1, event.damaged))
         yield from self.end(attempt, kind, event.failure.counted, event.text)
 
     def end(self, attempt: Attempt, kind: str, counted: bool, text: str) -> Steps[None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pbtnas.protocol.operations import Has, Put, PutBlob, Say, Steps, persist
+from pbtnas.protocol.operations import Has, Operation, Put, PutBlob, Say, Steps, persist
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
@@ -14,7 +14,7 @@ from pbtnas.records.schema import Child, Manifest, Selected
 from pbtnas.search.births import Birth
 
 
-class Offspring:
+class Children:
     """The children of a run.
 
     Args:
@@ -38,11 +38,11 @@ class Offspring:
         record = yield from read(name, "birth", self._run)
         while record is None:
             mix = _mix(birth, selected)
-            mixed = yield mix
+            mixed = yield from mix
             if mixed is None:
                 return None
             yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
-            child = Child(birth.member, overlay=mixed.digest, base=mix.base)
+            child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
             yield from persist(Put(name, encode(made)))
             record = yield from adopt(name, "birth", self._run)
@@ -53,7 +53,9 @@ class Offspring:
         before = manifest.generation - 1
         lost: set[int] = set()
         for job in manifest.jobs:
-            if len(job.inputs) == 2 and not (yield Has(paths.checkpoint(before, job.inputs[0]))):
+            if len(job.inputs) == 2 and not (
+                yield from Has(paths.checkpoint(before, job.inputs[0]))
+            ):
                 lost.add(job.member)
         if not lost:
             return
@@ -64,8 +66,8 @@ class Offspring:
         for birth in selected.births:
             if birth.member in lost:
                 overlay = manifest.job(birth.member).inputs[0]
-                yield Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
-                mixed = yield _mix(birth, selected)
+                yield from Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
+                mixed = yield from _mix(birth, selected)
                 if mixed is not None and mixed.digest == overlay:
                     yield from persist(PutBlob(mixed.file, paths.checkpoint(before, overlay)))
 
@@ -78,13 +80,13 @@ def _mix(birth: Birth, selected: Selected) -> Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class Mix(Operation["Mixed | None"]):
     """Make a child's overlay.  Replies `Mixed`, or None if a parent is missing or damaged."""
 
     generation: int
     birth: Birth
-    base: str
-    donor: str
+    base_checkpoint: str
+    donor_checkpoint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Mixed:
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class WriteViews(Operation[None]):
     """Write the views for people (one metrics file a member).  Replies nothing.
 
     They may lag, and are derived from records alone; after the last generation they are whole.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pbtnas.protocol.operations import Dead, Get, Now, Peek, Published, Put, Steps
+from pbtnas.protocol.operations import Dead, Get, Now, Published, Put, ReadHeartbeat, Steps
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 
@@ -49,7 +49,7 @@ class Claims:
         if attempt and not (yield from self._over(slot, attempt)):
             return None
         record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())
-        reply = yield Put(paths.claim(slot, attempt + 1), encode(record), durable=False)
+        reply = yield from Put(paths.claim(slot, attempt + 1), encode(record), durable=False)
         if reply is not Published.WON:
             return None
         self._latest[slot] = attempt + 1
@@ -58,7 +58,7 @@ class Claims:
     def latest(self, slot: str) -> Steps[int]:
         """The highest claim number seen in a slot, 0 if none; probed by name."""
         attempt = self._latest.get(slot, 0)
-        while (yield Get(paths.claim(slot, attempt + 1))) is not None:
+        while (yield from Get(paths.claim(slot, attempt + 1))) is not None:
             attempt += 1
         self._latest[slot] = attempt
         return attempt
@@ -71,7 +71,7 @@ class Claims:
     def holder(self, slot: str, attempt: int) -> Steps[Mapping[str, Any] | None]:
         """Who made a claim; None if it cannot be read."""
         name = paths.claim(slot, attempt)
-        data = yield Get(name)
+        data = yield from Get(name)
         if data is None:
             return None
         try:
@@ -98,19 +98,19 @@ class Claims:
     def end(self, slot: str, attempt: int, core: Mapping[str, Any]) -> Steps[None]:
         """Say how an attempt ended without a result.  Best effort: silence says it too."""
         record = Record("end", self._run, core, {}, self.new_nonce())
-        yield Put(paths.end(slot, attempt), encode(record), durable=False)
+        yield from Put(paths.end(slot, attempt), encode(record), durable=False)
 
     def _over(self, slot: str, attempt: int) -> Steps[bool]:
-        if (yield Get(paths.end(slot, attempt))) is not None:
+        if (yield from Get(paths.end(slot, attempt))) is not None:
             return True
         holder = yield from self.holder(slot, attempt)
-        if holder is not None and (yield Dead(holder)):
+        if holder is not None and (yield from Dead(holder)):
             return True
         return (yield from self.silent_s(slot, attempt)) >= self._lease_s
 
     def _unchanged_s(self, name: str) -> Steps[float]:
-        beat = yield Peek(name)
-        now: float = yield Now()
+        beat = yield from ReadHeartbeat(name)
+        now = yield from Now()
         if name not in self._changed or self._changed[name][0] != beat:
             if name in self._changed:
                 self._moved.add(name)

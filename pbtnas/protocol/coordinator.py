@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol import generations
-from pbtnas.protocol.children import Offspring, Views
+from pbtnas.protocol.children import Children, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.generations import Search
 from pbtnas.protocol.operations import (
@@ -33,8 +33,8 @@ from pbtnas.protocol.operations import (
     persist,
 )
 from pbtnas.protocol.reading import adopt, read
-from pbtnas.protocol.retention import Champions
-from pbtnas.protocol.term import Ending, Leave, Term
+from pbtnas.protocol.retention import Retention
+from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, canonical, encode
 from pbtnas.records.schema import Child, Manifest, Result, Selected
@@ -63,13 +63,13 @@ class Coordinator:
         self._claims = claims
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
-        self._champions = Champions()
-        self._offspring = Offspring(run, self._record)
+        self._retention = Retention()
+        self._children_of_births = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
         self._tidied = 0  # generations before this one have been seen to
         self._told = False
 
-    def coordinate(self) -> Steps[Ending]:
+    def coordinate(self) -> Steps[CoordinatorEnding]:
         """Take the term, then carry the run from wherever it is to its end.
 
         Raises `NoParentsError` when no member is left to go on with, and `ForeignRecord` when
@@ -81,12 +81,12 @@ class Coordinator:
             while manifest is not None:
                 manifest = yield from self._carry(manifest)
             yield from self._term.end()
-            return Ending.FINISHED
+            return CoordinatorEnding.FINISHED
         except AskedToStop:  # while the disk was full
             yield from self._term.end()
-            return Ending.STOPPED
+            return CoordinatorEnding.STOPPED
         except Leave as leave:
-            if leave.ending is Ending.STOPPED:
+            if leave.ending is CoordinatorEnding.STOPPED:
                 yield from self._term.end()
             return leave.ending
 
@@ -111,7 +111,7 @@ class Coordinator:
         generation = manifest.generation
         self._recent = [*self._recent[-1:], manifest]
         selected = yield from self._selected(manifest)
-        self._champions.crown(generations.champion(manifest, selected), manifest, selected)
+        self._retention.add(generations.champion(manifest, selected), manifest, selected)
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
@@ -142,7 +142,7 @@ class Coordinator:
             yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
-                yield Say(_summary(self._search, manifest, Selected.from_json(record.core)))
+                yield from Say(_summary(self._search, manifest, Selected.from_json(record.core)))
         selected = Selected.from_json(record.core)
         if selected.manifest != Record("manifest", "", manifest.to_json()).digest:
             raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
@@ -154,24 +154,24 @@ class Coordinator:
         None when the selection was made by another coordinator in the meantime.
         """
         results: dict[int, Result] = {}
-        since_s: float = yield Now()
+        since_s = yield from Now()
         first, next_duty_s = True, since_s
         orphaned_s: float | None = None
         for job in manifest.jobs:
             name = paths.result(manifest.generation, job.member)
             while (record := (yield from read(name, "result", self._run))) is None:
                 yield from self._term.beat()
-                if (yield Get(paths.selection(manifest.generation))) is not None:
+                if (yield from Get(paths.selection(manifest.generation))) is not None:
                     return None
-                now_s: float = yield Now()
+                now_s = yield from Now()
                 if now_s >= next_duty_s:
-                    if (yield Get(paths.manifest(manifest.generation + 1))) is not None:
+                    if (yield from Get(paths.manifest(manifest.generation + 1))) is not None:
                         orphaned_s = now_s if orphaned_s is None else orphaned_s
                         _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
                     yield from self._keep_house(manifest, first=first)
                     first, next_duty_s = False, now_s + DUTY_S
-                yield Sleep(pause_s(now_s - since_s, self._poll_s))
+                yield from Sleep(pause_s(now_s - since_s, self._poll_s))
             results[job.member] = Result.from_json(record.core)
         return results
 
@@ -180,7 +180,7 @@ class Coordinator:
         children = {}
         for birth in selected.births:
             yield from self._term.beat()
-            child = yield from self._offspring.child(birth, selected)
+            child = yield from self._children_of_births.child(birth, selected)
             if child is None:
                 # An idle worker computes the parent again: see that it has what that takes.
                 yield from self._await_repair(manifest)
@@ -194,7 +194,7 @@ class Coordinator:
         while True:
             yield from persist(MakeGeneration(manifest.generation))
             yield from persist(Put(name, encode(self._record("manifest", manifest.to_json()))))
-            yield Replace(paths.HEAD, b"%d\n" % manifest.generation)
+            yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
                 return Manifest.from_json(record.core)
@@ -203,7 +203,7 @@ class Coordinator:
         if (yield from read(paths.FINAL, "final", self._run)) is not None:
             return
         yield from self._all_there(manifest, selected)
-        best, last = self._champions.best(), generations.champion(manifest, selected)
+        best, last = self._retention.best(), generations.champion(manifest, selected)
         core = {
             "fingerprint": generations.fingerprint(selected),
             "generations": self._search.generations,
@@ -213,7 +213,7 @@ class Coordinator:
         while True:
             yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
             if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
-                yield Views(final=True)
+                yield from WriteViews(final=True)
                 return
 
     def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
@@ -222,7 +222,7 @@ class Coordinator:
             if result.checkpoint is None:
                 continue
             name = paths.checkpoint(selected.generation, result.checkpoint)
-            while not (yield Has(name)) and (yield Get(paths.FINAL)) is None:
+            while not (yield from Has(name)) and (yield from Get(paths.FINAL)) is None:
                 yield from self._await_repair(manifest)
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
@@ -230,7 +230,7 @@ class Coordinator:
         again, and see to it that the worker has what it needs for that."""
         yield from self._term.beat()
         yield from self._restore(manifest)
-        yield Sleep(self._poll_s)
+        yield from Sleep(self._poll_s)
 
     # -- keeping house -------------------------------------------------------------------------
 
@@ -242,14 +242,14 @@ class Coordinator:
                 yield from self._tell(manifest)
             if not self._search.last(manifest.generation):
                 # Needed when all results are there, and then nobody has to wait for it.
-                yield MakeGeneration(manifest.generation + 1)
+                yield from MakeGeneration(manifest.generation + 1)
             yield from self._tidy(manifest.generation)
         yield from self._restore(manifest)
 
     def _tell(self, manifest: Manifest) -> Steps[None]:
-        names = yield List(paths.results(manifest.generation))
+        names = yield from List(paths.results(manifest.generation))
         done = sum(paths.member_number(name) is not None for name in names)
-        yield Say(
+        yield from Say(
             f"generation {manifest.generation} of {self._search.generations}; {done} of "
             f"{len(manifest.jobs)} members done, {len(manifest.jobs) - done} in work or put back"
         )
@@ -257,22 +257,22 @@ class Coordinator:
     def _restore(self, manifest: Manifest) -> Steps[None]:
         """Restore what the waiting rests on: this manifest, and the overlays that this and the
         last generation began with (the last one's, for a worker that computes it again)."""
-        if (yield Get(paths.manifest(manifest.generation))) is None:
+        if (yield from Get(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
         for recent in self._recent:
-            yield from self._offspring.restore_overlays(recent)
+            yield from self._children_of_births.restore_overlays(recent)
 
     def _tidy(self, generation: int) -> Steps[None]:
         """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""
-        best = self._champions.best()
+        best = self._retention.best()
         if best is not None:
-            yield Replace(paths.BEST, canonical(best.to_json()) + b"\n")
+            yield from Replace(paths.BEST, canonical(best.to_json()) + b"\n")
         beyond = generation - KEPT_GENERATIONS
-        for old in self._champions.littered(range(self._tidied, beyond)):
-            yield Discard(old, self._champions.kept())
+        for old in self._retention.collectable(range(self._tidied, beyond)):
+            yield from Discard(old, self._retention.retained())
         self._tidied = max(self._tidied, beyond)
-        yield EmptyTrash(beyond - 1)
-        yield Views()
+        yield from EmptyTrash(beyond - 1)
+        yield from WriteViews()
 
     # -- records -------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
-from pbtnas.search.algorithms import Algorithm, NoParentsError, Selection
+from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, initial_population, rank
 from pbtnas.search.seeding import derive, stream
@@ -38,7 +38,7 @@ class Search:
 
     space: SearchSpace
     algorithm: Algorithm
-    selection: Selection
+    selection: SelectionRule
     seed: int
     population: int
     generations: int

@@ -1,6 +1,7 @@
 """The operations of the protocol, as data.
 
-Workers and coordinator are generators that yield these and are sent the replies.  One driver
+Workers and coordinator are generators that yield these and are sent the replies:
+`data = yield from Get(name)` has the type that `Get` names as its reply.  One driver
 carries them out on a real directory (`posix`), another on a simulated one (`simulated`) whose
 scheduler kills, pauses and loses at will.  The protocol itself does no I/O and reads no clock.
 """
@@ -10,9 +11,25 @@ from __future__ import annotations
 import enum
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+R = TypeVar("R")
 T = TypeVar("T")
+
+
+class Operation(Generic[R]):
+    """What a process asks its driver for; R is the type of the reply.  Drivers know each kind by
+    its class, so nothing derives from a kind."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Generator[Operation[Any], Any, R]:
+        reply: R = yield self
+        return reply
+
+
+Steps = Generator[Operation[Any], Any, T]
+"""A piece of protocol: yields operations, is sent replies, returns a T."""
 
 
 class Published(enum.Enum):
@@ -24,7 +41,7 @@ class Published(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class Put(Operation[Published]):
     """Publish a record: complete, and never in place of another.  Replies `Published`.
 
     Durable before it is visible, unless `durable` is False: enough for claims, which only
@@ -37,14 +54,14 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Get:
+class Get(Operation["bytes | None"]):
     """Read a record.  Replies bytes, or None, which may be stale: absent never decides."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class PutBlob:
+class PutBlob(Operation[Published]):
     """Publish a finished private file as the checkpoint `name`.  Replies `Published`.
 
     LOST means the same content was there already.
@@ -55,21 +72,21 @@ class PutBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class Has:
+class Has(Operation[bool]):
     """Whether a checkpoint of that name is there.  Replies bool; False may be stale."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(Operation[None]):
     """Put a damaged file aside, so that its slot is open again.  Replies nothing."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(Operation[Published]):
     """Make the entries of a directory durable before publishing what depends on them.
 
     Replies `Published.WON` or `ERROR`.
@@ -79,14 +96,14 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class MakeGeneration:
+class MakeGeneration(Operation[Published]):
     """Create the directories of a generation, durably.  Replies `WON` or `ERROR`."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class WriteHeartbeat(Operation[None]):
     """Overwrite a heartbeat in place.  Replies nothing; may be lost."""
 
     name: str
@@ -94,21 +111,21 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class Peek:
+class ReadHeartbeat(Operation["bytes | None"]):
     """Read a heartbeat.  Replies bytes or None; may be stale or torn."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class List:
+class List(Operation["set[str]"]):
     """Names in a directory.  A hint: replies a set that may miss or keep entries."""
 
     directory: str
 
 
 @dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Operation[None]):
     """Replace a hint or a view (HEAD, best.json).  Replies nothing; may be lost."""
 
     name: str
@@ -116,7 +133,7 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
-class Discard:
+class Discard(Operation[None]):
     """Move the checkpoints and snapshots of a generation to the trash, but for `keep` (digests).
 
     Replies nothing; may be lost, and is done again next time.
@@ -127,33 +144,33 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
-class EmptyTrash:
+class EmptyTrash(Operation[None]):
     """Delete what was discarded from generations before `generation`.  Replies nothing."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(Operation[bool]):
     """Whether the holder of a claim is provably gone.  Replies bool; False is always safe."""
 
     holder: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class Now(Operation[float]):
     """Seconds on the asker's own clock, which counts while the machine is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(Operation[None]):
     """Wait.  Replies nothing."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(Operation[bool]):
     """Whether this process was asked to stop.  Replies bool."""
 
 
@@ -162,29 +179,25 @@ class AskedToStop(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Say(Operation[None]):
     """Tell the person who watches.  Replies nothing."""
 
     text: str
 
 
-Steps = Generator[Any, Any, T]
-"""A piece of protocol: yields operations, is sent replies, returns a T."""
-
-
-def persist(operation: Any) -> Steps[Published]:
+def persist(operation: Operation[Published]) -> Steps[Published]:
     """Carry out a publish until it is WON or LOST: an I/O error is never a lost race.
 
     Raises `AskedToStop` when this process is to stop before it succeeds.
     """
     pause = 0.1
     while True:
-        reply: Published = yield operation
+        reply = yield from operation
         if reply is not Published.ERROR:
             return reply
-        if (yield Stopping()):
+        if (yield from Stopping()):
             raise AskedToStop
-        yield Sleep(pause)
+        yield from Sleep(pause)
         pause = min(2 * pause, 10.0)
 
 

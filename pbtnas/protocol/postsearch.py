@@ -13,9 +13,9 @@ from typing import Any
 
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
-    Beat,
     Has,
     Now,
+    Operation,
     Published,
     Put,
     PutBlob,
@@ -23,12 +23,13 @@ from pbtnas.protocol.operations import (
     Sleep,
     Steps,
     Stopping,
+    WriteHeartbeat,
     pause_s,
 )
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.search.space import Architecture
 
 
@@ -59,14 +60,14 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Cook:
+class WriteAverage:
     """Work: write an average as a checkpoint."""
 
     mixture: Mixture
 
 
 @dataclass(frozen=True)
-class Piece:
+class WorkItem:
     """Something to be done once.
 
     Args:
@@ -80,7 +81,7 @@ class Piece:
     record: str
     kind: str
     what: str
-    work: Evaluate | Cook
+    work: Evaluate | WriteAverage
     core: Mapping[str, Any]
 
     @property
@@ -88,50 +89,50 @@ class Piece:
         return paths.afterwards_slot(self.record)
 
 
-Known = Mapping[str, Mapping[str, Any]]
+Outcomes = Mapping[str, Mapping[str, Any]]
 """The cores of records, by name."""
 
-Plan = Callable[[Known], Sequence[Piece]]
+Plan = Callable[[Outcomes], Sequence[WorkItem]]
 """The pieces whose outcomes are wanted next, given those that are known; none at the end."""
 
 
-class Held:
+class HeldClaim:
     """A claim on a piece, and its heartbeat."""
 
-    def __init__(self, piece: Piece, number: int) -> None:
+    def __init__(self, piece: WorkItem, number: int) -> None:
         self.piece = piece
         self.number = number
         self._beats = 0
 
-    def beat(self, done: int = 0, phase: str = "") -> Beat:
+    def beat(self, done: int = 0, phase: str = "") -> WriteHeartbeat:
         self._beats += 1
-        content = BeatContent(self._beats, done, phase or self.piece.what)
-        return Beat(paths.beat(self.piece.slot, self.number), content.encode())
+        content = Heartbeat(self._beats, done, phase or self.piece.what)
+        return WriteHeartbeat(paths.beat(self.piece.slot, self.number), content.encode())
 
 
 @dataclass(frozen=True, slots=True)
-class GetReady:
+class GetReady(Operation[bool]):
     """Make or find what all pieces need, before the first.  Replies whether it is done: False
     when this process was asked to stop meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class CarryOut:
-    """Do a piece.  Replies `Done`; None if this process was asked to stop meanwhile, or
+class CarryOut(Operation["Completed | None"]):
+    """Do a piece.  Replies `Completed`; None if this process was asked to stop meanwhile, or
     somebody else has done it."""
 
-    held: Held
+    held: HeldClaim
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Completed:
     """The rest of a record's core, and the private file of the checkpoint if one was cooked."""
 
     found: Mapping[str, Any]
     file: str | None = None
 
 
-class Afterwards:
+class PostSearch:
     """One of the processes that share the work.
 
     Args:
@@ -149,17 +150,17 @@ class Afterwards:
         self._ready = False
         self._told: set[str] = set()
 
-    def see_through(self, plan: Plan) -> Steps[Known | None]:
+    def see_through(self, plan: Plan) -> Steps[Outcomes | None]:
         """Do what the plan wants, and wait for what others do, until it wants no more.
 
         Returns all outcomes, or None if this process was asked to stop before.
         """
         known: dict[str, Mapping[str, Any]] = {}
-        since_s: float = yield Now()
+        since_s = yield from Now()
         while wanted := plan(known):
             idle = True
             for piece in wanted:
-                if (yield Stopping()):
+                if (yield from Stopping()):
                     return None
                 core = yield from self._outcome(piece)
                 if core is None:
@@ -167,28 +168,28 @@ class Afterwards:
                 if core is not None:
                     known[piece.record] = core
                     idle = False
-            now_s: float = yield Now()
+            now_s = yield from Now()
             if not idle:
                 since_s = now_s
-            elif not (yield Stopping()):
+            elif not (yield from Stopping()):
                 yield from self._tell(wanted)
-                yield Sleep(pause_s(now_s - since_s, self._poll_s))
+                yield from Sleep(pause_s(now_s - since_s, self._poll_s))
         return known
 
-    def _outcome(self, piece: Piece) -> Steps[Mapping[str, Any] | None]:
+    def _outcome(self, piece: WorkItem) -> Steps[Mapping[str, Any] | None]:
         record = yield from read(piece.record, piece.kind, self._run)
         if record is None:
             return None
-        if isinstance(piece.work, Cook):
+        if isinstance(piece.work, WriteAverage):
             # The record alone is not enough: a lost file is made again, to the same bits.
-            if not (yield Has(paths.soup_checkpoint(record.core["checkpoint"]))):
+            if not (yield from Has(paths.soup_checkpoint(record.core["checkpoint"]))):
                 return None
         return record.core
 
-    def _attempt(self, piece: Piece) -> Steps[Mapping[str, Any] | None]:
+    def _attempt(self, piece: WorkItem) -> Steps[Mapping[str, Any] | None]:
         """Do a piece, if nobody else is at it; None without an outcome."""
         if not self._ready:
-            self._ready = yield GetReady()
+            self._ready = yield from GetReady()
             if not self._ready:
                 return None
         number = yield from self._claims.take(piece.slot)
@@ -199,14 +200,14 @@ class Afterwards:
         core = yield from self._outcome(piece)
         if core is not None:
             return core
-        held = Held(piece, number)
-        yield Say(piece.what if number == 1 else f"{piece.what}, attempt {number}")
-        done = yield CarryOut(held)
+        held = HeldClaim(piece, number)
+        yield from Say(piece.what if number == 1 else f"{piece.what}, attempt {number}")
+        done = yield from CarryOut(held)
         if done is None or not (yield from self._published(held, done)):
             yield from self._hand_back(held)
         return (yield from self._outcome(piece))
 
-    def _published(self, held: Held, done: Done) -> Steps[bool]:
+    def _published(self, held: HeldClaim, done: Completed) -> Steps[bool]:
         """Weights before words.  False if asked to stop while the disk was full."""
         piece = held.piece
         core = {**piece.core, **done.found}
@@ -221,24 +222,24 @@ class Afterwards:
             return False
         first = yield from adopt(piece.record, piece.kind, self._run)
         if first is not None and first.digest != record.digest:
-            yield Say(
+            yield from Say(
                 f"{piece.record}: another process came first with another outcome, which "
                 "stands; evaluation is not deterministic here"
             )
         return True
 
-    def _persist(self, held: Held, operation: Put | PutBlob) -> Steps[bool]:
+    def _persist(self, held: HeldClaim, operation: Put | PutBlob) -> Steps[bool]:
         """Publish, and keep the claim while the disk is full; False if asked to stop then."""
         waiting_s = 0.1
-        while (yield operation) is Published.ERROR:
-            if (yield Stopping()):
+        while (yield from operation) is Published.ERROR:
+            if (yield from Stopping()):
                 return False
-            yield held.beat(phase="waiting for the disk")
-            yield Sleep(waiting_s)
+            yield from held.beat(phase="waiting for the disk")
+            yield from Sleep(waiting_s)
             waiting_s = min(2 * waiting_s, 10.0)
         return True
 
-    def _hand_back(self, held: Held) -> Steps[None]:
+    def _hand_back(self, held: HeldClaim) -> Steps[None]:
         core = {
             "class": "released",
             "counted": False,
@@ -247,7 +248,7 @@ class Afterwards:
         }
         yield from self._claims.end(held.piece.slot, held.number, core)
 
-    def _tell(self, wanted: Sequence[Piece]) -> Steps[None]:
+    def _tell(self, wanted: Sequence[WorkItem]) -> Steps[None]:
         """Say once for whom this process waits."""
         for piece in wanted:
             number = yield from self._claims.latest(piece.slot)
@@ -256,4 +257,4 @@ class Afterwards:
             self._told.add(piece.slot)
             holder = yield from self._claims.holder(piece.slot, number)
             if holder is not None:
-                yield Say(f"{piece.what}: waiting for {holder['worker']} on {holder['host']}")
+                yield from Say(f"{piece.what}: waiting for {holder['worker']} on {holder['host']}")

@@ -13,14 +13,14 @@ def read(name: str, kind: str, run: str) -> Steps[Record | None]:
     A damaged one is put aside, which opens its slot again: whoever may fill the slot computes
     the same once more.  Raises `ForeignRecord` for one of another run or a newer version.
     """
-    data = yield Get(name)
+    data = yield from Get(name)
     if data is None:
         return None
     try:
         return decode(data, name, kind=kind, run=run)
     except CorruptRecord as error:
-        yield Say(f"{error}; put aside, to be computed again")
-        yield Quarantine(name)
+        yield from Say(f"{error}; put aside, to be computed again")
+        yield from Quarantine(name)
         return None
 
 
@@ -34,7 +34,7 @@ def adopt(name: str, kind: str, run: str) -> Steps[Record | None]:
         record = yield from read(name, kind, run)
         if record is not None:
             return record
-        yield Sleep(pause_s)
+        yield from Sleep(pause_s)
         pause_s *= 4
     return None
 
@@ -45,12 +45,12 @@ def newest_generation(known: int) -> Steps[int]:
     Starts at the hint in HEAD and probes by name: a listing may lag, a name does not.
     """
     generation = known
-    hint = yield Get(paths.HEAD)
+    hint = yield from Get(paths.HEAD)
     if hint is not None and hint.strip().isdigit():
         hinted = int(hint)
         # A hint never leads: believe it only if that manifest is really there.
-        if hinted > generation and (yield Get(paths.manifest(hinted))) is not None:
+        if hinted > generation and (yield from Get(paths.manifest(hinted))) is not None:
             generation = hinted
-    while (yield Get(paths.manifest(generation + 1))) is not None:
+    while (yield from Get(paths.manifest(generation + 1))) is not None:
         generation += 1
     return generation

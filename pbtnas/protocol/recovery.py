@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbtnas.protocol.attempts import Attempt, Attendance, Broke, Failure, Start, Trained
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, AttemptMonitor, Failure, Start, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Has, PutBlob, Say, Steps, persist
 from pbtnas.protocol.reading import read
@@ -13,7 +13,7 @@ FIRST_S = 5.0  # of waiting, before the first look for lost checkpoints
 LONGEST_S = 60.0  # between two looks
 
 
-class Repairs:
+class CheckpointRecovery:
     """The repairs that one worker does.
 
     Args:
@@ -22,10 +22,10 @@ class Repairs:
         attendance: to its attempts.
     """
 
-    def __init__(self, run: str, claims: Claims, attendance: Attendance) -> None:
+    def __init__(self, run: str, claims: Claims, monitor: AttemptMonitor) -> None:
         self._run = run
         self._claims = claims
-        self._attendance = attendance
+        self._monitor = monitor
         self._waited_s = 0.0
         self._due_s = FIRST_S
 
@@ -56,7 +56,7 @@ class Repairs:
             found = yield from read(paths.result(number, job.member), "result", self._run)
             if found is None or found.core["checkpoint"] is None:
                 continue
-            if not (yield Has(paths.checkpoint(number, found.core["checkpoint"]))):
+            if not (yield from Has(paths.checkpoint(number, found.core["checkpoint"]))):
                 yield from self._repair(job, found.core["checkpoint"])
 
     def _repair(self, job: Job, checkpoint: str) -> Steps[None]:
@@ -66,12 +66,12 @@ class Repairs:
         if number is None:
             return
         name = paths.checkpoint(job.generation, checkpoint)
-        yield Say(f"{name}: lost or damaged; computing it again from its job")
+        yield from Say(f"{name}: lost or damaged; computing it again from its job")
         attempt = Attempt(job, slot, number, repair=True)
-        yield Start(attempt)
-        event = yield from self._attendance.follow(attempt)
-        if isinstance(event, Broke):
-            yield from self._attendance.record_failure(attempt, event)
+        yield from Start(attempt)
+        event = yield from self._monitor.watch(attempt)
+        if isinstance(event, AttemptFailed):
+            yield from self._monitor.record_failure(attempt, event)
             if event.failure is Failure.INPUT:
                 yield from self.generation(job.generation - 1)
             return
@@ -85,5 +85,5 @@ class Repairs:
                     f"{name}: computed again with other bits (training is not deterministic "
                     "here), so it cannot be restored"
                 )
-                yield Say(text)
-        yield from self._attendance.end(attempt, "repair", False, text)
+                yield from Say(text)
+        yield from self._monitor.end(attempt, "repair", False, text)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pbtnas.records.schema import Champion, Manifest, Selected
 
 
-class Champions:
+class Retention:
     """The best member of each generation that was selected on."""
 
     def __init__(self) -> None:
         self._by_generation: dict[int, Champion] = {}
         self._kin: dict[int, frozenset[str]] = {}
 
-    def crown(self, champion: Champion | None, manifest: Manifest, selected: Selected) -> None:
+    def add(self, champion: Champion | None, manifest: Manifest, selected: Selected) -> None:
         """Take in the best member of a generation; None if nobody had a score."""
         if champion is not None:
             self._by_generation[champion.generation] = champion
@@ -27,17 +27,17 @@ class Champions:
         holders = self._holders()
         return holders[-1] if holders else None
 
-    def kept(self) -> frozenset[str]:
+    def retained(self) -> frozenset[str]:
         """Checkpoints that are never garbage: the best-ever's, and with it, so that a soup of
         them can be made after the search, those of the same architecture in its generation."""
         best = self.best()
         return frozenset() if best is None else self._kin[best.generation]
 
-    def littered(self, aged: range) -> list[int]:
+    def collectable(self, aged: range) -> list[int]:
         """Generations that may hold checkpoints nobody needs: those that have aged just now,
         and older ones whose champion was kept until a better one came."""
-        kept = {champion.generation for champion in self._holders()[:-1]}
-        return sorted({g for g in kept if g < aged.stop} | set(aged))
+        retained = {champion.generation for champion in self._holders()[:-1]}
+        return sorted({g for g in retained if g < aged.stop} | set(aged))
 
     def _holders(self) -> list[Champion]:
         """Every champion that was the best-ever when its generation ended, in their order."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pbtnas.protocol.postsearch import Cook, Evaluate, Known, Mixture, Piece
+from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, WorkItem, WriteAverage
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup, Trial, Tried
@@ -32,7 +32,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Chain:
+class GreedySoup:
     """A soup to be made.
 
     Args:
@@ -55,7 +55,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Stirred:
+class SoupProgress:
     """How far a chain is.
 
     Args:
@@ -73,7 +73,7 @@ class Stirred:
     next: tuple[str, ...] | None
 
 
-def stir(chain: Chain, trial_of: Callable[[tuple[str, ...]], Trial | None]) -> Stirred:
+def advance(chain: GreedySoup, trial_of: Callable[[tuple[str, ...]], Trial | None]) -> SoupProgress:
     """Follow a chain as far as the outcomes of its trials are known.
 
     Its score begins with what the best member got in the search: that is not measured again.
@@ -86,16 +86,16 @@ def stir(chain: Chain, trial_of: Callable[[tuple[str, ...]], Trial | None]) -> S
         mixture = (*ingredients, candidate.checkpoint)
         trial = trial_of(mixture)
         if trial is None:
-            return Stirred(tuple(trace), ingredients, members, score, mixture)
+            return SoupProgress(tuple(trace), ingredients, members, score, mixture)
         accepted = trial.score is not None and trial.score >= score
         trace.append(Tried(candidate.member, candidate.score, trial.outcome, trial.score, accepted))
         if accepted and trial.score is not None:
             ingredients, members = mixture, (*members, candidate.member)
             score = trial.score
-    return Stirred(tuple(trace), ingredients, members, score, None)
+    return SoupProgress(tuple(trace), ingredients, members, score, None)
 
 
-def chain_of(
+def greedy_soup(
     which: str,
     best: Champion,
     manifest: Manifest,
@@ -103,7 +103,7 @@ def chain_of(
     space: SearchSpace,
     part: str | None,
     parts: Mapping[str, Sequence[str]],
-) -> Chain:
+) -> GreedySoup:
     """The soup of a best member's generation.
 
     Args:
@@ -131,10 +131,10 @@ def chain_of(
         if all(architectures[member][i] == best.architecture[i] for i in decisive):
             candidates.append(Candidate(member, result.score, result.checkpoint))
     name = f"{which}-soup" if part is None else f"{which}-{part}-soup"
-    return Chain(name, part, modules, best, tuple(candidates))
+    return GreedySoup(name, part, modules, best, tuple(candidates))
 
 
-def pieces_of(chain: Chain, known: Known, seed: int) -> list[Piece]:
+def pieces_of(chain: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
     """What a chain wants next: a trial, or at their end the soup; nothing when it is there.
 
     Every trial has a seed of its own, from the run's `seed` and from what is averaged.
@@ -144,7 +144,7 @@ def pieces_of(chain: Chain, known: Known, seed: int) -> list[Piece]:
         core = known.get(paths.trial(_digest(chain, ingredients)))
         return None if core is None else Trial.from_json(core)
 
-    stirred = stir(chain, trial_of)
+    stirred = advance(chain, trial_of)
     if stirred.next is not None:
         return [_trial(chain, stirred, seed)]
     name = paths.soup(chain.which)
@@ -162,16 +162,16 @@ def pieces_of(chain: Chain, known: Known, seed: int) -> list[Piece]:
         trace=stirred.trace,
         checkpoint="",  # known when it is made
     ).to_json()
-    work = Cook(chain.mixture(stirred.ingredients))
-    return [Piece(name, "soup", f"{chain.which}: making it", work, core)]
+    work = WriteAverage(chain.mixture(stirred.ingredients))
+    return [WorkItem(name, "soup", f"{chain.which}: making it", work, core)]
 
 
-def _trial(chain: Chain, stirred: Stirred, seed: int) -> Piece:
+def _trial(chain: GreedySoup, stirred: SoupProgress, seed: int) -> WorkItem:
     assert stirred.next is not None, "there is something to try"
     name = _digest(chain, stirred.next)
     candidate = chain.candidates[len(stirred.trace)]
     done = ", ".join(paths.member_name(member) for member in stirred.members)
-    return Piece(
+    return WorkItem(
         record=paths.trial(name),
         kind="trial",
         what=f"{chain.which}: {done} with {paths.member_name(candidate.member)}",
@@ -182,7 +182,7 @@ def _trial(chain: Chain, stirred: Stirred, seed: int) -> Piece:
     )
 
 
-def _digest(chain: Chain, ingredients: Sequence[str]) -> str:
+def _digest(chain: GreedySoup, ingredients: Sequence[str]) -> str:
     """Of what is averaged: two chains that come to the same average try it once."""
     return digest(["trial", chain.part, list(ingredients)])
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Beat, Get, Now, Say, Sleep, Steps, Stopping
+from pbtnas.protocol.operations import Get, Now, Say, Sleep, Steps, Stopping, WriteHeartbeat
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import Beat as BeatContent
+from pbtnas.records.heartbeat import Heartbeat
 
 
-class Ending(enum.Enum):
+class CoordinatorEnding(enum.Enum):
     """How a coordinator ends."""
 
     FINISHED = "the run is finished"
@@ -28,7 +28,7 @@ class Ending(enum.Enum):
 class Leave(Exception):
     """Leaves the coordinator's loop from anywhere inside it."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: CoordinatorEnding) -> None:
         super().__init__(ending.value)
         self.ending = ending
 
@@ -67,31 +67,31 @@ class Term:
             if not told and held:
                 told = True
                 holder = yield from self._claims.holder(paths.TERM, held)
-                yield Say(f"term {held} is held by {_name(holder)}; watching its heartbeat")
+                yield from Say(f"term {held} is held by {_name(holder)}; watching its heartbeat")
             if held and (yield from self._claims.moved(paths.TERM, held)):
-                raise Leave(Ending.HELD)
-            if (yield Stopping()):
-                raise Leave(Ending.STOPPED)
-            yield Sleep(min(self._poll_s, self._beat_s))
+                raise Leave(CoordinatorEnding.HELD)
+            if (yield from Stopping()):
+                raise Leave(CoordinatorEnding.STOPPED)
+            yield from Sleep(min(self._poll_s, self._beat_s))
 
     def beat(self) -> Steps[None]:
         """Show that the coordinator lives; call it whenever it waits.
 
         Raises `Leave` when it was asked to stop, or when a higher term was taken.
         """
-        if (yield Stopping()):
-            raise Leave(Ending.STOPPED)
+        if (yield from Stopping()):
+            raise Leave(CoordinatorEnding.STOPPED)
         if self._claims is None:
             return
-        now_s: float = yield Now()
+        now_s = yield from Now()
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s = now_s
         self._beats += 1
-        content = BeatContent(self._beats, 0, "coordinating").encode()
-        yield Beat(paths.beat(paths.TERM, self._number), content)
-        if (yield Get(paths.claim(paths.TERM, self._number + 1))) is not None:
-            raise Leave(Ending.SUPERSEDED)
+        content = Heartbeat(self._beats, 0, "coordinating").encode()
+        yield from WriteHeartbeat(paths.beat(paths.TERM, self._number), content)
+        if (yield from Get(paths.claim(paths.TERM, self._number + 1))) is not None:
+            raise Leave(CoordinatorEnding.SUPERSEDED)
 
     def end(self) -> Steps[None]:
         """Give the term up, so that a successor need not wait for silence."""

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pbtnas.protocol.affinity import Machines
+from pbtnas.protocol.affinity import HostAffinity
 from pbtnas.protocol.attempts import (
     Attempt,
-    Attendance,
+    AttemptMonitor,
     Failure,
-    Interrupted,
     Start,
+    Stopped,
     Trained,
     last_line,
 )
@@ -41,13 +41,13 @@ from pbtnas.protocol.operations import (
     persist,
 )
 from pbtnas.protocol.reading import newest_generation, read
-from pbtnas.protocol.recovery import Repairs
+from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Job, Manifest, Result
 
 
-class Ending(enum.Enum):
+class WorkerEnding(enum.Enum):
     """How a worker ends."""
 
     FINISHED = "the run is finished"
@@ -104,27 +104,27 @@ class Worker:
         self._pace = pace
         self._manifest: Manifest | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
-        self._machines = Machines(run, name, claims)
-        self._attendance = Attendance(name, claims, pace.beat_s)
-        self._repairs = Repairs(run, claims, self._attendance)
+        self._affinity = HostAffinity(run, name, claims)
+        self._monitor = AttemptMonitor(name, claims, pace.beat_s)
+        self._recovery = CheckpointRecovery(run, claims, self._monitor)
         self._starved = 0
         self._idle_since_s: float | None = None
         self._job_s = 0.0  # how long its last job took
         self._reserved_until_s = float("-inf")
         self._resting_until_s = float("-inf")
 
-    def work(self) -> Steps[Ending]:
+    def work(self) -> Steps[WorkerEnding]:
         """Work until the run is finished, somebody says stop, or this machine is unfit."""
         try:
             return (yield from self._work())
         except AskedToStop:  # while the disk was full
-            return Ending.HANDED_BACK
+            return WorkerEnding.HANDED_BACK
 
-    def _work(self) -> Steps[Ending]:
+    def _work(self) -> Steps[WorkerEnding]:
         while True:
             attempt = yield from self.next_attempt()
             if attempt is not None:
-                yield Start(attempt)
+                yield from Start(attempt)
             # Publishing comes after the next start: making a checkpoint durable takes as long
             # as the disk wants, and the training process need not wait for it.
             yield from self.publish_last()
@@ -141,17 +141,17 @@ class Worker:
 
     def next_attempt(self) -> Steps[Attempt | None]:
         """Claim a job of the newest generation, if there is one to take."""
-        if (yield Stopping()):
+        if (yield from Stopping()):
             return None
-        now_s: float = yield Now()
+        now_s = yield from Now()
         if now_s < self._resting_until_s:
             return None
         manifest = yield from self.newest_manifest()
         if manifest is None:
             return None
         # Listings are hints: they only order the search, names and slots decide.
-        results = yield List(paths.results(manifest.generation))
-        claims = yield List(paths.claims(manifest.generation))
+        results = yield from List(paths.results(manifest.generation))
+        claims = yield from List(paths.claims(manifest.generation))
         claimed = {paths.member_number(name) for name in claims}
         unfinished = [
             job
@@ -160,9 +160,9 @@ class Worker:
             and not self._is_unpublished(job)
         ]
         for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
-            if now_s < self._reserved_until_s and self._machines.abroad(job):
+            if now_s < self._reserved_until_s and self._affinity.is_remote(job):
                 continue
-            if job.member in claimed and (yield from self._machines.spares(_slot(job))):
+            if job.member in claimed and (yield from self._affinity.should_defer(_slot(job))):
                 continue
             attempt = None if self._postponed(job) else (yield from self._take(job))
             if attempt is not None:
@@ -180,9 +180,9 @@ class Worker:
             # What is read must be at least as durable as what will be published on top of it.
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
-            yield from self._machines.learn(self._manifest)
+            yield from self._affinity.learn(self._manifest)
             # A machine that looks as late as `pause_s` allows still finds its members free.
-            now_s: float = yield Now()
+            now_s = yield from Now()
             self._reserved_until_s = now_s + pause_s(self._job_s, self._pace.poll_s)
         return self._manifest
 
@@ -192,7 +192,7 @@ class Worker:
         First come the members that this machine has trained before, and their children.
         """
         text = f"{self._name}/{job.generation}/{job.member}"
-        return not self._machines.at_home(job), hashlib.sha256(text.encode()).digest()
+        return not self._affinity.is_local(job), hashlib.sha256(text.encode()).digest()
 
     def _is_unpublished(self, job: Job) -> bool:
         return self._unpublished is not None and self._unpublished[0].job == job
@@ -205,9 +205,9 @@ class Worker:
             return None
         # Our own publish has refreshed this machine's view of the directory: only now is
         # "no result yet" worth believing.
-        if (yield Get(result)) is not None:
+        if (yield from Get(result)) is not None:
             return None
-        failures = yield from self._machines.failures(slot, number)
+        failures = yield from self._affinity.failures(slot, number)
         if len(failures) >= self._pace.attempts:
             yield from self._give_up(job, failures)
             return None
@@ -215,7 +215,7 @@ class Worker:
 
     def _give_up(self, job: Job, failures: list[Mapping[str, Any]]) -> Steps[None]:
         last = failures[-1]
-        yield Say(
+        yield from Say(
             f"generation {job.generation} member {job.member}: recorded as failed after "
             f"{len(failures)} attempts ({last['class']}): {last_line(last['text'])}"
         )
@@ -225,31 +225,31 @@ class Worker:
 
     # -- training ------------------------------------------------------------------------------
 
-    def attend(self, attempt: Attempt) -> Steps[Ending | None]:
+    def attend(self, attempt: Attempt) -> Steps[WorkerEnding | None]:
         """See a started attempt to its end; returns an ending if this worker ends with it."""
-        began_s: float = yield Now()
-        event = yield from self._attendance.follow(attempt)
+        began_s = yield from Now()
+        event = yield from self._monitor.watch(attempt)
         if isinstance(event, Trained):
-            self._job_s = (yield Now()) - began_s
-            self._machines.did_well()
-            self._attendance.infra_in_a_row = self._starved = 0
+            self._job_s = (yield from Now()) - began_s
+            self._affinity.did_well()
+            self._monitor.infra_in_a_row = self._starved = 0
             self._unpublished = (attempt, event)
             return None
-        if isinstance(event, Interrupted):
+        if isinstance(event, Stopped):
             text = f"handed back after {event.done} steps"
-            yield Say(f"{attempt}: {text}")
-            yield from self._attendance.end(attempt, "released", False, text)
-            return Ending.HANDED_BACK if (yield Stopping()) else None
-        yield from self._attendance.record_failure(attempt, event)
-        self._machines.failed(attempt.job, event.failure)
+            yield from Say(f"{attempt}: {text}")
+            yield from self._monitor.end(attempt, "released", False, text)
+            return WorkerEnding.HANDED_BACK if (yield from Stopping()) else None
+        yield from self._monitor.record_failure(attempt, event)
+        self._affinity.failed(attempt.job, event.failure)
         if event.failure is Failure.INPUT:
-            yield from self._repairs.generation(attempt.job.generation - 1)
+            yield from self._recovery.generation(attempt.job.generation - 1)
             # If it could not be repaired here, try less and less often.
             self._starved += 1
             rest_s = min(60.0, self._pace.poll_s * 2 ** min(self._starved, 10))
-            self._resting_until_s = (yield Now()) + rest_s
-        unfit = self._machines.unfit or self._attendance.infra_in_a_row >= INFRA_IN_A_ROW
-        return Ending.QUARANTINED if unfit else None
+            self._resting_until_s = (yield from Now()) + rest_s
+        host_unfit = self._affinity.host_unfit or self._monitor.infra_in_a_row >= INFRA_IN_A_ROW
+        return WorkerEnding.QUARANTINED if host_unfit else None
 
     # -- publishing ----------------------------------------------------------------------------
 
@@ -274,16 +274,16 @@ class Worker:
         if reply is Published.LOST:
             first = yield from read(name, "result", self._run)
             if first is not None and first.digest != record.digest:
-                yield Say(
+                yield from Say(
                     f"{name}: another attempt came first with another outcome, which stands; "
                     "training is not deterministic here"
                 )
 
     # -- waiting -------------------------------------------------------------------------------
 
-    def _wait(self) -> Steps[Ending | None]:
+    def _wait(self) -> Steps[WorkerEnding | None]:
         """Wait for the next generation, but look for jobs put back every second or so."""
-        now_s: float = yield Now()
+        now_s = yield from Now()
         if self._idle_since_s is None:
             self._idle_since_s = now_s
         rescan_at_s = now_s + RESCAN_S
@@ -291,17 +291,17 @@ class Worker:
             rescan_at_s = min(rescan_at_s, self._reserved_until_s)
         upcoming = 0 if self._manifest is None else self._manifest.generation + 1
         while now_s < rescan_at_s:
-            if (yield Stopping()):
-                return Ending.STOPPED
-            if (yield Get(paths.FINAL)) is not None:
-                return Ending.FINISHED
-            if (yield Get(paths.manifest(upcoming))) is not None:
+            if (yield from Stopping()):
+                return WorkerEnding.STOPPED
+            if (yield from Get(paths.FINAL)) is not None:
+                return WorkerEnding.FINISHED
+            if (yield from Get(paths.manifest(upcoming))) is not None:
                 return None
-            yield Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
-            now_s = yield Now()
+            yield from Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
+            now_s = yield from Now()
         waited_s = now_s - self._idle_since_s
         if waited_s > EXTINCT_S and (yield from self._extinct()):
-            return Ending.EXTINCT
+            return WorkerEnding.EXTINCT
         yield from self.repair(waited_s)
         return None
 
@@ -318,7 +318,7 @@ class Worker:
 
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
-        yield from self._repairs.while_waiting(waited_s, self._manifest)
+        yield from self._recovery.while_waiting(waited_s, self._manifest)
 
 
 def _slot(job: Job) -> str:

@@ -11,7 +11,7 @@ ELSEWHERE = "busy with "  # and the run of the study for which a worker works
 
 
 @dataclass(frozen=True)
-class Beat:
+class Heartbeat:
     """What a heartbeat says: a counter that moves while the holder lives, and for people, how
     far it is and in which phase."""
 
@@ -26,7 +26,7 @@ class Beat:
         return padded + b"%08x\n" % zlib.crc32(padded)
 
     @classmethod
-    def decode(cls, data: bytes) -> Beat | None:
+    def decode(cls, data: bytes) -> Heartbeat | None:
         """The beat, or None if it is torn."""
         if len(data) != BEAT_LENGTH or data[-9:] != b"%08x\n" % zlib.crc32(data[:-9]):
             return None

@@ -17,7 +17,7 @@ from pbtnas.search.space import Architecture, SearchSpace
 
 
 @dataclass(frozen=True)
-class Selection:
+class SelectionRule:
     """The constants of selection and mixing (paper section 4 gives the defaults).
 
     Args:
@@ -49,7 +49,7 @@ class Selection:
         shrink: float = 0.4,
         perturb: float = 0.1,
         mutated_networks: tuple[str, ...] = (),
-    ) -> Selection:
+    ) -> SelectionRule:
         """Counts from the fraction tau of a population; exact counts take precedence."""
         share = round(tau * population)
         return cls(
@@ -62,7 +62,7 @@ class Selection:
         )
 
 
-Algorithm = Callable[[Sequence[Member], SearchSpace, Selection, int, int], tuple[Birth, ...]]
+Algorithm = Callable[[Sequence[Member], SearchSpace, SelectionRule, int, int], tuple[Birth, ...]]
 """(members, space, selection, run seed, generation) -> births, at most one a slot."""
 
 
@@ -73,7 +73,7 @@ class NoParentsError(RuntimeError):
 def pbtnas(
     members: Sequence[Member],
     space: SearchSpace,
-    selection: Selection,
+    selection: SelectionRule,
     run_seed: int,
     generation: int,
 ) -> tuple[Birth, ...]:
@@ -98,7 +98,7 @@ def pbtnas(
 def no_mixing(
     members: Sequence[Member],
     space: SearchSpace,
-    selection: Selection,
+    selection: SelectionRule,
     run_seed: int,
     generation: int,
 ) -> tuple[Birth, ...]:
@@ -119,7 +119,7 @@ def no_mixing(
 def searl(
     members: Sequence[Member],
     space: SearchSpace,
-    selection: Selection,
+    selection: SelectionRule,
     run_seed: int,
     generation: int,
 ) -> tuple[Birth, ...]:
@@ -147,7 +147,7 @@ def searl(
 def random_search(
     members: Sequence[Member],
     space: SearchSpace,
-    selection: Selection,
+    selection: SelectionRule,
     run_seed: int,
     generation: int,
 ) -> tuple[Birth, ...]:
@@ -158,7 +158,7 @@ def random_search(
 def random_search_shrink_perturb(
     members: Sequence[Member],
     space: SearchSpace,
-    selection: Selection,
+    selection: SelectionRule,
     run_seed: int,
     generation: int,
 ) -> tuple[Birth, ...]:
@@ -201,7 +201,7 @@ class _Vacancy:
 
 
 def _vacancies(
-    members: Sequence[Member], selection: Selection, run_seed: int, generation: int
+    members: Sequence[Member], selection: SelectionRule, run_seed: int, generation: int
 ) -> Iterator[_Vacancy]:
     ranked = rank(members)
     best = [m for m in ranked if usable(m)][: selection.parents]
@@ -222,7 +222,7 @@ def _two_parents(vacancy: _Vacancy) -> tuple[Member, Member]:
 
 
 def _mixed(
-    vacancy: _Vacancy, base: Member, donor: Member, space: SearchSpace, selection: Selection
+    vacancy: _Vacancy, base: Member, donor: Member, space: SearchSpace, selection: SelectionRule
 ) -> Birth:
     chance, rng = selection.inherit_probability, vacancy.rng
     inherited = tuple(i for i in range(len(space)) if rng.random() < chance)

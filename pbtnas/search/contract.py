@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from pbtnas.search.algorithms import Algorithm, NoParentsError, Selection
+from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth, Operator
 from pbtnas.search.population import Member, usable
 from pbtnas.search.space import SearchSpace, Variable
@@ -77,7 +77,7 @@ def _tried(
     algorithm: Algorithm,
     members: Sequence[Member],
     space: SearchSpace,
-    selection: Selection,
+    selection: SelectionRule,
     seed: int,
 ) -> Iterator[str]:
     """What is wrong in one situation."""
@@ -104,7 +104,7 @@ def _tried(
             yield "gives births of another run or generation the same seed"
 
 
-def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, Selection]:
+def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, SelectionRule]:
     space = SearchSpace(
         [
             Variable(f"v{i}", ("a", "b", "c")[: rng.randint(2, 3)], (f"net.{i}",) * (i % 2))
@@ -118,4 +118,4 @@ def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, Selection
         for i in range(rng.randint(2, 30))
     ]
     rng.shuffle(members)
-    return members, space, Selection.of(len(members), tau=rng.uniform(0, 0.5))
+    return members, space, SelectionRule.of(len(members), tau=rng.uniform(0, 0.5))

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pbtnas.protocol.operations import (
-    Beat,
     Discard,
     EmptyTrash,
     Get,
     Has,
     List,
     MakeGeneration,
-    Peek,
     Published,
     Put,
     PutBlob,
     Quarantine,
+    ReadHeartbeat,
     Replace,
     Sync,
+    WriteHeartbeat,
 )
 from pbtnas.records import paths
 
@@ -93,7 +93,7 @@ class PosixStore:
 
     def _execute(self, operation: Any) -> Any:
         match operation:
-            case Get(name) | Peek(name):
+            case Get(name) | ReadHeartbeat(name):
                 return self.get(name)
             case Put(name, data, durable):
                 return self.put(name, data, durable=durable)
@@ -103,7 +103,7 @@ class PosixStore:
                 return self._exists(name)
             case List(directory):
                 return set(self.names(directory))
-            case Beat(name, data):
+            case WriteHeartbeat(name, data):
                 self._beat(name, data)
             case Replace(name, data):
                 self.replace(name, data)

@@ -125,11 +125,11 @@ def check_format(root: Path) -> None:
         names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
         if paths.FORMAT in names:
             return  # another process has made it in this moment
-        strangers = names - set(paths.TOP_DIRECTORIES)
-        if strangers:
+        unexpected = names - set(paths.TOP_DIRECTORIES)
+        if unexpected:
             raise NotARun(
                 f"{root}: not a run directory: it has no file {paths.FORMAT}, but for example "
-                f"{min(strangers)!r}; give a new or empty directory"
+                f"{min(unexpected)!r}; give a new or empty directory"
             )
         raise NotYetARun(f"{root}: no run has been started here yet")
     if text != paths.FORMAT_TEXT:

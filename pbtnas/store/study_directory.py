@@ -94,11 +94,11 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
     """
     if not is_study(root):
         root.mkdir(parents=True, exist_ok=True)
-        strangers = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
-        if strangers and not is_study(root):
+        unexpected = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
+        if unexpected and not is_study(root):
             raise NotARun(
                 f"{root}: not the directory of a study: it has no {paths.STUDY}, but for example "
-                f"{min(strangers)!r}; give a new or empty directory"
+                f"{min(unexpected)!r}; give a new or empty directory"
             )
         core = {"runs": list(runs), "pbtnas": pbtnas}
         _put(root, paths.STUDY, Record("study", uuid.uuid4().hex, core, {}, store_nonce()))

@@ -10,11 +10,11 @@ from filelock import FileLock, Timeout
 
 import pbtnas
 from pbtnas.config import PlannedRun, difference, from_json, to_json
-from pbtnas.engine.signals import Stop
-from pbtnas.engine.supervisor import Kept, end
+from pbtnas.engine.signals import StopRequest
+from pbtnas.engine.supervisor import Supervised, end
 from pbtnas.records import paths
 from pbtnas.store.study_directory import Study, create_study
-from pbtnas.study.coordinators import Coordinators, Outcomes
+from pbtnas.study.coordinators import Coordinators, StudyOutcomes
 from pbtnas.training.prepared_tasks import PreparedTasks
 
 log = logging.getLogger("pbtnas")
@@ -59,7 +59,7 @@ def conduct(
     workers: Sequence[Sequence[str]],
     *,
     open_seeds: int,
-) -> tuple[Outcomes, list[int]]:
+) -> tuple[StudyOutcomes, list[int]]:
     """Coordinate a study, with these workers on this machine, until it is over.
 
     Args:
@@ -76,8 +76,8 @@ def conduct(
         lock.acquire(timeout=0)
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
-    stop = Stop()
-    hands = [Kept(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    stop = StopRequest()
+    hands = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
     coordinators = Coordinators(study, stop, tasks, open_seeds)
     try:
         while True:
@@ -85,7 +85,7 @@ def conduct(
             if coordinators.over or coordinators.outcomes.held or stop.asked:
                 break
             for hand in hands:
-                hand.tend()
+                hand.poll()
             if hands and all(hand.code not in (None, 0) for hand in hands):
                 break  # none of them can work here
             stop.wait(min(pause_s, LOOK_S))

@@ -16,12 +16,12 @@ from typing import Any
 
 from pbtnas.config import ConfigError, from_json
 from pbtnas.config.algorithms import BrokenAlgorithm
-from pbtnas.engine.coordinator import Seat, seated
+from pbtnas.engine.coordinator import OpenCoordinator, open_coordinator
 from pbtnas.engine.run_setup import ChangedConfig
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.coordinator import BrokenChain
 from pbtnas.protocol.operations import Sleep, Steps
-from pbtnas.protocol.term import Ending
+from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, RecordError, decode
 from pbtnas.search.algorithms import NoParentsError
@@ -45,7 +45,7 @@ _BROKEN = (
 
 
 @dataclass
-class _Sitting:
+class _Running:
     """A coordinator at work.
 
     Args:
@@ -58,15 +58,15 @@ class _Sitting:
     """
 
     run: StudyRun
-    seat: Seat
-    steps: Steps[Ending]
+    coordinator: OpenCoordinator
+    steps: Steps[CoordinatorEnding]
     opened: ExitStack
     due_s: float = 0.0
     reply: Any = None
 
 
 @dataclass
-class Outcomes:
+class StudyOutcomes:
     """What became of the runs so far, by label.
 
     Args:
@@ -92,40 +92,42 @@ class Coordinators:
         open_seeds: how many seeds are in work at once.
     """
 
-    def __init__(self, study: Study, stop: Stop, tasks: PreparedTasks, open_seeds: int) -> None:
-        self.outcomes = Outcomes()
+    def __init__(
+        self, study: Study, stop: StopRequest, tasks: PreparedTasks, open_seeds: int
+    ) -> None:
+        self.outcomes = StudyOutcomes()
         self._stop = stop
         self._tasks = tasks
         self._open_seeds = open_seeds
         self._seeds = list(dict.fromkeys(run.seed for run in study.runs))
         self._waiting = list(study.runs)
-        self._sittings: list[_Sitting] = []
+        self._running: list[_Running] = []
 
     @property
     def over(self) -> bool:
         """Whether there is nothing left to coordinate."""
-        return not self._waiting and not self._sittings
+        return not self._waiting and not self._running
 
     def step(self) -> float:
         """Do what is due; the seconds until something is due again."""
         self._open()
-        for sitting in list(self._sittings):
-            if sitting.due_s <= time.monotonic():
-                self._advance(sitting)
-        due_s = min((sitting.due_s for sitting in self._sittings), default=0.0)
+        for running in list(self._running):
+            if running.due_s <= time.monotonic():
+                self._advance(running)
+        due_s = min((running.due_s for running in self._running), default=0.0)
         return max(0.0, due_s - time.monotonic())
 
     def close(self) -> None:
         """Have every coordinator give up its term; the same command goes on from here."""
         self._stop.asked = True
-        while self._sittings:
-            for sitting in list(self._sittings):
-                self._advance(sitting)
+        while self._running:
+            for running in list(self._running):
+                self._advance(running)
             self._stop.wait(0.01)
 
     def _open(self) -> None:
         """Begin with the runs whose turn it is."""
-        unfinished = [sitting.run.seed for sitting in self._sittings]
+        unfinished = [running.run.seed for running in self._running]
         unfinished += [run.seed for run in self._waiting]
         seeds = [seed for seed in self._seeds if seed in unfinished][: self._open_seeds]
         for run in [run for run in self._waiting if run.seed in seeds]:
@@ -133,7 +135,7 @@ class Coordinators:
                 return
             self._waiting.remove(run)
             if not self._finished(run):
-                self._sit_down(run)
+                self._start(run)
 
     def _finished(self, run: StudyRun) -> bool:
         """Whether a run is over, and if so, noted down."""
@@ -149,11 +151,11 @@ class Coordinators:
             self.outcomes.ended[run.label] = core["fingerprint"]
         return True
 
-    def _sit_down(self, run: StudyRun) -> None:
+    def _start(self, run: StudyRun) -> None:
         with self._troubles_of(run), ExitStack() as opened:
             config = from_json(run.config, run.label)
-            seat = opened.enter_context(
-                seated(
+            coordinator = opened.enter_context(
+                open_coordinator(
                     run.root,
                     config,
                     self._tasks.load(config.task).space,
@@ -162,37 +164,37 @@ class Coordinators:
                     label=run.label,
                 )
             )
-            if isinstance(seat, Ending):
-                self._left(run, seat)
+            if isinstance(coordinator, CoordinatorEnding):
+                self._left(run, coordinator)
                 return
-            steps = seat.protocol.coordinate()
-            self._sittings.append(_Sitting(run, seat, steps, opened.pop_all()))
+            steps = coordinator.protocol.coordinate()
+            self._running.append(_Running(run, coordinator, steps, opened.pop_all()))
 
-    def _advance(self, sitting: _Sitting) -> None:
+    def _advance(self, running: _Running) -> None:
         """Let a coordinator go on until it sleeps or ends."""
         ended = True
-        with self._troubles_of(sitting.run):
+        with self._troubles_of(running.run):
             while True:
                 try:
-                    operation = sitting.steps.send(sitting.reply)
+                    operation = running.steps.send(running.reply)
                 except StopIteration as stop:
-                    sitting.seat.left(stop.value)
-                    self._left(sitting.run, stop.value)
+                    running.coordinator.finish(stop.value)
+                    self._left(running.run, stop.value)
                     break
-                sitting.reply = None
+                running.reply = None
                 if isinstance(operation, Sleep):
-                    sitting.due_s = time.monotonic() + operation.seconds
+                    running.due_s = time.monotonic() + operation.seconds
                     ended = False
                     break
-                sitting.reply = sitting.seat.host.execute(operation)
+                running.reply = running.coordinator.host.execute(operation)
         if ended:
-            self._sittings.remove(sitting)
-            sitting.opened.close()
+            self._running.remove(running)
+            running.opened.close()
 
-    def _left(self, run: StudyRun, ending: Ending) -> None:
-        if ending is Ending.FINISHED:
+    def _left(self, run: StudyRun, ending: CoordinatorEnding) -> None:
+        if ending is CoordinatorEnding.FINISHED:
             self._finished(run)
-        elif ending is not Ending.STOPPED:
+        elif ending is not CoordinatorEnding.STOPPED:
             self.outcomes.held.append(run.label)
         log.info("%s: %s", run.label, ending.value)
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.config import Config, from_json
-from pbtnas.engine.driver import Executor, drive
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.engine.worker import WorkerHost, pace_of, training_process, warn_of_other_version
+from pbtnas.engine.worker import WorkerDriver, pace_of, training_process, warn_of_other_version
 from pbtnas.protocol.attempts import Attempt, Start
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import AskedToStop, pause_s
-from pbtnas.protocol.worker import Ending, Worker
+from pbtnas.protocol.worker import Worker, WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError, store_nonce
 from pbtnas.records.heartbeat import ELSEWHERE
@@ -56,7 +56,7 @@ class Served:
     planned: StudyRun
     order: tuple[int, int]
     worker: Worker
-    host: WorkerHost
+    host: WorkerDriver
     generation: int = -1
     over: bool = False
 
@@ -81,7 +81,7 @@ class StudyWorker:
     def __init__(
         self,
         study: Study,
-        stop: Stop,
+        stop: StopRequest,
         training: TrainingProcess,
         identity: dict[str, Any],
         *,
@@ -100,14 +100,14 @@ class StudyWorker:
         self._looked_s = float("-inf")
         self._idle_since_s: float | None = None
 
-    def work(self) -> Ending:
+    def work(self) -> WorkerEnding:
         """Work; how it ended."""
         try:
             return self._work()
         except AskedToStop:  # while the disk was full
-            return Ending.HANDED_BACK
+            return WorkerEnding.HANDED_BACK
 
-    def _work(self) -> Ending:
+    def _work(self) -> WorkerEnding:
         while not self._stop.asked:
             self._follow_the_study()
             found = self._next()
@@ -125,11 +125,11 @@ class StudyWorker:
                     self._publish()
                     return ending
             elif self._study.ended() is not None:
-                return Ending.FINISHED
+                return WorkerEnding.FINISHED
             else:
                 self._wait()
         self._publish()
-        return Ending.STOPPED
+        return WorkerEnding.STOPPED
 
     def close(self) -> None:
         for served in self._served:
@@ -218,10 +218,10 @@ class StudyWorker:
         name = self._identity["worker"]
         store = PosixStore(planned.root, name, primitive=run.primitive)
         claims = Claims(run.id, self._identity, lease_s=engine.lease_s, new_nonce=store_nonce)
-        peer = Peer(planned.label, run, store, claims, Executor(store, self._stop).execute)
+        peer = Peer(planned.label, run, store, claims, Driver(store, self._stop).execute)
         self._peers[planned.label] = peer
         reuse = Reuse(peer, self._peers.values() if self._reuse else (), name, self._device)
-        host = WorkerHost(
+        host = WorkerDriver(
             store,
             self._stop,
             self._training,
@@ -239,12 +239,12 @@ class StudyWorker:
 def work_on_study(
     study: Study,
     *,
-    stop: Stop,
+    stop: StopRequest,
     device: str,
     scratch: Path,
     task_file: str | None,
     reuse: bool,
-) -> Ending:
+) -> WorkerEnding:
     """Work on the runs of a study until it is over or this worker is asked to stop.
 
     A run that is damaged is left alone.  Raises `ConfigError` for stored configurations that this
@@ -252,7 +252,7 @@ def work_on_study(
     """
     first = _first_open(study, stop)
     if first is None:
-        return Ending.STOPPED if stop.asked else Ending.FINISHED
+        return WorkerEnding.STOPPED if stop.asked else WorkerEnding.FINISHED
     identity = this_process("w")
     name = identity["worker"]
     warn_of_other_version(open_run(first.root))
@@ -275,7 +275,7 @@ def _leave_alone(run: StudyRun, error: Exception) -> None:
     log.warning("%s: %s; left alone until this worker is started again", run.label, error)
 
 
-def _first_open(study: Study, stop: Stop) -> StudyRun | None:
+def _first_open(study: Study, stop: StopRequest) -> StudyRun | None:
     """Wait for a run to work on; None if the study is over or somebody says stop."""
     while not stop.asked and study.ended() is None:
         for run in study.runs:

@@ -1,10 +1,18 @@
 """Operations on weights: states in, states out."""
 
 from pbtnas.weights.children import carry_out
-from pbtnas.weights.mixing import Child, Origin, child_of, mix, mix_states, report, shrink_perturb
+from pbtnas.weights.mixing import (
+    ChildPlan,
+    Origin,
+    child_of,
+    mix,
+    mix_states,
+    report,
+    shrink_perturb,
+)
 
 __all__ = [
-    "Child",
+    "ChildPlan",
     "Origin",
     "carry_out",
     "child_of",

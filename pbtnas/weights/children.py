@@ -13,7 +13,7 @@ from torch import Tensor
 from pbtnas.search import Birth, SearchSpace
 from pbtnas.search.seeding import stream
 from pbtnas.state import LazyTensor, split_key
-from pbtnas.weights.mixing import Child, Origin, child_of, perturbed
+from pbtnas.weights.mixing import ChildPlan, Origin, child_of, perturbed
 from pbtnas.weights.mutation import Mutation, draw_mutations, mutate
 
 Tensors = Mapping[str, LazyTensor]
@@ -23,7 +23,7 @@ _LIVE = "live/"
 
 def carry_out(
     space: SearchSpace, birth: Birth, *, base: Tensors, donor: Tensors, fresh: Tensors
-) -> Child:
+) -> ChildPlan:
     """Plan the child of a birth from tensors by key; makes none of them.
 
     `fresh` is a new state of `birth.architecture`.  `mutate` and `perturb` change `live`
@@ -68,7 +68,7 @@ def _mutated(weight: LazyTensor, mutation: Mutation) -> LazyTensor:
     return LazyTensor(weight.shape, weight.dtype, make)
 
 
-def _kept(child: Child, base: Tensors) -> dict[str, LazyTensor]:
+def _kept(child: ChildPlan, base: Tensors) -> dict[str, LazyTensor]:
     """The `live` tensors that a child has from its base, by key."""
     return {
         key: base[key]
@@ -77,7 +77,7 @@ def _kept(child: Child, base: Tensors) -> dict[str, LazyTensor]:
     }
 
 
-def _changed(child: Child, changes: Tensors) -> Child:
+def _changed(child: ChildPlan, changes: Tensors) -> ChildPlan:
     """The same child with other values for some tensors of its base."""
     return replace(
         child,

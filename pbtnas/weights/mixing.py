@@ -152,7 +152,7 @@ def perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: flo
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildPlan:
     """A child as its checkpoint needs it: what differs from the base, and where it came from.
 
     Args:
@@ -171,7 +171,7 @@ def child_of(
     base: Mapping[str, LazyTensor],
     donor: Mapping[str, LazyTensor],
     fresh: Mapping[str, LazyTensor],
-) -> Child:
+) -> ChildPlan:
     """Plan the child that `mix_states` would build, from tensors by key; makes none of them.
 
     Written as an overlay (`store.checkpoints.write_overlay`), it takes the memory of its
@@ -201,7 +201,7 @@ def child_of(
         where[f"extra/{name}"] = Origin.DONOR if from_donor else Origin.BASE
         if from_donor:
             overlay[f"extra/{name}"] = tensor
-    return Child(overlay, where)
+    return ChildPlan(overlay, where)
 
 
 def report(space: SearchSpace, origins: Mapping[str, Origin]) -> dict[str, Json]:

@@ -15,10 +15,10 @@ from pbtnas.protocol import generations
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest, encode
-from pbtnas.records.heartbeat import Beat
+from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import Champion, Child, Job, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import ALGORITHMS, Selection
+from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
 from pbtnas.store.study_directory import create_study, open_study
 
 RUN = "0123456789abcdef"
@@ -34,7 +34,7 @@ def search(
     return Search(
         space=SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))]),
         algorithm=ALGORITHMS[algorithm],
-        selection=Selection.of(population),
+        selection=SelectionRule.of(population),
         seed=seed,
         population=population,
         generations=count,
@@ -98,7 +98,7 @@ def beat(root: Path, name: str, at: float, *, phase: str, done: int = 0) -> None
     """A heartbeat that last changed at that time."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(Beat(1, done, phase).encode())
+    path.write_bytes(Heartbeat(1, done, phase).encode())
     os.utime(path, (at, at))
 
 

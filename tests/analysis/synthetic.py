@@ -7,7 +7,7 @@ import random
 
 from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
-from pbtnas.search.algorithms import Algorithm, Selection, pbtnas
+from pbtnas.search.algorithms import Algorithm, SelectionRule, pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, initial_population
 from pbtnas.search.seeding import stream
@@ -54,7 +54,7 @@ def evolve(
         history.append(tuple(standings))
         if generation < generations - 1:
             ranked = [Member(s.member, s.architecture, s.score) for s in standings]
-            chosen = algorithm(ranked, SPACE, Selection.of(members), seed, generation)
+            chosen = algorithm(ranked, SPACE, SelectionRule.of(members), seed, generation)
             births = {birth.member: birth for birth in chosen}
             before = dict(skills)
             for member, birth in births.items():

@@ -18,7 +18,7 @@ from pbtnas.records import paths, schema
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import BEAT_LENGTH
 from pbtnas.search.births import Birth
-from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, evaluate, train
+from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.loading import load_task
 
 ROOT = Path(__file__).parents[2]
@@ -201,7 +201,7 @@ def test_the_task_of_the_readme_is_a_task(tmp_path: Path) -> None:
     file = tmp_path / "my_task.py"
     file.write_text(blocks["python"])
     task = load_task("MyTask", {}, task_file=f"{file}:MyTask")
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
 
     trainee = task.create((1, 2), 0)
     train(trainee, 1, Rehearsal(tmp_path))

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from pbtnas.cli import app as cli
 from pbtnas.config import from_json
 from pbtnas.engine import evaluator
-from pbtnas.engine.evaluation import Final, evaluate, make_soups
+from pbtnas.engine.evaluation import FinalEvaluation, evaluate, make_soups
 from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.networks.members import load_member, load_soup
 from pbtnas.records import paths
@@ -83,13 +83,13 @@ def faulty() -> Any:
     return load_task("FaultyTask", {}, task_file=TASK)
 
 
-def cook(root: Path, task: Any = None) -> list[Final]:
+def cook(root: Path, task: Any = None) -> list[FinalEvaluation]:
     return make_soups(
         root, task or faulty(), part=None, device="cpu", scratch=root.parent / "scratch"
     )
 
 
-def score(root: Path, task: Any = None) -> list[Final]:
+def score(root: Path, task: Any = None) -> list[FinalEvaluation]:
     return evaluate(root, task or faulty(), device="cpu", scratch=root.parent / "scratch")
 
 

@@ -10,13 +10,13 @@ import pytest
 from pbtnas.cli import app as cli
 from pbtnas.cli import shared as cli_shared
 from pbtnas.engine import supervisor as local_run
-from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, UNEXPECTED, Kept
+from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, UNEXPECTED, Supervised
 
 Live = Callable[[int, float], int | None]
 
 
 @pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Kept, Live]:
+def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Supervised, Live]:
     """A kept process, and a function that has it end once more, which tells its final code."""
     clock = [0.0]
     ends: list[int] = []
@@ -30,34 +30,36 @@ def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Kept, Live]:
 
     monkeypatch.setattr(subprocess, "Popen", Process)
     monkeypatch.setattr(local_run.time, "monotonic", lambda: clock[0])
-    kept = Kept("worker 0", ["worker"])
+    supervised = Supervised("worker 0", ["worker"])
 
     def once(code: int, lived_s: float) -> int | None:
         ends.append(code)
-        clock[0] = max(clock[0], kept.not_before_s)
-        kept.tend()
+        clock[0] = max(clock[0], supervised.not_before_s)
+        supervised.poll()
         clock[0] += lived_s
-        kept.tend()
-        return kept.code
+        supervised.poll()
+        return supervised.code
 
-    return kept, once
+    return supervised, once
 
 
 @pytest.mark.parametrize("code", FINAL_CODES)
-def test_what_a_restart_does_not_change_is_final(live: tuple[Kept, Live], code: int) -> None:
+def test_what_a_restart_does_not_change_is_final(live: tuple[Supervised, Live], code: int) -> None:
     """Done, broken, wrong usage and held by another are the end at once."""
     assert live[1](code, 0.1) == code
 
 
-def test_signals_are_tried_again_for_ever(live: tuple[Kept, Live]) -> None:
+def test_signals_are_tried_again_for_ever(live: tuple[Supervised, Live]) -> None:
     """A kill is never final, however often it comes; the pauses grow up to half a minute."""
-    kept, once = live
+    supervised, once = live
 
     assert {once(-9, 0.1) for _ in range(40)} == {None}
-    assert kept.restarts == 40
+    assert supervised.restarts == 40
 
 
-def test_an_unexpected_error_is_tried_again_a_few_times_in_a_row(live: tuple[Kept, Live]) -> None:
+def test_an_unexpected_error_is_tried_again_a_few_times_in_a_row(
+    live: tuple[Supervised, Live],
+) -> None:
     """Another end, or a long life, begins a new row; one more than allowed is the end."""
     _, once = live
 

@@ -15,10 +15,10 @@ from pbtnas.engine.run_setup import search_of, start_run
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.protocol.attempts import (
     Attempt,
-    Broke,
+    AttemptFailed,
     Failure,
-    Interrupted,
     Progress,
+    Stopped,
     Trained,
     last_line,
 )
@@ -69,14 +69,14 @@ def an_attempt(job: Job, number: int = 1) -> Attempt:
     return Attempt(job, paths.job_slot(job.generation, job.member), number)
 
 
-def end_of(training: TrainingProcess) -> Trained | Broke | Interrupted:
+def end_of(training: TrainingProcess) -> Trained | AttemptFailed | Stopped:
     """Wait for what comes of a job."""
 
-    def news() -> Trained | Broke | Interrupted | None:
+    def news() -> Trained | AttemptFailed | Stopped | None:
         event = training.news()
         return None if isinstance(event, Progress) else event
 
-    found: Trained | Broke | Interrupted = wait_until(news, "the end of a job")
+    found: Trained | AttemptFailed | Stopped = wait_until(news, "the end of a job")
     return found
 
 
@@ -100,7 +100,7 @@ def test_one_process_does_one_job_after_the_other_until_one_fails(
 
     assert results[0] == results[2] != results[1]
     assert len(processes[0]) == 1 and processes[0] == processes[1] == processes[2]
-    assert isinstance(hung, Broke) and hung.failure is Failure.HANG
+    assert isinstance(hung, AttemptFailed) and hung.failure is Failure.HANG
     assert hung.text.splitlines()[-1] == "no progress for 2 s"
     assert site.training_processes() == []
     assert _session(processes[0][0]) == []
@@ -130,7 +130,7 @@ def test_one_that_does_not_hand_back_in_time_is_ended(
     wait_until(lambda: training.news() or log.exists(), "the job to begin")
     training.halt()
 
-    assert isinstance(end_of(training), Interrupted)
+    assert isinstance(end_of(training), Stopped)
     assert site.training_processes() == []
 
 
@@ -153,7 +153,7 @@ def test_one_that_never_gets_ready_is_the_machines_fault(
     training.start(an_attempt(jobs[0]), site.run_dir)
     event = end_of(training)
 
-    assert event == Broke(Failure.INFRA, "not ready to train after 0.05 s")
+    assert event == AttemptFailed(Failure.INFRA, "not ready to train after 0.05 s")
 
 
 def test_one_that_cannot_load_its_task_says_why(
@@ -164,7 +164,7 @@ def test_one_that_cannot_load_its_task_says_why(
     training.start(an_attempt(replace(jobs[0], member=1)), site.run_dir)
     event = end_of(training)
 
-    assert isinstance(event, Broke) and event.failure is Failure.INFRA
+    assert isinstance(event, AttemptFailed) and event.failure is Failure.INFRA
     assert "--task missing.py:FaultyTask: there is no file" in event.text
 
 
@@ -177,7 +177,7 @@ def test_other_code_than_the_runs_does_not_train(
     training.start(an_attempt(jobs[0]), site.run_dir)
     event = end_of(training)
 
-    assert event == Broke(
+    assert event == AttemptFailed(
         Failure.INFRA,
         f"{site.run_dir}: the task {other} here has another search space than the one the run "
         "was started with; use the task as it was then, or start a new run",
@@ -192,7 +192,7 @@ def test_a_device_that_does_not_compute_is_told_before_any_job(
     training.start(an_attempt(jobs[0]), site.run_dir)
     event = end_of(training)
 
-    assert isinstance(event, Broke) and event.failure is Failure.INFRA
+    assert isinstance(event, AttemptFailed) and event.failure is Failure.INFRA
     assert event.text.startswith("cuda:99 cannot be used: torch says: ")
     assert len(event.text.splitlines()) == 1
     assert not (site.run_dir / paths.attempt(0, 0, 1)).exists()
@@ -213,7 +213,7 @@ def test_after_an_error_of_the_gpu_the_process_is_another(
         training.start(an_attempt(jobs[0]), site.run_dir)
         event = end_of(training)
 
-        assert isinstance(event, Broke) and event.failure is failure, (fault, event)
+        assert isinstance(event, AttemptFailed) and event.failure is failure, (fault, event)
         assert last_line(event.text) == words and "Traceback" in event.text
         assert site.training_processes() == []
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbtnas.analysis.history.run import Best
+from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.monitoring.progress import Failed, Members, Seen
 from pbtnas.monitoring.run_screen import Status, render, status, to_json
@@ -216,7 +216,7 @@ def test_durations_bear_any_times(
 
 _names = st.sampled_from(["w", "x" * 150, "\x1b[2Jcleared\n", "\ttabs", "\ud800", ""])
 _seen = st.builds(Seen, _names, _names, st.integers(0, 10**9), st.floats(0, 1e7), st.booleans())
-_best = st.none() | st.builds(Best, st.integers(0, 10**6), st.integers(0, 10**4), st.floats())
+_best = st.none() | st.builds(TopMember, st.integers(0, 10**6), st.integers(0, 10**4), st.floats())
 
 
 @settings(deadline=None, max_examples=50)

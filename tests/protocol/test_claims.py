@@ -15,7 +15,7 @@ from pbtnas.protocol import operations
 from pbtnas.protocol.claims import Claims
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
-from pbtnas.records.heartbeat import BEAT_LENGTH, Beat
+from pbtnas.records.heartbeat import BEAT_LENGTH, Heartbeat
 from pbtnas.store.posix import PosixStore
 
 LEASE_S = 10.0
@@ -47,7 +47,9 @@ class Observer:
         return taken
 
     def beat(self, attempt: int, counter: int) -> None:
-        self.store.execute(operations.Beat(paths.beat(SLOT, attempt), Beat(counter).encode()))
+        self.store.execute(
+            operations.WriteHeartbeat(paths.beat(SLOT, attempt), Heartbeat(counter).encode())
+        )
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_a_beating_claim_stays_held(observers: tuple[Observer, Observer]) -> Non
         assert two.take() is None
         two.now_s += LEASE_S - 0.1
     assert two.do(two.claims.moved(SLOT, 1))
-    one.store.execute(operations.Beat(paths.beat(SLOT, 1), b"torn"))
+    one.store.execute(operations.WriteHeartbeat(paths.beat(SLOT, 1), b"torn"))
     assert two.take() is None
     two.now_s += LEASE_S + 0.1
     assert two.take() == 2
@@ -135,8 +137,8 @@ def test_a_damaged_claim_waits_for_its_lease(
 )
 def test_beats_have_one_length_and_come_back(counter: int, done: int, phase: str) -> None:
     """Fixed length, so that they are overwritten in place; long words are cut."""
-    data = Beat(counter, done, phase).encode()
-    found = Beat.decode(data)
+    data = Heartbeat(counter, done, phase).encode()
+    found = Heartbeat.decode(data)
 
     assert len(data) == BEAT_LENGTH
     assert found is not None
@@ -146,8 +148,8 @@ def test_beats_have_one_length_and_come_back(counter: int, done: int, phase: str
 
 def test_torn_beats_are_none() -> None:
     """Half of one beat and half of the next, a cut, and garbage."""
-    old, new = Beat(1, 10, "training").encode(), Beat(2, 20, "training").encode()
+    old, new = Heartbeat(1, 10, "training").encode(), Heartbeat(2, 20, "training").encode()
 
-    assert Beat.decode(new[:60] + old[60:]) is None
-    assert Beat.decode(new[:-1]) is None
-    assert Beat.decode(b"") is None
+    assert Heartbeat.decode(new[:60] + old[60:]) is None
+    assert Heartbeat.decode(new[:-1]) is None
+    assert Heartbeat.decode(b"") is None

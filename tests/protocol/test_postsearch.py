@@ -9,14 +9,14 @@ from typing import Any
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Stopping
 from pbtnas.protocol.postsearch import (
-    Afterwards,
     CarryOut,
-    Cook,
-    Done,
+    Completed,
     Evaluate,
     GetReady,
     Mixture,
-    Piece,
+    PostSearch,
+    WorkItem,
+    WriteAverage,
 )
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode
@@ -26,19 +26,19 @@ RUN = "simulated"
 LEASE_S, PIECE_S, STEPS = 30.0, 8.0, 5
 
 
-def piece(step: int) -> Piece:
+def piece(step: int) -> WorkItem:
     """A chain of evaluations, and what is cooked at its end."""
     mixture = Mixture((0,), (f"file-{step}",), (f"digest-{step}",))
     if step == STEPS:
-        return Piece(paths.soup("chain-soup"), "soup", "soup", Cook(mixture), {})
+        return WorkItem(paths.soup("chain-soup"), "soup", "soup", WriteAverage(mixture), {})
     work = Evaluate(mixture, step, final=False)
-    return Piece(paths.trial(f"step-{step}"), "trial", f"step {step}", work, {"step": step})
+    return WorkItem(paths.trial(f"step-{step}"), "trial", f"step {step}", work, {"step": step})
 
 
-def plan(known: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
+def plan(known: Mapping[str, Mapping[str, Any]]) -> list[WorkItem]:
     """A chain beside two pieces that wait for nobody."""
     free = [
-        Piece(paths.evaluation(name), "evaluation", name, piece(0).work, {"checkpoint": name})
+        WorkItem(paths.evaluation(name), "evaluation", name, piece(0).work, {"checkpoint": name})
         for name in ("left", "right")
     ]
     chain = (piece(step) for step in range(STEPS + 1))
@@ -84,7 +84,7 @@ class World:
             lease_s=LEASE_S,
             new_nonce=lambda: f"{name}/{next(nonces)}",
         )
-        self.actors[name] = Afterwards(RUN, name, claims, poll_s=1.0).see_through(plan)
+        self.actors[name] = PostSearch(RUN, name, claims, poll_s=1.0).see_through(plan)
         self.waking[name], self.replies[name] = self.store.now, None
 
     def step(self) -> None:
@@ -129,13 +129,13 @@ class World:
                 return self.carry_out(name, held.piece)
         return self.store.execute(self.rng.randint(0, 1), operation)
 
-    def carry_out(self, name: str, piece: Piece) -> Done | None:
+    def carry_out(self, name: str, piece: WorkItem) -> Completed | None:
         if name in self.stopping:
             return None
-        if isinstance(piece.work, Cook):
+        if isinstance(piece.work, WriteAverage):
             self.store.private[f"private-{name}"] = b"soup"
-            return Done({"checkpoint": "soup"}, f"private-{name}")
-        return Done({"score": float(len(piece.record))})
+            return Completed({"checkpoint": "soup"}, f"private-{name}")
+        return Completed({"score": float(len(piece.record))})
 
 
 def test_every_piece_has_one_outcome_whatever_happens() -> None:
@@ -167,7 +167,7 @@ def test_undisturbed_processes_do_nothing_twice() -> None:
     holders = set()
     carry_out = world.carry_out
 
-    def noting(name: str, piece: Piece) -> Done | None:
+    def noting(name: str, piece: WorkItem) -> Completed | None:
         holders.add(name)
         return carry_out(name, piece)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbtnas.models.drqv2.spaces import drqv2_architecture
-from pbtnas.protocol.postsearch import Cook, Evaluate, Piece
-from pbtnas.protocol.soups import Candidate, Chain, NoSuchPart, chain_of, pieces_of, stir
+from pbtnas.protocol.postsearch import Evaluate, WorkItem, WriteAverage
+from pbtnas.protocol.soups import Candidate, GreedySoup, NoSuchPart, advance, greedy_soup, pieces_of
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup, Trial
 from pbtnas.search import SearchSpace, layer, switch
@@ -23,9 +23,9 @@ from tests.tasks.test_drqv2 import FACTS, PIXELS, TINY
 BEST = Champion(4, 0, 10.0, (1, 0), "c0")
 
 
-def chain(*scores: float, which: str = "best-ever-soup") -> Chain:
+def chain(*scores: float, which: str = "best-ever-soup") -> GreedySoup:
     candidates = [Candidate(i + 1, score, f"c{i + 1}") for i, score in enumerate(scores)]
-    return Chain(which, None, (), BEST, tuple(candidates))
+    return GreedySoup(which, None, (), BEST, tuple(candidates))
 
 
 def trial(score: float | None, outcome: Any = "ok") -> Trial:
@@ -43,7 +43,7 @@ def test_a_chain_keeps_what_does_it_no_harm() -> None:
         ("c0", "c2", "c4", "c5"): trial(None, "missing"),
     }
 
-    stirred = stir(chain(9, 8, 7, 6, 5), outcomes.get)
+    stirred = advance(chain(9, 8, 7, 6, 5), outcomes.get)
 
     assert stirred.next is None
     assert ("c0", "c2", "c4") == stirred.ingredients
@@ -63,11 +63,11 @@ def test_a_soup_is_never_worse_than_its_best_member(found: list[float | None]) -
     whole = chain(*range(len(found)))
     outcomes: dict[tuple[str, ...], Trial] = {}
     for score in found:
-        wanted = stir(whole, outcomes.get).next
+        wanted = advance(whole, outcomes.get).next
         assert wanted is not None
         outcomes[wanted] = trial(score)
 
-    stirred = stir(whole, outcomes.get)
+    stirred = advance(whole, outcomes.get)
 
     assert stirred.next is None
     assert [t.member for t in stirred.trace] == list(range(1, len(found) + 1))
@@ -126,7 +126,7 @@ def test_candidates_have_the_options_of_what_is_averaged(
         }
     )
 
-    found = chain_of("best-last", best, manifest, selected, SPACE, part, PARTS)
+    found = greedy_soup("best-last", best, manifest, selected, SPACE, part, PARTS)
 
     assert members == [candidate.member for candidate in found.candidates]
     assert found.which == ("best-last-soup" if part is None else f"best-last-{part}-soup")
@@ -150,17 +150,17 @@ def test_a_part_that_the_task_does_not_have_is_told_with_those_it_has() -> None:
     """One sentence, also where there are none."""
     records = generation({0: ((0, 0, 0, 0), 1.0)})
     with pytest.raises(NoSuchPart, match="--part critic: .* have encoder, actor, both"):
-        chain_of("best-ever", *records, SPACE, "critic", PARTS)
+        greedy_soup("best-ever", *records, SPACE, "critic", PARTS)
     with pytest.raises(NoSuchPart, match="no parts, only everything"):
-        chain_of("best-ever", *records, SPACE, "critic", {})
+        greedy_soup("best-ever", *records, SPACE, "critic", {})
 
 
 # -- pieces --------------------------------------------------------------------------------------
 
 
-def outcome(piece: Piece) -> dict[str, Any]:
+def outcome(piece: WorkItem) -> dict[str, Any]:
     """What a piece could come to."""
-    if isinstance(piece.work, Cook):
+    if isinstance(piece.work, WriteAverage):
         return {**piece.core, "checkpoint": "soup"}
     score = float(len(piece.work.mixture.digests) + 9)
     return {**piece.core, "outcome": "ok", "score": score, "metrics": {}}
@@ -180,7 +180,7 @@ def test_a_chain_wants_its_trials_one_by_one_and_then_the_soup() -> None:
     assert not first.final and first.seed != second.seed
     assert [("c0", "c1"), ("c0", "c1", "c2")] == [w.mixture.digests for w in (first, second)]
     assert (paths.checkpoint(4, "c0"), paths.checkpoint(4, "c1")) == first.mixture.files
-    assert isinstance(cook, Cook) and cook.mixture == second.mixture
+    assert isinstance(cook, WriteAverage) and cook.mixture == second.mixture
     soup = Soup.from_json(known[paths.soup("best-ever-soup")])
     assert soup == Soup.from_json(soup.to_json())
     assert ((0, 1, 2), 12.0, "soup") == (soup.ingredients, soup.score, soup.checkpoint)
@@ -190,7 +190,7 @@ def test_two_chains_try_the_same_average_once() -> None:
     """Where best-ever and best-last are one member, their trials are the same records; another
     part or another seed of the run is another trial or another seed."""
     (one,), (other,) = (pieces_of(chain(9, which=w), {}, seed=3) for w in ("a-soup", "b-soup"))
-    part = Chain("a-soup", "encoder", ("encoder",), BEST, chain(9).candidates)
+    part = GreedySoup("a-soup", "encoder", ("encoder",), BEST, chain(9).candidates)
 
     assert (one.record, one.work) == (other.record, other.work)
     assert pieces_of(part, {}, seed=3)[0].record != one.record

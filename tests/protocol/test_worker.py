@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pbtnas.engine.driver import Executor, drive
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
-from pbtnas.protocol.worker import EXTINCT_S, Ending, Pace, Worker
+from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker, WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode, store_nonce
 from pbtnas.records.schema import Job, Manifest, Result
@@ -24,7 +24,7 @@ from pbtnas.store.run_directory import create, open_run
 MEMBERS = 8
 
 
-class Surroundings(Executor):
+class Environment(Driver):
     """A worker's surroundings, in which time passes only while somebody sleeps."""
 
     now_s = 0.0
@@ -56,7 +56,7 @@ class Workplace:
     store: PosixStore
     run: str
     worker: Worker
-    world: Surroundings
+    world: Environment
 
     def publish(self, manifest: Manifest) -> None:
         self.store.execute(MakeGeneration(manifest.generation))
@@ -81,7 +81,7 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
     store = PosixStore(tmp_path / "run", "test")
     claims = Claims(run, this_process("w"), lease_s=60, new_nonce=store_nonce)
     worker = Worker(run, "here-1-w-def", claims, Pace(1.0, 0.1, attempts=3))
-    yield Workplace(store, run, worker, Surroundings(store, Stop(())))
+    yield Workplace(store, run, worker, Environment(store, StopRequest(())))
     store.close()
 
 
@@ -114,7 +114,7 @@ def test_a_worker_leaves_a_run_that_cannot_go_on(place: Workplace) -> None:
         outcome = "failed" if member % 2 else "diverged"
         place.report(Result(member, outcome, None, {}, None))
 
-    assert drive(place.worker.work(), place.world.execute) is Ending.EXTINCT
+    assert drive(place.worker.work(), place.world.execute) is WorkerEnding.EXTINCT
     assert place.world.now_s > EXTINCT_S, "the coordinator speaks first"
 
 
@@ -126,4 +126,4 @@ def test_a_worker_waits_for_the_next_generation(place: Workplace) -> None:
     place.report(Result(MEMBERS - 1, "ok", 0.5, {}, None))
     place.world.stop_at_s = 10 * EXTINCT_S
 
-    assert drive(place.worker.work(), place.world.execute) is Ending.STOPPED
+    assert drive(place.worker.work(), place.world.execute) is WorkerEnding.STOPPED

@@ -16,7 +16,7 @@ from pbtnas.search.algorithms import (
     ALGORITHMS,
     Algorithm,
     NoParentsError,
-    Selection,
+    SelectionRule,
     no_mixing,
     pbtnas,
     random_search,
@@ -35,12 +35,12 @@ WIDE = SearchSpace([layer(f"net.c{i}", ("a", "b", "c")) for i in range(40)])
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[list[Member], SearchSpace, Selection]:
+def situations(draw: st.DrawFn) -> tuple[list[Member], SearchSpace, SelectionRule]:
     """A population with somebody usable in it, its space, and counts that fit its size."""
     space = draw(spaces())
     members = draw(populations(space))
     assume(any(map(usable, members)))
-    selection = Selection.of(
+    selection = SelectionRule.of(
         len(members),
         tau=draw(st.floats(0, 0.5)),
         inherit_probability=draw(st.sampled_from([0.0, 0.25, 1.0])),
@@ -55,13 +55,13 @@ def field(count: int, space: SearchSpace = WIDE) -> list[Member]:
     return [Member(i, space.sample(rng), float(-i)) for i in range(count)]
 
 
-def many_births(algorithm: Algorithm, selection: Selection, rounds: int = 500) -> list[Birth]:
+def many_births(algorithm: Algorithm, selection: SelectionRule, rounds: int = 500) -> list[Birth]:
     """The births of many generations of 24 members that never change."""
     members = field(24)
     return [b for g in range(rounds) for b in algorithm(members, WIDE, selection, 1, g)]
 
 
-def best(members: Sequence[Member], selection: Selection) -> list[int]:
+def best(members: Sequence[Member], selection: SelectionRule) -> list[int]:
     """Numbers of those that may become parents, best first."""
     return [m.number for m in rank(members) if usable(m)][: selection.parents]
 
@@ -74,7 +74,7 @@ def best(members: Sequence[Member], selection: Selection) -> list[int]:
 @given(situations(), st.integers(), st.integers(0, 99))
 def test_births_fill_different_slots_from_usable_parents(
     algorithm: Algorithm,
-    situation: tuple[list[Member], SearchSpace, Selection],
+    situation: tuple[list[Member], SearchSpace, SelectionRule],
     seed: int,
     generation: int,
 ) -> None:
@@ -104,7 +104,7 @@ def test_births_fill_different_slots_from_usable_parents(
 def test_the_order_of_members_changes_nothing(
     algorithm: Algorithm,
     data: st.DataObject,
-    situation: tuple[list[Member], SearchSpace, Selection],
+    situation: tuple[list[Member], SearchSpace, SelectionRule],
 ) -> None:
     """An algorithm is a pure function of the set of members, not of the order they came in."""
     members, space, selection = situation
@@ -118,7 +118,7 @@ def test_the_order_of_members_changes_nothing(
 @every_algorithm
 def test_generations_and_runs_draw_anew(algorithm: Algorithm) -> None:
     """Another generation or another run seed leads to other births, wherever there are any."""
-    members, selection = field(24), Selection.of(24)
+    members, selection = field(24), SelectionRule.of(24)
 
     births = {algorithm(members, WIDE, selection, s, g) for s in (1, 2) for g in (1, 2)}
 
@@ -140,7 +140,7 @@ def test_the_lineage_is_the_stored_one(name: str) -> None:
 @given(st.integers(2, 60), st.floats(0, 0.5))
 def test_counts_follow_tau(population: int, tau: float) -> None:
     """Worst and best are the same share of the population, but there are always two parents."""
-    selection = Selection.of(population, tau=tau)
+    selection = SelectionRule.of(population, tau=tau)
 
     assert abs(selection.replaced - tau * population) <= 0.5
     assert selection.parents == max(2, selection.replaced) <= population
@@ -149,14 +149,14 @@ def test_counts_follow_tau(population: int, tau: float) -> None:
 @pytest.mark.parametrize(("population", "count"), [(6, 2), (12, 3), (18, 4), (24, 6), (36, 9)])
 def test_counts_of_the_paper(population: int, count: int) -> None:
     """The populations of the paper have the numbers of children its code had."""
-    selection = Selection.of(population)
+    selection = SelectionRule.of(population)
 
     assert (count, count) == (selection.parents, selection.replaced)
 
 
 def test_exact_counts_take_precedence() -> None:
     """Given counts are used as they are."""
-    selection = Selection.of(24, tau=0.25, parents=3, replaced=0)
+    selection = SelectionRule.of(24, tau=0.25, parents=3, replaced=0)
 
     assert (3, 0) == (selection.parents, selection.replaced)
 
@@ -165,7 +165,7 @@ def test_exact_counts_take_precedence() -> None:
 @settings(max_examples=40)
 @given(situations())
 def test_the_worst_and_all_failed_are_replaced_by_children_of_the_best(
-    algorithm: Algorithm, situation: tuple[list[Member], SearchSpace, Selection]
+    algorithm: Algorithm, situation: tuple[list[Member], SearchSpace, SelectionRule]
 ) -> None:
     """Sizes are exact; who failed is always replaced, even beyond the share, never a parent."""
     members, space, selection = situation
@@ -186,7 +186,7 @@ def test_nobody_left_is_an_error(algorithm: Algorithm) -> None:
     members = [Member(i, (0,) * 40, score) for i, score in enumerate([None, float("nan")])]
 
     with pytest.raises(NoParentsError, match="all 2 members of generation 3 failed"):
-        algorithm(members, WIDE, Selection.of(2), 5, 3)
+        algorithm(members, WIDE, SelectionRule.of(2), 5, 3)
 
 
 # ---- PBT-NAS ---------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_nobody_left_is_an_error(algorithm: Algorithm) -> None:
 
 @given(situations(), st.integers())
 def test_pbtnas_crosses_two_distinct_parents_and_keeps_the_better_one(
-    situation: tuple[list[Member], SearchSpace, Selection], seed: int
+    situation: tuple[list[Member], SearchSpace, SelectionRule], seed: int
 ) -> None:
     """Base before donor in rank; the child is the base with the donor's inherited options."""
     members, space, selection = situation
@@ -216,7 +216,7 @@ def test_pbtnas_crosses_two_distinct_parents_and_keeps_the_better_one(
 @pytest.mark.parametrize("algorithm", [pbtnas, no_mixing])
 def test_the_expected_share_of_variables_is_inherited(algorithm: Algorithm) -> None:
     """A quarter of 120,000 draws, within five sigma, and each variable as often as any other."""
-    births = many_births(algorithm, Selection.of(24))
+    births = many_births(algorithm, SelectionRule.of(24))
     counted = Counter(i for birth in births for i in birth.inherited)
 
     assert 3000 == len(births)
@@ -226,7 +226,7 @@ def test_the_expected_share_of_variables_is_inherited(algorithm: Algorithm) -> N
 
 def test_pairs_of_parents_are_uniform() -> None:
     """Each of the fifteen pairs of six parents is as likely, within five sigma."""
-    pairs = Counter((b.base, b.donor) for b in many_births(pbtnas, Selection.of(24)))
+    pairs = Counter((b.base, b.donor) for b in many_births(pbtnas, SelectionRule.of(24)))
 
     assert pairs.keys() == {(i, j) for j in range(6) for i in range(j)}
     assert all(abs(count - 200) < 69 for count in pairs.values())
@@ -234,7 +234,7 @@ def test_pairs_of_parents_are_uniform() -> None:
 
 def test_shrink_perturb_is_passed_on() -> None:
     """Copy exactly and reinitialise are settings: the births carry them."""
-    births = pbtnas(field(4), WIDE, Selection.of(4, shrink=1.0, perturb=0.0), 1, 1)
+    births = pbtnas(field(4), WIDE, SelectionRule.of(4, shrink=1.0, perturb=0.0), 1, 1)
 
     assert [(1.0, 0.0)] == [(birth.shrink, birth.perturb) for birth in births]
 
@@ -244,7 +244,7 @@ def test_shrink_perturb_is_passed_on() -> None:
 
 def test_no_mixing_clones_any_of_the_best() -> None:
     """Parent and architecture are one member's; each of six is as likely, within five sigma."""
-    members, births = field(24), many_births(no_mixing, Selection.of(24))
+    members, births = field(24), many_births(no_mixing, SelectionRule.of(24))
     bases = Counter(birth.base for birth in births)
 
     assert all(birth.base == birth.donor and birth.operator == "mix" for birth in births)
@@ -254,7 +254,7 @@ def test_no_mixing_clones_any_of_the_best() -> None:
 
 def test_searl_mutates_nothing_weights_or_architecture_alike() -> None:
     """Each kind is a third of 3,000 births; the better of two parents makes the best likelier."""
-    births = many_births(searl, Selection.of(24, mutated_networks=("actor",)))
+    births = many_births(searl, SelectionRule.of(24, mutated_networks=("actor",)))
     kinds = Counter(birth.operator for birth in births)
     bases = Counter(birth.base for birth in births)
 
@@ -269,7 +269,7 @@ def test_searl_mutates_nothing_weights_or_architecture_alike() -> None:
 def test_searl_changes_one_variable_to_another_option_of_it() -> None:
     """An architecture mutation is never the old architecture; variable and option are uniform."""
     members, changes = field(24), Counter[tuple[int, int]]()
-    for birth in many_births(searl, Selection.of(24), rounds=2000):
+    for birth in many_births(searl, SelectionRule.of(24), rounds=2000):
         base = members[birth.base].architecture
         changed = tuple(i for i in range(len(WIDE)) if birth.architecture[i] != base[i])
         assert changed == birth.inherited
@@ -286,14 +286,14 @@ def test_searl_can_change_a_switch() -> None:
     space = SearchSpace([switch("norm", (False, True))])
     members = [Member(i, (0,), float(i)) for i in range(8)]
 
-    births = [b for g in range(30) for b in searl(members, space, Selection.of(8), 1, g)]
+    births = [b for g in range(30) for b in searl(members, space, SelectionRule.of(8), 1, g)]
 
     assert {(0,), (1,)} == {birth.architecture for birth in births}
 
 
 @given(situations())
 def test_random_search_replaces_nobody(
-    situation: tuple[list[Member], SearchSpace, Selection],
+    situation: tuple[list[Member], SearchSpace, SelectionRule],
 ) -> None:
     """Every member goes on as it is; with shrink-perturb, every usable one as its own child."""
     members, space, selection = situation

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pbtnas.search import Birth, Member, SearchSpace
-from pbtnas.search.algorithms import ALGORITHMS, NoParentsError, Selection, pbtnas
+from pbtnas.search.algorithms import ALGORITHMS, NoParentsError, SelectionRule, pbtnas
 from pbtnas.search.contract import faults
 
 Change = Callable[[Birth, SearchSpace, Sequence[Member]], Birth]
@@ -43,7 +43,7 @@ def test_a_birth_that_cannot_be_carried_out_is_found(sentence: str) -> None:
     def broken(
         members: Sequence[Member],
         space: SearchSpace,
-        selection: Selection,
+        selection: SelectionRule,
         run_seed: int,
         generation: int,
     ) -> tuple[Birth, ...]:
@@ -59,7 +59,7 @@ def test_an_option_that_is_not_the_donors_is_found() -> None:
     def invents(
         members: Sequence[Member],
         space: SearchSpace,
-        selection: Selection,
+        selection: SelectionRule,
         run_seed: int,
         generation: int,
     ) -> tuple[Birth, ...]:

@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pbtnas.protocol.operations import (
-    Beat,
     Discard,
     EmptyTrash,
     Get,
     Has,
     List,
     MakeGeneration,
-    Peek,
     Published,
     Put,
     PutBlob,
     Quarantine,
+    ReadHeartbeat,
     Replace,
     Sync,
+    WriteHeartbeat,
 )
 from pbtnas.records import paths
 
@@ -96,9 +96,9 @@ class SimulatedStore:
                 return self._sync(directory)
             case MakeGeneration(generation):
                 return self._make(paths.generation(generation))
-            case Beat(name, data):
+            case WriteHeartbeat(name, data):
                 self.beats[name] = data
-            case Peek(name):
+            case ReadHeartbeat(name):
                 return self._peek(machine, name)
             case Replace(name, data):
                 self.entries[name] = Entry(data, durable=False)

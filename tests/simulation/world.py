@@ -18,16 +18,16 @@ from typing import Any
 from pbtnas.protocol import generations
 from pbtnas.protocol.attempts import (
     Attempt,
-    Broke,
+    AttemptFailed,
     Failure,
     Halt,
-    Interrupted,
     Poll,
     Progress,
     Start,
+    Stopped,
     Trained,
 )
-from pbtnas.protocol.children import Mix, Mixed, Views
+from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.generations import Search
@@ -37,7 +37,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import decode, digest
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import Selection, pbtnas
+from pbtnas.search.algorithms import SelectionRule, pbtnas
 from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
@@ -49,7 +49,7 @@ SEARCH = Search(
         [layer(f"layer{i}", ("a", "b", "c")) for i in range(3)] + [switch("norm", (False, True))]
     ),
     algorithm=pbtnas,
-    selection=Selection.of(4, tau=0.25, replaced=2),
+    selection=SelectionRule.of(4, tau=0.25, replaced=2),
     seed=7,
     population=4,
     generations=4,
@@ -75,7 +75,9 @@ def always_fails(job: Job) -> bool:
 
 
 def mixed(mix: Mix) -> str:
-    return digest(["mix", mix.base, mix.donor, mix.birth.architecture, mix.birth.seed])
+    return digest(
+        ["mix", mix.base_checkpoint, mix.donor_checkpoint, mix.birth.architecture, mix.birth.seed]
+    )
 
 
 def reference() -> str:
@@ -249,7 +251,7 @@ class World:
         actor = self.actors[self.rng.choice(ready)]
         if self.store.now >= self.calm_from:
             self.rates, self.store.faults = {}, Faults()
-        elif self.misfortune(actor):
+        elif self.inject_fault(actor):
             return
         operation = self.advance(actor)
         if operation is not None:
@@ -270,7 +272,7 @@ class World:
             self.gone.add(actor.name)
             return None
 
-    def misfortune(self, actor: Actor) -> bool:
+    def inject_fault(self, actor: Actor) -> bool:
         """Perhaps something happens to this process, or to all, instead of its next step."""
         for name, rate in self.rates.items():
             if self.rng.random() < rate:
@@ -374,7 +376,7 @@ class World:
                 # Simulated machines oversleep: it finds more, and saves simulating every look.
                 actor.wake = self.store.now + max(seconds, self.rng.uniform(0.5, 4))
                 return None
-            case Views():
+            case WriteViews():
                 return None
             case Say(text):
                 self.log("says", actor, text)
@@ -402,24 +404,24 @@ class World:
         job = training.attempt.job
         if math.isnan(training.until):
             actor.training = None
-            return Broke(Failure.INFRA, "killed")
+            return AttemptFailed(Failure.INFRA, "killed")
         if training.halted:
             actor.training = None
-            return Interrupted(3)
+            return Stopped(3)
         if self.store.now < training.until:
             actor.wake = min(training.until, self.store.now + seconds)
             return Progress(1)
         actor.training = None
         for checkpoint in job.inputs:
             if paths.checkpoint(job.generation - 1, checkpoint) not in self.store.entries:
-                return Broke(Failure.INPUT, f"{checkpoint} is missing")
+                return AttemptFailed(Failure.INPUT, f"{checkpoint} is missing")
         if always_fails(job) or actor.machine == self.sick:
-            return Broke(Failure.ERROR, "ValueError: always")
+            return AttemptFailed(Failure.ERROR, "ValueError: always")
         result = trained(job)
         return Trained(result, self.private(result.checkpoint or ""), {})
 
     def mix(self, mix: Mix) -> Mixed | None:
-        for parent in (mix.base, mix.donor):
+        for parent in (mix.base_checkpoint, mix.donor_checkpoint):
             if paths.checkpoint(mix.generation, parent) not in self.store.entries:
                 return None
         overlay = mixed(mix)

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from pbtnas.protocol.operations import (
-    Beat,
     Discard,
     EmptyTrash,
     Get,
     Has,
     List,
     MakeGeneration,
-    Peek,
     Published,
     Put,
     PutBlob,
     Quarantine,
+    ReadHeartbeat,
     Replace,
     Sync,
+    WriteHeartbeat,
 )
 from pbtnas.records import paths
 from pbtnas.store.posix import PosixStore, Primitive
@@ -265,7 +265,7 @@ def test_a_publish_never_makes_directories(store: PosixStore, tmp_path: Path) ->
         Sync("generations/0007"),
     ):
         assert store.execute(operation) is Published.ERROR
-    store.execute(Beat("generations/0007/claims/m00.001.beat", b"beat"))
+    store.execute(WriteHeartbeat("generations/0007/claims/m00.001.beat", b"beat"))
     store.execute(Replace("views/HEAD", b"7"))
     blob = PutBlob(".source", "generations/0007/checkpoints/00.safetensors")
     assert store.execute(blob) is Published.ERROR
@@ -283,7 +283,7 @@ def test_nothing_is_written_into_another_directory_at_the_same_path(
     root.mkdir()
 
     assert pinned.execute(Put("a", b"data")) is Published.WON
-    pinned.execute(Beat("b", b"beat"))
+    pinned.execute(WriteHeartbeat("b", b"beat"))
     pinned.execute(Replace("HEAD", b"1"))
     (tmp_path / "moved" / "generations").mkdir()
     assert pinned.execute(MakeGeneration(0)) is Published.WON
@@ -300,7 +300,7 @@ def test_symlinks_are_not_followed(store: PosixStore, tmp_path: Path) -> None:
 
     assert store.execute(Get("link")) is None
     assert store.execute(Has("link")) is False
-    store.execute(Beat("link", b"beat"))
+    store.execute(WriteHeartbeat("link", b"beat"))
     assert store.execute(Put("link", b"data")) is not Published.WON
     assert outside.read_bytes() == b"secret"
 
@@ -320,17 +320,17 @@ def test_making_a_generation_twice_is_harmless(store: PosixStore, tmp_path: Path
 
 def test_a_heartbeat_is_overwritten_in_place(store: PosixStore, tmp_path: Path) -> None:
     """Same inode, same length: it needs no space and no new name."""
-    store.execute(Beat("b", b"0001"))
+    store.execute(WriteHeartbeat("b", b"0001"))
     inode = (tmp_path / "b").stat().st_ino
-    store.execute(Beat("b", b"0002"))
+    store.execute(WriteHeartbeat("b", b"0002"))
 
-    assert store.execute(Peek("b")) == b"0002"
+    assert store.execute(ReadHeartbeat("b")) == b"0002"
     assert (tmp_path / "b").stat().st_ino == inode
 
 
 def test_a_failed_heartbeat_is_only_lost(store: PosixStore, tmp_path: Path) -> None:
     """It replies nothing and raises nothing."""
-    assert store.execute(Beat("missing/b", b"0001")) is None
+    assert store.execute(WriteHeartbeat("missing/b", b"0001")) is None
     assert everything(tmp_path) == []
 
 
@@ -346,7 +346,7 @@ def test_a_view_is_replaced_in_one_step(store: PosixStore, tmp_path: Path) -> No
 def test_absent_things_are_absent(store: PosixStore) -> None:
     """Reading, listing and putting aside what is not there is no error."""
     assert store.execute(Get("a")) is None
-    assert store.execute(Peek("a/b/c")) is None
+    assert store.execute(ReadHeartbeat("a/b/c")) is None
     assert store.execute(Has("a")) is False
     assert store.execute(List("a")) == set()
     store.execute(Quarantine("a"))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pbtnas.checkpoints.digests import hasher
-from pbtnas.engine.driver import Executor, drive
-from pbtnas.engine.signals import Stop
+from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.attempts import Attempt, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import MakeGeneration
@@ -73,8 +73,8 @@ class Made:
 
 
 @pytest.fixture
-def stop() -> Stop:
-    return Stop(signals=())
+def stop() -> StopRequest:
+    return StopRequest(signals=())
 
 
 @pytest.fixture
@@ -91,11 +91,9 @@ def other(tmp_path: Path) -> Iterator[Made]:
     made.store.close()
 
 
-def reuse(mine: Made, *others: Made, stop: Stop, device: str = "cpu") -> Reuse:
+def reuse(mine: Made, *others: Made, stop: StopRequest, device: str = "cpu") -> Reuse:
     own, *peers = (
-        Peer(
-            made.root.name, made.run, made.store, made.claims(), Executor(made.store, stop).execute
-        )
+        Peer(made.root.name, made.run, made.store, made.claims(), Driver(made.store, stop).execute)
         for made in (mine, *others)
     )
     return Reuse(own, [own, *peers], "w1", device)
@@ -106,7 +104,7 @@ def attempt(job: Job = JOB) -> Attempt:
 
 
 def test_an_equal_job_is_taken_over_with_its_checkpoint(
-    mine: Made, other: Made, stop: Stop
+    mine: Made, other: Made, stop: StopRequest
 ) -> None:
     """The result is the other's, the checkpoint lies in a private file of ours, and the meta says
     where both are from."""
@@ -119,7 +117,9 @@ def test_an_equal_job_is_taken_over_with_its_checkpoint(
     assert found.meta == {"device": "cpu", "torch": "2.0", "reused_from": "other"}
 
 
-def test_what_was_taken_over_names_who_trained_it(mine: Made, other: Made, stop: Stop) -> None:
+def test_what_was_taken_over_names_who_trained_it(
+    mine: Made, other: Made, stop: StopRequest
+) -> None:
     """From hand to hand, the run that did the work stays known."""
     other.finish(meta={**META, "reused_from": "first"})
     found = reuse(mine, other, stop=stop).find(attempt())
@@ -129,7 +129,7 @@ def test_what_was_taken_over_names_who_trained_it(mine: Made, other: Made, stop:
 
 @pytest.mark.parametrize("spoil", ["gone", "damaged"])
 def test_a_checkpoint_that_is_not_as_it_should_be_is_not_taken(
-    mine: Made, other: Made, stop: Stop, spoil: str
+    mine: Made, other: Made, stop: StopRequest, spoil: str
 ) -> None:
     """Collected as garbage, or damaged: the job is trained, and nothing is left behind."""
     checkpoint = other.finish()
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_is_not_as_it_should_be_is_not_taken(
 
 
 def test_a_peers_checkpoint_is_never_written_to(
-    mine: Made, other: Made, stop: Stop, monkeypatch: pytest.MonkeyPatch
+    mine: Made, other: Made, stop: StopRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When reading the linked file fails, the job is trained, and no link is left that training
     could open for writing: it would be the peer's published file."""
@@ -157,7 +157,9 @@ def test_a_peers_checkpoint_is_never_written_to(
     assert checkpoint.stat().st_nlink == 1
 
 
-def test_the_next_best_copy_is_taken(mine: Made, other: Made, tmp_path: Path, stop: Stop) -> None:
+def test_the_next_best_copy_is_taken(
+    mine: Made, other: Made, tmp_path: Path, stop: StopRequest
+) -> None:
     """One run that lost its checkpoint does not hide another that has it."""
     third = Made(tmp_path / "third")
     other.finish().unlink()
@@ -181,7 +183,7 @@ def test_the_next_best_copy_is_taken(mine: Made, other: Made, tmp_path: Path, st
     ids=str,
 )
 def test_another_job_or_task_is_never_mistaken_for_this_one(
-    mine: Made, tmp_path: Path, stop: Stop, changed: dict[str, Any]
+    mine: Made, tmp_path: Path, stop: StopRequest, changed: dict[str, Any]
 ) -> None:
     """Everything that decides the bits of a result must be equal."""
     other = Made(tmp_path / "other", **changed)
@@ -192,7 +194,9 @@ def test_another_job_or_task_is_never_mistaken_for_this_one(
     assert found is None
 
 
-def test_another_kind_of_device_gives_other_bits(mine: Made, other: Made, stop: Stop) -> None:
+def test_another_kind_of_device_gives_other_bits(
+    mine: Made, other: Made, stop: StopRequest
+) -> None:
     """A GPU takes nothing over from a CPU, nor from a worker that did not say what it has."""
     other.finish()
 
@@ -200,7 +204,7 @@ def test_another_kind_of_device_gives_other_bits(mine: Made, other: Made, stop: 
 
 
 def test_a_diverged_job_is_taken_over_and_a_failed_one_tried_again(
-    mine: Made, other: Made, tmp_path: Path, stop: Stop
+    mine: Made, other: Made, tmp_path: Path, stop: StopRequest
 ) -> None:
     """Divergence is a function of the job; a failure may be the fault of a machine."""
     third = Made(tmp_path / "third")
@@ -215,17 +219,17 @@ def test_a_diverged_job_is_taken_over_and_a_failed_one_tried_again(
     assert (diverged.result.outcome, diverged.file) == ("diverged", None)
 
 
-def test_a_repair_is_computed(mine: Made, other: Made, stop: Stop) -> None:
+def test_a_repair_is_computed(mine: Made, other: Made, stop: StopRequest) -> None:
     """What was lost here may be the very file that is shared with the other run."""
     other.finish()
 
     assert reuse(mine, other, stop=stop).find(replace(attempt(), repair=True)) is None
 
 
-def test_a_job_waits_while_its_equal_is_in_work(mine: Made, other: Made, stop: Stop) -> None:
+def test_a_job_waits_while_its_equal_is_in_work(mine: Made, other: Made, stop: StopRequest) -> None:
     """Only from the claim to the result, and only while somebody holds the claim."""
     slot = paths.job_slot(0, 3)
-    execute = Executor(other.store, stop).execute
+    execute = Driver(other.store, stop).execute
     claims = other.claims()
     here = reuse(mine, other, stop=stop)
     seen = [here.postponed(JOB)]

@@ -21,7 +21,13 @@ from pbtnas.cuda import UnfitDevice, check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.records import paths
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.checking.rehearsal import Interrupted, Products, Rehearsal, copy_of, difference
+from pbtnas.tasks.checking.rehearsal import (
+    Interrupted,
+    Rehearsal,
+    RehearsalProducts,
+    copy_of,
+    difference,
+)
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from pbtnas.tasks.drqv2.task import DrQV2Task
 from pbtnas.training import snapshots
@@ -106,7 +112,7 @@ class TestDrQV2OnDevice(TaskContract):
 def test_a_snapshot_continues_to_the_same_bits(tmp_path: Path) -> None:
     """Through a file, into another member, whatever the device's random numbers did meanwhile."""
     task = broken.TinyTask()
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
     architecture = architectures(task.space, 1)[0]
     seed_everything(1, DEVICE)
     whole = task.create(architecture, 1)

@@ -21,8 +21,8 @@ from pbtnas.state import Json, State
 from pbtnas.tasks.base import Diverged, Task, Trainee
 from pbtnas.tasks.checking.naming import naming_faults
 from pbtnas.tasks.checking.rehearsal import (
-    Products,
     Rehearsal,
+    RehearsalProducts,
     copy_of,
     difference,
     evaluate,
@@ -51,7 +51,7 @@ class TaskContract:
     def task(self, tmp_path: Path) -> Task:
         """The task, prepared; products are made once for all tests of a class."""
         task = self.make_task()
-        task.prepare(Products(tmp_path, self._products.setdefault(type(self), {})))
+        task.prepare(RehearsalProducts(tmp_path, self._products.setdefault(type(self), {})))
         return task
 
     def test_create_is_a_function_of_architecture_and_seed(self, task: Task) -> None:

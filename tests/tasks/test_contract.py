@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.checking.rehearsal import Products
+from pbtnas.tasks.checking.rehearsal import RehearsalProducts
 from tests.tasks import broken
 from tests.tasks.contract import TaskContract
 
@@ -49,7 +49,7 @@ def test_the_contract_sees_what_is_broken(
 ) -> None:
     """Each way to break the contract fails the test that names it."""
     made = task()
-    made.prepare(Products(tmp_path))
+    made.prepare(RehearsalProducts(tmp_path))
     method = getattr(TestTiny(), test)
     places = {"tmp_path": tmp_path} if "tmp_path" in inspect.signature(method).parameters else {}
 

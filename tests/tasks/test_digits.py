@@ -13,7 +13,7 @@ from pbtnas.data.digits import load_digits
 from pbtnas.data.grids import grid_png
 from pbtnas.models.digits.networks import LATENTS, Generator, SwitchedSpectralLinear, digits_space
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, evaluate, train
+from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from tests.tasks.contract import TaskContract
 
@@ -47,7 +47,7 @@ class TestDigits(TaskContract):
 
     def test_the_first_judge_of_a_run_judges_everywhere(self, tmp_path: Path) -> None:
         """A process that finds a published judge uses its bytes and trains none."""
-        run = Products(tmp_path)
+        run = RehearsalProducts(tmp_path)
         first, second = DigitsTask(), DigitsTask()
         first.prepare(run)
         (name,) = run.products

@@ -24,8 +24,8 @@ from pbtnas.rl.replay import Batch
 from pbtnas.search import Birth
 from pbtnas.tasks.base import Evaluation, Task, TaskError
 from pbtnas.tasks.checking.rehearsal import (
-    Products,
     Rehearsal,
+    RehearsalProducts,
     copy_of,
     difference,
     evaluate,
@@ -181,7 +181,7 @@ class TestDrQV2OfGymnasium(TaskContract):
 def prepared(options: DrQV2Options, directory: Path) -> DrQV2Task:
     """A task that is ready for jobs, in the toy."""
     task = DrQV2Task(options)
-    task.prepare(Products(directory, dict(FACTS)))
+    task.prepare(RehearsalProducts(directory, dict(FACTS)))
     return task
 
 
@@ -253,7 +253,7 @@ def test_an_environment_that_does_not_exist_is_refused(
     pytest.importorskip("dm_control")
     pytest.importorskip("gymnasium")
     with pytest.raises(TaskError, match=f"{name}.*{hint}"):
-        DrQV2Task(DrQV2Options(environment=name)).prepare(Products(tmp_path))
+        DrQV2Task(DrQV2Options(environment=name)).prepare(RehearsalProducts(tmp_path))
 
 
 def test_members_need_the_facts_about_the_environment() -> None:

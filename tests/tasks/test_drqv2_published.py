@@ -10,7 +10,7 @@ import torch
 
 from pbtnas.config import load, parse
 from pbtnas.models.drqv2.spaces import drqv2_architecture
-from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, copy_of, evaluate, train
+from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, copy_of, evaluate, train
 from pbtnas.tasks.drqv2.options import DrQV2Options
 from pbtnas.tasks.drqv2.task import DrQV2Task
 
@@ -44,7 +44,7 @@ def test_published_networks_train_a_real_job(
         published, frames_per_epoch=JOB, seed_frames=SEED, random_steps=50, eval_episodes=1
     )
     task = DrQV2Task(options)
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
     trainee = task.create(drqv2_architecture(task.space), 1)
     networks = trainee.agent.networks
     sizes = {name: sum(p.numel() for p in n.parameters()) for name, n in networks.named_children()}

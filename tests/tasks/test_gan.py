@@ -29,8 +29,8 @@ from pbtnas.search import Birth
 from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, Task, TaskError
 from pbtnas.tasks.checking.rehearsal import (
-    Products,
     Rehearsal,
+    RehearsalProducts,
     copy_of,
     difference,
     evaluate,
@@ -142,7 +142,7 @@ class TestGanHard(GanContract):
 def prepared(options: GanOptions, directory: Path) -> TinyGan:
     """The tiny task, ready for jobs."""
     task = TinyGan(options)
-    task.prepare(Products(directory))
+    task.prepare(RehearsalProducts(directory))
     return task
 
 
@@ -379,7 +379,7 @@ def test_the_score_is_minus_the_distance_under_its_name(tmp_path: Path) -> None:
 def test_without_data_the_sentence_has_the_command(tmp_path: Path) -> None:
     """The most likely thing to go wrong first."""
     with pytest.raises(TaskError, match="pbtnas data get cifar10"):
-        GanTask(GanOptions(extractor="fd-lite0")).prepare(Products(tmp_path))
+        GanTask(GanOptions(extractor="fd-lite0")).prepare(RehearsalProducts(tmp_path))
 
 
 def test_wrong_weights_are_refused_before_any_job(
@@ -391,14 +391,14 @@ def test_wrong_weights_are_refused_before_any_job(
     monkeypatch.setattr(TinyGan, "make_extractor", GanTask.make_extractor)
 
     with pytest.raises(TaskError, match=r"pt_inception.pth has 10 bytes"):
-        TinyGan(replace(TINY, inception_weights=str(weights))).prepare(Products(tmp_path))
+        TinyGan(replace(TINY, inception_weights=str(weights))).prepare(RehearsalProducts(tmp_path))
 
 
 def test_statistics_are_measured_once(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a run the first to publish wins; another run on this machine finds them on its disk."""
-    run = Products(tmp_path)
+    run = RehearsalProducts(tmp_path)
     TinyGan(TINY).prepare(run)
     (name,) = run.products
     assert parse_statistics(run.products[name], name).n == COUNT
@@ -409,7 +409,7 @@ def test_statistics_are_measured_once(
 
     monkeypatch.setattr(PixelsAsFeatures, "features", fail)
     TinyGan(TINY).prepare(run)
-    again = Products(tmp_path)
+    again = RehearsalProducts(tmp_path)
     TinyGan(TINY).prepare(again)
 
     assert again.products == run.products
@@ -417,12 +417,12 @@ def test_statistics_are_measured_once(
 
 def test_damaged_statistics_of_this_machine_are_measured_again(tmp_path: Path, data: Path) -> None:
     """What an earlier run kept is a convenience: half a file of it ends no run."""
-    run = Products(tmp_path)
+    run = RehearsalProducts(tmp_path)
     TinyGan(TINY).prepare(run)
     (kept,) = data.iterdir()
     kept.write_bytes(kept.read_bytes()[:300])
 
-    again = Products(tmp_path)
+    again = RehearsalProducts(tmp_path)
     TinyGan(TINY).prepare(again)
 
     assert again.products == run.products
@@ -445,7 +445,7 @@ def test_statistics_that_cannot_be_kept_are_used_all_the_same(
 
 def test_fewer_real_images_can_be_measured(tmp_path: Path) -> None:
     """The statistics say so, and are no others' by mistake."""
-    run = Products(tmp_path)
+    run = RehearsalProducts(tmp_path)
     task = TinyGan(replace(TINY, reference_images=6))
 
     task.prepare(run)
@@ -473,7 +473,7 @@ def test_statistics_that_mean_something_else_are_refused(
     own = prepared(TINY, tmp_path).problem.statistics
     file = tmp_path / "given.npz"
     file.write_bytes(replace(own, **change).to_bytes())  # type: ignore[arg-type]
-    run = Products(tmp_path)
+    run = RehearsalProducts(tmp_path)
 
     with pytest.raises(TaskError, match=sentence):
         TinyGan(replace(TINY, statistics=str(file))).prepare(run)
@@ -485,7 +485,7 @@ def test_given_statistics_are_those_of_the_whole_run(tmp_path: Path) -> None:
     """A worker that finds them published needs no file of its own."""
     file = tmp_path / "given.npz"
     file.write_bytes(prepared(TINY, tmp_path).problem.statistics.to_bytes())
-    run = Products(tmp_path)
+    run = RehearsalProducts(tmp_path)
     options = replace(TINY, statistics=str(file))
 
     TinyGan(options).prepare(run)
@@ -494,7 +494,7 @@ def test_given_statistics_are_those_of_the_whole_run(tmp_path: Path) -> None:
 
     assert set(run.products) == {"given.npz"}
     with pytest.raises(TaskError, match="given.npz cannot be read"):
-        TinyGan(options).prepare(Products(tmp_path))
+        TinyGan(options).prepare(RehearsalProducts(tmp_path))
 
 
 def test_a_file_that_does_not_say_what_it_is_of_must_be_for_the_usual_size(
@@ -509,7 +509,7 @@ def test_a_file_that_does_not_say_what_it_is_of_must_be_for_the_usual_size(
     monkeypatch.setattr(TinyGan, "load_images", lambda _: many)
 
     with pytest.raises(TaskError, match="does not say of which images it is"):
-        TinyGan(replace(TINY, statistics=str(file))).prepare(Products(tmp_path))
+        TinyGan(replace(TINY, statistics=str(file))).prepare(RehearsalProducts(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.checking.rehearsal import Products, Rehearsal, evaluate, train
+from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.supervised import Batches, Split
 from tests.tasks.broken import TinyTask
@@ -59,7 +59,7 @@ def test_the_example_is_short() -> None:
 def test_an_epoch_is_whole_batches_of_different_examples(tmp_path: Path) -> None:
     """40 examples in batches of 8 are 5 steps that show each once; a rest is left out."""
     task = TinyTask()
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
 
     batches = list(task.train_batches(3))
     task.batch_size = 12
@@ -78,7 +78,7 @@ def test_little_data_is_one_batch(tmp_path: Path) -> None:
         batch_size = 1000
 
     task = Little()
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
 
     assert train(task.create((0, 0), 0), 3, Rehearsal(tmp_path)).done == 3
 
@@ -86,7 +86,7 @@ def test_little_data_is_one_batch(tmp_path: Path) -> None:
 def test_epochs_have_different_orders(tmp_path: Path) -> None:
     """Two epochs of a job are not the first one twice, and another job's differ."""
     task = TinyTask()
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
     orders = []
 
     class Spy(TinyTask):
@@ -98,7 +98,7 @@ def test_epochs_have_different_orders(tmp_path: Path) -> None:
             return task.data()
 
     spy = Spy()
-    spy.prepare(Products(tmp_path))
+    spy.prepare(RehearsalProducts(tmp_path))
     for seed in (1, 2):
         train(spy.create((0, 0), 0), 2, Rehearsal(tmp_path, seed=seed))
 
@@ -108,7 +108,7 @@ def test_epochs_have_different_orders(tmp_path: Path) -> None:
 def test_logged_losses_fall(tmp_path: Path) -> None:
     """Every epoch logs one line, and the optimiser does its work."""
     task = TinyTask()
-    task.prepare(Products(tmp_path))
+    task.prepare(RehearsalProducts(tmp_path))
     context = Rehearsal(tmp_path)
     trainee = task.create((0, 0), 0)
 

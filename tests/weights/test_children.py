@@ -10,10 +10,10 @@ import torch
 
 from pbtnas.checkpoints import files as checkpoints
 from pbtnas.search import Birth, Member, SearchSpace, layer, switch
-from pbtnas.search.algorithms import ALGORITHMS, Selection
+from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
 from pbtnas.search.births import Operator
 from pbtnas.state import State, assemble, lazily
-from pbtnas.weights import Child, Origin, carry_out, mix_states
+from pbtnas.weights import ChildPlan, Origin, carry_out, mix_states
 
 SPACE = SearchSpace(
     [layer("net.c0", ("small", "large")), layer("net.c1", ("a", "b")), switch("act", ("x", "y"))]
@@ -48,7 +48,7 @@ def birth(
     )
 
 
-def child_state(made: Birth, base: State, fresh: State) -> tuple[State, Child]:
+def child_state(made: Birth, base: State, fresh: State) -> tuple[State, ChildPlan]:
     """A child whose parents are one member, in memory."""
     ours = lazily(base)
     plan = carry_out(SPACE, made, base=ours, donor=ours, fresh=lazily(fresh))
@@ -162,7 +162,7 @@ def test_every_birth_of_every_algorithm_makes_a_checkpoint_that_loads(
         state = network(m.architecture, m.number)
         digests[m.number] = checkpoints.write(tmp_path / str(m.number), state, algorithm="xxh3-128")
     for generation in range(6):
-        for made in ALGORITHMS[name](members, SPACE, Selection.of(8), 3, generation):
+        for made in ALGORITHMS[name](members, SPACE, SelectionRule.of(8), 3, generation):
             written = []
             for file in (tmp_path / "once", tmp_path / "again"):
                 fresh = network(made.architecture, made.seed)

@@ -13,7 +13,7 @@ from pbtnas.search.births import Birth
 
 
 @dataclass(frozen=True)
-class Reported:
+class ResultWithMeta:
     """A result, and what was said about it.
 
     Args:
@@ -28,7 +28,7 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ClaimHistory:
     """A claim, and how it ended.
 
     Args:
@@ -64,7 +64,7 @@ class Born:
 
 
 @dataclass(frozen=True)
-class Best:
+class TopMember:
     """The member with the highest score of a generation, or of several."""
 
     generation: int
@@ -90,19 +90,19 @@ class Generation:
 
     number: int
     jobs: Mapping[int, Job]
-    results: Mapping[int, Reported]
-    attempts: Mapping[int, tuple[Attempt, ...]]
-    repairs: Mapping[int, tuple[Attempt, ...]]
+    results: Mapping[int, ResultWithMeta]
+    attempts: Mapping[int, tuple[ClaimHistory, ...]]
+    repairs: Mapping[int, tuple[ClaimHistory, ...]]
     ranking: tuple[int, ...]
     births: Mapping[int, Born]
     selection: str | None
 
     @property
-    def best(self) -> Best | None:
+    def best(self) -> TopMember | None:
         """The best of the results known so far; the lowest number of equals."""
         scores = {m: r.result.score for m, r in self.results.items() if r.result.score is not None}
         member = max(scores, key=lambda m: (scores[m], -m), default=None)
-        return None if member is None else Best(self.number, member, scores[member])
+        return None if member is None else TopMember(self.number, member, scores[member])
 
 
 def read_generation(
@@ -142,16 +142,16 @@ def _members(
 
 def _results(
     files: RecordFiles, number: int, members: Sequence[int], selected: Selected | None
-) -> dict[int, Reported]:
+) -> dict[int, ResultWithMeta]:
     """The results of a generation; where a record is lost, the copy in the selection."""
     results = {}
     for member in members:
         name = paths.result(number, member)
         record = files.read(name, "result", expected=selected is not None)
         if record is not None:
-            results[member] = Reported(Result.from_json(record.core), record.meta)
+            results[member] = ResultWithMeta(Result.from_json(record.core), record.meta)
         elif selected is not None:
-            results[member] = Reported(selected.result(member))
+            results[member] = ResultWithMeta(selected.result(member))
     return results
 
 
@@ -169,8 +169,8 @@ def _births(files: RecordFiles, selected: Selected, over: bool) -> dict[int, Bor
 
 
 def read_attempts(
-    files: RecordFiles, slot: str, reported: Reported | None = None
-) -> tuple[Attempt, ...]:
+    files: RecordFiles, slot: str, reported: ResultWithMeta | None = None
+) -> tuple[ClaimHistory, ...]:
     """The claims of a slot.  A missing one is no problem: claims only save work."""
     names = files.names(slot.rpartition("/")[0])
     count = 0
@@ -184,7 +184,7 @@ def read_attempts(
         holder = claim.core["holder"] if claim is not None else {}
         core = end.core if end is not None else None
         ended = _ended(number, count, holder, core, reported)
-        attempts.append(Attempt(slot, number, holder, core, ended))
+        attempts.append(ClaimHistory(slot, number, holder, core, ended))
     return tuple(attempts)
 
 
@@ -193,7 +193,7 @@ def _ended(
     newest: int,
     holder: Mapping[str, Any],
     end: Mapping[str, Any] | None,
-    reported: Reported | None,
+    reported: ResultWithMeta | None,
 ) -> str:
     if end is not None:
         return str(end["class"])

@@ -14,11 +14,11 @@ from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.generation import (
-    Attempt,
-    Best,
     Born,
+    ClaimHistory,
     Generation,
-    Reported,
+    ResultWithMeta,
+    TopMember,
     read_attempts,
     read_generation,
 )
@@ -29,19 +29,19 @@ from pbtnas.search.space import Architecture
 from pbtnas.store.run_directory import with_engine
 
 __all__ = [
-    "Attempt",
-    "Best",
+    "ClaimHistory",
+    "TopMember",
     "Born",
-    "Final",
+    "FinalRecord",
     "Generation",
     "History",
-    "Reported",
+    "ResultWithMeta",
     "metrics_lines",
 ]
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalRecord:
     """What the run came to."""
 
     fingerprint: str
@@ -71,8 +71,8 @@ class History:
     about: Mapping[str, Any]
     config: Mapping[str, Any]
     generations: tuple[Generation, ...]
-    terms: tuple[Attempt, ...]
-    final: Final | None
+    terms: tuple[ClaimHistory, ...]
+    final: FinalRecord | None
     problems: tuple[str, ...]
 
     @classmethod
@@ -105,9 +105,9 @@ class History:
             problems=tuple(files.problems),
         )
 
-    def best_so_far(self) -> list[Best | None]:
+    def best_so_far(self) -> list[TopMember | None]:
         """After each generation, the best up to then; the earliest of equals."""
-        best: Best | None = None
+        best: TopMember | None = None
         progress = []
         for generation in self.generations:
             found = generation.best
@@ -215,9 +215,9 @@ def _numbered(name: str) -> bool:
     return name.rpartition("/")[2].isdecimal()
 
 
-def _final(core: Mapping[str, Any]) -> Final:
+def _final(core: Mapping[str, Any]) -> FinalRecord:
     ever, last = core["best_ever"], core["best_last"]
-    return Final(
+    return FinalRecord(
         fingerprint=core["fingerprint"],
         generations=core["generations"],
         best_ever=Champion.from_json(ever) if ever is not None else None,

@@ -21,7 +21,7 @@ from typing import Protocol
 import safetensors.torch
 
 from pbtnas.determinism import as_in_the_search
-from pbtnas.search.algorithms import Selection, pbtnas
+from pbtnas.search.algorithms import SelectionRule, pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member
 from pbtnas.search.seeding import derive
@@ -30,9 +30,9 @@ from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, Task, Trainee
 from pbtnas.tasks.checking.naming import naming_faults, ownership
 from pbtnas.tasks.checking.rehearsal import (
-    Products,
     Rehearsal,
-    Snapshot,
+    RehearsalProducts,
+    RehearsalSnapshot,
     difference,
     evaluate,
     seed_global_rngs,
@@ -66,7 +66,7 @@ class Finding:
     detail: str = ""
 
 
-class Mix(Protocol):
+class MixesStates(Protocol):
     """Builds a child's state from those of its parents: `weights.mixing.mix_states`."""
 
     def __call__(
@@ -75,7 +75,7 @@ class Mix(Protocol):
 
 
 def check(
-    task: Task, *, mix: Mix, rounds: int = 5, seed: int = 0, device: str = "cpu"
+    task: Task, *, mix: MixesStates, rounds: int = 5, seed: int = 0, device: str = "cpu"
 ) -> list[Finding]:
     """Try a task out; what was found, each thing once, in the order it was seen.
 
@@ -91,7 +91,7 @@ def check(
     with tempfile.TemporaryDirectory() as directory, as_in_the_search(threads=1):
         checks = _Checks(task, mix, seed, Path(directory), device)
         with checks.reporting("prepare()"):
-            task.prepare(Products(checks.directory))
+            task.prepare(RehearsalProducts(checks.directory))
             checks.names()
             for number in range(rounds):
                 with checks.reporting("create()"):
@@ -102,7 +102,9 @@ def check(
 class _Checks:
     """What is being done, and what was found so far."""
 
-    def __init__(self, task: Task, mix: Mix, seed: int, directory: Path, device: str) -> None:
+    def __init__(
+        self, task: Task, mix: MixesStates, seed: int, directory: Path, device: str
+    ) -> None:
         self.task = task
         self.mix = mix
         self.seed = seed
@@ -148,7 +150,7 @@ class _Checks:
         self.doing, self.architecture = "create()", architecture
         return self.task.create(architecture, seed)
 
-    def train(self, trainee: Trainee, seed: int, stop_at: int) -> Snapshot:
+    def train(self, trainee: Trainee, seed: int, stop_at: int) -> RehearsalSnapshot:
         self.doing = "train()"
         return train(trainee, _STEPS, self.context(seed, stop_at))
 
@@ -175,7 +177,7 @@ class _Checks:
         base, donor = (self.member(a, s) for a, s in zip(architectures, seeds, strict=True))
 
         members = [Member(i, a, -float(i)) for i, a in enumerate(architectures)]
-        selection = Selection(parents=2, replaced=1, inherit_probability=0.5)
+        selection = SelectionRule(parents=2, replaced=1, inherit_probability=0.5)
         (birth,) = pbtnas(members, self.task.space, selection, self.seed, number)
         fresh = self.create(birth.architecture, birth.seed).state()
         state = self.mix(self.task.space, birth, base=base, donor=donor, fresh=fresh)
@@ -206,7 +208,7 @@ class _Checks:
             )
         return first
 
-    def trained(self, whole: Snapshot, architecture: Architecture, seed: int) -> None:
+    def trained(self, whole: RehearsalSnapshot, architecture: Architecture, seed: int) -> None:
         """Training moves the weights, and an interruption changes nothing."""
         if whole.done == 0:
             self.say(

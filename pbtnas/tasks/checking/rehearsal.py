@@ -67,7 +67,7 @@ class Rehearsal:
 
 
 @dataclass
-class Products:
+class RehearsalProducts:
     """A `Preparation` whose products stay in memory.
 
     Args:
@@ -88,7 +88,7 @@ class Products:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class RehearsalSnapshot:
     """A job at a tick.
 
     Args:
@@ -103,8 +103,8 @@ class Snapshot:
 
 
 def train(
-    trainee: Trainee, epochs: int, context: Rehearsal, resume: Snapshot | None = None
-) -> Snapshot:
+    trainee: Trainee, epochs: int, context: Rehearsal, resume: RehearsalSnapshot | None = None
+) -> RehearsalSnapshot:
     """Train until the end or `context.stop_at`, from the start or from a snapshot.
 
     The trainee must hold the state of the snapshot already.
@@ -117,7 +117,9 @@ def train(
         trainee.train(epochs, context)
     except Interrupted:
         pass
-    return Snapshot(copy_of(trainee.state()), context.reached, _global_rngs(context.device))
+    return RehearsalSnapshot(
+        copy_of(trainee.state()), context.reached, _global_rngs(context.device)
+    )
 
 
 def evaluate(trainee: Trainee, context: Rehearsal) -> Evaluation:

@@ -34,7 +34,7 @@ _NAME = re.compile(r"(\d{10})-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldBuffer:
     """The buffer of a member, as its state carries it.
 
     Args:
@@ -63,7 +63,7 @@ class Held:
         }
 
     @staticmethod
-    def from_json(data: Json) -> Held:
+    def from_json(data: Json) -> HeldBuffer:
         """What `to_json` gave.  Raises `ValueError`."""
         if not isinstance(data, dict) or not isinstance(name := data.get("name"), str):
             raise ValueError(f"the state's replay is {data!r}, not that of drqv2")
@@ -76,10 +76,10 @@ class Held:
                 raise ValueError(f"the state's replay has {key} {value!r}")
             numbers[key] = value
         position = Position(numbers.pop("next_number"), numbers.pop("transitions"))
-        return Held(name, position=position, **numbers)
+        return HeldBuffer(name, position=position, **numbers)
 
 
-def begin(steps: int, seed: int, architecture: Architecture, base: Held) -> Held:
+def begin(steps: int, seed: int, architecture: Architecture, base: HeldBuffer) -> HeldBuffer:
     """The buffer of a new job, filled as far as that of its base but not yet there.
 
     Its name is what decides its content, hashed.
@@ -93,7 +93,7 @@ def begin(steps: int, seed: int, architecture: Architecture, base: Held) -> Held
     text = f"{seed}/{','.join(map(str, architecture))}/{base.name}/{base.position}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     parent = int(base.name.partition("-")[0] or 0)
-    return Held(f"{steps:010d}-{digest}", parent, base.position)
+    return HeldBuffer(f"{steps:010d}-{digest}", parent, base.position)
 
 
 class Buffers:
@@ -113,7 +113,7 @@ class Buffers:
         """Whether there is one buffer for everybody."""
         return self._options.replay == "shared"
 
-    def open(self, held: Held, source: str) -> tuple[Replay, int]:
+    def open(self, held: HeldBuffer, source: str) -> tuple[Replay, int]:
         """The buffer of a job to work on, and how many transitions are missing from it.
 
         Args:

@@ -1,7 +1,7 @@
 """How far a member is in its life, and how its state says so.
 
     info["steps"]         agent steps done
-    info["replay"]        where its replay buffer is and how far it was filled, see `Held`;
+    info["replay"]        where its replay buffer is and how far it was filled, see `HeldBuffer`;
                           with `replay_from: donor` it is extra["donor.replay"], the same as
                           bytes of JSON, which mixing takes from the donor
     info["environment"]   in the middle of a job: the environment's values, and the type and
@@ -25,7 +25,7 @@ from torch import Tensor
 from pbtnas.rl.environments import Capture
 from pbtnas.rl.episodes import Episode
 from pbtnas.state import Json, State
-from pbtnas.tasks.drqv2.buffers import Held
+from pbtnas.tasks.drqv2.buffers import HeldBuffer
 
 _EPISODE = "episode."
 _ENVIRONMENT = "environment."
@@ -46,7 +46,7 @@ class Interruption:
 
 
 @dataclass(frozen=True)
-class Progress:
+class AgentProgress:
     """How far a member is.
 
     Args:
@@ -56,7 +56,7 @@ class Progress:
     """
 
     steps: int = 0
-    held: Held = field(default_factory=Held)
+    held: HeldBuffer = field(default_factory=HeldBuffer)
     interruption: Interruption | None = None
 
     def add_to(self, state: State, *, donated: bool) -> None:
@@ -83,27 +83,27 @@ class Progress:
                 state.extra[_EPISODE + part.name] = torch.from_numpy(array)
 
     @staticmethod
-    def of(state: State, *, donated: bool) -> Progress:
+    def of(state: State, *, donated: bool) -> AgentProgress:
         """What `add_to` wrote.  Raises `ValueError` for the state of another task."""
         steps = state.info.get("steps")
         if not isinstance(steps, int):
             raise ValueError(f"the state has {steps!r} as info 'steps': it is not one of drqv2")
         if donated and _DONATED not in state.extra:
             raise ValueError(f"the state lacks the extra tensor {_DONATED!r}")
-        held = Held.from_json(
+        held = HeldBuffer.from_json(
             json.loads(state.extra[_DONATED].cpu().numpy().tobytes())
             if donated
             else state.info.get("replay")
         )
         described = cast("dict[str, Any] | None", state.info.get("environment"))
         if described is None:
-            return Progress(steps, held)
+            return AgentProgress(steps, held)
         arrays = {}
         for name, (dtype, shape) in described["arrays"].items():
             data = state.extra[_ENVIRONMENT + name].cpu().numpy().tobytes()
             arrays[name] = np.frombuffer(data, np.dtype(dtype)).reshape(shape).copy()
         capture = Capture(arrays, dict(described["values"]))
-        return Progress(steps, held, Interruption(capture, _episode(state.extra)))
+        return AgentProgress(steps, held, Interruption(capture, _episode(state.extra)))
 
 
 def _episode(tensors: dict[str, Tensor]) -> Episode | None:

@@ -22,7 +22,7 @@ from pbtnas.tasks.base import Diverged
 from pbtnas.tasks.drqv2.agent import Agent
 from pbtnas.tasks.drqv2.buffers import Buffers
 from pbtnas.tasks.drqv2.options import DrQV2Options
-from pbtnas.tasks.drqv2.progress import Interruption, Progress
+from pbtnas.tasks.drqv2.progress import AgentProgress, Interruption
 
 _LOG_EVERY = 250  # updates
 
@@ -52,7 +52,7 @@ class Session:
         agent: Agent,
         environment: StackedFrames,
         buffers: Buffers,
-        progress: Progress,
+        progress: AgentProgress,
         *,
         source: str,
         seed: int,
@@ -117,13 +117,13 @@ class Session:
         self._buffers.finish(self._replay, self._held.name)
         self._finished = True
 
-    def progress(self) -> Progress:
+    def progress(self) -> AgentProgress:
         """How far the member is; to be asked for between two steps, while `whole`."""
         if self._finished:
-            return Progress(self._steps, self._held)
+            return AgentProgress(self._steps, self._held)
         held = replace(self._held, position=self._replay.position())
         episode = None if self._observation is None else self._recorder.episode()
-        return Progress(self._steps, held, Interruption(self._environment.capture(), episode))
+        return AgentProgress(self._steps, held, Interruption(self._environment.capture(), episode))
 
     def close(self) -> None:
         """Free the environment."""

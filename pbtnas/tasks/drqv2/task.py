@@ -33,7 +33,7 @@ from pbtnas.tasks.drqv2.buffers import Buffers, begin
 from pbtnas.tasks.drqv2.environments import Facts, can_render, make_environment, probe
 from pbtnas.tasks.drqv2.options import DrQV2Options
 from pbtnas.tasks.drqv2.policy import VIDEO_FPS, Policy, play_episode
-from pbtnas.tasks.drqv2.progress import Progress
+from pbtnas.tasks.drqv2.progress import AgentProgress
 from pbtnas.tasks.drqv2.session import Session
 from pbtnas.tasks.optional import Lookup, Played
 
@@ -145,7 +145,7 @@ class DrQV2Trainee:
         self.agent = agent
         self._task = task
         self._architecture = architecture
-        self._progress = Progress()
+        self._progress = AgentProgress()
         self._session: Session | None = None
         self._donated = task.options.replay_from == "donor"
 
@@ -183,7 +183,7 @@ class DrQV2Trainee:
         if context.done == 0:
             buffers.remove_older(progress.held.parent)
             held = begin(progress.steps, context.seed, self._architecture, progress.held)
-            progress = Progress(progress.steps, held)
+            progress = AgentProgress(progress.steps, held)
         seed = derive(context.seed, "drqv2-environment")
         return Session(
             self.agent,
@@ -244,7 +244,7 @@ class DrQV2Trainee:
 
     def load(self, state: State) -> None:
         """Become that state; raises `ValueError` naming what does not fit."""
-        progress = Progress.of(state, donated=self._donated)
+        progress = AgentProgress.of(state, donated=self._donated)
         self.agent.load(state)
         self._progress = progress
 

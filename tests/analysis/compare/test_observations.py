@@ -9,8 +9,8 @@ import pytest
 
 from pbtnas.analysis.compare.comparison import ComparisonError, compare
 from pbtnas.analysis.compare.observations import budget, curve, evolution, outcome, variant
-from pbtnas.analysis.history.generation import Born, Generation, Reported
-from pbtnas.analysis.history.run import Final, History
+from pbtnas.analysis.history.generation import Born, Generation, ResultWithMeta
+from pbtnas.analysis.history.run import FinalRecord, History
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Job, Result
 from pbtnas.search.births import Birth
@@ -27,7 +27,7 @@ def generation(number: int, scores: tuple[float | None, float | None]) -> Genera
         number=number,
         jobs={m: Job(number, m, (m if number else 0,), (), 0, epochs, 1) for m in (0, 1)},
         results={
-            m: Reported(
+            m: ResultWithMeta(
                 Result(m, "diverged" if score is None else "ok", score, {"fid": 10.0 - m}, "c")
             )
             for m, score in enumerate(scores)
@@ -59,7 +59,7 @@ HISTORY = History(
     },
     generations=(generation(0, (0.9, None)), generation(1, (0.6, 0.8))),
     terms=(),
-    final=Final(
+    final=FinalRecord(
         "fingerprint",
         2,
         best_ever=Champion(0, 0, 0.9, (0,), "c"),
@@ -116,7 +116,7 @@ def test_runs_without_an_outcome_are_refused_by_name():
     with pytest.raises(ComparisonError, match="run first is not finished"):
         outcome(replace(HISTORY, final=None))
     with pytest.raises(ComparisonError, match="without a member that has a score"):
-        outcome(replace(HISTORY, final=Final("f", 2, None, None)))
+        outcome(replace(HISTORY, final=FinalRecord("f", 2, None, None)))
     with pytest.raises(ComparisonError, match="does not report 'is'; it reports score, fid"):
         outcome(HISTORY, metric="is")
 

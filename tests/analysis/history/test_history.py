@@ -269,7 +269,7 @@ def test_newer_and_foreign_records_are_refused(tmp_path: Path) -> None:
 def test_reading_needs_neither_torch_nor_numpy() -> None:
     """A status screen starts in a fraction of a second because nothing heavy is imported."""
     code = (
-        "import sys, pbtnas.status, pbtnas.analysis.history\n"
+        "import sys, pbtnas.monitoring.run_screen\n"
         "sys.exit({'torch', 'numpy'} & set(sys.modules) or None)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
