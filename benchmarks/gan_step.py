@@ -157,7 +157,7 @@ def passing(act: Callable[[], object]) -> float:
 
 def outside(batch: int) -> Mapping[str, float]:
     """Seconds of everything in a job that is not a training step."""
-    start = [sys.executable, "-c", "import pbtnas.tasks.gan, pbtnas.store.checkpoints"]
+    start = [sys.executable, "-c", "import pbtnas.tasks.gan, pbtnas.checkpoints.files"]
     state = member_state()
     pixels = np.zeros((IMAGES, 3, 32, 32), np.uint8)
     images = ImageSet("zeros", pixels, None, "")

@@ -1,6 +1,6 @@
 """The state of a run on one screen: at most 24 lines of 100 columns, plain text.
 
-`pbtnas.analysis.progress` gathers it; here it becomes text, or JSON for programs.
+`pbtnas.monitoring.progress` gathers it; here it becomes text, or JSON for programs.
 """
 
 from __future__ import annotations
