@@ -1,13 +1,16 @@
-"""Fixtures of real processes, for every test that starts some."""
+"""Fixtures for tests of every folder: real processes, and what can render here."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from tests.system.site import Site, close_site, make_site
 
 
@@ -28,3 +31,16 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     close_site(made)
     outcome = made.outcome()
     return outcome
+
+
+@pytest.fixture(scope="session")
+def renderer() -> str:
+    """What renders here; tests that ask for it are skipped where nothing does."""
+    if find_spec("dm_control") is None:
+        pytest.skip("dm_control is not installed")
+    if os.environ.get("MUJOCO_GL") in ("disable", "disabled", "off"):
+        pytest.skip("MUJOCO_GL switches rendering off")
+    try:
+        return choose_renderer()
+    except NoRenderer as error:
+        pytest.skip(str(error))
