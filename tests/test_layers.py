@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "cuda": "",
     "data": "",
     "determinism": "",
+    "errors": "",
     "logs": "",
     "metrics": "",
     "rl": "",

@@ -12,6 +12,7 @@ from typing import Any
 
 from pbtnas.config import ConfigError
 from pbtnas.config.schema import ALGORITHM_GROUP, algorithm_names
+from pbtnas.errors import PbtnasError
 from pbtnas.search.algorithms import ALGORITHMS, Algorithm, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.contract import fault
@@ -19,7 +20,7 @@ from pbtnas.search.population import Member
 from pbtnas.search.space import SearchSpace
 
 
-class BrokenAlgorithm(Exception):
+class BrokenAlgorithm(PbtnasError):
     """An installed algorithm gave an answer that must not be published."""
 
 

@@ -27,6 +27,8 @@ from typing import (
     runtime_checkable,
 )
 
+from pbtnas.errors import ExitCode, PbtnasError
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -35,13 +37,15 @@ T = TypeVar("T", bound="DataclassInstance")
 _UNIONS = (types.UnionType, Union)  # `int | None` is the one, `Literal["a"] | None` the other
 
 
-class ConfigError(Exception):
+class ConfigError(PbtnasError):
     """What is wrong with a configuration, all of it.
 
     Args:
         problems: one sentence each, beginning with the place ("configs/x.yaml:12") where
             there is one and the dotted key.
     """
+
+    exit_code = ExitCode.USAGE
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__(problems)

@@ -141,7 +141,7 @@ class EngineConfig:
     """How the work is carried out; never changes the outcome of a search."""
 
     lease_s: float = number(
-        60.0, min=0.01, help="A claim whose heartbeat stood still for so many seconds is free."
+        60.0, min=0.01, help="Seconds without a heartbeat after which a claim expires."
     )
     beat_s: float = number(5.0, min=0.01, help="Seconds between two heartbeats of a worker.")
     poll_s: float = number(
@@ -156,7 +156,9 @@ class EngineConfig:
     start_s: float = number(
         300.0, min=0.01, help="Seconds a training process has to get ready for its first job."
     )
-    attempts: int = number(3, min=1, help="How often a job that raises an error is tried.")
+    attempts: int = number(
+        3, min=1, help="Counted failures after which a member is recorded as failed."
+    )
     grace_s: float = number(
         30.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
     )

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from pbtnas.errors import ExitCode, PbtnasError
+
 _TEXT = "tag:yaml.org,2002:str"
 _NUMBER = "tag:yaml.org,2002:float"  # integers too: int and float are told apart by value
 _BOOL = "tag:yaml.org,2002:bool"
@@ -36,8 +38,10 @@ _CLEARER = {  # PyYAML's words for the commonest slips, and ours
 }
 
 
-class SourceError(ValueError):
+class SourceError(PbtnasError):
     """A text that cannot be read as YAML: one sentence with its place."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pbtnas.errors import PbtnasError
+
 Pixels = NDArray[np.uint8]
 """uint8 [N, 3, S, S]"""
 
 _CHUNK = 1000  # images; bounds the memory of everything that copies
 
 
-class DataError(Exception):
+class DataError(PbtnasError):
     """A data set is not as it should be: one sentence for the user."""
 
 

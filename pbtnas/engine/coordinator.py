@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from pbtnas.analysis.history.files import RecordFiles
+from pbtnas.analysis.history.generation import read_attempts
 from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
@@ -21,10 +23,10 @@ from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
-from pbtnas.protocol.operations import EmptyTrash, List, Quarantine, Replace
+from pbtnas.protocol.operations import EmptyTrash, Quarantine, Replace
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import decode, store_nonce
+from pbtnas.records.envelope import store_nonce
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.identity import this_process
@@ -236,14 +238,6 @@ def open_coordinator(
 
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
-    with PosixStore(root, "reader") as store:
-        names = store.execute(List(paths.TERM.rpartition("/")[0]))
-        terms = sorted(name for name in names if name.endswith(".json") and "end" not in name)
-        if not terms:
-            return ""
-        name = f"{paths.TERM.rpartition('/')[0]}/{terms[-1]}"
-        data = store.get(name)
-    if data is None:
-        return ""
-    holder = decode(data, name, kind="claim").core["holder"]
-    return f": {holder['worker']} on {holder['host']} (process {holder['pid']})"
+    terms = read_attempts(RecordFiles(root), paths.TERM)
+    holder = terms[-1].holder if terms else {}
+    return f": {holder['worker']} on {holder['host']} (process {holder['pid']})" if holder else ""

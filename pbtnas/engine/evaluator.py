@@ -16,6 +16,7 @@ from pbtnas.cuda import check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver
 from pbtnas.engine.signals import StopRequest
+from pbtnas.errors import PbtnasError
 from pbtnas.protocol.operations import Get
 from pbtnas.protocol.postsearch import (
     CarryOut,
@@ -42,7 +43,7 @@ log = logging.getLogger("pbtnas")
 LOOK_S = 1.0  # between two looks whether somebody else has done the piece
 
 
-class LostCheckpoint(Exception):
+class LostCheckpoint(PbtnasError):
     """A checkpoint without which there is nothing to evaluate; one sentence with what to do."""
 
 

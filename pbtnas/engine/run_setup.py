@@ -11,6 +11,7 @@ from typing import Any
 import pbtnas
 from pbtnas.config import Config, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
@@ -22,8 +23,10 @@ from pbtnas.tasks.base import Task, TaskError
 log = logging.getLogger("pbtnas")
 
 
-class ChangedConfig(Exception):
+class ChangedConfig(PbtnasError):
     """The configuration given is not the one the run was started with."""
+
+    exit_code = ExitCode.USAGE
 
     def __init__(self, root: Path, differences: list[str]) -> None:
         lines = "\n".join(f"  {line}" for line in differences)

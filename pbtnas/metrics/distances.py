@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pbtnas.errors import PbtnasError
 from pbtnas.metrics.extractors import Inception
 from pbtnas.metrics.frechet import Gaussian, frechet_distance
 from pbtnas.metrics.statistics import TENSORFLOW_RESIZE, Statistics
 
 
-class Incomparable(ValueError):
+class Incomparable(PbtnasError):
     """Two numbers were made in different ways: one sentence that says how they differ."""
 
 

@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.metrics.extractors import Extractor, Inception
 from pbtnas.metrics.inception_score import InceptionScore
 
 
-class StatisticsError(Exception):
+class StatisticsError(PbtnasError):
     """A statistics file is not one, or cannot be used here: one sentence for the user."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pbtnas.errors import PbtnasError
 from pbtnas.protocol import generations
 from pbtnas.protocol.children import Children, WriteViews
 from pbtnas.protocol.claims import Claims
@@ -283,7 +284,7 @@ class Coordinator:
         return Record(kind, self._run, core, meta or {}, nonce)
 
 
-class BrokenChain(Exception):
+class BrokenChain(PbtnasError):
     """What is on disk does not continue what came before it; `pbtnas fsck` says more."""
 
 

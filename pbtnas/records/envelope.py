@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pbtnas.errors import PbtnasError
+
 VERSION = 1
 
 
-class RecordError(Exception):
+class RecordError(PbtnasError):
     """A record that cannot be used; the message is one sentence naming it."""
 
 

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pbtnas.errors import PbtnasError
 from pbtnas.rl.episodes import Array
 
 Actions = NDArray[np.float32]
 
 
-class NotCapturable(RuntimeError):
+class NotCapturable(PbtnasError):
     """This environment can be captured between episodes only, and is in the middle of one."""
 
 

@@ -29,6 +29,8 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
+from pbtnas.errors import PbtnasError
+
 Array = NDArray[Any]
 
 _NAME = re.compile(r"(\d{8,})-(\d{6,})-([0-9a-f]{8})\.safetensors")
@@ -39,7 +41,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype(np.uint8), "F32": np.dtype(n
 _PART_BYTES = 256 * 1024
 
 
-class TornEpisode(ValueError):
+class TornEpisode(PbtnasError):
     """A file that is not a whole episode; the message says what is wrong with it."""
 
 

@@ -13,14 +13,18 @@ import os
 import subprocess
 import sys
 
+from pbtnas.errors import ExitCode, PbtnasError
+
 log = logging.getLogger(__name__)
 
 _PROBE = "import mujoco; mujoco.GLContext(16, 16).make_current()"
 _PROBE_LIMIT_S = 120
 
 
-class NoRenderer(RuntimeError):
+class NoRenderer(PbtnasError):
     """Pixels are wanted and nothing can draw them; the message says what to install."""
+
+    exit_code = ExitCode.USAGE
 
 
 def choose_renderer(device: str = "cpu") -> str:

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.rl.episodes import Array
 
 
-class NoEncoder(ValueError):
+class NoEncoder(PbtnasError):
     """A video of this kind cannot be made here; one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 def encoder_for(suffix: str) -> Callable[[Sequence[Array], int], bytes]:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pbtnas.errors import PbtnasError
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, rank, usable
 from pbtnas.search.seeding import derive, stream
@@ -66,7 +67,7 @@ Algorithm = Callable[[Sequence[Member], SearchSpace, SelectionRule, int, int], t
 """(members, space, selection, run seed, generation) -> births, at most one a slot."""
 
 
-class NoParentsError(RuntimeError):
+class NoParentsError(PbtnasError, RuntimeError):
     """Every member diverged or failed: there is nothing to continue from."""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.operations import Published
 from pbtnas.records import paths
 from pbtnas.records.envelope import (
@@ -31,8 +32,10 @@ from pbtnas.search.space import SearchSpace
 from pbtnas.store.posix import PosixStore, Primitive
 
 
-class NotARun(Exception):
+class NotARun(PbtnasError):
     """A directory that is missing, empty or not a run of pbtnas; one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 class NotYetARun(NotARun):

@@ -12,6 +12,7 @@ import pbtnas
 from pbtnas.config import PlannedRun, difference, from_json, to_json
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.records import paths
 from pbtnas.store.study_directory import Study, create_study
 from pbtnas.study.coordinators import Coordinators, StudyOutcomes
@@ -22,12 +23,16 @@ log = logging.getLogger("pbtnas")
 LOOK_S = 0.1  # longest wait between two looks at the workers
 
 
-class ChangedStudy(Exception):
+class ChangedStudy(PbtnasError):
     """The study given is not the one the directory was made for."""
 
+    exit_code = ExitCode.USAGE
 
-class StudyHeld(Exception):
+
+class StudyHeld(PbtnasError):
     """Another process of this machine conducts the study."""
+
+    exit_code = ExitCode.HELD
 
 
 def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
@@ -86,7 +91,7 @@ def conduct(
                 break
             for hand in hands:
                 hand.poll()
-            if hands and all(hand.code not in (None, 0) for hand in hands):
+            if hands and all(hand.code not in (None, ExitCode.OK) for hand in hands):
                 break  # none of them can work here
             stop.wait(min(pause_s, LOOK_S))
         finished = len(coordinators.outcomes.ended) == len(study.runs)

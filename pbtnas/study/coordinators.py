@@ -14,34 +14,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pbtnas.config import ConfigError, from_json
-from pbtnas.config.algorithms import BrokenAlgorithm
+from pbtnas.config import from_json
 from pbtnas.engine.coordinator import OpenCoordinator, open_coordinator
-from pbtnas.engine.run_setup import ChangedConfig
 from pbtnas.engine.signals import StopRequest
-from pbtnas.protocol.coordinator import BrokenChain
+from pbtnas.errors import PbtnasError
 from pbtnas.protocol.operations import Sleep, Steps
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord, RecordError, decode
+from pbtnas.records.envelope import CorruptRecord, decode
 from pbtnas.search.algorithms import NoParentsError
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotARun
 from pbtnas.store.study_directory import Study, StudyRun
-from pbtnas.tasks.base import TaskError
 from pbtnas.training.prepared_tasks import PreparedTasks
 
 log = logging.getLogger("pbtnas")
-
-_BROKEN = (
-    BrokenAlgorithm,
-    BrokenChain,
-    ChangedConfig,
-    ConfigError,
-    NotARun,
-    RecordError,
-    TaskError,
-)
 
 
 @dataclass
@@ -207,6 +193,6 @@ class Coordinators:
             self.outcomes.ended[run.label] = str(error)
             self.outcomes.failed.append(run.label)
             log.warning("%s: %s", run.label, error)
-        except _BROKEN as error:
+        except PbtnasError as error:
             self.outcomes.broken[run.label] = str(error)
             log.warning("%s: %s", run.label, error)

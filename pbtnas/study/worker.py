@@ -37,7 +37,7 @@ log = logging.getLogger("pbtnas")
 
 RESCAN_S = 1.0  # between two looks for runs that have been opened or have ended
 POLL_S = 0.5  # longest wait between two looks for work
-_BROKEN = (NotARun, RecordError)  # a run that somebody has to mend
+_BROKEN = (NotARun, RecordError)  # faults of one run; any other error ends the worker
 
 
 @dataclass

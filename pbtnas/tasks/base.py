@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import Json, State
 
@@ -150,8 +151,10 @@ class HasParts(Protocol):
     """Dotted paths of the modules by name of the part, for `pbtnas soup --part`."""
 
 
-class TaskError(Exception):
+class TaskError(PbtnasError):
     """Something the user must mend before the task can run, in one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 Options = Mapping[str, Any]

@@ -14,6 +14,7 @@ import pytest
 
 from pbtnas.cli.app import cli
 from pbtnas.config import EngineConfig, load, load_study
+from pbtnas.errors import ExitCode
 from pbtnas.records import paths, schema
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import BEAT_LENGTH
@@ -132,10 +133,15 @@ def test_a_wrong_command_is_noticed() -> None:
             parse(cli, shlex.split(words))
 
 
-def test_the_exit_codes_of_the_readme_are_those_of_the_program() -> None:
-    """The table of the README and the text of `pbtnas --help` are the same."""
-    told = dict(re.findall(r"^ +(\d+) +(.+)$", cli.epilog or "", re.MULTILINE))
-    assert {row[0]: row[1] for row in rows(README) if row[0].isdigit()} == told
+def test_exit_codes_stand_in_one_page() -> None:
+    """The table of docs/operating.md is that of the program; no other page has a second one."""
+    page, codes = ROOT / "docs" / "operating.md", {str(code.value): code for code in ExitCode}
+    told = {row[0]: row[1] for row in rows(page) if row[0] in codes}
+    assert told == {text: code.meaning for text, code in codes.items()}
+
+    meanings = set(told.values())
+    others = [document for document in DOCUMENTS if document != page]
+    assert [d.name for d in others if any(not meanings.isdisjoint(row) for row in rows(d))] == []
 
 
 @every_document

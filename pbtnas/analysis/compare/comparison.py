@@ -28,12 +28,15 @@ from pbtnas.analysis.compare.statistics import (
     spread,
     superiority,
 )
+from pbtnas.errors import ExitCode, PbtnasError
 
 BySeed = dict[int, float]
 
 
-class ComparisonError(Exception):
+class ComparisonError(PbtnasError):
     """Runs that must not be compared, said in one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True)

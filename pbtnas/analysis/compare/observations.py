@@ -25,7 +25,7 @@ def evolution(
     """The selected generations of a run, up to the first whose records are not all there.
 
     `variables` are those of its search space, which the run directory does not hold; without
-    them there is descent but no options.  Raises `ValueError` when no generation was selected.
+    them there is descent but no options.  Raises `NothingToShow` when no generation was selected.
     """
     whole = list(itertools.takewhile(_selected, history.generations))
     return Evolution(

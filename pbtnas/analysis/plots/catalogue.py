@@ -28,7 +28,7 @@ def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
     """Of one run: scores, family tree, origins of layers, options and diversity.
 
     Without `variables`, which only the task knows, what rests on options is left out.  Raises
-    `ValueError` while no generation was selected.
+    `NothingToShow` while no generation was selected.
     """
     seen = evolution(history, variables)
     figures: Figures = {

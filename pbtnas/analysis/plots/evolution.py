@@ -13,11 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, rank
 from pbtnas.search.space import Architecture, Variable
 
 Shares = NDArray[np.float64]
+
+
+class NothingToShow(PbtnasError, ValueError):
+    """A run that has not come far enough to be shown, or has another search space."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,12 @@ class Evolution:
 
     def __post_init__(self) -> None:
         if not self.generations:
-            raise ValueError("the run has no finished generation yet")
+            raise NothingToShow("the run has no finished generation yet")
         if len(self.epochs) != len(self.generations):
             raise ValueError(f"{len(self.epochs)} epochs for {len(self.generations)} generations")
         choices = len(self.generations[0][0].architecture)
         if self.variables and len(self.variables) != choices:
-            raise ValueError(
+            raise NothingToShow(
                 f"the search space has {len(self.variables)} variables, the run's architectures "
                 f"have {choices} choices: it is another space"
             )

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pbtnas.errors import PbtnasError
+
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -58,7 +60,7 @@ _ANONYMOUS: dict[Format, dict[str, None]] = {
 }
 
 
-class PlotsUnavailable(Exception):
+class PlotsUnavailable(PbtnasError):
     """matplotlib is not installed; the message says how to get it."""
 
 

@@ -22,6 +22,7 @@ from pbtnas.analysis.compare.soups import NoSoups, soups_table
 from pbtnas.analysis.compare.verdict import Question, tables
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.catalogue import Figures, run_figures, study_figures
+from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.plots.style import to_svg
 from pbtnas.analysis.report.commands import Code, run_again, study_again
 from pbtnas.analysis.report.tables import (
@@ -84,11 +85,11 @@ class Report:
 def run_report(history: History, variables: Sequence[Variable], notes: Sequence[str]) -> Report:
     """The report of a run, finished or not.
 
-    Without `variables` it has no options; `notes` say why.  Raises `ValueError` for a run
+    Without `variables` it has no options; `notes` say why.  Raises `NothingToShow` for a run
     without a configuration.
     """
     if not history.config:
-        raise ValueError(f"{history.root}: the run has no configuration yet")
+        raise NothingToShow(f"{history.root}: the run has no configuration yet")
     search, task = history.config["search"], history.config["task"]["name"]
     try:
         pictures = _pictures(run_figures(history, variables))

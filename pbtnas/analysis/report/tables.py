@@ -10,6 +10,7 @@ from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.compare.observations import final_evaluation
 from pbtnas.analysis.history.generation import Generation
 from pbtnas.analysis.history.run import History
+from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.tables import Table
 from pbtnas.records.paths import member_name
 from pbtnas.records.schema import NO_FAILURE, Champion
@@ -42,7 +43,7 @@ def generations_table(history: History) -> Table:
 
 
 def champions_table(history: History, variables: Sequence[Variable]) -> Table:
-    """The best members, option by option; raises `ValueError` while nobody has a score."""
+    """The best members, option by option; raises `NothingToShow` while nobody has a score."""
     found: dict[str, Champion] = {}
     if history.final is not None:
         for title, best in (
@@ -52,7 +53,7 @@ def champions_table(history: History, variables: Sequence[Variable]) -> Table:
             if best is not None:
                 found[title] = best
     if not found:
-        raise ValueError("the run has no best member yet")
+        raise NothingToShow("the run has no best member yet")
     told = [*found.values()]
     rows = [
         ("member", *(f"{member_name(b.member)} of generation {b.generation}" for b in told)),
