@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "training": "config search state records checkpoints store tasks determinism cuda logs",
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks",
-    "analysis": "search records store",
+    "analysis": "config search records store",
     "monitoring": "search records store analysis",
     # Processes.
     "engine": (

@@ -110,7 +110,7 @@ def _texts(card: Card) -> list[str]:
 
 def _training(card: Card) -> str:
     search = from_json(card.search).search
-    epochs = sum(search.epochs_of(generation) for generation in range(search.generations))
+    epochs = search.granted_epochs()
     run, versions = card.config["run"], card.config["versions"]
     task = "" if card.task_file is None else f" --task FILE.py:{card.config['task']['name']}"
     options = [(f"`task.{key}`", _json(v)) for key, v in card.config["task"]["options"].items()]
@@ -119,8 +119,8 @@ def _training(card: Card) -> str:
         *options,
         ("members", str(search.population)),
         ("generations", str(search.generations)),
-        ("epochs of a member", str(epochs)),
-        ("epochs of all members", str(epochs * search.population)),
+        ("epochs of a member", str(epochs // search.population)),
+        ("epochs of all members", str(epochs)),
         ("run", f"`{run['id']}`"),
         ("seed", str(run["seed"])),
         ("fingerprint", f"`{run['fingerprint']}`"),
