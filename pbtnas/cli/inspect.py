@@ -20,6 +20,7 @@ from pbtnas.cli.shared import (
     run_dir_argument,
     task_file_option,
 )
+from pbtnas.tabular import aligned
 
 # -- looking -----------------------------------------------------------------------------------
 
@@ -112,10 +113,8 @@ def space(name: str, task_file: str | None, overrides: tuple[str, ...]) -> None:
     except TaskError as error:
         leave(USAGE, str(error))
     rows = [("", "variable", "options", "modules"), *found.describe()]
-    widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = (str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in aligned([[str(cell) for cell in row] for row in rows]):
+        click.echo(line)
     click.echo(f"{len(found)} variables, {found.size} architectures ({float(found.size):.4e})")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pbtnas.config import from_json
 from pbtnas.networks.export_directory import SEARCH
+from pbtnas.tabular import markdown
 
 
 @dataclass(frozen=True)
@@ -146,17 +147,8 @@ def _architecture(card: Card) -> str:
     return "## Architecture\n\n" + _table(("variable", "option"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    def lines() -> Iterator[str]:
-        yield _row(head)
-        yield "|---" * len(head) + "|"
-        yield from map(_row, rows)
-
-    return "\n".join(lines())
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(markdown(header, rows))
 
 
 def _json(value: Any) -> str:
