@@ -26,9 +26,10 @@ MAY_IMPORT = {
     "rl": "",
     "search": "",
     "state": "",
+    "tabular": "",
     "version": "",
     # Data and decisions: no I/O.
-    "config": "search",
+    "config": "search tabular",
     "models": "search",
     "weights": "search state",
     "records": "search",
@@ -40,8 +41,8 @@ MAY_IMPORT = {
     "tasks": "config search state models data rl metrics determinism",
     "training": "config search state records checkpoints store tasks determinism cuda logs",
     # Trained networks, numbers, screens.
-    "networks": "version config search records checkpoints store tasks",
-    "analysis": "search records store",
+    "networks": "version config search records checkpoints store tasks tabular",
+    "analysis": "config search records store tabular",
     "monitoring": "search records store analysis",
     # Processes.
     "engine": (

@@ -19,6 +19,7 @@ from pbtnas.cli.shared import (
     task_file_option,
 )
 from pbtnas.errors import ExitCode
+from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
     from pbtnas.search.space import SearchSpace
@@ -102,16 +103,15 @@ def doctor(directory: Path) -> None:
 @overrides_option
 def space(name: str, task_file: str | None, overrides: tuple[str, ...]) -> None:
     """The search space of a task as a table, e.g. `pbtnas space gan-hard`."""
-    from pbtnas.analysis.tables import Table, to_text
     from pbtnas.config import TaskConfig
 
     found = _named_space(name)
     if found is None:
         found = load_task_of(TaskConfig(name, options_of(overrides)), task_file).space
-    size = f"{len(found)} variables, {found.size} architectures ({float(found.size):.4e})"
-    columns = ("", "variable", "options", "modules")
-    table = Table(f"The search space {name}", columns, tuple(found.describe()), (size,))
-    click.echo(to_text(table), nl=False)
+    rows = [("", "variable", "options", "modules"), *found.describe()]
+    for line in aligned([[str(cell) for cell in row] for row in rows]):
+        click.echo(line)
+    click.echo(f"{len(found)} variables, {found.size} architectures ({float(found.size):.4e})")
 
 
 def _named_space(name: str) -> SearchSpace | None:

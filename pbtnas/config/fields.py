@@ -12,7 +12,7 @@ import json
 import sys
 import textwrap
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from typing import (
     TYPE_CHECKING,
@@ -28,6 +28,7 @@ from typing import (
 )
 
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -152,19 +153,16 @@ def show(value: Any) -> str:
 def describe_fields(cls: type[DataclassInstance]) -> str:
     """A table of a dataclass's fields for people: name, default, what is expected, help."""
     hints = get_type_hints(cls)
-    rows = [
-        (f.name, _default(f), _expected(hints[f.name], f.metadata), f.metadata.get("help", ""))
-        for f in fields(cls)
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(_table_lines(rows, widths))
-
-
-def _table_lines(rows: Sequence[tuple[str, str, str, str]], widths: Sequence[int]) -> Iterator[str]:
-    for name, default, expected, text in rows:
-        yield f"  {name:<{widths[0]}}  {default:<{widths[1]}}  {expected}"
+    heads = aligned(
+        (f.name, _default(f), _expected(hints[f.name], f.metadata)) for f in fields(cls)
+    )
+    lines = []
+    for head, declared in zip(heads, fields(cls), strict=True):
+        lines.append(f"  {head}")
+        text = declared.metadata.get("help", "")
         if text:
-            yield textwrap.fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+            lines.append(textwrap.fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    return "\n".join(lines)
 
 
 class _Report:

@@ -11,14 +11,9 @@ from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from pbtnas.config.fields import closest, describe_fields, number, setting
+from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
+from pbtnas.search.budget import granted_epochs
 
-ALGORITHMS = (
-    "pbt-nas",
-    "random-search",
-    "searl",
-    "no-mixing",
-    "random-search-shrink-perturb",
-)
 ALGORITHM_GROUP = "pbtnas.algorithms"
 """The entry point group in which other packages install algorithms."""
 
@@ -105,6 +100,27 @@ class SearchConfig:
         if generation == 0 and self.first_epochs is not None:
             return self.first_epochs
         return self.epochs
+
+    def granted_epochs(self) -> int:
+        """Network-epochs of the whole run: those of all members in all generations."""
+        return granted_epochs(
+            population=self.population,
+            generations=self.generations,
+            epochs=self.epochs,
+            first_epochs=self.first_epochs,
+        )
+
+    def selection(self) -> SelectionRule:
+        """The constants for the algorithm: tau as counts, unless exact counts are given."""
+        share = round(self.tau * self.population)
+        return SelectionRule(
+            parents=max(2, share) if self.parents is None else self.parents,
+            replaced=share if self.replaced is None else self.replaced,
+            inherit_probability=self.inherit_probability,
+            shrink=self.shrink,
+            perturb=self.perturb,
+            mutated_networks=self.mutated_networks,
+        )
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""

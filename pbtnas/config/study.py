@@ -116,14 +116,11 @@ class _StudyReader:
             return None
 
     def _base(self, at: tuple[str, ...], keys: dict[str, Any]) -> Path | None:
-        at, found = (
-            ((*at, "config"), keys["config"])
-            if "config" in keys
-            else (
-                ("config",),
-                self._values.get("config"),
-            )
-        )
+        """The file that a run's configuration begins with: its own, or else the study's."""
+        if "config" in keys:
+            at, found = (*at, "config"), keys["config"]
+        else:
+            at, found = ("config",), self._values.get("config")
         if isinstance(found, str):
             return self._directory / found
         sentence = f"{'.'.join(at)}: expected the name of a configuration, not {show(found)}"

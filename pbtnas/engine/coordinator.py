@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -41,6 +41,18 @@ T = TypeVar("T")
 log = logging.getLogger("pbtnas")
 
 VIEWS_S = 30.0  # at least, between two writings of the views
+
+
+class Parent(NamedTuple):
+    """A checkpoint to mix from.
+
+    Args:
+        name: Name of its file in the run directory.
+        checkpoint: Digest that its content must have.
+    """
+
+    name: str
+    checkpoint: str
 
 
 class CoordinatorDriver(Driver):
@@ -105,18 +117,15 @@ class CoordinatorDriver(Driver):
         self._deletion.close()
 
     def _mix(self, mix: Mix) -> Mixed | None:
-        parents = [
-            paths.checkpoint(mix.generation, checkpoint)
+        base, donor = (
+            Parent(paths.checkpoint(mix.generation, checkpoint), checkpoint)
             for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
-        ]
+        )
         private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
         try:
-            for name, checkpoint in zip(
-                parents, (mix.base_checkpoint, mix.donor_checkpoint), strict=True
-            ):
-                if not self._intact(name, checkpoint):
-                    return None
-            written = self._written(mix, parents, private)
+            if not (self._intact(base) and self._intact(donor)):
+                return None
+            written = self._written(mix, base, donor, private)
             self.report("")
             return written
         except (OSError, CorruptCheckpoint) as error:
@@ -124,31 +133,30 @@ class CoordinatorDriver(Driver):
             self.report(str(error))
             return None
 
-    def _written(self, mix: Mix, parents: list[str], private: str) -> Mixed:
-        birth, space = mix.birth, self._task.space
+    def _written(self, mix: Mix, base: Parent, donor: Parent, private: str) -> Mixed:
+        birth, space, root = mix.birth, self._task.space, self.store.root
         fresh = self._task.create(birth.architecture, birth.seed).state()
-        base, donor = (self.store.root / name for name in parents)
-        with open_layers([base]) as ours, open_layers([donor]) as theirs:
+        with open_layers([root / base.name]) as ours, open_layers([root / donor.name]) as theirs:
             child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
             overlay = write_overlay(
-                self.store.root / private, child.overlay, child.origins, algorithm=self._algorithm
+                root / private, child.overlay, child.origins, algorithm=self._algorithm
             )
         origins: Mapping[str, Any] = report(space, child.origins)
         return Mixed(private, overlay, origins)
 
-    def _intact(self, name: str, checkpoint: str) -> bool:
-        """Whether a parent is what its name says; checked once, for it never changes."""
-        if checkpoint in self._verified:
+    def _intact(self, parent: Parent) -> bool:
+        """Whether a parent's file has its digest; checked once, for it never changes."""
+        if parent.checkpoint in self._verified:
             return True
         try:
-            verify(self.store.root / name, checkpoint, algorithm=self._algorithm)
+            verify(self.store.root / parent.name, parent.checkpoint, algorithm=self._algorithm)
         except FileNotFoundError:
             return False
         except CorruptCheckpoint as error:
             log.warning("%s; put aside, to be computed again", error)
-            self.store.execute(Quarantine(name))
+            self.store.execute(Quarantine(parent.name))
             return False
-        self._verified.add(checkpoint)
+        self._verified.add(parent.checkpoint)
         return True
 
 

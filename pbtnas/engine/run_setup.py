@@ -15,7 +15,6 @@ from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
-from pbtnas.search.algorithms import SelectionRule
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
@@ -77,16 +76,7 @@ def search_of(
     return Search(
         space=space,
         algorithm=load_algorithm(search.algorithm),
-        selection=SelectionRule.of(
-            search.population,
-            tau=search.tau,
-            parents=search.parents,
-            replaced=search.replaced,
-            inherit_probability=search.inherit_probability,
-            shrink=search.shrink,
-            perturb=search.perturb,
-            mutated_networks=search.mutated_networks,
-        ),
+        selection=search.selection(),
         seed=config.run.seed,
         population=search.population,
         generations=search.generations,

@@ -19,7 +19,7 @@ from pbtnas.protocol.operations import WriteHeartbeat
 from pbtnas.protocol.worker import Pace, Worker, WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
-from pbtnas.records.heartbeat import IDLE, Heartbeat
+from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotYetARun, Run, open_run
@@ -137,7 +137,7 @@ class WorkerDriver(Driver):
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
-        phase = f"waiting: {self._waits_for}" if self._waits_for else phase or self._phase
+        phase = waiting_for(self._waits_for) if self._waits_for else phase or self._phase
         content = Heartbeat(self._beats, self._done, phase).encode()
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 

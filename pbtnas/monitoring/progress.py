@@ -53,6 +53,8 @@ class Seen:
         steps: of its job that are done.
         changed_s: seconds since its heartbeat last changed; a hint.
         live: whether that is within the lease.
+        waiting_for: why it cannot go on; "" if it can.
+        idle_here: whether it has no work in this run: none at all, or that of another one.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Seen:
     steps: int
     changed_s: float
     live: bool
+    waiting_for: str = ""
+    idle_here: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,15 @@ class _Look:
         except OSError:
             content = Heartbeat(0)
         changed_s = max(0.0, self._now - changed)
-        return Seen(name, content.phase, content.done, changed_s, changed_s <= self._lease_s)
+        return Seen(
+            name=name,
+            doing=content.phase,
+            steps=content.done,
+            changed_s=changed_s,
+            live=changed_s <= self._lease_s,
+            waiting_for=content.waiting_for,
+            idle_here=content.idle or bool(content.busy_with),
+        )
 
 
 def _section(history: History, name: str) -> Mapping[str, Any]:
@@ -267,7 +279,7 @@ def _failed(history: History) -> tuple[Failed, ...]:
 def _trouble(
     workers: Sequence[Seen], coordinator: Seen | None, lease_s: float, *, begun: bool
 ) -> tuple[str, ...]:
-    trouble = [f"{w.name} is {w.doing}" for w in workers if w.live and w.doing[:8] == "waiting:"]
+    trouble = [f"{w.name} is {w.doing}" for w in workers if w.live and w.waiting_for]
     if not begun:  # a coordinator that still prepares the task shows no sign of life
         return tuple(trouble)
     if coordinator is None or not coordinator.live:

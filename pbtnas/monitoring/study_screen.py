@@ -17,7 +17,6 @@ from pbtnas.monitoring.accounting import Account, account
 from pbtnas.monitoring.progress import Seen, Status, status
 from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import ELSEWHERE, IDLE
 from pbtnas.store.study_directory import Study, StudyRun
 
 RUN_LINES, WORKER_LINES, TROUBLE_LINES = 12, 4, 3
@@ -154,9 +153,8 @@ def _workers(runs: Mapping[str, Status]) -> tuple[Seen, ...]:
     found: dict[str, tuple[bool, Seen]] = {}
     for label, run in runs.items():
         for worker in run.workers:
-            aside = worker.doing == IDLE or worker.doing.startswith(ELSEWHERE)
-            doing = worker.doing if aside else f"{label}: {worker.doing}"
-            told = (not worker.live or aside, replace(worker, doing=doing))
+            doing = worker.doing if worker.idle_here else f"{label}: {worker.doing}"
+            told = (not worker.live or worker.idle_here, replace(worker, doing=doing))
             known = found.get(worker.name)
             if known is None or (told[0], worker.changed_s) < (known[0], known[1].changed_s):
                 found[worker.name] = told
@@ -180,7 +178,7 @@ def _failures(runs: Iterable[Status]) -> dict[str, int]:
 
 
 def _trouble(root: Path, runs: Mapping[str, Status], workers: Sequence[Seen]) -> tuple[str, ...]:
-    trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and "waiting: " in w.doing]
+    trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and w.waiting_for]
     begun = [run for run in runs.values() if run.state == "running"]
     if begun and not any(run.coordinator and run.coordinator.live for run in begun):
         trouble.append("nobody conducts the study; `pbtnas study`, given again, goes on with it")

@@ -19,7 +19,9 @@ from pbtnas.search.space import Architecture, SearchSpace
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """The constants of selection and mixing (paper section 4 gives the defaults).
+    """The constants of selection and mixing (paper section 4).
+
+    `SearchConfig.selection` makes it; the defaults stand there.
 
     Args:
         parents: how many of the best may become parents.
@@ -33,34 +35,10 @@ class SelectionRule:
 
     parents: int
     replaced: int
-    inherit_probability: float = 0.25
-    shrink: float = 0.4
-    perturb: float = 0.1
-    mutated_networks: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        population: int,
-        *,
-        tau: float = 0.25,
-        parents: int | None = None,
-        replaced: int | None = None,
-        inherit_probability: float = 0.25,
-        shrink: float = 0.4,
-        perturb: float = 0.1,
-        mutated_networks: tuple[str, ...] = (),
-    ) -> SelectionRule:
-        """Counts from the fraction tau of a population; exact counts take precedence."""
-        share = round(tau * population)
-        return cls(
-            parents=max(2, share) if parents is None else parents,
-            replaced=share if replaced is None else replaced,
-            inherit_probability=inherit_probability,
-            shrink=shrink,
-            perturb=perturb,
-            mutated_networks=mutated_networks,
-        )
+    inherit_probability: float
+    shrink: float
+    perturb: float
+    mutated_networks: tuple[str, ...]
 
 
 Algorithm = Callable[[Sequence[Member], SearchSpace, SelectionRule, int, int], tuple[Birth, ...]]

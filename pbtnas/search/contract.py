@@ -118,4 +118,13 @@ def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, Selection
         for i in range(rng.randint(2, 30))
     ]
     rng.shuffle(members)
-    return members, space, SelectionRule.of(len(members), tau=rng.uniform(0, 0.5))
+    replaced = round(rng.uniform(0, 0.5) * len(members))
+    selection = SelectionRule(
+        parents=max(2, replaced),
+        replaced=replaced,
+        inherit_probability=0.5,
+        shrink=0.5,
+        perturb=0.5,
+        mutated_networks=(),
+    )
+    return members, space, selection

@@ -26,7 +26,7 @@ from pbtnas.protocol.operations import AskedToStop, pause_s
 from pbtnas.protocol.worker import Worker, WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError, store_nonce
-from pbtnas.records.heartbeat import ELSEWHERE
+from pbtnas.records.heartbeat import busy_with
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, NotYetARun, open_run
@@ -154,7 +154,7 @@ class StudyWorker:
         def execute(operation: Any) -> Any:
             for other in self._served:
                 if other is not served and not other.over:
-                    other.host.sign_of_life(f"{ELSEWHERE}{served.planned.label}")
+                    other.host.sign_of_life(busy_with(served.planned.label))
             return served.host.execute(operation)
 
         return execute

@@ -37,7 +37,8 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import decode, digest
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import SelectionRule, pbtnas
+from pbtnas.search.algorithms import pbtnas
+from tests.search.rules import selection_rule
 from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
@@ -49,7 +50,7 @@ SEARCH = Search(
         [layer(f"layer{i}", ("a", "b", "c")) for i in range(3)] + [switch("norm", (False, True))]
     ),
     algorithm=pbtnas,
-    selection=SelectionRule.of(4, tau=0.25, replaced=2),
+    selection=selection_rule(4, tau=0.25, replaced=2),
     seed=7,
     population=4,
     generations=4,

@@ -148,9 +148,7 @@ def compare(
     """
     runs = sorted(outcomes, key=lambda o: (o.algorithm, o.seed, o.run))
     _refuse_incomparable(runs)
-    values: dict[str, BySeed] = {}
-    for outcome in runs:
-        values.setdefault(outcome.algorithm, {})[outcome.seed] = outcome.value
+    values = _by_algorithm(runs)
     sign = 1.0 if maximise else -1.0
     summaries = sorted(
         (_summary(name, by_seed, ddof) for name, by_seed in values.items()),
@@ -158,9 +156,7 @@ def compare(
     )
     names = [summary.algorithm for summary in summaries]
     made = len(names) * (len(names) - 1) if claims is None else len(claims)
-    if tests is not None and tests < made:
-        raise ComparisonError(f"{made} tests are made here: expected no fewer in all, got {tests}")
-    tests = made if tests is None else tests
+    tests = _corrected_for(made, tests)
     chosen = list(combinations(names, 2)) if claims is None else _known(claims, names)
     pairs = tuple(
         compare_pair(
@@ -244,6 +240,20 @@ def epochs_to_match(
             spent.setdefault(curve.algorithm, []).append((epochs, epochs / target.epochs[-1]))
     reaches = [_reach(algorithm, pairs) for algorithm, pairs in spent.items()]
     return tuple(sorted(reaches, key=lambda reach: (reach.median_epochs, reach.algorithm)))
+
+
+def _by_algorithm(runs: Iterable[Outcome]) -> dict[str, BySeed]:
+    values: dict[str, BySeed] = {}
+    for outcome in runs:
+        values.setdefault(outcome.algorithm, {})[outcome.seed] = outcome.value
+    return values
+
+
+def _corrected_for(made: int, tests: int | None) -> int:
+    """How many tests p is corrected for: those made here, or the larger number given."""
+    if tests is not None and tests < made:
+        raise ComparisonError(f"{made} tests are made here: expected no fewer in all, got {tests}")
+    return made if tests is None else tests
 
 
 def _reach(algorithm: str, spent: Sequence[tuple[float, float]]) -> Reach:

@@ -13,9 +13,9 @@ from pbtnas.analysis.compare.outcomes import Curve, Outcome
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.run import Generation, History
 from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
+from pbtnas.config import SearchConfig
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion
-from pbtnas.search.algorithms import SelectionRule
 from pbtnas.search.space import Variable
 
 
@@ -136,7 +136,7 @@ def variant(history: History) -> str:
     search = history.config["search"]
     pair = (search["shrink"], search["perturb"])
     name = str(search["algorithm"])
-    usual = (SelectionRule.shrink, SelectionRule.perturb)
+    usual = (SearchConfig.shrink, SearchConfig.perturb)
     return name if pair == usual else f"{name} [{pair[0]:g}, {pair[1]:g}]"
 
 

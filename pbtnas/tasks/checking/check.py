@@ -20,8 +20,9 @@ from typing import Protocol
 
 import safetensors.torch
 
+from pbtnas.config import SearchConfig
 from pbtnas.determinism import as_in_the_search
-from pbtnas.search.algorithms import SelectionRule, pbtnas
+from pbtnas.search.algorithms import pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member
 from pbtnas.search.seeding import derive
@@ -177,7 +178,10 @@ class _Checks:
         base, donor = (self.member(a, s) for a, s in zip(architectures, seeds, strict=True))
 
         members = [Member(i, a, -float(i)) for i, a in enumerate(architectures)]
-        selection = SelectionRule(parents=2, replaced=1, inherit_probability=0.5)
+        search = SearchConfig(
+            population=2, generations=1, epochs=1, parents=2, replaced=1, inherit_probability=0.5
+        )
+        selection = search.selection()
         (birth,) = pbtnas(members, self.task.space, selection, self.seed, number)
         fresh = self.create(birth.architecture, birth.seed).state()
         state = self.mix(self.task.space, birth, base=base, donor=donor, fresh=fresh)
