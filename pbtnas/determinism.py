@@ -1,14 +1,16 @@
-"""What makes equal work give equal bits: seeds, threads, deterministic kernels, full float32."""
+"""What makes equal work give equal bits: random numbers, threads, kernels, full float32."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 def seed_everything(seed: int, device: str) -> None:
@@ -20,6 +22,34 @@ def seed_everything(seed: int, device: str) -> None:
         torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
+
+
+def global_rngs(device: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The states of the global generators: tensors by name of the generator, and JSON."""
+    # The legacy numpy generator is what a task's libraries draw from when they draw globally.
+    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.array(keys))}
+    if device.startswith("cuda"):
+        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    version, internal, gauss_next = random.getstate()
+    python = {
+        "version": version,
+        "internal": list(internal),
+        "gauss_next": gauss_next,
+        "numpy": [int(position), int(has_gauss), float(gauss)],
+    }
+    return tensors, python
+
+
+def restore_global_rngs(
+    tensors: Mapping[str, Tensor], python: Mapping[str, Any], device: str
+) -> None:
+    """Set the global generators to what `global_rngs` gave, perhaps on another device."""
+    random.setstate((python["version"], tuple(python["internal"]), python["gauss_next"]))
+    np.random.set_state(("MT19937", tensors["numpy"].numpy(), *python["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(tensors["torch"].clone())
+    if "cuda" in tensors and device.startswith("cuda"):
+        torch.cuda.set_rng_state(tensors["cuda"].clone(), device)
 
 
 def refuse_nondeterminism() -> None:

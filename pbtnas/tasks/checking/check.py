@@ -21,7 +21,7 @@ from typing import Protocol
 import safetensors.torch
 
 from pbtnas.config import SearchConfig
-from pbtnas.determinism import as_in_the_search
+from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.search.algorithms import pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member
@@ -36,7 +36,6 @@ from pbtnas.tasks.checking.rehearsal import (
     RehearsalSnapshot,
     difference,
     evaluate,
-    seed_global_rngs,
     train,
 )
 
@@ -202,7 +201,7 @@ class _Checks:
 
     def created(self, architecture: Architecture, seed: int) -> Trainee:
         first = self.create(architecture, seed)
-        seed_global_rngs(seed + 1)
+        seed_everything(seed + 1, self.device)
         differs = difference(first.state(), self.create(architecture, seed).state())
         if differs:
             self.say(
