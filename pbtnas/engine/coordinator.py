@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,20 +17,20 @@ from pbtnas.analysis.history.generation import read_attempts
 from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
-from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.driver import Driver, Trouble, drive
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
-from pbtnas.protocol.operations import EmptyTrash, Quarantine, Replace
+from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Replace
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.identity import this_process
-from pbtnas.store.patience import patiently
+from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.trash import Deletion
@@ -216,22 +216,29 @@ def open_coordinator(
 
     Raises `ChangedConfig`, `NotARun` and `TaskError`.
     """
-    run = patiently(stop, lambda: start_run(root, config, space))
-    if run is None:
-        yield CoordinatorEnding.STOPPED
-        return
-    lock = FileLock(root / paths.COORDINATOR_LOCK)
-    try:
-        # Only for a quick and friendly answer; on a network file system it may not hold.
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield CoordinatorEnding.HELD
-        return
-    identity = this_process("c")
-    with PosixStore(root, identity["worker"], primitive=run.primitive) as store:
-        task = patiently(stop, lambda: prepared(store))
-        if task is None:
-            yield CoordinatorEnding.STOPPED
+    identity, trouble = this_process("c"), Trouble(label)
+
+    def begun(step: Callable[[], T]) -> T:
+        return patiently(step, root, wait=stop.pause, report=trouble, refuse=FORBIDDEN)
+
+    def opened_store() -> PosixStore:
+        return PosixStore(root, identity["worker"], primitive=run.primitive)
+
+    ending: CoordinatorEnding | None = None
+    with ExitStack() as opened:
+        try:
+            run = begun(lambda: start_run(root, config, space))
+            # Only for a quick and friendly answer; on a network file system it may not hold.
+            lock = FileLock(root / paths.COORDINATOR_LOCK)
+            opened.enter_context(begun(lambda: lock.acquire(timeout=0)))
+            store = opened.enter_context(begun(opened_store))
+            task = begun(lambda: prepared(store))
+        except AskedToStop:
+            ending = CoordinatorEnding.STOPPED
+        except Timeout:
+            ending = CoordinatorEnding.HELD
+        if ending is not None:
+            yield ending
             return
         check_networks(config.search.mutated_networks, task)
         host = CoordinatorDriver(store, stop, task, run.hash, identity["worker"], label)
@@ -239,9 +246,8 @@ def open_coordinator(
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
         search = search_of(config, space, run.config)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
-        with closing(host):
-            yield OpenCoordinator(protocol, host)
-        lock.release()
+        opened.enter_context(closing(host))
+        yield OpenCoordinator(protocol, host)
 
 
 def holder_of(root: Path) -> str:

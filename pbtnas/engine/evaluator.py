@@ -30,7 +30,7 @@ from pbtnas.protocol.postsearch import (
 from pbtnas.records import paths
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
-from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import Run
@@ -249,20 +249,13 @@ class Evaluator(Driver):
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Write, and while the disk is full or refuses, wait and say so instead of failing."""
-        while True:
-            try:
-                done = act()
-            except OSError as error:
-                if error.errno not in UNWRITABLE:
-                    raise
-                self.report(f"{error.filename or self.store.root}: {error.strerror}")
-            else:
-                self.report("")
-                return done
-            self.stop.wait(LOOK_S)
-            if self.stop.asked:
-                raise HandedBack
-            self._tick(0)
+        return patiently(act, self.store.root, wait=self._pause, report=self.report)
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+        if self.stop.asked:
+            raise HandedBack
+        self._tick(0)
 
 
 class _Missing(Exception):

@@ -22,7 +22,7 @@ from pbtnas.records.envelope import store_nonce
 from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotYetARun, Run, open_run
+from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
 
 log = logging.getLogger("pbtnas")
@@ -152,8 +152,10 @@ def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | 
     while True:
         try:
             return open_study(root) if is_study(root) else open_run(root)
-        except NotYetARun as error:
-            if time.monotonic() - since_s >= patience_s:
+        except NotARun as error:
+            # It may have become a study between the two looks.
+            later = isinstance(error, NotYetARun) or is_study(root)
+            if not later or time.monotonic() - since_s >= patience_s:
                 raise
             if not told:
                 told = True

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 import pbtnas
 from pbtnas.config import PlannedRun, difference, from_json, to_json
+from pbtnas.engine.driver import Trouble
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.protocol.operations import AskedToStop
 from pbtnas.records import paths
+from pbtnas.store.patience import patiently
 from pbtnas.store.study_directory import Study, create_study
 from pbtnas.study.coordinators import Coordinators, StudyOutcomes
 from pbtnas.training.prepared_tasks import PreparedTasks
@@ -94,11 +97,20 @@ def conduct(
             if hands and all(hand.code not in (None, ExitCode.OK) for hand in hands):
                 break  # none of them can work here
             stop.wait(min(pause_s, LOOK_S))
-        finished = len(coordinators.outcomes.ended) == len(study.runs)
-        if finished:
-            study.end(coordinators.outcomes.ended)
+        finished = len(coordinators.outcomes.ended) == len(study.runs) and _ended(
+            study, coordinators.outcomes.ended, stop
+        )
         coordinators.close()
     finally:
         codes = [hand.code for hand in hands if hand.code is not None] + end(hands)
         lock.release()
     return coordinators.outcomes, [] if finished else codes
+
+
+def _ended(study: Study, runs: Mapping[str, str], stop: StopRequest) -> bool:
+    """Record that the study is over, however full the disk; False if asked to stop before."""
+    try:
+        patiently(lambda: study.end(runs), study.root, wait=stop.pause, report=Trouble())
+    except AskedToStop:
+        return False
+    return True
