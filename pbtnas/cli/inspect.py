@@ -89,7 +89,7 @@ def doctor(directory: Path) -> None:
 
     try:
         answers = examine(directory)
-    except OSError as error:  # it names a file of a moment; the directory says more
+    except OSError as error:  # of a temporary file below the directory
         leave(ExitCode.USAGE, f"{directory}: {error.strerror}")
     for answer in answers:
         click.echo(f"{'ok ' if answer.good else 'BAD'}  {answer.text}")
