@@ -1,4 +1,4 @@
-"""Finding an algorithm: one of ours, or one that another package installs.
+"""Finds an algorithm by name: one of ours, or one that another package installs.
 
 Like tasks, they come from what is installed on the machine; nothing in a run directory names
 code.
@@ -25,7 +25,7 @@ class BrokenAlgorithm(PbtnasError):
 
 
 def load_algorithm(name: str) -> Algorithm:
-    """The algorithm of that name; of two, ours.
+    """Find an algorithm by name; ours takes precedence over an installed one.
 
     One of another package is watched: it raises `BrokenAlgorithm` instead of answering what the
     engine could not carry out.  Raises `ConfigError` when there is none, or it cannot be

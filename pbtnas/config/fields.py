@@ -42,7 +42,7 @@ class ConfigError(PbtnasError):
     """What is wrong with a configuration, all of it.
 
     Args:
-        problems: one sentence each, beginning with the place ("configs/x.yaml:12") where
+        problems: Problems, one sentence each, beginning with the place ("configs/x.yaml:12") where
             there is one and the dotted key.
     """
 
@@ -65,11 +65,11 @@ class Checked(Protocol):
 
 
 def setting(default: Any = MISSING, *, help: str = "") -> Any:
-    """A field that is no number; required unless it has a default.
+    """Declare a field that is not a number; required unless it has a default.
 
     Args:
-        default: of the declared type.
-        help: one sentence for the user.
+        default: Default, of the declared type.
+        help: Sentence for the user.
     """
     return field(default=default, metadata={"help": help})
 
@@ -77,13 +77,13 @@ def setting(default: Any = MISSING, *, help: str = "") -> Any:
 def number(
     default: Any = MISSING, *, min: float | None = None, max: float | None = None, help: str = ""
 ) -> Any:
-    """A field that is a number, or a tuple of numbers; required unless it has a default.
+    """Declare a field that is a number or a tuple of numbers; required unless it has a default.
 
     Args:
-        default: of the declared type.
-        min: the smallest value allowed, for each item of a tuple.
-        max: the largest.
-        help: one sentence for the user, with the unit.
+        default: Default, of the declared type.
+        min: Smallest value allowed, for each item of a tuple.
+        max: Largest value allowed.
+        help: Sentence for the user, with the unit.
     """
     return field(default=default, metadata={"min": min, "max": max, "help": help})
 
@@ -91,16 +91,16 @@ def number(
 def parse(
     cls: type[T], values: Mapping[str, Any], where: str, places: Mapping[str, str] | None = None
 ) -> T:
-    """A dataclass from plain data, as read from YAML or JSON.
+    """Make a dataclass from plain data, as read from YAML or JSON.
 
     Field types may be int, float, str, bool, Literal[...], X | None and tuple[X, ...].  An
     integer is accepted for a float, 1e3 for an integer, a list for a tuple; a bool is no
     number, and numbers are finite.
 
     Args:
-        cls: a dataclass, its fields made by `number`, `setting` or plain defaults.
-        values: what the user gave, by field name.
-        where: the section's name, the first part of dotted keys in messages.
+        cls: Dataclass whose fields are made by `number`, `setting` or plain defaults.
+        values: Values that the user gave, by field name.
+        where: Name of the section, the first part of dotted keys in messages.
         places: "file:line" by key, and by "" that of the section itself.
 
     Raises `ConfigError` with every problem found.

@@ -19,7 +19,7 @@ ALGORITHM_GROUP = "pbtnas.algorithms"
 
 
 def algorithm_names() -> list[str]:
-    """Ours, and those that are installed, in alphabetical order."""
+    """Names of our algorithms, and then of installed ones in alphabetical order."""
     installed = {point.name for point in entry_points(group=ALGORITHM_GROUP)}
     return [*ALGORITHMS, *sorted(installed.difference(ALGORITHMS))]
 
@@ -29,8 +29,8 @@ class TaskConfig:
     """The section `task`: a name, and options that only the task itself understands.
 
     Args:
-        name: of the task.
-        options: all other keys of the section, as given; the task checks them with `parse`.
+        name: Name of the task.
+        options: All other keys of the section, as given; the task checks them with `parse`.
         places: "file:line" of each option for error messages, and by "" of the section.
     """
 

@@ -1,4 +1,4 @@
-"""YAML read as plain data that remembers where every key was written.
+"""Reads YAML as plain data, with the place at which every key was written.
 
 Plain words mean what YAML 1.2 says, not what PyYAML makes of them: `1e-3` and `1E5` are
 numbers, `010` is ten, and `no`, `on`, `1:30` or a date are text (only true and false are
@@ -49,10 +49,10 @@ class Source:
     """One YAML document as data.
 
     Args:
-        origin: the name of the file.
-        value: None, bool, int, float, str, list, or dict with text as keys.
+        origin: Name of the file.
+        value: Content: None, bool, int, float, str, list, or dict with text as keys.
         places: "file:line" by path, e.g. ("search", "population"), for every key.
-        problems: faults of single keys, a sentence each; those keys are missing in `value`.
+        problems: Faults of single keys, a sentence each; those keys are missing in `value`.
     """
 
     origin: str

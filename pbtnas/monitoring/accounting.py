@@ -1,4 +1,4 @@
-"""What the runs of a study have computed, and what they had from one another."""
+"""Counts what the runs of a study computed, and what they took over from one another."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Account:
     """Member-steps (one member in one generation) that have a result, and their epochs.
 
     Args:
-        steps: all of them.
-        reused: those taken over from another run.
-        epochs: of all.
-        reused_epochs: of those taken over.
-        trained_s: what training the others took, added up.
+        steps: Member-steps in all.
+        reused: Member-steps taken over from another run.
+        epochs: Epochs of all member-steps.
+        reused_epochs: Epochs of those taken over.
+        trained_s: Seconds spent on training the others, added up.
     """
 
     steps: int = 0
@@ -49,7 +49,7 @@ class Account:
 
 
 def account(runs: Iterable[Path]) -> Account:
-    """Add up what is in these run directories; those that do not exist yet have done nothing."""
+    """Add up the work in these run directories; those that do not exist yet have none."""
     return sum((_account(root) for root in runs if root.is_dir()), Account())
 
 

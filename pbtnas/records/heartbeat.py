@@ -1,4 +1,4 @@
-"""The content of a heartbeat file: fixed length, overwritten in place."""
+"""The content of a heartbeat file, and the phases that programs read in it."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Heartbeat:
         return self.phase.removeprefix(prefix) if self.phase.startswith(prefix) else ""
 
     def encode(self) -> bytes:
-        """Fixed length, so that it is overwritten in place even on a full disk."""
+        """Its bytes, of fixed length so that a file is overwritten in place even on a full disk."""
         text = f"{self.counter} {self.done} {self.phase}".encode()[: BEAT_LENGTH - 10]
         padded = text.ljust(BEAT_LENGTH - 9)
         return padded + b"%08x\n" % zlib.crc32(padded)
 
     @classmethod
     def decode(cls, data: bytes) -> Heartbeat | None:
-        """The beat, or None if it is torn."""
+        """Read a heartbeat; None if it is torn."""
         if len(data) != BEAT_LENGTH or data[-9:] != b"%08x\n" % zlib.crc32(data[:-9]):
             return None
         counter, done, phase = data[:-9].decode(errors="replace").split(" ", 2)

@@ -24,12 +24,12 @@ class SelectionRule:
     `SearchConfig.selection` makes it; the defaults stand there.
 
     Args:
-        parents: how many of the best may become parents.
-        replaced: how many of the worst are replaced.
-        inherit_probability: chance that a variable is taken from the donor.
-        shrink: lambda of shrink-perturb.
-        perturb: gamma of shrink-perturb.
-        mutated_networks: dotted paths of the networks whose weights SEARL-like mutation may
+        parents: Number of the best members that may become parents.
+        replaced: Number of the worst members that are replaced.
+        inherit_probability: Probability that a variable is taken from the donor.
+        shrink: Lambda of shrink-perturb.
+        perturb: Gamma of shrink-perturb.
+        mutated_networks: Dotted paths of the networks whose weights SEARL-like mutation may
             change; () for all.
     """
 
@@ -171,7 +171,7 @@ def replaced_slots(ranked: Sequence[Member], replaced: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Vacancy:
-    """A slot to fill: its parents to choose from (best first), its randomness, its seed."""
+    """A slot to fill: candidate parents (best first), random stream and seed."""
 
     slot: int
     best: Sequence[Member]
@@ -192,7 +192,7 @@ def _vacancies(
 
 
 def _two_parents(vacancy: _Vacancy) -> tuple[Member, Member]:
-    """Two distinct members, the better one first; the only one twice."""
+    """Draw two distinct parents, the better one first; a single candidate is both."""
     best = vacancy.best
     if len(best) == 1:
         return best[0], best[0]
@@ -218,7 +218,7 @@ def _mixed(
 
 
 def _copy(slot: int, parent: Member, seed: int) -> Birth:
-    """The parent as it is."""
+    """A birth that copies the parent."""
     number = parent.number
     return Birth(slot, number, number, (), parent.architecture, seed, shrink=1.0, perturb=0.0)
 

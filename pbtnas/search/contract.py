@@ -1,4 +1,4 @@
-"""What every algorithm owes to the engine, checked on made-up populations.
+"""Checks the contract of an algorithm with the engine on made-up populations.
 
 `fault` judges one answer, so that a broken one is never published; `faults` tries an algorithm
 out, and belongs into the tests of everybody who writes one:

@@ -1,4 +1,4 @@
-"""What the study and the figures need, taken from the history of a run."""
+"""Derives numbers for comparisons and figures from the history of a run."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def budget(history: History) -> int:
 
 
 def task_of(history: History) -> str:
-    """What was trained, options included: equal texts mean equal tasks."""
+    """The task with its options, as JSON: equal texts mean equal tasks."""
     return json.dumps(history.config["task"], sort_keys=True)
 
 
 def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | None:
-    """What `pbtnas evaluate` found for the network with that checkpoint: "score" and metrics.
+    """The final evaluation of the network with that checkpoint: "score" and metrics.
 
     A score that diverged is NaN.  None if it was not evaluated.
     """

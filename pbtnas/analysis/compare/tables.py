@@ -55,7 +55,7 @@ def _pair_row(pair: Pair) -> tuple[Cell, ...]:
 
 
 def pooled_table(comparisons: Sequence[Comparison]) -> Table:
-    """Every claim judged on the pairs of several comparisons together, which made it too."""
+    """Every claim, tested on the pairs of several comparisons together."""
     rows: list[tuple[Cell, ...]] = []
     pairs = {(p.better, p.worse) for comparison in comparisons for p in comparison.pairs}
     for better, worse in sorted(pairs):
@@ -100,7 +100,7 @@ def values_table(comparison: Comparison) -> Table:
 
 
 def reach_table(reaches: Sequence[Reach], *, reference: str = "random-search") -> Table:
-    """What every algorithm spends to come to the final score of the reference."""
+    """Network-epochs that every algorithm needs to reach the final score of the reference."""
     return Table(
         title=f"Network-epochs to the final score of {reference}",
         columns=("algorithm", "reached", "seeds", "median network-epochs", "share of budget"),

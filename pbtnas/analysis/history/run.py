@@ -1,4 +1,4 @@
-"""A run directory, read into data: what was decided and found out, generation by generation.
+"""Reads a run directory into data, generation by generation.
 
 Reads write-once records only, so whatever is here is true for good.  A record that is damaged or
 missing is listed as a problem and left out; everything else is read.
@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """What the run came to."""
+    """The outcome of the run."""
 
     fingerprint: str
     generations: int
@@ -52,18 +52,18 @@ class FinalRecord:
 
 @dataclass(frozen=True)
 class History:
-    """A run as its directory tells it.
+    """The history of a run, as its directory records it.
 
     Args:
-        root: the run directory.
-        run: id; "" if `run.json` cannot be read.
-        about: the core of `run.json` (seed, task, hash, created, ...); empty likewise.
-        config: the resolved configuration (task, search, run, and the engine settings that hold
+        root: Run directory.
+        run: Id; "" if `run.json` cannot be read.
+        about: Core of `run.json` (seed, task, hash, created, ...); empty likewise.
+        config: The resolved configuration (task, search, run, and the engine settings that hold
             now); empty likewise.
-        generations: by number, the one in work last.
-        terms: claims of the coordinator's term.
-        final: None until the run is finished.
-        problems: records that are damaged or missing, a sentence each.
+        generations: Generations by number, the one in work last.
+        terms: Claims of the coordinator's term.
+        final: Final record; None until the run is finished.
+        problems: Sentences on records that are damaged or missing.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""Figures of what the parts of the algorithm are worth: shrink-perturb and the ablations."""
+"""Figures that measure parts of the algorithm: shrink-perturb and the ablations."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ablations(
     maximise: bool = True,
     ddof: int = 0,
 ) -> Figure:
-    """What each variant loses or gains against the reference: bars of the mean difference.
+    """Mean difference of each variant to the reference, as bars.
 
     `values[variant][seed]`; differences are paired by seed, one dot each, with their std as
     error bar.  Bars start at zero difference, so their lengths may be compared, and are blue

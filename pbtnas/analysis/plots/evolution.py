@@ -1,4 +1,4 @@
-"""How a population changed: who descends from whom, whose layers live on, what was lost.
+"""The evolution of a population: descent, origins of layers, diversity.
 
 Pure functions over one run's generations; the figures draw what they return.
 G generations, N members at the start.
@@ -32,10 +32,10 @@ class Standing:
     """One member at the end of one generation.
 
     Args:
-        member: its slot.
-        architecture: option indices.
-        score: None if it diverged or failed.
-        birth: how it came into its slot before this generation; None if it was there already.
+        member: Slot of the member.
+        architecture: Option index of every variable.
+        score: Score; None if it diverged or failed.
+        birth: Birth that filled the slot before this generation; None if the member was there.
     """
 
     member: int
@@ -54,10 +54,10 @@ class Evolution:
     """All finished generations of a run.
 
     Args:
-        variables: of the search space; empty if it is not known, which descent can do without.
-        metric: what scores measure; larger is better.
-        epochs: [G] epochs a member was trained, in sum, at the end of each generation.
-        generations: [G] the members alive in each, by slot.
+        variables: Variables of the search space; empty if unknown, which descent can do without.
+        metric: Name of what scores measure; larger is better.
+        epochs: [G] total epochs of a member at the end of each generation.
+        generations: [G] members alive in each generation, by slot.
     """
 
     variables: tuple[Variable, ...]

@@ -1,4 +1,4 @@
-"""Figures of what a population consists of: whose layers, which options, how diverse."""
+"""Figures of a population: origins of layers, frequencies of options, diversity."""
 
 from __future__ import annotations
 

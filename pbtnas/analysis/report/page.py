@@ -145,7 +145,7 @@ def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
 
 
 def to_html(report: Report) -> str:
-    """The page, whole."""
+    """Render the whole page."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pbtnas.analysis.report", "templates"),
         autoescape=True,
@@ -223,7 +223,7 @@ def _again(root: Path, runs: Sequence[NamedRun]) -> Code:
 
 
 def _differences(runs: Sequence[NamedRun]) -> Table:
-    """What the configurations of the names do not have in common; seeds left out."""
+    """Differences between the configurations of the names, without seeds."""
     flat = {history.name: _flat(history.history.config) for history in reversed(runs)}
     flat = dict(reversed(flat.items()))
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))

@@ -1,4 +1,4 @@
-"""What a report tells of runs beside scores: their course, their failures, where they ran."""
+"""Tables of a report besides scores: the course of runs, their failures, where they ran."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def failures_table(histories: Iterable[History]) -> Table:
 
 
 def machines_table(histories: Iterable[History]) -> Table:
-    """Which versions and devices made the results, and how many each."""
+    """Versions and devices that made the results, with counts."""
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for history in histories:
         version = str(history.about.get("pbtnas", "?"))
