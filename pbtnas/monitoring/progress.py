@@ -17,7 +17,7 @@ from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMe
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
-from pbtnas.records.schema import NO_FAILURE
+from pbtnas.records.schema import NO_FAILURE, last_line
 
 LEASE_S = 60.0  # where the configuration cannot be read
 
@@ -269,9 +269,8 @@ def _failed(history: History) -> tuple[Failed, ...]:
     for generation in reversed(history.generations):
         for member, reported in sorted(generation.results.items()):
             if reported.result.outcome == "failed":
-                lines = str(reported.meta.get("traceback", "")).strip().splitlines()
                 kind = str(reported.meta.get("class", "?"))
-                line = lines[-1].strip() if lines else "no message"
+                line = last_line(str(reported.meta.get("traceback", ""))) or "no message"
                 failed.append(Failed(generation.number, member, kind, line))
     return tuple(failed)
 

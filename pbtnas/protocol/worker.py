@@ -21,7 +21,6 @@ from pbtnas.protocol.attempts import (
     Start,
     Stopped,
     Trained,
-    last_line,
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
@@ -44,7 +43,7 @@ from pbtnas.protocol.reading import newest_generation, read
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.schema import Job, Manifest, Result
+from pbtnas.records.schema import Job, Manifest, Result, last_line
 
 
 class WorkerEnding(enum.Enum):

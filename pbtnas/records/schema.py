@@ -318,3 +318,9 @@ class Soup:
 
 
 NO_FAILURE = ("released", "repair", "superseded")  # classes of ends that are none
+
+
+def last_line(text: str) -> str:
+    """What a traceback comes to; "" if there is none."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

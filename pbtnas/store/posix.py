@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 from pbtnas.protocol.operations import (
     Discard,
-    EmptyTrash,
     Get,
     Has,
     List,
@@ -117,8 +116,6 @@ class PosixStore:
                 self._quarantine(name)
             case Discard(generation, keep):
                 self._discard(generation, keep)
-            case EmptyTrash(generation):
-                self._empty_trash(generation)
             case _:
                 raise AssertionError(f"not a storage operation: {operation!r}")
         return None
@@ -252,11 +249,6 @@ class PosixStore:
                 os.rename(name, aside, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             except FileNotFoundError:
                 continue  # another coordinator tidies too
-
-    def _empty_trash(self, generation: int) -> None:
-        for name in self.names(paths.TRASH):
-            if name.isdigit() and int(name) < generation:
-                shutil.rmtree(f"{paths.TRASH}/{name}", ignore_errors=True, dir_fd=self._fd)
 
     # -- directories and heartbeats ------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import pbtnas
 from tests.search.rules import selection_rule
+from tests.simulation.no_claims import NoClaims
 from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
@@ -201,14 +202,14 @@ class World:
             return offset + rate * self.store.now
 
         nonces = iter(range(10**9))
-        claims = Claims(
+        kind_of_claims = NoClaims if kind == "coordinator" and self.without_term else Claims
+        claims = kind_of_claims(
             RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=lambda: f"{name}/{next(nonces)}"
         )
         if kind == "worker":
             steps: Any = Worker(RUN, name, claims, Pace(BEAT_S, POLL_S, attempts=3)).work()
         else:
-            term = None if self.without_term else claims
-            steps = Coordinator(RUN, SEARCH, term, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
+            steps = Coordinator(RUN, SEARCH, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
         wake = self.store.now + self.rng.uniform(0, 5)
         self.actors[name] = Actor(name, kind, machine, steps, clock, wake)
 
@@ -440,7 +441,7 @@ class World:
     # -- what must hold afterwards -------------------------------------------------------------
 
     def check(self) -> None:
-        """Invariants of design.md section 6 on what the run left behind."""
+        """Invariants of what the run left behind."""
         for name, contents in self.store.contents.items():
             if "/results/" in name or "/births/" in name or name.endswith("n.json"):
                 cores = {decode(c, name, kind=_kind(name)).digest for c in contents}

@@ -13,7 +13,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.tables import Table
 from pbtnas.records.paths import member_name
-from pbtnas.records.schema import NO_FAILURE, Champion
+from pbtnas.records.schema import NO_FAILURE, Champion, last_line
 from pbtnas.search.space import Variable
 
 LONGEST = 200  # rows of failures; a broken cluster may write thousands
@@ -155,11 +155,11 @@ def _failures(generation: Generation) -> Iterable[tuple[str | int, ...]]:
                     words = str(attempt.end.get("text", "")) if attempt.end else ""
                     who = str(attempt.holder.get("worker", "?"))
                     name = member_name(member)
-                    yield number, name, attempt.number, attempt.ended, who, _last_line(words)
+                    yield number, name, attempt.number, attempt.ended, who, last_line(words)
     for member, reported in sorted(generation.results.items()):
         if reported.result.outcome != "ok":
             who = str(reported.meta.get("worker", "?"))
-            words = _last_line(str(reported.meta.get("traceback", "")))
+            words = last_line(str(reported.meta.get("traceback", "")))
             attempt_number = reported.meta.get("attempt") or "–"
             yield number, member_name(member), attempt_number, reported.result.outcome, who, words
 
@@ -185,8 +185,3 @@ def _troubles(generation: Generation) -> int:
     ends = [a.ended for tried in generation.attempts.values() for a in tried]
     bad = sum(end not in (*NO_FAILURE, "result", "open") for end in ends)
     return bad + sum(r.result.outcome != "ok" for r in generation.results.values())
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else ""
