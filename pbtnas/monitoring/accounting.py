@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord, Record, decode
+from pbtnas.records.envelope import CorruptRecord, Record
 from pbtnas.records.schema import Manifest
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def account(runs: Iterable[Path]) -> Account:
 def _account(root: Path) -> Account:
     total = Account()
     generation = 0
-    with PosixStore(root, "reader") as store:
-        while manifest := _read(store, paths.manifest(generation), "manifest"):
+    with RunReader(root) as files:
+        while manifest := _read(files, paths.manifest(generation), "manifest"):
             for job in Manifest.from_json(manifest.core).jobs:
-                result = _read(store, paths.result(generation, job.member), "result")
+                result = _read(files, paths.result(generation, job.member), "result")
                 if result is not None:
                     total += _of_one(job.epochs, result.meta)
             generation += 1
@@ -72,9 +72,8 @@ def _of_one(epochs: int, meta: Mapping[str, Any]) -> Account:
     return Account(1, 0, epochs, 0, float(meta.get("wall_s") or 0.0))
 
 
-def _read(store: PosixStore, name: str, kind: str) -> Record | None:
-    data = store.get(name)
+def _read(files: RunReader, name: str, kind: str) -> Record | None:
     try:
-        return None if data is None else decode(data, name, kind=kind)
+        return files.record(name, kind)
     except CorruptRecord:
-        return None
+        return None  # as if it were not there: `pbtnas fsck` tells

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pbtnas.analysis.history.files import read_bytes
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import NO_FAILURE, last_line
+from pbtnas.store.reader import RunReader
 
 LEASE_S = 60.0  # where the configuration cannot be read
 
@@ -206,7 +206,8 @@ class _Look:
         if changed is None:
             return None
         try:
-            content = Heartbeat.decode(read_bytes(self._root, beat) or b"") or Heartbeat(0)
+            with RunReader(self._root) as files:
+                content = Heartbeat.decode(files.get(beat) or b"") or Heartbeat(0)
         except OSError:
             content = Heartbeat(0)
         changed_s = max(0.0, self._now - changed)

@@ -21,9 +21,9 @@ from pbtnas.errors import PbtnasError
 from pbtnas.protocol.operations import Sleep, Steps
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord, decode
+from pbtnas.records.envelope import CorruptRecord
 from pbtnas.search.algorithms import NoParentsError
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 from pbtnas.store.study_directory import Study, StudyRun
 from pbtnas.training.prepared_tasks import PreparedTasks
 
@@ -128,13 +128,14 @@ class Coordinators:
         if not (run.root / paths.FINAL).exists():
             return False
         with self._troubles_of(run):
-            with PosixStore(run.root, "reader") as store:
-                data = store.get(paths.FINAL)
             try:
-                core = decode(data or b"", f"{run.root / paths.FINAL}", kind="final").core
+                with RunReader(run.root) as files:
+                    record = files.record(paths.FINAL, "final")
             except CorruptRecord:
+                record = None
+            if record is None:
                 return False  # its coordinator publishes the same again
-            self.outcomes.ended[run.label] = core["fingerprint"]
+            self.outcomes.ended[run.label] = record.core["fingerprint"]
         return True
 
     def _start(self, run: StudyRun) -> None:

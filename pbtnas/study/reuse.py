@@ -19,9 +19,8 @@ from pbtnas.checkpoints.digests import file_digest
 from pbtnas.engine.driver import drive
 from pbtnas.protocol.attempts import Attempt, Trained
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Get
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, RecordError, decode, digest
+from pbtnas.records.envelope import Record, RecordError, digest
 from pbtnas.records.schema import Job, Manifest, Result
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import published
@@ -89,12 +88,9 @@ class Peer:
         return drive(self._claims.held(slot), self._execute)
 
     def _read(self, name: str, kind: str) -> Record | None:
-        data = self._execute(Get(name))
-        if data is None:
-            return None
         try:
-            return decode(data, name, kind=kind, run=self._run.id)
-        except RecordError:
+            return self.store.record(name, kind, self._run.id)
+        except (RecordError, OSError):
             return None  # whoever serves that run puts it aside, or says so
 
 

@@ -193,9 +193,9 @@ def test_a_soup_is_the_average_that_its_record_tells_of(run_dir: Path) -> None:
     for member in made.ingredients:
         record = run_dir / paths.result(made.generation, member)
         digest = decode(record.read_bytes(), "", kind="result").core["checkpoint"]
-        found = load_member(store, run, config, task, replace(best, checkpoint=digest))
+        found = load_member(run_dir, run, config, task, replace(best, checkpoint=digest))
         states.append(found.state())
-    loaded = load_soup(store, run, config, task, made).state()
+    loaded = load_soup(run_dir, run, config, task, made).state()
     store.close()
 
     assert finals["best-last-soup"].soup == made

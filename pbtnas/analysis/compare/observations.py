@@ -17,6 +17,7 @@ from pbtnas.config import SearchConfig
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion
 from pbtnas.search.space import Variable
+from pbtnas.store.reader import RunReader
 
 
 def evolution(
@@ -106,11 +107,10 @@ def task_of(history: History) -> str:
 def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | None:
     """The final evaluation of the network with that checkpoint: "score" and metrics.
 
-    A score that diverged is NaN.  None if it was not evaluated.
+    A score that diverged is NaN.  None if it was not evaluated, or that cannot be read.
     """
-    files = RecordFiles(history.root)
-    files.run = history.run
-    record = files.read(paths.evaluation(checkpoint), "evaluation")
+    with RunReader(history.root) as reader:
+        record = RecordFiles(reader, history.run).read(paths.evaluation(checkpoint), "evaluation")
     if record is None:
         return None
     score = record.core["score"]

@@ -15,6 +15,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.analysis.tables import Cell, Table
 from pbtnas.records import paths
 from pbtnas.records.schema import Soup
+from pbtnas.store.reader import RunReader
 
 
 class NoSoups(ComparisonError):
@@ -142,11 +143,11 @@ def _none(runs: Sequence[NamedRun]) -> NoSoups:
 def _soups(run: NamedRun) -> list[Soup]:
     """The records of all soups of a run, by name."""
     history = run.history
-    files = RecordFiles(history.root)
-    files.run = history.run
-    leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
-    names = [which for leaf in leaves if (which := paths.soup_of(leaf)) is not None]
-    records = [files.read(paths.soup(which), "soup") for which in names]
+    with RunReader(history.root) as reader:
+        files = RecordFiles(reader, history.run)
+        leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
+        names = [which for leaf in leaves if (which := paths.soup_of(leaf)) is not None]
+        records = [files.read(paths.soup(which), "soup") for which in names]
     if files.problems:
         raise ComparisonError(f"run {history.root.name}: {files.problems[0]}")
     return [Soup.from_json(record.core) for record in records if record is not None]

@@ -26,7 +26,8 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record
 from pbtnas.records.schema import Champion
 from pbtnas.search.space import Architecture
-from pbtnas.store.run_directory import with_engine
+from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import check_format, with_engine
 
 __all__ = [
     "ClaimHistory",
@@ -82,7 +83,13 @@ class History:
         Raises `NotYetARun` for a missing or empty directory, `NotARun` for a foreign one, and
         `ForeignRecord` for a newer format version or a record of another run.
         """
-        files = RecordFiles(run_dir)
+        check_format(run_dir)
+        with RunReader(run_dir) as reader:
+            return cls._read(RecordFiles(reader))
+
+    @classmethod
+    def _read(cls, files: RecordFiles) -> History:
+        run_dir = files.root
         begun = (run_dir / paths.manifest(0)).exists()
         run = files.read(paths.RUN, "run", expected=begun)
         files.run = None if run is None else run.run
