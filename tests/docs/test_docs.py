@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -25,6 +26,7 @@ from pbtnas.tasks.loading import load_task
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 README, PROTOCOL = ROOT / "README.md", ROOT / "docs" / "protocol.md"
+OWN_TASK, OWN_TRAINING = ROOT / "docs" / "own-task.md", ROOT / "examples" / "own_training.py"
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -213,3 +215,13 @@ def test_the_task_of_the_readme_is_a_task(tmp_path: Path) -> None:
     train(trainee, 1, Rehearsal(tmp_path))
 
     assert 0 < evaluate(trainee, Rehearsal(tmp_path)).score <= 1
+
+
+def test_the_training_loop_of_the_page_is_the_examples() -> None:
+    """The code is that of a file which tests/tasks/test_members.py trains, checks and scores."""
+    page = OWN_TASK.read_text().partition("## A training loop of your own")[2].partition("\n## ")[0]
+    blocks = [block for language, block in FENCED.findall(page) if language == "python"]
+    example = OWN_TRAINING.read_text()
+    assert len(blocks) == 2
+    assert blocks[0] in example
+    assert textwrap.indent(blocks[1], "    ") in example
