@@ -33,6 +33,7 @@ from pbtnas.store.identity import this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
+from pbtnas.store.reader import RunReader
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
 from pbtnas.weights import carry_out, report
@@ -252,6 +253,7 @@ def open_coordinator(
 
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
-    terms = read_attempts(RecordFiles(root), paths.TERM)
+    with RunReader(root) as reader:
+        terms = read_attempts(RecordFiles(reader), paths.TERM)
     holder = terms[-1].holder if terms else {}
     return f": {holder['worker']} on {holder['host']} (process {holder['pid']})" if holder else ""

@@ -15,12 +15,13 @@ from pbtnas.data.digits import load_digits
 from pbtnas.data.grids import grid_png
 from pbtnas.models.digits.networks import LATENTS, Generator, SwitchedSpectralLinear, digits_space
 from pbtnas.search import Birth, Member, SearchSpace
-from pbtnas.search.algorithms import SelectionRule, pbtnas
+from pbtnas.search.algorithms import pbtnas
 from pbtnas.state import State, lazily
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from pbtnas.weights import carry_out, mix_states
+from tests.search.rules import selection_rule
 from tests.tasks.contract import TaskContract
 
 DECENT = {
@@ -75,10 +76,11 @@ class TestDigits(TaskContract):
 
     def test_task_check_mixes_what_a_search_mixes(self, task: DigitsTask, tmp_path: Path) -> None:
         """For random families, `mix_states` and a written overlay are one child, bit by bit."""
+        rule = selection_rule(2, parents=2, replaced=1, inherit_probability=0.5)
         for k in range(10):
             rng = random.Random(k)
             members = [Member(i, task.space.sample(rng), -float(i)) for i in range(2)]
-            (birth,) = pbtnas(members, task.space, SelectionRule(2, 1, 0.5), k, 0)
+            (birth,) = pbtnas(members, task.space, rule, k, 0)
             base, donor = (
                 train(
                     task.create(members[i].architecture, i), 1, Rehearsal(tmp_path, stop_at=1)
