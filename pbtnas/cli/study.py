@@ -22,7 +22,7 @@ from pbtnas.cli.shared import (
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
-    from pbtnas.study.coordinators import StudyOutcomes
+    from pbtnas.protocol.study_coordinator import StudyOutcomes
 
 reuse_option = click.option(
     "--reuse/--no-reuse",

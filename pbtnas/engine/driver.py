@@ -20,15 +20,22 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def drive(steps: Steps[T], execute: Callable[[Any], Any]) -> T:
-    """Carry out the operations of a piece of protocol; what it returns in the end."""
-    reply = None
-    while True:
-        try:
-            operation = steps.send(reply)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        reply = execute(operation)
+    """Carry out the operations of a piece of protocol; what it returns in the end.
+
+    An error of an operation is raised inside the protocol, where the operation was asked for.
+    """
+    try:
+        operation = next(steps)
+        while True:
+            try:
+                reply = execute(operation)
+            except Exception as error:  # noqa: BLE001  (what the protocol lets pass is raised here)
+                operation = steps.throw(error)
+            else:
+                operation = steps.send(reply)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
 
 
 class Trouble:

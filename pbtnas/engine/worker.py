@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start, Trained
+from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import WriteHeartbeat
 from pbtnas.protocol.worker import Pace, Worker, WorkerEnding
@@ -40,7 +40,6 @@ class WorkerDriver(Driver):
         name: of this worker.
         beat_s: between two signs of life in `workers/`.
         label: of the run, where this worker serves several.
-        reuse: what a job comes to, if that is known without training.
     """
 
     def __init__(
@@ -52,11 +51,8 @@ class WorkerDriver(Driver):
         beat_s: float,
         *,
         label: str = "",
-        reuse: Callable[[Attempt], Trained | None] = lambda attempt: None,
     ) -> None:
         super().__init__(store, stop, label)
-        self._reuse = reuse
-        self._reused: Trained | None = None
         self._training = training
         self._name = name
         self._beat_s = beat_s
@@ -92,23 +88,19 @@ class WorkerDriver(Driver):
                 return super().execute(operation)
         return None
 
+    def look(self, operation: Any) -> Any:
+        """Carry out an operation on behalf of another run, which is no sign of life in this."""
+        return super().execute(operation)
+
     def _start(self, attempt: Attempt) -> None:
-        self._reused = self._reuse(attempt)
         what = "repairing" if attempt.repair else "training"
-        if self._reused is not None:
-            what = f"reusing what {self._reused.meta['reused_from']} did:"
         job = attempt.job
         member = paths.member_name(job.member)
         self._tell(f"{what} g{job.generation:04d} {member} attempt {attempt.number}")
         log.info("%s: %s%s", self._name, self.label, self._phase)
-        if self._reused is None:
-            self._training.start(attempt, self.store.root.absolute())
+        self._training.start(attempt, self.store.root.absolute())
 
     def _poll(self, seconds: float) -> Any:
-        if self._reused is not None:
-            reused, self._reused = self._reused, None
-            self._phase = IDLE
-            return reused
         until_s = time.monotonic() + seconds
         while True:
             event = self._training.news()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pbtnas.protocol.affinity import HostAffinity
 from pbtnas.protocol.attempts import (
@@ -41,9 +42,12 @@ from pbtnas.protocol.operations import (
 )
 from pbtnas.protocol.reading import newest_generation, read
 from pbtnas.protocol.recovery import CheckpointRecovery
+from pbtnas.protocol.reuse import Reuse
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Job, Manifest, Result, last_line
+
+A = TypeVar("A")
 
 
 class WorkerEnding(enum.Enum):
@@ -76,32 +80,71 @@ RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim e
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
 
-class Worker:
-    """One worker of a run.  `work()` is its whole life; who serves several runs puts a life
-    together from the pieces it is made of (`study_worker`).
+class WorkLoop(ABC, Generic[A]):
+    """Runs the life of a worker: `work` is the order of things, the five others are the things.
+
+    `A` is an attempt, and whatever else a worker must know of it.
+    """
+
+    def work(self) -> Steps[WorkerEnding]:
+        """Work until there is nothing left to do, somebody says stop, or this machine is unfit."""
+        try:
+            while True:
+                attempt = yield from self.next_attempt()
+                if attempt is not None:
+                    yield from self.start(attempt)
+                # Publishing comes after the next start: making a checkpoint durable takes as
+                # long as the disk wants, and the training process need not wait for it.
+                yield from self.publish_last()
+                ending = yield from (self.wait() if attempt is None else self.attend(attempt))
+                if ending is not None:
+                    yield from self.publish_last()
+                    return ending
+        except AskedToStop:  # while the disk was full
+            return WorkerEnding.HANDED_BACK
+
+    @abstractmethod
+    def next_attempt(self) -> Steps[A | None]:
+        """Claim a job, if there is one to take."""
+
+    @abstractmethod
+    def start(self, attempt: A) -> Steps[None]:
+        """Have a claimed job trained."""
+
+    @abstractmethod
+    def publish_last(self) -> Steps[None]:
+        """Publish the job finished last, if there is one."""
+
+    @abstractmethod
+    def attend(self, attempt: A) -> Steps[WorkerEnding | None]:
+        """Watch a started attempt to its end; returns an ending if this worker ends with it."""
+
+    @abstractmethod
+    def wait(self) -> Steps[WorkerEnding | None]:
+        """Pass some time without work; returns an ending if there is no use in waiting."""
+
+
+class Worker(WorkLoop[Attempt]):
+    """Works on one run.
 
     Args:
-        run: id of the run.
-        name: of this worker.
-        claims: its view of the claims.
-        pace: how often it looks.
-        postponed: whether a job is better left alone for now.
+        run: Id of the run.
+        name: Name of this worker.
+        claims: This worker's view of the claims.
+        pace: How often it looks and speaks.
+        reuse: What it may take over from other runs; None if there are no others.
     """
 
     def __init__(
-        self,
-        run: str,
-        name: str,
-        claims: Claims,
-        pace: Pace,
-        postponed: Callable[[Job], bool] = lambda job: False,
+        self, run: str, name: str, claims: Claims, pace: Pace, reuse: Reuse | None = None
     ) -> None:
-        self._postponed = postponed
+        self._reuse = reuse
         self._run = run
         self._name = name
         self._claims = claims
         self._pace = pace
         self._manifest: Manifest | None = None
+        self._reused: Trained | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
         self._affinity = HostAffinity(run, name, claims)
         self._monitor = AttemptMonitor(name, claims, pace.beat_s)
@@ -111,30 +154,6 @@ class Worker:
         self._job_s = 0.0  # how long its last job took
         self._reserved_until_s = float("-inf")
         self._resting_until_s = float("-inf")
-
-    def work(self) -> Steps[WorkerEnding]:
-        """Work until the run is finished, somebody says stop, or this machine is unfit."""
-        try:
-            return (yield from self._work())
-        except AskedToStop:  # while the disk was full
-            return WorkerEnding.HANDED_BACK
-
-    def _work(self) -> Steps[WorkerEnding]:
-        while True:
-            attempt = yield from self.next_attempt()
-            if attempt is not None:
-                yield from Start(attempt)
-            # Publishing comes after the next start: making a checkpoint durable takes as long
-            # as the disk wants, and the training process need not wait for it.
-            yield from self.publish_last()
-            if attempt is not None:
-                self._idle_since_s = None
-                ending = yield from self.attend(attempt)
-            else:
-                ending = yield from self._wait()
-            if ending is not None:
-                yield from self.publish_last()
-                return ending
 
     # -- finding work --------------------------------------------------------------------------
 
@@ -163,7 +182,9 @@ class Worker:
                 continue
             if job.member in claimed and (yield from self._affinity.should_defer(_slot(job))):
                 continue
-            attempt = None if self._postponed(job) else (yield from self._take(job))
+            if self._reuse is not None and (yield from self._reuse.should_wait(job)):
+                continue
+            attempt = yield from self._take(job)
             if attempt is not None:
                 return attempt
         return None
@@ -224,10 +245,19 @@ class Worker:
 
     # -- training ------------------------------------------------------------------------------
 
+    def start(self, attempt: Attempt) -> Steps[None]:
+        """Have a claimed job trained, unless another run of the study has its result."""
+        self._reused = None if self._reuse is None else (yield from self._reuse.find(attempt))
+        if self._reused is None:
+            yield from Start(attempt)
+        else:
+            yield from Say(f"{attempt}: reusing what {self._reused.meta['reused_from']} did")
+
     def attend(self, attempt: Attempt) -> Steps[WorkerEnding | None]:
-        """See a started attempt to its end; returns an ending if this worker ends with it."""
+        """Watch a started attempt to its end; returns an ending if this worker ends with it."""
+        self._idle_since_s = None
         began_s = yield from Now()
-        event = yield from self._monitor.watch(attempt)
+        event = self._reused or (yield from self._monitor.watch(attempt))
         if isinstance(event, Trained):
             self._job_s = (yield from Now()) - began_s
             self._affinity.did_well()
@@ -280,7 +310,7 @@ class Worker:
 
     # -- waiting -------------------------------------------------------------------------------
 
-    def _wait(self) -> Steps[WorkerEnding | None]:
+    def wait(self) -> Steps[WorkerEnding | None]:
         """Wait for the next generation, but look for jobs put back every second or so."""
         now_s = yield from Now()
         if self._idle_since_s is None:

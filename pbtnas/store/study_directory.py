@@ -68,11 +68,6 @@ class Study:
             record = files.record(paths.STUDY_ENDED, "ended", self.id)
         return None if record is None else record.core["runs"]
 
-    def end(self, runs: Mapping[str, str]) -> None:
-        """Say that the study is over.  Raises `OSError`."""
-        record = Record("ended", self.id, {"runs": dict(runs)}, {}, store_nonce())
-        _put(self.root, paths.STUDY_ENDED, record)
-
 
 def is_study(root: Path) -> bool:
     """Whether this directory holds a study, rather than a run."""

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 import pbtnas
 from pbtnas.config import PlannedRun, difference, from_json, to_json
-from pbtnas.engine.driver import Trouble
+from pbtnas.engine.driver import drive
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.protocol.operations import AskedToStop
+from pbtnas.protocol.study_coordinator import StudyOutcomes
 from pbtnas.records import paths
-from pbtnas.store.patience import patiently
+from pbtnas.store.identity import this_process
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.run_directory import best_primitive
 from pbtnas.store.study_directory import Study, create_study
-from pbtnas.study.coordinators import Coordinators, StudyOutcomes
+from pbtnas.study.coordinators import CoordinatorsDriver, coordinator_of
 from pbtnas.training.prepared_tasks import PreparedTasks
-
-log = logging.getLogger("pbtnas")
 
 LOOK_S = 0.1  # longest wait between two looks at the workers
 
@@ -86,31 +87,27 @@ def conduct(
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
     stop = StopRequest()
     hands = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
-    coordinators = Coordinators(study, stop, tasks, open_seeds)
-    try:
+
+    def sleep(seconds: float) -> None:
+        until_s = time.monotonic() + seconds
         while True:
-            pause_s = coordinators.step()
-            if coordinators.over or coordinators.outcomes.held or stop.asked:
-                break
             for hand in hands:
                 hand.poll()
             if hands and all(hand.code not in (None, ExitCode.OK) for hand in hands):
-                break  # none of them can work here
-            stop.wait(min(pause_s, LOOK_S))
-        finished = len(coordinators.outcomes.ended) == len(study.runs) and _ended(
-            study, coordinators.outcomes.ended, stop
-        )
-        coordinators.close()
+                stop.asked = True  # none of them can work here
+            rest_s = until_s - time.monotonic()
+            if rest_s <= 0 or stop.asked:
+                return
+            stop.wait(min(rest_s, LOOK_S))
+
+    name = this_process("s")["worker"]
+    try:
+        with (
+            PosixStore(study.root, name, primitive=best_primitive(study.root)) as store,
+            closing(CoordinatorsDriver(study, store, stop, tasks, sleep)) as driver,
+        ):
+            outcomes = drive(coordinator_of(study, open_seeds).coordinate(), driver.execute)
     finally:
         codes = [hand.code for hand in hands if hand.code is not None] + end(hands)
         lock.release()
-    return coordinators.outcomes, [] if finished else codes
-
-
-def _ended(study: Study, runs: Mapping[str, str], stop: StopRequest) -> bool:
-    """Record that the study is over, however full the disk; False if asked to stop before."""
-    try:
-        patiently(lambda: study.end(runs), study.root, wait=stop.pause, report=Trouble())
-    except AskedToStop:
-        return False
-    return True
+    return outcomes, [] if outcomes.over else codes

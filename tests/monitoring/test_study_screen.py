@@ -12,6 +12,7 @@ from pbtnas.records import paths
 from pbtnas.records.heartbeat import IDLE, busy_with
 from pbtnas.store.study_directory import open_study
 from tests.analysis.made_runs import beat, search, story, study, write
+from tests.study.ended import end_study
 
 NOW = 2_000_000_000.0
 RUNS = ("pbt-nas-s1", "random-search-s1", "pbt-nas-s2", "random-search-s2")
@@ -93,7 +94,7 @@ def test_a_worker_that_waits_for_the_disk_is_a_trouble(root: Path) -> None:
 
 def test_a_study_that_is_over_has_no_trouble(root: Path) -> None:
     """Nobody works on it any more, and nobody has to."""
-    open_study(root).end({label: "all 6 members failed" for label in RUNS})
+    end_study(open_study(root), {label: "all 6 members failed" for label in RUNS})
 
     seen = look(root)
 

@@ -10,6 +10,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
 from pbtnas.store.run_directory import NotARun
 from pbtnas.store.study_directory import create_study, is_study, open_study
+from tests.study.ended import end_study
 
 RUNS = [{"name": "a", "seed": 3, "config": {"task": {"name": "digits"}}}]
 
@@ -31,8 +32,8 @@ def test_how_a_study_ended_is_said_once(tmp_path: Path) -> None:
     """None before the end; afterwards what was said first."""
     study = create_study(tmp_path / "study", RUNS, pbtnas="1")
     before = study.ended()
-    study.end({"a-s3": "fingerprint"})
-    study.end({"a-s3": "another"})
+    end_study(study, {"a-s3": "fingerprint"})
+    end_study(study, {"a-s3": "another"})
 
     assert before is None
     assert open_study(study.root).ended() == {"a-s3": "fingerprint"}

@@ -12,9 +12,11 @@ import pytest
 from pbtnas.checkpoints.digests import hasher
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
+from pbtnas.protocol.addressed import InRun
 from pbtnas.protocol.attempts import Attempt, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import MakeGeneration
+from pbtnas.protocol.reuse import Peer, ReadKind, Reuse, TakeCheckpoint
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode, store_nonce
 from pbtnas.records.schema import Job, Manifest, Outcome, Result
@@ -22,7 +24,7 @@ from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import Run, create, open_run
-from pbtnas.study.reuse import Peer, Reuse
+from pbtnas.study.reuse import kind_of, take_checkpoint
 
 JOB = Job(0, 3, (1, 0), (), seed=99, epochs=2, threads=1)
 WEIGHTS = b"the trained network"
@@ -91,12 +93,48 @@ def other(tmp_path: Path) -> Iterator[Made]:
     made.store.close()
 
 
-def reuse(mine: Made, *others: Made, stop: StopRequest, device: str = "cpu") -> Reuse:
-    own, *peers = (
-        Peer(made.root.name, made.run, made.store, made.claims(), Driver(made.store, stop).execute)
-        for made in (mine, *others)
-    )
-    return Reuse(own, [own, *peers], "w1", device)
+@dataclass
+class Here:
+    """A worker's view of some runs: what the first of them takes over from the others."""
+
+    mine: Made
+    others: tuple[Made, ...]
+    stop: StopRequest
+    device: str
+
+    def __post_init__(self) -> None:
+        self.runs = {made.root.name: made for made in (self.mine, *self.others)}
+        peers = [Peer(label, made.run.id, made.claims()) for label, made in self.runs.items()]
+        self.reuse = Reuse(peers[0], lambda: peers, self.device)
+
+    def find(self, attempt: Attempt) -> Trained | None:
+        return drive(self.reuse.find(attempt), self.execute)
+
+    def should_wait(self, job: Job) -> bool:
+        return drive(self.reuse.should_wait(job), self.execute)
+
+    def execute(self, operation: Any) -> Any:
+        """As the driver of a study's worker does."""
+        assert isinstance(operation, InRun)
+        made = self.runs[operation.run]
+        match operation.operation:
+            case ReadKind():
+                return kind_of(made.run, made.store)
+            case TakeCheckpoint(source, job, checkpoint):
+                return take_checkpoint(
+                    self.runs[source].root,
+                    made.root,
+                    job,
+                    checkpoint,
+                    algorithm=made.run.hash,
+                    writer="w1",
+                )
+            case inner:
+                return Driver(made.store, self.stop).execute(inner)
+
+
+def reuse(mine: Made, *others: Made, stop: StopRequest, device: str = "cpu") -> Here:
+    return Here(mine, others, stop, device)
 
 
 def attempt(job: Job = JOB) -> Attempt:
@@ -232,14 +270,14 @@ def test_a_job_waits_while_its_equal_is_in_work(mine: Made, other: Made, stop: S
     execute = Driver(other.store, stop).execute
     claims = other.claims()
     here = reuse(mine, other, stop=stop)
-    seen = [here.postponed(JOB)]
+    seen = [here.should_wait(JOB)]
     number = drive(claims.take(slot), execute)
     assert number is not None
-    seen.append(here.postponed(JOB))
+    seen.append(here.should_wait(JOB))
     drive(claims.end(slot, number, {"class": "released"}), execute)
-    seen.append(here.postponed(JOB))
+    seen.append(here.should_wait(JOB))
     drive(claims.take(slot), execute)
     other.finish()
-    seen.append(here.postponed(JOB))
+    seen.append(here.should_wait(JOB))
 
     assert seen == [False, True, False, False]
