@@ -176,28 +176,23 @@ def require_space(directory: Path, size: int) -> None:
         )
 
 
-class Batches:
+class ImageBatches:
     """Shuffled batches of a set that lives on the training device as uint8.
 
     Make one per process and device and share it: it holds the whole set.  No state but that:
     a batch is a function of seed and step, so that training can go on at any step.
     """
 
-    def __init__(
-        self, images: ImageSet, batch: int, device: str | torch.device, *, drop_last: bool = False
-    ) -> None:
-        """With `drop_last` a smaller last batch of an epoch is left out; the paper uses it."""
+    def __init__(self, images: ImageSet, batch: int, device: str | torch.device) -> None:
         if not 1 <= batch <= len(images):
             raise ValueError(f"batch: {batch} is not between 1 and the {len(images)} images")
         self._images = torch.from_numpy(images.images).to(device)  # [N, 3, S, S]
         self._batch = batch
-        self._drop_last = drop_last
         self._order: tuple[tuple[int, int], Tensor] | None = None
 
     def __len__(self) -> int:
-        """Batches, that is steps, of one epoch."""
-        whole, rest = divmod(len(self._images), self._batch)
-        return whole + (rest > 0 and not self._drop_last)
+        """Batches, that is steps, of one epoch; the last may be smaller, as in the paper."""
+        return -(-len(self._images) // self._batch)
 
     def at(self, seed: int, step: int) -> Tensor:
         """The batch of a step, counted from 0 and on through the epochs.

@@ -1,4 +1,4 @@
-"""Fréchet distances that carry how they were made, and refuse to be compared with others."""
+"""Fréchet distances that carry how they were made."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pbtnas.metrics.extractors import Inception
 from pbtnas.metrics.frechet import Gaussian, frechet_distance
-from pbtnas.metrics.statistics import TENSORFLOW_RESIZE, Statistics
+from pbtnas.metrics.statistics import Statistics
 
 
 class Incomparable(ValueError):
-    """Two numbers were made in different ways: one sentence that says how they differ."""
+    """Two sets of statistics were made in different ways: one sentence that says how."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,9 @@ def distance(generated: Statistics, reference: Statistics) -> Distance:
     """
     if generated.n is None or generated.extractor_digest is None:
         raise ValueError("generated images have statistics of a file that says too little")
-    if generated.extractor != reference.extractor or (
-        reference.extractor_digest not in (None, generated.extractor_digest)
-    ):
-        raise Incomparable(
-            f"generated images were seen by {generated.extractor} {generated.extractor_digest}, "
-            f"the reference by {reference.extractor} {reference.extractor_digest}"
-        )
-    if reference.resize not in (generated.resize, TENSORFLOW_RESIZE):
-        raise Incomparable(
-            f"generated images were resized by {generated.resize}, the reference by "
-            f"{reference.resize}"
-        )
+    mismatch = reference.mismatch(generated.extractor, generated.extractor_digest, generated.resize)
+    if mismatch:
+        raise Incomparable(f"the reference was {mismatch} as the generated images were")
     resize = generated.resize
     if reference.resize != resize:
         resize += f", reference {reference.resize}"
@@ -86,21 +77,6 @@ def distance(generated: Statistics, reference: Statistics) -> Distance:
         resize,
         reference.data_digest,
     )
-
-
-def compare(a: Distance, b: Distance) -> float:
-    """a - b: negative if a is better.
-
-    Raises `Incomparable` when they differ in anything but the value.
-    """
-    for what in ("extractor", "extractor_digest", "resize", "n", "reference"):
-        one, other = getattr(a, what), getattr(b, what)
-        if one != other:
-            raise Incomparable(
-                f"{a.name} {a.value:.2f} and {b.name} {b.value:.2f} cannot be compared: their "
-                f"{what.replace('_', ' ')} is {one} and {other}"
-            )
-    return a.value - b.value
 
 
 def _gaussian(statistics: Statistics) -> Gaussian:

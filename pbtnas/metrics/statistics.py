@@ -50,6 +50,19 @@ class Statistics:
     resize: str
     data_digest: str
 
+    def mismatch(self, extractor: str, digest: str, resize: str) -> str | None:
+        """How they were made otherwise than with this extractor and resize, in words, or None.
+
+        A file that does not say its extractor's digest is let through, and so is TensorFlow's
+        resize of the well-known files.
+        """
+        if self.extractor != extractor or self.extractor_digest not in (None, digest):
+            made = f"{self.extractor} {self.extractor_digest or ''}"
+            return f"made with {made}, not with {extractor} {digest}"
+        if self.resize not in (resize, TENSORFLOW_RESIZE):
+            return f"made with the resize {self.resize}, not with {resize}"
+        return None
+
     def to_bytes(self) -> bytes:
         """As an `.npz` file, which pytorch-fid reads too.
 

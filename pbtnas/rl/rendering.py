@@ -57,8 +57,11 @@ def _say(chosen: str, device: str) -> None:
             device,
         )
         return
-    where = os.environ.get("MUJOCO_EGL_DEVICE_ID", "any")
-    log.info("rendering with MUJOCO_GL=%s%s", chosen, f", EGL device {where}" * (chosen == "egl"))
+    if chosen == "egl":
+        where = os.environ.get("MUJOCO_EGL_DEVICE_ID", "any")
+        log.info("rendering with MUJOCO_GL=%s, EGL device %s", chosen, where)
+    else:
+        log.info("rendering with MUJOCO_GL=%s", chosen)
 
 
 def _egl_device(device: str) -> str:

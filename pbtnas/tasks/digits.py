@@ -44,7 +44,7 @@ class DigitsOptions:
 
 
 @dataclass(frozen=True)
-class Problem:
+class DigitsProblem:
     """What training and scoring need, the same for every member.
 
     Args:
@@ -67,10 +67,10 @@ class DigitsTask:
     def __init__(self, options: DigitsOptions | None = None) -> None:
         self.options = options or DigitsOptions()
         self.space = digits_space()
-        self._problem: Problem | None = None
+        self._problem: DigitsProblem | None = None
 
     @property
-    def problem(self) -> Problem:
+    def problem(self) -> DigitsProblem:
         """Digits and judge; there is none before `prepare`."""
         if self._problem is None:
             raise RuntimeError("digits: prepare() comes before training and evaluation")
@@ -85,7 +85,7 @@ class DigitsTask:
             weights = run.publish(_FEATURES, safetensors.torch.save(trained.state_dict()))
         judge = FeatureNet().requires_grad_(False).eval()
         judge.load_state_dict(safetensors.torch.load(weights))
-        self._problem = Problem(images, judge, Gaussian.fit(judge.features(images)))
+        self._problem = DigitsProblem(images, judge, Gaussian.fit(judge.features(images)))
 
     def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""

@@ -54,10 +54,6 @@ class GanSizes:
             )
 
 
-CIFAR10 = GanSizes(width=256, bottom=4)
-STL10 = GanSizes(width=270, bottom=6, fixed_projections=2)
-
-
 class GanNetworks(nn.Module):
     """A generator and its discriminator, so that tensor names begin with which one it is."""
 

@@ -18,7 +18,6 @@ from pbtnas.data.grids import grid_png
 from pbtnas.data.images import ImageSet, normalise, pixel_digest, pixels
 from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.statistics import (
-    TENSORFLOW_RESIZE,
     Statistics,
     StatisticsError,
     measure,
@@ -116,18 +115,9 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
 
 def _check(statistics: Statistics, judge: Extractor, images: ImageSet, shown: str) -> None:
     """Raise `StatisticsError` unless distances to these statistics mean something."""
-    if statistics.extractor != judge.name or (
-        statistics.extractor_digest not in (None, judge.digest)
-    ):
-        raise StatisticsError(
-            f"{shown} was made with {statistics.extractor} {statistics.extractor_digest or ''}, "
-            f"but task.extractor is {judge.name} {judge.digest}"
-        )
-    if statistics.resize not in (judge.resize, TENSORFLOW_RESIZE):
-        raise StatisticsError(
-            f"{shown} was made with the resize {statistics.resize}, but {judge.name} uses "
-            f"{judge.resize}"
-        )
+    mismatch = statistics.mismatch(judge.name, judge.digest, judge.resize)
+    if mismatch:
+        raise StatisticsError(f"{shown} does not fit task.extractor: it was {mismatch}")
     if statistics.n not in (None, len(images)):
         raise StatisticsError(
             f"{shown} is of {statistics.n:,} images, but {images.name} has {len(images):,}"
