@@ -31,7 +31,7 @@ _CHUNK = 1000  # images; bounds the memory of everything that copies
 
 
 class DataError(Exception):
-    """A data set is not as it should be: one sentence for the user."""
+    """A data set is damaged or cannot be had: one sentence for the user."""
 
 
 class DataMissing(DataError):
@@ -40,7 +40,7 @@ class DataMissing(DataError):
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images of one size, and where their numbers can be traced to.
+    """Images of one size, with a digest of their pixels.
 
     Args:
         name: e.g. "cifar10-train-32"; also the directory it is kept in.
@@ -59,7 +59,7 @@ class ImageSet:
 
 
 def data_directory() -> Path:
-    """Where data sets of this machine are kept: `PBTNAS_DATA`, or the user's cache."""
+    """The directory of data sets on this machine: `PBTNAS_DATA`, or in the user's cache."""
     return Path(os.environ.get("PBTNAS_DATA") or Path.home() / ".cache" / "pbtnas")
 
 
@@ -220,7 +220,7 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def pixels(images: Tensor) -> Tensor:
-    """What a generator made, in [-1, 1], as float pixels clamped to [0, 255], not rounded."""
+    """Generated images in [-1, 1] as float pixels clamped to [0, 255], not rounded."""
     return (127.5 * images + 127.5).clamp(0.0, 255.0)
 
 

@@ -1,4 +1,4 @@
-"""Fréchet distances that carry how they were made."""
+"""Fréchet distances, each with the protocol by which it was measured."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Incomparable(ValueError):
 
 @dataclass(frozen=True)
 class Distance:
-    """A Fréchet distance and how it was made: what is reported, and what may be compared.
+    """A Fréchet distance with all that decides whether it can be compared with another.
 
     Args:
         value: the distance; NaN if features were not finite.
-        n: generated images.  The distance is biased by about 1/n.
+        n: number of generated images.  The distance is biased by about 1/n.
         extractor: name of the extractor; it is FID for "inception" only.
         extractor_digest: SHA-256 of its weights.
-        resize: of the generated images and, where it differs, of the reference.
+        resize: resize of the generated images and, where it differs, of the reference.
         reference: `data_digest` of the reference.
     """
 
@@ -35,7 +35,7 @@ class Distance:
 
     @property
     def name(self) -> str:
-        """What the number is called: "fid", or the name of the extractor that stands in for it."""
+        """The name of the metric: "fid", or the name of another extractor."""
         return "fid" if self.extractor == Inception.name else self.extractor
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Distance:
         )
 
     def protocol(self) -> str:
-        """How it was made, in full and a line each: the text to keep with the number."""
+        """The protocol in full, one line for each fact: the text to keep with the number."""
         return (
             f"{self.name} {self.value!r}\n"
             f"images {self.n}\n"

@@ -1,1 +1,1 @@
-"""What is trained and scored: the task interface, the built-in tasks, and help for others."""
+"""Tasks: the interface between a problem and the search, the built-in tasks, and base classes."""

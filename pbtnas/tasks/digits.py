@@ -45,7 +45,7 @@ class DigitsOptions:
 
 @dataclass(frozen=True)
 class DigitsProblem:
-    """What training and scoring need, the same for every member.
+    """The data that training and scoring share among all members.
 
     Args:
         images: all digits, [1797, 64] in [-1, 1].
@@ -59,7 +59,7 @@ class DigitsProblem:
 
 
 class DigitsTask:
-    """Search generator and discriminator together: 21 variables, see `models.digits`."""
+    """Search generator and discriminator together: 21 variables, see `models.digits.networks`."""
 
     Options = DigitsOptions
     space: SearchSpace
@@ -71,7 +71,7 @@ class DigitsTask:
 
     @property
     def problem(self) -> DigitsProblem:
-        """Digits and judge; there is none before `prepare`."""
+        """The digits and the judge; there are none before `prepare`."""
         if self._problem is None:
             raise RuntimeError("digits: prepare() comes before training and evaluation")
         return self._problem
@@ -188,7 +188,7 @@ class DigitsTrainee(Learner):
 
 
 def _plan(seed: int, epoch: int, images: int, steps: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    """What chance decides in an epoch: image indices [steps, B], latents [steps, B, 18].
+    """The random choices of an epoch: image indices [steps, B], latents [steps, B, 18].
 
     A function of the job's seed and the epoch, so that an interrupted job can go on anywhere.
     """

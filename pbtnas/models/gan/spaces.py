@@ -21,7 +21,7 @@ from pbtnas.search.space import Option, SearchSpace, Variable, layer, switch
 
 @dataclass(frozen=True)
 class GanSizes:
-    """What is not searched: sizes of the networks.  Images are 8 * `bottom` pixels wide.
+    """The sizes of the networks, which are not searched.  Images are 8 * `bottom` pixels wide.
 
     Args:
         width: channels of the generator.

@@ -36,11 +36,11 @@ _SPLITS = 10  # of the Inception score
 
 @dataclass(frozen=True)
 class GanProblem:
-    """What training and scoring need, the same for every member.
+    """The data that training and scoring share among all members.
 
     Args:
-        images: real ones, to train with.
-        statistics: of real ones, to be near to.
+        images: real images to train with.
+        statistics: statistics of real images, to which distances are measured.
     """
 
     images: ImageSet
@@ -48,7 +48,7 @@ class GanProblem:
 
 
 class GanTask:
-    """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan_spaces`.
+    """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan.spaces`.
 
     For images or an extractor of your own, override `load_images` or `make_extractor`.
     """
