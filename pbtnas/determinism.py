@@ -1,4 +1,4 @@
-"""What makes equal work give equal bits: random numbers, threads, kernels, full float32."""
+"""Settings by which equal work gives equal bits: seeds, threads, kernels, full float32."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def seed_everything(seed: int, device: str) -> None:
-    """The global generators, for libraries that draw from them; ours are passed in."""
+    """Seed the global generators, for libraries that draw from them; ours are passed in."""
     # What torch.manual_seed does, but for the device at hand: for each kind of GPU that is not
     # there, it formats a stack trace; together as long as reading a small checkpoint.
     torch.default_generator.manual_seed(seed)
@@ -85,7 +85,7 @@ def _allow_tf32(*, convolutions: bool, products: bool) -> None:
 
 @contextmanager
 def as_in_the_search(threads: int) -> Iterator[None]:
-    """Threads, precision and determinism of the training processes, for work outside of them."""
+    """Use threads, precision and determinism of a training process, for work outside of one."""
     # cuBLAS reads it when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()

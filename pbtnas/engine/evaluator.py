@@ -219,7 +219,9 @@ class Evaluator(Driver):
         """What to do about a checkpoint that nobody can do without."""
         path, last = self.store.root / file, self._config.search.generations - 1
         if file.startswith(f"{paths.SOUPS}/"):
-            remedy = "`pbtnas soup` makes it again" + (", delete it first" * (how == "damaged"))
+            remedy = "`pbtnas soup` makes it again"
+            if how == "damaged":
+                remedy += ", delete it first"
         elif file.startswith(f"{paths.checkpoints(last)}/"):
             remedy = (
                 f"`pbtnas fsck {self.store.root} --repair`, twice if it finds something, and then "

@@ -176,7 +176,7 @@ def find_inception(path: Path | None = None, *, download: bool = False) -> Path:
 
 
 def _checked(file: Path) -> Path:
-    """The file, if it is Inception's weights for FID; otherwise why it is not."""
+    """Check that the file is Inception's weights for FID; raises `ExtractorError` if not."""
     try:
         size = file.stat().st_size
         digest = _sha256(file)

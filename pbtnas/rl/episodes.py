@@ -47,7 +47,7 @@ class TornEpisode(PbtnasError):
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened in one episode.
+    """The transitions of one episode.
 
     Args:
         observations: [T + 1, ...], uint8 frames (C, H, W) or float32 features (n,).
@@ -79,9 +79,9 @@ class Recorder:
     """Collects one episode after another, without an allocation per step.
 
     Args:
-        shape: of one unstacked observation.
+        shape: shape of one unstacked observation.
         dtype: uint8 or float32.
-        actions: A.
+        actions: A, the length of an action.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, actions: int) -> None:
@@ -95,7 +95,7 @@ class Recorder:
         self._observations[0] = observation
 
     def step(self, action: Array, reward: float, discount: float, observation: Array) -> None:
-        """Add one transition: what was done, and what it led to."""
+        """Add one transition: an action and its result."""
         assert self._length >= 0, "no episode was started"
         t = self._length
         if t + 2 > len(self._observations):

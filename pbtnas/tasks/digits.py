@@ -44,8 +44,8 @@ class DigitsOptions:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What training and scoring need, the same for every member.
+class DigitsProblem:
+    """The data that training and scoring share among all members.
 
     Args:
         images: all digits, [1797, 64] in [-1, 1].
@@ -59,7 +59,7 @@ class Problem:
 
 
 class DigitsTask:
-    """Search generator and discriminator together: 21 variables, see `models.digits`."""
+    """Search generator and discriminator together: 21 variables, see `models.digits.networks`."""
 
     Options = DigitsOptions
     space: SearchSpace
@@ -67,11 +67,11 @@ class DigitsTask:
     def __init__(self, options: DigitsOptions | None = None) -> None:
         self.options = options or DigitsOptions()
         self.space = digits_space()
-        self._problem: Problem | None = None
+        self._problem: DigitsProblem | None = None
 
     @property
-    def problem(self) -> Problem:
-        """Digits and judge; there is none before `prepare`."""
+    def problem(self) -> DigitsProblem:
+        """The digits and the judge; there are none before `prepare`."""
         if self._problem is None:
             raise RuntimeError("digits: prepare() comes before training and evaluation")
         return self._problem
@@ -85,7 +85,7 @@ class DigitsTask:
             weights = run.publish(_FEATURES, safetensors.torch.save(trained.state_dict()))
         judge = FeatureNet().requires_grad_(False).eval()
         judge.load_state_dict(safetensors.torch.load(weights))
-        self._problem = Problem(images, judge, Gaussian.fit(judge.features(images)))
+        self._problem = DigitsProblem(images, judge, Gaussian.fit(judge.features(images)))
 
     def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
@@ -188,7 +188,7 @@ class DigitsTrainee(Learner):
 
 
 def _plan(seed: int, epoch: int, images: int, steps: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    """What chance decides in an epoch: image indices [steps, B], latents [steps, B, 18].
+    """The random choices of an epoch: image indices [steps, B], latents [steps, B, 18].
 
     A function of the job's seed and the epoch, so that an interrupted job can go on anywhere.
     """

@@ -1,4 +1,4 @@
-"""What most trainees are made of: networks, averaged copies of them, and optimisers.
+"""A base class for trainees: networks, averaged copies of them, and optimisers.
 
 `Learner` turns them into a `State` and back and moves them between devices, so that a trainee
 which inherits from it has only `train` and `evaluate` to write.
@@ -20,10 +20,10 @@ class Learner:
     """Networks in training, their averaged copies and their optimisers, on one device.
 
     Args:
-        networks: All that is trained, in one module and on the CPU.  Its parameter paths are
+        networks: all that is trained, in one module and on the CPU.  Its parameter paths are
             the names in a state; modules and parameters must not be replaced later.
-        optimizers: Optimisers of its parameters; no parameter belongs to two of them.
-        averaged: Averaged copies by the dotted path of the module they copy; "" is all of
+        optimizers: optimisers of its parameters; no parameter belongs to two of them.
+        averaged: averaged copies by the dotted path of the module they copy; "" is all of
             `networks`.  Make one by `copy.deepcopy(module).requires_grad_(False)`.
     """
 

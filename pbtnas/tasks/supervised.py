@@ -1,4 +1,4 @@
-"""A whole task from little: your network, your data, and what you want to change.
+"""A base class for tasks: you write the network and the data, and override what you like.
 
     class OwnTask(SupervisedTask):
         space = SearchSpace([...])

@@ -1,6 +1,6 @@
 """Mixing: a child's weights from its two parents and a fresh initialisation (Algorithm 2).
 
-`origins` decides for every tensor whom it comes from, `shrink_perturb` is the arithmetic.
+`origins` decides which parent every tensor comes from, `shrink_perturb` is the arithmetic.
 `child_of` puts them together: it plans a child tensor by tensor, to be written as an overlay on
 the base's checkpoint.  `mix_states` makes the planned child in memory.
 """
@@ -25,7 +25,7 @@ _BLOCK = 1 << 16  # elements perturbed at once: the scaled noise stays in the ca
 
 
 class Origin(enum.StrEnum):
-    """Whom a tensor of the child comes from."""
+    """The parent that a tensor of the child comes from."""
 
     BASE = "base"
     CHANGED = "changed"  # the base's, mutated or perturbed; never by mixing
@@ -34,7 +34,7 @@ class Origin(enum.StrEnum):
 
 
 class Described(Protocol):
-    """A tensor, or what is known about one."""
+    """A tensor, or its shape and dtype."""
 
     @property
     def shape(self) -> Sequence[int]: ...
@@ -51,7 +51,7 @@ def origins(
     donor: Mapping[str, Described],
     fresh: Mapping[str, Described],
 ) -> dict[str, Origin]:
-    """Whom each tensor of one section comes from, by parameter name.
+    """Decide which parent each tensor of one section comes from, by parameter name.
 
     `fresh` is a new initialisation of the child's own architecture, so it has every name and
     shape the child needs.  Modules of the `inherited` variables come from `donor`, all others
@@ -85,7 +85,7 @@ def shrink_perturb(weight: Tensor, fresh: Tensor, shrink: float, perturb: float)
 
 
 def perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: float) -> LazyTensor:
-    """`shrink_perturb` when the tensor is made."""
+    """A lazy tensor that applies `shrink_perturb` when it is made."""
     if (shrink, perturb) == (1, 0):
         return weight
     return LazyTensor(
@@ -101,7 +101,7 @@ class ChildPlan:
 
     Args:
         overlay: the donated and the fresh tensors, by key "<section>/<name>".
-        origins: whom each tensor of the child comes from, by key; the keys are all it has.
+        origins: the origin of each tensor of the child, by key; the keys are all it has.
     """
 
     overlay: dict[str, LazyTensor]
@@ -166,7 +166,7 @@ def mix_states(
 
 
 def report(space: SearchSpace, origins: Mapping[str, Origin]) -> dict[str, Json]:
-    """How many tensors came from where, for the birth's record.
+    """Count tensors by origin, for the birth's record.
 
     By section, e.g. {"live": {"base": 40, "donor": 8}, ...}, and by variable for those that
     have something else than the base's: {"generator.c0": {"donor": 6, "fresh": 2}}; what no
@@ -202,7 +202,7 @@ def _kept(moment: str, live: Mapping[str, Origin]) -> bool:
 
 
 def _extra(base: Mapping[str, T], donor: Mapping[str, T]) -> dict[str, T]:
-    """The tensors without an owner, of whom their names say."""
+    """The tensors without an owner, of the parent that their names decide."""
     kept = {name: tensor for name, tensor in base.items() if not name.startswith(DONATED)}
     return kept | {name: tensor for name, tensor in donor.items() if name.startswith(DONATED)}
 

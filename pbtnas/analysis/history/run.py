@@ -123,28 +123,6 @@ class History:
             progress.append(best)
         return progress
 
-    def lineage(self, generation: int, member: int) -> list[tuple[int, int]]:
-        """The chain of bases that led to a member: (generation, member), oldest first.
-
-        A member that was not replaced is its own base.  Begins later than generation 0 where
-        records are missing.
-        """
-        chain = [(generation, member)]
-        while generation > 0:
-            base = self._base(generation, member)
-            if base is None:
-                break
-            generation, member = generation - 1, base
-            chain.append((generation, member))
-        return chain[::-1]
-
-    def curve(self, generation: int, member: int) -> list[tuple[int, float | None]]:
-        """(generation, score) of a member and the chain of its bases, oldest first.
-
-        None where it has no score: not trained yet, diverged or failed.
-        """
-        return [(g, self._score(g, m)) for g, m in self.lineage(generation, member)]
-
     def birth(self, generation: int, member: int) -> Born | None:
         """How a member came into that generation; None if it was there before."""
         return self.generations[generation - 1].births.get(member) if generation else None
@@ -156,23 +134,6 @@ class History:
             return job.architecture
         born = self.birth(generation, member)
         return None if born is None else born.birth.architecture
-
-    def _base(self, generation: int, member: int) -> int | None:
-        before = self.generations[generation - 1]
-        if before.selection is not None:
-            born = before.births.get(member)
-            return member if born is None else born.birth.base
-        # Without the selection, the job still names the checkpoint it started from.
-        job = self.generations[generation].jobs.get(member)
-        if job is None or not job.inputs:
-            return None
-        start = job.inputs[-1]
-        made = [m for m, r in before.results.items() if r.result.checkpoint == start]
-        return min(made, key=lambda m: (m != member, m), default=None)
-
-    def _score(self, generation: int, member: int) -> float | None:
-        reported = self.generations[generation].results.get(member)
-        return None if reported is None else reported.result.score
 
 
 def metrics_lines(history: History, member: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Jobs without an engine: what a check or a test needs to train a member in one process.
+"""Runs jobs without an engine, so that a check or a test can train a member in one process.
 
 With the engine's own functions it seeds the global generators with the job's seed, and takes
 snapshots that hold the state, the generators and the number of steps done; like the engine it
@@ -33,7 +33,7 @@ class Rehearsal:
 
     Args:
         scratch: an existing directory.
-        seed: of the job.
+        seed: seed of the job.
         device: a torch device.
         done: steps done when `train` is called.
         final: whether an evaluation is for the number to report.
@@ -89,10 +89,10 @@ class RehearsalProducts:
 
 @dataclass(frozen=True)
 class RehearsalSnapshot:
-    """A job at a tick.
+    """A job interrupted at a tick, or at its end.
 
     Args:
-        state: a copy.
+        state: a copy of the state.
         done: steps that it includes.
         rngs: the global generators at that moment, as `global_rngs` gives them.
     """

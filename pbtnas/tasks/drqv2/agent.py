@@ -59,12 +59,12 @@ class Agent(Learner):
         return explored
 
     def update(self, batch: Batch, std: float, generator: torch.Generator) -> dict[str, float]:
-        """One step of all networks and of the target; what to log.
+        """Update all networks and the target once; returns the numbers to log.
 
         Args:
-            batch: of the replay buffer.
-            std: of the noise of actions.
-            generator: on the agent's device; consumed.
+            batch: samples of the replay buffer.
+            std: standard deviation of the noise of actions.
+            generator: generator on the agent's device; consumed.
         """
         self._iterate_norms(True)
         seen = self._represent(batch.observations, generator)

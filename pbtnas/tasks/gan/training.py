@@ -1,4 +1,4 @@
-"""A generator and a discriminator in training: one member of the task `gan`.
+"""Trains a generator against a discriminator: one member of the task `gan`.
 
 Hinge loss, Adam for both, an exponential average of the generator's parameters (paper,
 section 4; AdversarialNAS's recipe).  Nothing here knows of data sets, epochs or jobs.
@@ -31,8 +31,8 @@ class Adversaries(Learner):
     """Two networks, their optimisers, and the averaged generator; everything a member is.
 
     Args:
-        networks: freshly initialised.
-        options: learning rate and the like, precision and speed.
+        networks: freshly initialised networks.
+        options: options of the task, such as learning rate and precision.
     """
 
     def __init__(self, networks: GanNetworks, options: GanOptions) -> None:
