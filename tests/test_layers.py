@@ -22,7 +22,6 @@ MAY_IMPORT = {
     "determinism": "",
     "logs": "",
     "metrics": "",
-    "rl": "",
     "search": "",
     "state": "",
     "version": "",
@@ -34,6 +33,7 @@ MAY_IMPORT = {
     "protocol": "search records",
     # Files.
     "checkpoints": "state",
+    "rl": "checkpoints",
     "store": "search records protocol checkpoints",
     # What is trained, and the process that trains it.
     "tasks": "config search state models data rl metrics determinism",
