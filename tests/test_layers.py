@@ -23,7 +23,6 @@ MAY_IMPORT = {
     "errors": "",
     "logs": "",
     "metrics": "",
-    "rl": "",
     "search": "",
     "state": "",
     "tabular": "",
@@ -36,6 +35,7 @@ MAY_IMPORT = {
     "protocol": "search records",
     # Files.
     "checkpoints": "state",
+    "rl": "checkpoints",
     "store": "search records protocol checkpoints",
     # What is trained, and the process that trains it.
     "tasks": "config search state models data rl metrics determinism",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -62,7 +63,10 @@ class ImageSet:
 
 def data_directory() -> Path:
     """The directory of data sets on this machine: `PBTNAS_DATA`, or in the user's cache."""
-    return Path(os.environ.get("PBTNAS_DATA") or Path.home() / ".cache" / "pbtnas")
+    if chosen := os.environ.get("PBTNAS_DATA"):
+        return Path(chosen)
+    earlier = Path.home() / ".cache" / "pbtnas"  # of version 0.1.0, whatever the system
+    return earlier if earlier.is_dir() else platformdirs.user_cache_path("pbtnas")
 
 
 def pixel_digest(images: Pixels) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 from hypothesis import given, settings
@@ -174,11 +176,30 @@ def test_a_set_is_discarded_once(tmp_path: Path) -> None:
 def test_data_directory_is_the_variable_or_the_users_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """PBTNAS_DATA decides; without it data goes to the user's cache."""
+    """PBTNAS_DATA decides; without it data goes to the user's cache, wherever that is."""
     monkeypatch.setenv("PBTNAS_DATA", str(tmp_path))
     assert images.data_directory() == tmp_path
     monkeypatch.delenv("PBTNAS_DATA")
-    assert images.data_directory() == Path.home() / ".cache" / "pbtnas"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert images.data_directory() == platformdirs.user_cache_path("pbtnas")
+    if sys.platform == "linux":
+        assert images.data_directory() == Path.home() / ".cache" / "pbtnas"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        assert images.data_directory() == tmp_path / "cache" / "pbtnas"
+
+
+def test_data_sets_of_earlier_versions_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Version 0.1.0 kept them in ~/.cache/pbtnas wherever the user's cache was."""
+    monkeypatch.delenv("PBTNAS_DATA", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    earlier = tmp_path / "home" / ".cache" / "pbtnas"
+    earlier.mkdir(parents=True)
+
+    assert images.data_directory() == earlier
 
 
 def test_resize_is_pillows() -> None:
