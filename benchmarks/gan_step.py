@@ -40,7 +40,7 @@ import numpy as np
 import torch
 
 from pbtnas.checkpoints import files as checkpoints
-from pbtnas.data.images import Batches, ImageSet
+from pbtnas.data.images import ImageBatches, ImageSet
 from pbtnas.models.gan.spaces import GanNetworks, build_gan, gan_space
 from pbtnas.state import State
 from pbtnas.tasks.gan.options import GanOptions
@@ -173,7 +173,9 @@ def outside(batch: int) -> Mapping[str, float]:
 
         return {
             "process and imports": passing(lambda: subprocess.run(start, check=True)),
-            "data and an epoch's order": passing(lambda: Batches(images, batch, "cpu").at(0, 0)),
+            "data and an epoch's order": passing(
+                lambda: ImageBatches(images, batch, "cpu").at(0, 0)
+            ),
             "checkpoint written": passing(write),
             "checkpoint read": passing(read),
         }

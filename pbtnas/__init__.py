@@ -25,9 +25,9 @@ def load(
             not finished, "best-so-far".
         task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
 
-    Raises an exception with one sentence: `pbtnas.store.run_directory.NotARun`,
-    `pbtnas.networks.export_directory.NotAnExport`, `pbtnas.tasks.base.TaskError`, or
-    `pbtnas.checkpoints.files.CorruptCheckpoint`.
+    Raises a `pbtnas.errors.PbtnasError` with one sentence: `pbtnas.store.run_directory.NotARun`,
+    `pbtnas.networks.export_directory.NotAnExport`, `pbtnas.tasks.base.TaskError`,
+    `pbtnas.checkpoints.files.CorruptCheckpoint`, or another for a damaged run or configuration.
     """
     from pbtnas.networks.loading import load_network  # torch: a status screen must not wait for it
 

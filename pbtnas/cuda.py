@@ -11,6 +11,8 @@ from typing import Literal
 
 import torch
 
+from pbtnas.errors import ExitCode, PbtnasError
+
 _OF_THE_JOB = {
     1: "invalid argument",
     9: "invalid configuration argument",
@@ -69,8 +71,10 @@ ROOM = 256 << 20  # bytes; hardly a job can do with less
 _SIDE = 256  # of the matrices
 
 
-class UnfitDevice(Exception):
+class UnfitDevice(PbtnasError):
     """A device that does not compute; one sentence with what torch said."""
+
+    exit_code = ExitCode.USAGE
 
 
 def check_computes(device: str) -> None:

@@ -1,18 +1,20 @@
-"""What makes equal work give equal bits: seeds, threads, deterministic kernels, full float32."""
+"""Settings by which equal work gives equal bits: seeds, threads, kernels, full float32."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 def seed_everything(seed: int, device: str) -> None:
-    """The global generators, for libraries that draw from them; ours are passed in."""
+    """Seed the global generators, for libraries that draw from them; ours are passed in."""
     # What torch.manual_seed does, but for the device at hand: for each kind of GPU that is not
     # there, it formats a stack trace; together as long as reading a small checkpoint.
     torch.default_generator.manual_seed(seed)
@@ -20,6 +22,34 @@ def seed_everything(seed: int, device: str) -> None:
         torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
+
+
+def global_rngs(device: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The states of the global generators: tensors by name of the generator, and JSON."""
+    # The legacy numpy generator is what a task's libraries draw from when they draw globally.
+    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.array(keys))}
+    if device.startswith("cuda"):
+        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    version, internal, gauss_next = random.getstate()
+    python = {
+        "version": version,
+        "internal": list(internal),
+        "gauss_next": gauss_next,
+        "numpy": [int(position), int(has_gauss), float(gauss)],
+    }
+    return tensors, python
+
+
+def restore_global_rngs(
+    tensors: Mapping[str, Tensor], python: Mapping[str, Any], device: str
+) -> None:
+    """Set the global generators to what `global_rngs` gave, perhaps on another device."""
+    random.setstate((python["version"], tuple(python["internal"]), python["gauss_next"]))
+    np.random.set_state(("MT19937", tensors["numpy"].numpy(), *python["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(tensors["torch"].clone())
+    if "cuda" in tensors and device.startswith("cuda"):
+        torch.cuda.set_rng_state(tensors["cuda"].clone(), device)
 
 
 def refuse_nondeterminism() -> None:
@@ -55,7 +85,7 @@ def _allow_tf32(*, convolutions: bool, products: bool) -> None:
 
 @contextmanager
 def as_in_the_search(threads: int) -> Iterator[None]:
-    """Threads, precision and determinism of the training processes, for work outside of them."""
+    """Use threads, precision and determinism of a training process, for work outside of one."""
     # cuBLAS reads it when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()

@@ -1,4 +1,4 @@
-"""The state of a member: what tasks give, checkpoints store and mixing combines."""
+"""The state of a member, which tasks return, checkpoints store and mixing combines."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class LazyTensor:
     States larger than memory allows pass through it one tensor at a time this way.
 
     Args:
-        shape: of the tensor.
-        dtype: of the tensor.
-        make: gives the tensor; it may be shared with others, so nobody writes to it.
+        shape: shape of the tensor.
+        dtype: dtype of the tensor.
+        make: function that returns the tensor; it may be shared, so nobody writes to it.
     """
 
     shape: tuple[int, ...]
@@ -62,7 +62,7 @@ class LazyTensor:
 
 
 def ready(tensor: Tensor) -> LazyTensor:
-    """A tensor that is there already, as a lazy one."""
+    """An existing tensor as a lazy one."""
     return LazyTensor(tuple(tensor.shape), tensor.dtype, lambda: tensor)
 
 

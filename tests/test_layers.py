@@ -20,27 +20,29 @@ MAY_IMPORT = {
     "cuda": "",
     "data": "",
     "determinism": "",
+    "errors": "",
     "logs": "",
     "metrics": "",
-    "rl": "",
     "search": "",
     "state": "",
+    "tabular": "",
     "version": "",
     # Data and decisions: no I/O.
-    "config": "search",
+    "config": "search tabular",
     "models": "search",
     "weights": "search state",
     "records": "search",
     "protocol": "search records",
     # Files.
     "checkpoints": "state",
+    "rl": "checkpoints",
     "store": "search records protocol checkpoints",
     # What is trained, and the process that trains it.
     "tasks": "config search state models data rl metrics determinism",
     "training": "config search state records checkpoints store tasks determinism cuda logs",
     # Trained networks, numbers, screens.
-    "networks": "version config search records checkpoints store tasks",
-    "analysis": "search records store",
+    "networks": "version config search records checkpoints store tasks tabular",
+    "analysis": "config search records store tabular",
     "monitoring": "search records store analysis",
     # Processes.
     "engine": (

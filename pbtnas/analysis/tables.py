@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pbtnas.analysis.compare.statistics import Interval, Spread
+from pbtnas.tabular import aligned, markdown
 
 Cell = str | int | float | Spread | Interval
 
@@ -32,16 +32,7 @@ class Table:
 
 def to_text(table: Table) -> str:
     """Aligned columns for a terminal: words to the left, numbers to the right."""
-    rows = [table.columns, *(tuple(map(written, row)) for row in table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    words = _words(table)
-    lines = [
-        "  ".join(
-            cell.ljust(width) if word else cell.rjust(width)
-            for cell, width, word in zip(row, widths, words, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    lines = aligned([table.columns, *_written_rows(table)], _numbers(table))
     rule = "-" * max(map(len, lines))
     return "\n".join([table.title, rule, lines[0], rule, *lines[1:], rule, *table.notes]) + "\n"
 
@@ -60,9 +51,7 @@ def to_markdown(table: Table) -> str:
     lines = [
         f"**{table.title}**",
         "",
-        _markdown_row(table.columns),
-        _markdown_row("---" if word else "---:" for word in _words(table)),
-        *(_markdown_row(map(written, row)) for row in table.rows),
+        *markdown(table.columns, _written_rows(table), _numbers(table)),
     ]
     lines += [line for note in table.notes for line in ("", note)]
     return "\n".join(lines) + "\n"
@@ -74,11 +63,11 @@ def to_latex(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_latex(table.title)}}}",
-        rf"\begin{{tabular}}{{{''.join('l' if word else 'r' for word in _words(table))}}}",
+        rf"\begin{{tabular}}{{{''.join('r' if number else 'l' for number in _numbers(table))}}}",
         r"\toprule",
         " & ".join(map(_latex, table.columns)) + r" \\",
         r"\midrule",
-        *(" & ".join(_latex(written(cell)) for cell in row) + r" \\" for row in table.rows),
+        *(" & ".join(map(_latex, row)) + r" \\" for row in _written_rows(table)),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\smallskip{{\footnotesize {_latex(note)}}}" for note in table.notes),
@@ -100,9 +89,14 @@ def written(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
-def _words(table: Table) -> list[bool]:
-    """Which columns hold words rather than numbers."""
-    return [all(isinstance(row[i], str) for row in table.rows) for i in range(len(table.columns))]
+def _written_rows(table: Table) -> list[list[str]]:
+    return [[written(cell) for cell in row] for row in table.rows]
+
+
+def _numbers(table: Table) -> list[bool]:
+    """Which columns hold numbers rather than words alone."""
+    columns = range(len(table.columns))
+    return [not all(isinstance(row[i], str) for row in table.rows) for i in columns]
 
 
 def decimal_places(size: float, digits: int) -> int:
@@ -140,11 +134,6 @@ def _parts(cell: Cell) -> list[str | int | float]:
     if isinstance(cell, Spread):
         return [cell.mean, cell.std]
     return [cell.low, cell.high] if isinstance(cell, Interval) else [cell]
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    # A bar inside a cell would open another column.
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 _LATEX = {

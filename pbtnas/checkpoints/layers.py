@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pbtnas.checkpoints import header as headers
 from pbtnas.checkpoints.header import Entry, Header
+from pbtnas.errors import PbtnasError
 from pbtnas.state import Json, LazyTensor, split_key
 
 FORMAT = "1"
@@ -49,7 +50,7 @@ DTYPES = {
 """The dtypes of torch by the format's names."""
 
 
-class CorruptCheckpoint(Exception):
+class CorruptCheckpoint(PbtnasError):
     """A file is not the checkpoint it should be: damaged, cut off, foreign or too new.
 
     Args:

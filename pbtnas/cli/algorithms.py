@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pbtnas.cli.shared import FAILED
+from pbtnas.errors import ExitCode
 
 
 @click.group()
@@ -32,10 +32,10 @@ def check_algorithm(name: str) -> None:
 
     try:
         found = faults(load_algorithm(name))
-    except BrokenAlgorithm as error:
+    except BrokenAlgorithm as error:  # here it is a finding, as what `faults` returns
         found = [str(error)]
     for sentence in found:
         click.echo(sentence)
     if found:
-        sys.exit(FAILED)
+        sys.exit(ExitCode.FAILED)
     click.echo(f"{name} keeps the contract")

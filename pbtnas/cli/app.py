@@ -1,8 +1,7 @@
-"""The command line: `pbtnas`, its errors, and the commands that search.
+"""The command `pbtnas`: its subcommands, its exit codes, and the commands that search.
 
-These modules (`cli*.py`) are the one place that prints and decides exit codes.
-
-What a command does stands elsewhere; torch is imported only by the commands that need it.
+Only this folder prints and exits.  What a command does stands elsewhere; torch is imported by
+the commands that need it, when they run.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,14 +26,9 @@ from pbtnas.cli import tasks as cli_tasks
 from pbtnas.cli.inspect import print_status
 from pbtnas.cli.shared import (
     EXIT_CODES,
-    FAILED,
-    HANDED_BACK,
-    HELD,
-    OK,
-    UNEXPECTED,
-    UNFIT,
-    USAGE,
     config_argument,
+    devices_option,
+    disk_errors,
     given,
     leave,
     load_task_of,
@@ -45,25 +39,23 @@ from pbtnas.cli.shared import (
     task_file_option,
     worker_lines,
 )
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.logs import log_to_stderr
+
+if TYPE_CHECKING:
+    from pbtnas.config import Config
+    from pbtnas.engine.signals import StopRequest
+    from pbtnas.protocol.worker import WorkerEnding
 
 
 class _Group(click.Group):
-    """Turns the errors of the package into one sentence on stderr and an exit code."""
+    """Ends any command with the sentence and the exit code of the error that it raised."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from pbtnas.config import ConfigError
-        from pbtnas.config.algorithms import BrokenAlgorithm
-        from pbtnas.records.envelope import RecordError
-        from pbtnas.search.algorithms import NoParentsError
-        from pbtnas.store.run_directory import NotARun
-
         try:
             return super().invoke(ctx)
-        except (ConfigError, NotARun) as error:
-            leave(USAGE, str(error))
-        except (BrokenAlgorithm, NoParentsError, RecordError) as error:
-            leave(FAILED, str(error))
+        except PbtnasError as error:
+            leave(error.exit_code, str(error))
 
 
 @click.group(cls=_Group, epilog=EXIT_CODES)
@@ -81,9 +73,7 @@ def cli(quiet: bool) -> None:
 @config_argument
 @run_dir_argument
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="How many.")
-@click.option(
-    "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
-)
+@devices_option
 @task_file_option
 @scratch_option
 @overrides_option
@@ -105,7 +95,7 @@ def run(
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     code = keep_running(head, worker_lines(run_dir, workers, devices, common))
-    if code == OK:
+    if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
     sys.exit(code)
 
@@ -128,38 +118,37 @@ def coordinator(
     Without CONFIG, the configuration stored in RUN_DIR is used.  Of a run that was started only
     the engine section can be changed; it never changes the outcome.
     """
-    from pbtnas.config import from_json, load, to_json
-    from pbtnas.engine import coordinator as coordinator_host
+    from pbtnas.config import to_json
+    from pbtnas.engine.coordinator import coordinate, holder_of
     from pbtnas.engine.devices import default_scratch
-    from pbtnas.engine.run_setup import ChangedConfig
     from pbtnas.protocol.coordinator import BrokenChain
     from pbtnas.protocol.term import CoordinatorEnding
+
+    root, config = _run_and_config(arguments, overrides)
+    try:
+        with disk_errors(ExitCode.USAGE, PermissionError):
+            task = load_task_of(config.task, task_file)
+            if dry_run:
+                click.echo(json.dumps(to_json(config), indent=2))
+                return
+            ending = coordinate(root, config, task, scratch=scratch or default_scratch())
+    except BrokenChain as error:
+        leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
+    if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
+        leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
+
+
+def _run_and_config(arguments: Sequence[str], overrides: Sequence[str]) -> tuple[Path, Config]:
+    """What `[CONFIG] RUN_DIR` means: the directory, and the configuration given or stored there."""
+    from pbtnas.config import from_json, load
     from pbtnas.store.run_directory import open_run
-    from pbtnas.tasks.base import TaskError
 
     if len(arguments) > 2:
         raise click.UsageError("expected [CONFIG] RUN_DIR")
     root = Path(arguments[-1])
     if len(arguments) == 2:
-        config = load(Path(arguments[0]), overrides)
-    else:
-        config = from_json(open_run(root).config, overrides=overrides)
-    try:
-        task = load_task_of(config.task, task_file)
-        if dry_run:
-            click.echo(json.dumps(to_json(config), indent=2))
-            return
-        ending = coordinator_host.coordinate(
-            root, config, task, scratch=scratch or default_scratch()
-        )
-    except (TaskError, ChangedConfig) as error:
-        leave(USAGE, str(error))
-    except BrokenChain as error:
-        leave(FAILED, f"{error}; `pbtnas fsck {root}` says more")
-    except PermissionError as error:
-        leave(USAGE, f"{error.filename}: {error.strerror}")
-    if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
-        leave(HELD, f"{root}: {ending.value}{coordinator_host.holder_of(root)}")
+        return root, load(Path(arguments[0]), overrides)
+    return root, from_json(open_run(root).config, overrides=overrides)
 
 
 @cli.command()
@@ -193,44 +182,54 @@ def worker(
     Start one for each GPU, on any machine.
     """
     from pbtnas.engine import devices
-    from pbtnas.engine import worker as worker_host
     from pbtnas.engine.parent_death import stop_with_parent
     from pbtnas.engine.signals import StopRequest
     from pbtnas.protocol.worker import WorkerEnding
-    from pbtnas.store.study_directory import Study
-    from pbtnas.study.worker import work_on_study
 
     scratch = scratch or devices.default_scratch()
     device = device or devices.default_device()
-    try:
-        devices.check_device(device)
-        lock = devices.hold_device(device, slots)
-    except (devices.DeviceBusy, devices.NoSuchDevice) as error:
-        leave(USAGE, str(error))
+    devices.check_device(device)
+    lock = devices.hold_device(device, slots)
     try:
         stop = StopRequest()
         if parent is not None:
             stop_with_parent(parent)
-        found = worker_host.wait_for(run_dir, stop, patience)
-        if found is None:
-            ending = WorkerEnding.STOPPED
-        elif isinstance(found, Study):
-            ending = work_on_study(
-                found, stop=stop, device=device, scratch=scratch, task_file=task_file, reuse=reuse
-            )
-        else:
-            ending = worker_host.work(
-                run_dir, found, stop=stop, device=device, scratch=scratch, task_file=task_file
-            )
+        ending = _work(run_dir, patience, stop, device, scratch, task_file, reuse=reuse)
     finally:
         if lock is not None:
             lock.release()
     codes = {
-        WorkerEnding.QUARANTINED: UNFIT,
-        WorkerEnding.HANDED_BACK: HANDED_BACK,
-        WorkerEnding.EXTINCT: FAILED,
+        WorkerEnding.QUARANTINED: ExitCode.UNFIT,
+        WorkerEnding.HANDED_BACK: ExitCode.HANDED_BACK,
+        WorkerEnding.EXTINCT: ExitCode.FAILED,
     }
-    sys.exit(codes.get(ending, OK))
+    sys.exit(codes.get(ending, ExitCode.OK))
+
+
+def _work(
+    root: Path,
+    patience: float,
+    stop: StopRequest,
+    device: str,
+    scratch: Path,
+    task_file: str | None,
+    *,
+    reuse: bool,
+) -> WorkerEnding:
+    """Work on what is in the directory, or will soon be: a run or a study."""
+    from pbtnas.engine.worker import wait_for, work
+    from pbtnas.protocol.worker import WorkerEnding
+    from pbtnas.store.study_directory import Study
+    from pbtnas.study.worker import work_on_study
+
+    found = wait_for(root, stop, patience)
+    if found is None:
+        return WorkerEnding.STOPPED
+    if isinstance(found, Study):
+        return work_on_study(
+            found, stop=stop, device=device, scratch=scratch, task_file=task_file, reuse=reuse
+        )
+    return work(root, found, stop=stop, device=device, scratch=scratch, task_file=task_file)
 
 
 for command in (
@@ -265,4 +264,4 @@ def main(arguments: Sequence[str] | None = None, *, prefix: bool = False) -> Non
         cli(first + rest, prog_name="pbtnas")
     except Exception:  # noqa: BLE001  (whatever it is: shown in full, and told by its own code)
         traceback.print_exc()
-        sys.exit(UNEXPECTED)
+        sys.exit(ExitCode.UNEXPECTED)

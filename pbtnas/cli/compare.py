@@ -1,13 +1,22 @@
-"""Commands over finished runs: which algorithm is better, pictures, and the whole report."""
+"""Commands that compare finished runs, draw them, and report on them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbtnas.cli.shared import USAGE, leave, load_task_of, task_file_option
+from pbtnas.cli.shared import leave, load_task_of, task_file_option
+from pbtnas.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pbtnas.analysis.compare.verdict import Question
+    from pbtnas.analysis.history.run import History
+    from pbtnas.analysis.plots.catalogue import Figures, Measure
+    from pbtnas.analysis.tables import Table
+    from pbtnas.search.space import Variable
 
 runs_argument = click.argument(
     "directories",
@@ -87,20 +96,12 @@ better_option = click.option(
 def compare(
     directories: tuple[Path, ...],
     only: tuple[str, ...],
-    partial: bool,
     metric: str,
     better: str | None,
-    ever: bool,
-    final: bool,
     claims: str | None,
-    tests: int | None,
-    reference: str,
-    ddof: int,
-    pool: bool,
-    soups: bool,
-    as_published: bool,
     form: str,
     output: Path | None,
+    **others: Any,
 ) -> None:
     """Which algorithm is better: mean and spread over seeds, tests, and cost of equal quality.
 
@@ -109,41 +110,24 @@ def compare(
     """
     from pbtnas.analysis import tables
     from pbtnas.analysis.compare import verdict
-    from pbtnas.analysis.compare.comparison import ComparisonError
     from pbtnas.analysis.compare.gathering import gather
 
-    maximise = _maximise(metric, better)
-    if soups and (claims is not None or tests is not None or pool or ever):
-        raise click.UsageError(
-            "--soups compares each soup with its own best member: no claims, pooling or --ever"
-        )
-    if as_published and (not soups or final or metric != "score"):
-        raise click.UsageError("--as-published needs --soups, and is of scores in the search only")
+    # The other options are fields of a question under the same names.
+    question = verdict.Question(
+        metric=metric,
+        maximise=_maximise(metric, better),
+        claims=None if claims is None else verdict.parse_claims(claims),
+        **others,
+    )
+    _refuse_contradictions(question)
+    found = verdict.tables(gather(directories, only), question)
     writers = {
         "text": tables.to_text,
         "csv": tables.to_csv,
         "markdown": tables.to_markdown,
         "latex": tables.to_latex,
     }
-    try:
-        question = verdict.Question(
-            metric=metric,
-            maximise=maximise,
-            ever=ever,
-            final=final,
-            partial=partial,
-            claims=None if claims is None else verdict.parse_claims(claims),
-            tests=tests,
-            reference=reference,
-            ddof=ddof,
-            pool=pool,
-            soups=soups,
-            as_published=as_published,
-        )
-        found = verdict.tables(gather(directories, only), question)
-    except ComparisonError as error:
-        leave(USAGE, str(error))
-    click.echo("\n".join(writers[form](table) for table in found.values()), nl=False)
+    click.echo("\n".join(map(writers[form], found.values())), nl=False)
     if output is not None:
         for path in _write(found, output):
             click.echo(path, err=True)
@@ -178,41 +162,53 @@ def plot(
     study: score against work, and population size, shrink-perturb and ablations where it
     varies them; for these --metric, --ever and --final say which number.
     """
-    from pbtnas.analysis.compare.comparison import ComparisonError
-    from pbtnas.analysis.compare.gathering import gather
-    from pbtnas.analysis.history.run import History
-    from pbtnas.analysis.plots.catalogue import Measure, run_figures, study_figures
+    from pbtnas.analysis.plots.catalogue import Measure
     from pbtnas.analysis.plots.style import save
     from pbtnas.records import paths
     from pbtnas.store.study_directory import is_study
 
     measure = Measure(metric=metric, maximise=_maximise(metric, better), ever=ever, final=final)
     if is_study(directory):
-        gathered = gather([directory], only)
-        if not gathered.finished:
-            leave(USAGE, f"{directory}: none of its runs is finished yet")
-        try:
-            figures = study_figures(gathered.finished, measure)
-        except ComparisonError as error:
-            leave(USAGE, str(error))
-        for name in gathered.unfinished:
-            click.echo(f"left out, not finished: {name}", err=True)
+        figures = _figures_of_study(directory, only, measure)
     elif measure != Measure():
         raise click.UsageError("--metric, --ever and --final are for studies")
     else:
-        history = History.read(directory)
-        variables, notes = _variables(history, task_file)
-        for note in notes:
-            click.echo(note, err=True)
-        try:
-            figures = run_figures(history, variables)
-        except ValueError as error:
-            leave(USAGE, f"{directory}: {error}")
+        figures = _figures_of_run(directory, task_file)
     output = output or directory / paths.ARTIFACTS
     output.mkdir(parents=True, exist_ok=True)
     for name, draw in figures.items():
         for path in save(draw(), output / name):
             click.echo(path)
+
+
+def _figures_of_study(directory: Path, only: Sequence[str], measure: Measure) -> Figures:
+    """The figures of a study's finished runs; the others are named on stderr."""
+    from pbtnas.analysis.compare.gathering import gather
+    from pbtnas.analysis.plots.catalogue import study_figures
+
+    gathered = gather([directory], only)
+    if not gathered.finished:
+        leave(ExitCode.USAGE, f"{directory}: none of its runs is finished yet")
+    figures = study_figures(gathered.finished, measure)
+    for name in gathered.unfinished:
+        click.echo(f"left out, not finished: {name}", err=True)
+    return figures
+
+
+def _figures_of_run(directory: Path, task_file: str | None) -> Figures:
+    """The figures of a run; why there are none of options is said on stderr."""
+    from pbtnas.analysis.history.run import History
+    from pbtnas.analysis.plots.catalogue import run_figures
+    from pbtnas.analysis.plots.evolution import NothingToShow
+
+    history = History.read(directory)
+    variables, notes = _variables(history, task_file)
+    for note in notes:
+        click.echo(note, err=True)
+    try:
+        return run_figures(history, variables)
+    except NothingToShow as error:
+        leave(error.exit_code, f"{directory}: {error}")
 
 
 @click.command()
@@ -248,11 +244,7 @@ def report(
         made = making.study_report(root, gather(directories, only), Question())
     else:
         history = History.read(root)
-        variables, notes = _variables(history, task_file)
-        try:
-            made = making.run_report(history, variables, notes)
-        except ValueError as error:
-            leave(USAGE, str(error))
+        made = making.run_report(history, *_variables(history, task_file))
     output = output or root / paths.REPORT
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(making.to_html(made), encoding="utf-8")
@@ -268,7 +260,19 @@ def _maximise(metric: str, better: str | None) -> bool:
     return better != "smaller"
 
 
-def _variables(history: Any, task_file: str | None) -> tuple[tuple[Any, ...], list[str]]:
+def _refuse_contradictions(question: Question) -> None:
+    """Raise `click.UsageError` for options that make no sense together."""
+    unasked = question.claims is None and question.tests is None and not question.pool
+    if question.soups and (not unasked or question.ever):
+        raise click.UsageError(
+            "--soups compares each soup with its own best member: no claims, pooling or --ever"
+        )
+    in_search = not question.final and question.metric == "score"
+    if question.as_published and not (question.soups and in_search):
+        raise click.UsageError("--as-published needs --soups, and is of scores in the search only")
+
+
+def _variables(history: History, task_file: str | None) -> tuple[tuple[Variable, ...], list[str]]:
     """The search space of a run, and a note where its task is not to be had here."""
     from pbtnas.config import from_json
     from pbtnas.tasks.base import TaskError
@@ -279,7 +283,7 @@ def _variables(history: Any, task_file: str | None) -> tuple[tuple[Any, ...], li
         return (), [f"Options are left out: {error}."]
 
 
-def _write(found: Any, directory: Path) -> list[Path]:
+def _write(found: Mapping[str, Table], directory: Path) -> list[Path]:
     """All tables as compare.txt, .md and .tex, and each as a CSV file of its own."""
     from pbtnas.analysis import tables
 

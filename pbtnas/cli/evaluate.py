@@ -1,4 +1,4 @@
-"""Commands for the numbers to report of a finished run: final evaluations and soups."""
+"""Commands that make the numbers to report of a finished run: final evaluations and soups."""
 
 from __future__ import annotations
 
@@ -7,57 +7,72 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
 from pbtnas.cli.shared import (
-    FAILED,
-    HANDED_BACK,
-    USAGE,
     given,
-    leave,
     load_task_of,
     run_dir_argument,
     scratch_option,
     task_file_option,
 )
+from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.engine.evaluation import FinalEvaluation
     from pbtnas.records.schema import Soup, Tried
+    from pbtnas.tasks.base import Task
 
-workers_option = click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Local processes."
-)
-device_option = click.option(
-    "--device", "devices", multiple=True, help="For the processes in turn; all GPUs, else the CPU."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+class WorkOptions(TypedDict):
+    """Which run, and who works on it: the options of both commands."""
+
+    run_dir: Path
+    workers: int
+    devices: tuple[str, ...]
+    task_file: str | None
+    scratch: Path | None
+
+
+def work_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `WorkOptions`, and `--json`."""
+    in_order = (
+        run_dir_argument,
+        click.option(
+            "--workers",
+            default=1,
+            show_default=True,
+            type=click.IntRange(1),
+            help="Local processes.",
+        ),
+        click.option(
+            "--device",
+            "devices",
+            multiple=True,
+            help="For the processes in turn; all GPUs, else the CPU.",
+        ),
+        task_file_option,
+        scratch_option,
+        click.option("--json", "as_json", is_flag=True, help="For programs."),
+    )
+    for option in reversed(in_order):
+        command = option(command)
+    return command
 
 
 @click.command()
-@run_dir_argument
-@workers_option
-@device_option
-@task_file_option
-@scratch_option
-@json_option
-def evaluate(
-    run_dir: Path,
-    workers: int,
-    devices: tuple[str, ...],
-    task_file: str | None,
-    scratch: Path | None,
-    as_json: bool,
-) -> None:
+@work_options
+def evaluate(as_json: bool, **options: Unpack[WorkOptions]) -> None:
     """Evaluate the best members of a finished run, and its soups, for the number to report.
 
-    Start it on as many machines as you like: they share the work, and all tell the result.
+    Start it on as many machines as you like: they share the work, and each prints the complete
+    result.
     """
     from pbtnas.engine.evaluation import evaluate as evaluated
 
-    finals = _shared(["evaluate"], evaluated, run_dir, workers, devices, task_file, scratch)
+    finals = _finals(["evaluate"], evaluated, **options)
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
@@ -66,34 +81,21 @@ def evaluate(
 
 
 @click.command()
-@run_dir_argument
+@work_options
 @click.option("--part", help="Average only this part of the networks, e.g. of drqv2 the encoder.")
-@workers_option
-@device_option
-@task_file_option
-@scratch_option
-@json_option
-def soup(
-    run_dir: Path,
-    part: str | None,
-    workers: int,
-    devices: tuple[str, ...],
-    task_file: str | None,
-    scratch: Path | None,
-    as_json: bool,
-) -> None:
-    """Average the best members of a finished run with others, as long as that does them good.
+def soup(as_json: bool, part: str | None, **options: Unpack[WorkOptions]) -> None:
+    """Build greedy model soups of a finished run.
 
-    A greedy soup for each of best-ever and best-last.  Start it on as many machines as you
-    like: they share the work, and all tell the result.
+    Each of best-ever and best-last is averaged with others of its architecture, keeping every
+    addition that does not lower the score.  Start it on as many machines as you like: they share
+    the work, and each prints the complete result.
     """
     from functools import partial
 
     from pbtnas.engine.evaluation import make_soups
 
     command = ["soup", *given("--part", part)]
-    cook = partial(make_soups, part=part)
-    finals = _shared(command, cook, run_dir, workers, devices, task_file, scratch)
+    finals = _finals(command, partial(make_soups, part=part), **options)
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
@@ -102,7 +104,7 @@ def soup(
         _print_final(final)
 
 
-def _shared(
+def _finals(
     command: Sequence[str],
     work: Callable[..., list[FinalEvaluation]],
     run_dir: Path,
@@ -112,15 +114,10 @@ def _shared(
     scratch: Path | None,
 ) -> list[FinalEvaluation]:
     """Do what a command does, with further processes of the same command beside this one."""
-    from pbtnas.config import from_json
-    from pbtnas.cuda import UnfitDevice
-    from pbtnas.engine.devices import NoSuchDevice, check_device, default_scratch, gpu_count
-    from pbtnas.engine.evaluator import LostCheckpoint
+    from pbtnas.engine.devices import check_device, default_scratch, gpu_count
     from pbtnas.engine.signals import StopRequest
     from pbtnas.engine.supervisor import helper_processes
-    from pbtnas.protocol.soups import NoSuchPart
-    from pbtnas.store.run_directory import check_space, open_run
-    from pbtnas.tasks.base import HandedBack, TaskError
+    from pbtnas.tasks.base import HandedBack
 
     devices = devices or [f"cuda:{i}" for i in range(gpu_count())] or ["cpu"]
     more = [*given("--task", task_file), *given("--scratch", scratch)]
@@ -129,27 +126,27 @@ def _shared(
         for i in range(1, workers)
     ]
     stop = StopRequest()
+    for device in devices:
+        check_device(device)
+    task = _task_of(run_dir, task_file)
+    scratch = scratch or default_scratch()
     try:
-        for device in devices:
-            check_device(device)
-        run = open_run(run_dir)
-        section = from_json(run.config).task
-        task = load_task_of(section, task_file)
-        check_space(run_dir, run, task.space, task_file or section.name)
         with helper_processes(others):
-            return work(
-                run_dir,
-                task,
-                device=devices[0],
-                scratch=scratch or default_scratch(),
-                stop=stop,
-            )
-    except (TaskError, NoSuchPart, NoSuchDevice, UnfitDevice) as error:
-        leave(USAGE, str(error))
-    except LostCheckpoint as error:
-        leave(FAILED, str(error))
+            return work(run_dir, task, device=devices[0], scratch=scratch, stop=stop)
     except HandedBack:
-        sys.exit(HANDED_BACK)
+        sys.exit(ExitCode.HANDED_BACK)
+
+
+def _task_of(run_dir: Path, task_file: str | None) -> Task:
+    """The task of a run.  Raises `NotARun` if its search space is another here."""
+    from pbtnas.config import from_json
+    from pbtnas.store.run_directory import check_space, open_run
+
+    run = open_run(run_dir)
+    section = from_json(run.config).task
+    task: Task = load_task_of(section, task_file)
+    check_space(run_dir, run, task.space, task_file or section.name)
+    return task
 
 
 def _print_final(final: FinalEvaluation) -> None:

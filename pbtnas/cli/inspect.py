@@ -6,13 +6,11 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pbtnas.cli.shared import (
-    FAILED,
-    USAGE,
     leave,
     load_task_of,
     options_of,
@@ -20,8 +18,11 @@ from pbtnas.cli.shared import (
     run_dir_argument,
     task_file_option,
 )
+from pbtnas.errors import ExitCode
+from pbtnas.tabular import aligned
 
-# -- looking -----------------------------------------------------------------------------------
+if TYPE_CHECKING:
+    from pbtnas.search.space import SearchSpace
 
 
 @click.command()
@@ -43,6 +44,7 @@ def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
 
 
 def print_status(run_dir: Path, *, as_json: bool) -> bool:
+    """Print the screen of a run or a study; whether it is over."""
     from pbtnas.monitoring import run_screen as screen
     from pbtnas.monitoring import study_screen
     from pbtnas.store.study_directory import is_study, open_study
@@ -76,7 +78,7 @@ def fsck(run_dir: Path, repair: bool) -> None:
     if repair:
         checking.repair(run_dir, faults)
         click.echo("repaired what can be; start coordinator and workers for the rest")
-    sys.exit(FAILED)
+    sys.exit(ExitCode.FAILED)
 
 
 @click.command()
@@ -87,12 +89,12 @@ def doctor(directory: Path) -> None:
 
     try:
         answers = examine(directory)
-    except OSError as error:
-        leave(USAGE, f"{directory}: {error.strerror}")
+    except OSError as error:  # of a temporary file below the directory
+        leave(ExitCode.USAGE, f"{directory}: {error.strerror}")
     for answer in answers:
         click.echo(f"{'ok ' if answer.good else 'BAD'}  {answer.text}")
     if not all(answer.good for answer in answers):
-        sys.exit(FAILED)
+        sys.exit(ExitCode.FAILED)
 
 
 @click.command()
@@ -102,24 +104,17 @@ def doctor(directory: Path) -> None:
 def space(name: str, task_file: str | None, overrides: tuple[str, ...]) -> None:
     """The search space of a task as a table, e.g. `pbtnas space gan-hard`."""
     from pbtnas.config import TaskConfig
-    from pbtnas.tasks.base import TaskError
 
-    try:
-        found = (
-            _named_space(name)
-            or load_task_of(TaskConfig(name, options_of(overrides)), task_file).space
-        )
-    except TaskError as error:
-        leave(USAGE, str(error))
+    found = _named_space(name)
+    if found is None:
+        found = load_task_of(TaskConfig(name, options_of(overrides)), task_file).space
     rows = [("", "variable", "options", "modules"), *found.describe()]
-    widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = (str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in aligned([[str(cell) for cell in row] for row in rows]):
+        click.echo(line)
     click.echo(f"{len(found)} variables, {found.size} architectures ({float(found.size):.4e})")
 
 
-def _named_space(name: str) -> Any:
+def _named_space(name: str) -> SearchSpace | None:
     """One of the paper's spaces by its own name; None if it is no such name."""
     from pbtnas.models.drqv2.spaces import drqv2_space
     from pbtnas.models.gan.spaces import gan_hard_space, gan_space

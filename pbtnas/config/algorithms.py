@@ -1,4 +1,4 @@
-"""Finding an algorithm: one of ours, or one that another package installs.
+"""Finds an algorithm by name: one of ours, or one that another package installs.
 
 Like tasks, they come from what is installed on the machine; nothing in a run directory names
 code.
@@ -12,6 +12,7 @@ from typing import Any
 
 from pbtnas.config import ConfigError
 from pbtnas.config.schema import ALGORITHM_GROUP, algorithm_names
+from pbtnas.errors import PbtnasError
 from pbtnas.search.algorithms import ALGORITHMS, Algorithm, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.contract import fault
@@ -19,12 +20,12 @@ from pbtnas.search.population import Member
 from pbtnas.search.space import SearchSpace
 
 
-class BrokenAlgorithm(Exception):
+class BrokenAlgorithm(PbtnasError):
     """An installed algorithm gave an answer that must not be published."""
 
 
 def load_algorithm(name: str) -> Algorithm:
-    """The algorithm of that name; of two, ours.
+    """Find an algorithm by name; ours takes precedence over an installed one.
 
     One of another package is watched: it raises `BrokenAlgorithm` instead of answering what the
     engine could not carry out.  Raises `ConfigError` when there is none, or it cannot be

@@ -12,7 +12,7 @@ import json
 import sys
 import textwrap
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from typing import (
     TYPE_CHECKING,
@@ -27,6 +27,9 @@ from typing import (
     runtime_checkable,
 )
 
+from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.tabular import aligned
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -35,13 +38,15 @@ T = TypeVar("T", bound="DataclassInstance")
 _UNIONS = (types.UnionType, Union)  # `int | None` is the one, `Literal["a"] | None` the other
 
 
-class ConfigError(Exception):
+class ConfigError(PbtnasError):
     """What is wrong with a configuration, all of it.
 
     Args:
-        problems: one sentence each, beginning with the place ("configs/x.yaml:12") where
+        problems: Problems, one sentence each, beginning with the place ("configs/x.yaml:12") where
             there is one and the dotted key.
     """
+
+    exit_code = ExitCode.USAGE
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__(problems)
@@ -60,11 +65,11 @@ class Checked(Protocol):
 
 
 def setting(default: Any = MISSING, *, help: str = "") -> Any:
-    """A field that is no number; required unless it has a default.
+    """Declare a field that is not a number; required unless it has a default.
 
     Args:
-        default: of the declared type.
-        help: one sentence for the user.
+        default: Default, of the declared type.
+        help: Sentence for the user.
     """
     return field(default=default, metadata={"help": help})
 
@@ -72,13 +77,13 @@ def setting(default: Any = MISSING, *, help: str = "") -> Any:
 def number(
     default: Any = MISSING, *, min: float | None = None, max: float | None = None, help: str = ""
 ) -> Any:
-    """A field that is a number, or a tuple of numbers; required unless it has a default.
+    """Declare a field that is a number or a tuple of numbers; required unless it has a default.
 
     Args:
-        default: of the declared type.
-        min: the smallest value allowed, for each item of a tuple.
-        max: the largest.
-        help: one sentence for the user, with the unit.
+        default: Default, of the declared type.
+        min: Smallest value allowed, for each item of a tuple.
+        max: Largest value allowed.
+        help: Sentence for the user, with the unit.
     """
     return field(default=default, metadata={"min": min, "max": max, "help": help})
 
@@ -86,16 +91,16 @@ def number(
 def parse(
     cls: type[T], values: Mapping[str, Any], where: str, places: Mapping[str, str] | None = None
 ) -> T:
-    """A dataclass from plain data, as read from YAML or JSON.
+    """Make a dataclass from plain data, as read from YAML or JSON.
 
     Field types may be int, float, str, bool, Literal[...], X | None and tuple[X, ...].  An
     integer is accepted for a float, 1e3 for an integer, a list for a tuple; a bool is no
     number, and numbers are finite.
 
     Args:
-        cls: a dataclass, its fields made by `number`, `setting` or plain defaults.
-        values: what the user gave, by field name.
-        where: the section's name, the first part of dotted keys in messages.
+        cls: Dataclass whose fields are made by `number`, `setting` or plain defaults.
+        values: Values that the user gave, by field name.
+        where: Name of the section, the first part of dotted keys in messages.
         places: "file:line" by key, and by "" that of the section itself.
 
     Raises `ConfigError` with every problem found.
@@ -148,19 +153,16 @@ def show(value: Any) -> str:
 def describe_fields(cls: type[DataclassInstance]) -> str:
     """A table of a dataclass's fields for people: name, default, what is expected, help."""
     hints = get_type_hints(cls)
-    rows = [
-        (f.name, _default(f), _expected(hints[f.name], f.metadata), f.metadata.get("help", ""))
-        for f in fields(cls)
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(_table_lines(rows, widths))
-
-
-def _table_lines(rows: Sequence[tuple[str, str, str, str]], widths: Sequence[int]) -> Iterator[str]:
-    for name, default, expected, text in rows:
-        yield f"  {name:<{widths[0]}}  {default:<{widths[1]}}  {expected}"
+    heads = aligned(
+        (f.name, _default(f), _expected(hints[f.name], f.metadata)) for f in fields(cls)
+    )
+    lines = []
+    for head, declared in zip(heads, fields(cls), strict=True):
+        lines.append(f"  {head}")
+        text = declared.metadata.get("help", "")
         if text:
-            yield textwrap.fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+            lines.append(textwrap.fill(text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    return "\n".join(lines)
 
 
 class _Report:

@@ -1,4 +1,4 @@
-"""A configuration from its file, the command line, or the run directory."""
+"""Loads a configuration from its file, the command line, or the run directory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     says nothing; that one extends no other.
 
     Args:
-        path: the file.
-        overrides: "section.key=value" each, the value as in YAML; the last one wins.
+        path: YAML file.
+        overrides: Overrides "section.key=value", the value as in YAML; the last one wins.
 
     Raises `ConfigError` with everything that is wrong.
     """
@@ -30,12 +30,12 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def load_with(path: Path, further: Sequence[Source], problems: Sequence[str] = ()) -> Config:
-    """Read a configuration from a YAML file, and what further sources say otherwise.
+    """Read a configuration from a YAML file, and override it by further sources.
 
     Args:
-        path: the file; it may extend another.
-        further: sections and keys, the last source to name one wins.
-        problems: with `further`, as already known.
+        path: YAML file; it may extend another.
+        further: Sources of sections and keys; the last source to name one wins.
+        problems: Problems already known, of the sources in `further`.
 
     Raises `ConfigError` with everything that is wrong.
     """
@@ -49,12 +49,12 @@ def load_with(path: Path, further: Sequence[Source], problems: Sequence[str] = (
 def from_json(
     data: Any, origin: str = "stored configuration", overrides: Sequence[str] = ()
 ) -> Config:
-    """The configuration that `to_json` wrote.
+    """Read back a configuration that `to_json` wrote.
 
     Args:
-        data: as read from JSON.
-        origin: the place named in problems.
-        overrides: as in `load`.
+        data: Configuration as read from JSON.
+        origin: Place that problems name.
+        overrides: Overrides as in `load`.
 
     Raises `ConfigError` with everything that is wrong.
     """
@@ -63,7 +63,7 @@ def from_json(
 
 
 def _read_overrides(overrides: Sequence[str]) -> tuple[list[Source], list[str]]:
-    """The sources that overrides are, and what is wrong with the others."""
+    """Overrides as sources, and the problems of those that cannot be read."""
     further, problems = [], []
     for override in overrides:
         try:
@@ -78,9 +78,9 @@ class _Section:
     """One section while the sources are merged.
 
     Args:
-        values: by key, the last source to name it wins.
-        places: by key, and by "" of the section itself.
-        broken: its structure was found wrong, so its keys are not worth a look.
+        values: Values by key; the last source to name one wins.
+        places: Places by key, and by "" of the section itself.
+        broken: Whether its structure is wrong, so that its keys are not checked.
     """
 
     values: dict[str, Any]
@@ -89,7 +89,7 @@ class _Section:
 
 
 def _build(sources: Sequence[Source], origin: str, problems: list[str]) -> Config:
-    """The configuration of all sources, of which the last to name a key decides it.
+    """Build a configuration from sources; the last source to name a key decides it.
 
     `problems` are those already known; raises `ConfigError` with them and all others.
     """

@@ -11,20 +11,15 @@ from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from pbtnas.config.fields import closest, describe_fields, number, setting
+from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
+from pbtnas.search.budget import granted_epochs
 
-ALGORITHMS = (
-    "pbt-nas",
-    "random-search",
-    "searl",
-    "no-mixing",
-    "random-search-shrink-perturb",
-)
 ALGORITHM_GROUP = "pbtnas.algorithms"
 """The entry point group in which other packages install algorithms."""
 
 
 def algorithm_names() -> list[str]:
-    """Ours, and those that are installed, in alphabetical order."""
+    """Names of our algorithms, and then of installed ones in alphabetical order."""
     installed = {point.name for point in entry_points(group=ALGORITHM_GROUP)}
     return [*ALGORITHMS, *sorted(installed.difference(ALGORITHMS))]
 
@@ -34,8 +29,8 @@ class TaskConfig:
     """The section `task`: a name, and options that only the task itself understands.
 
     Args:
-        name: of the task.
-        options: all other keys of the section, as given; the task checks them with `parse`.
+        name: Name of the task.
+        options: All other keys of the section, as given; the task checks them with `parse`.
         places: "file:line" of each option for error messages, and by "" of the section.
     """
 
@@ -106,6 +101,27 @@ class SearchConfig:
             return self.first_epochs
         return self.epochs
 
+    def granted_epochs(self) -> int:
+        """Network-epochs of the whole run: those of all members in all generations."""
+        return granted_epochs(
+            population=self.population,
+            generations=self.generations,
+            epochs=self.epochs,
+            first_epochs=self.first_epochs,
+        )
+
+    def selection(self) -> SelectionRule:
+        """The constants for the algorithm: tau as counts, unless exact counts are given."""
+        share = round(self.tau * self.population)
+        return SelectionRule(
+            parents=max(2, share) if self.parents is None else self.parents,
+            replaced=share if self.replaced is None else self.replaced,
+            inherit_probability=self.inherit_probability,
+            shrink=self.shrink,
+            perturb=self.perturb,
+            mutated_networks=self.mutated_networks,
+        )
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
         if self.parents is not None and self.parents > self.population:
@@ -141,7 +157,7 @@ class EngineConfig:
     """How the work is carried out; never changes the outcome of a search."""
 
     lease_s: float = number(
-        60.0, min=0.01, help="A claim whose heartbeat stood still for so many seconds is free."
+        60.0, min=0.01, help="Seconds without a heartbeat after which a claim expires."
     )
     beat_s: float = number(5.0, min=0.01, help="Seconds between two heartbeats of a worker.")
     poll_s: float = number(
@@ -156,7 +172,9 @@ class EngineConfig:
     start_s: float = number(
         300.0, min=0.01, help="Seconds a training process has to get ready for its first job."
     )
-    attempts: int = number(3, min=1, help="How often a job that raises an error is tried.")
+    attempts: int = number(
+        3, min=1, help="Counted failures after which a member is recorded as failed."
+    )
     grace_s: float = number(
         30.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
     )

@@ -1,4 +1,4 @@
-"""A study from its file: which runs, each with a whole and checked configuration.
+"""Reads a study from its file: its runs, each with a whole and checked configuration.
 
 config: ../digits.yaml      # the base, relative to this file
 seeds: [1, 2, 3]
@@ -29,9 +29,9 @@ class PlannedRun:
     """One run of a study.
 
     Args:
-        name: of the algorithm or variant, as the study calls it.
-        seed: of the run; its configuration has it too.
-        config: checked.
+        name: Name of the algorithm or variant in the study.
+        seed: Seed of the run, also in its configuration.
+        config: Configuration of the run, checked.
     """
 
     name: str
@@ -84,7 +84,7 @@ class _StudyReader:
         return list(seeds)
 
     def variants(self) -> dict[str, Config]:
-        """The configuration of every name, but for its seed."""
+        """The configuration of every name, without its seed."""
         runs = self._values.get("runs")
         if not isinstance(runs, dict) or not runs:
             self._wrong(("runs",), f"expected a name and its overrides a run, not {show(runs)}")
@@ -116,14 +116,11 @@ class _StudyReader:
             return None
 
     def _base(self, at: tuple[str, ...], keys: dict[str, Any]) -> Path | None:
-        at, found = (
-            ((*at, "config"), keys["config"])
-            if "config" in keys
-            else (
-                ("config",),
-                self._values.get("config"),
-            )
-        )
+        """The file that a run's configuration begins with: its own, or else the study's."""
+        if "config" in keys:
+            at, found = (*at, "config"), keys["config"]
+        else:
+            at, found = ("config",), self._values.get("config")
         if isinstance(found, str):
             return self._directory / found
         sentence = f"{'.'.join(at)}: expected the name of a configuration, not {show(found)}"

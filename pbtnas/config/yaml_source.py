@@ -1,4 +1,4 @@
-"""YAML read as plain data that remembers where every key was written.
+"""Reads YAML as plain data, with the place at which every key was written.
 
 Plain words mean what YAML 1.2 says, not what PyYAML makes of them: `1e-3` and `1E5` are
 numbers, `010` is ten, and `no`, `on`, `1:30` or a date are text (only true and false are
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from pbtnas.errors import ExitCode, PbtnasError
 
 _TEXT = "tag:yaml.org,2002:str"
 _NUMBER = "tag:yaml.org,2002:float"  # integers too: int and float are told apart by value
@@ -36,8 +38,10 @@ _CLEARER = {  # PyYAML's words for the commonest slips, and ours
 }
 
 
-class SourceError(ValueError):
+class SourceError(PbtnasError):
     """A text that cannot be read as YAML: one sentence with its place."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,10 @@ class Source:
     """One YAML document as data.
 
     Args:
-        origin: the name of the file.
-        value: None, bool, int, float, str, list, or dict with text as keys.
+        origin: Name of the file.
+        value: Content: None, bool, int, float, str, list, or dict with text as keys.
         places: "file:line" by path, e.g. ("search", "population"), for every key.
-        problems: faults of single keys, a sentence each; those keys are missing in `value`.
+        problems: Faults of single keys, a sentence each; those keys are missing in `value`.
     """
 
     origin: str

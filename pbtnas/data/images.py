@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from pbtnas.errors import PbtnasError
 
 Pixels = NDArray[np.uint8]
 """uint8 [N, 3, S, S]"""
@@ -30,8 +33,8 @@ Pixels = NDArray[np.uint8]
 _CHUNK = 1000  # images; bounds the memory of everything that copies
 
 
-class DataError(Exception):
-    """A data set is not as it should be: one sentence for the user."""
+class DataError(PbtnasError):
+    """A data set is damaged or cannot be had: one sentence for the user."""
 
 
 class DataMissing(DataError):
@@ -40,7 +43,7 @@ class DataMissing(DataError):
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images of one size, and where their numbers can be traced to.
+    """Images of one size, with a digest of their pixels.
 
     Args:
         name: e.g. "cifar10-train-32"; also the directory it is kept in.
@@ -59,8 +62,11 @@ class ImageSet:
 
 
 def data_directory() -> Path:
-    """Where data sets of this machine are kept: `PBTNAS_DATA`, or the user's cache."""
-    return Path(os.environ.get("PBTNAS_DATA") or Path.home() / ".cache" / "pbtnas")
+    """The directory of data sets on this machine: `PBTNAS_DATA`, or in the user's cache."""
+    if chosen := os.environ.get("PBTNAS_DATA"):
+        return Path(chosen)
+    earlier = Path.home() / ".cache" / "pbtnas"  # of version 0.1.0, whatever the system
+    return earlier if earlier.is_dir() else platformdirs.user_cache_path("pbtnas")
 
 
 def pixel_digest(images: Pixels) -> str:
@@ -176,28 +182,23 @@ def require_space(directory: Path, size: int) -> None:
         )
 
 
-class Batches:
+class ImageBatches:
     """Shuffled batches of a set that lives on the training device as uint8.
 
     Make one per process and device and share it: it holds the whole set.  No state but that:
     a batch is a function of seed and step, so that training can go on at any step.
     """
 
-    def __init__(
-        self, images: ImageSet, batch: int, device: str | torch.device, *, drop_last: bool = False
-    ) -> None:
-        """With `drop_last` a smaller last batch of an epoch is left out; the paper uses it."""
+    def __init__(self, images: ImageSet, batch: int, device: str | torch.device) -> None:
         if not 1 <= batch <= len(images):
             raise ValueError(f"batch: {batch} is not between 1 and the {len(images)} images")
         self._images = torch.from_numpy(images.images).to(device)  # [N, 3, S, S]
         self._batch = batch
-        self._drop_last = drop_last
         self._order: tuple[tuple[int, int], Tensor] | None = None
 
     def __len__(self) -> int:
-        """Batches, that is steps, of one epoch."""
-        whole, rest = divmod(len(self._images), self._batch)
-        return whole + (rest > 0 and not self._drop_last)
+        """Batches, that is steps, of one epoch; the last may be smaller, as in the paper."""
+        return -(-len(self._images) // self._batch)
 
     def at(self, seed: int, step: int) -> Tensor:
         """The batch of a step, counted from 0 and on through the epochs.
@@ -225,7 +226,7 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def pixels(images: Tensor) -> Tensor:
-    """What a generator made, in [-1, 1], as float pixels clamped to [0, 255], not rounded."""
+    """Generated images in [-1, 1] as float pixels clamped to [0, 255], not rounded."""
     return (127.5 * images + 127.5).clamp(0.0, 255.0)
 
 

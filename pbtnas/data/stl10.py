@@ -37,8 +37,8 @@ class Part:
 
     Args:
         first: index of its first image in the whole set: train comes before unlabeled.
-        count: images.
-        md5: of the file, as torchvision knows it.
+        count: number of images.
+        md5: MD5 of the file, as in torchvision.
     """
 
     first: int

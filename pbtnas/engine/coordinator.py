@@ -5,32 +5,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
+from pbtnas.analysis.history.files import RecordFiles
+from pbtnas.analysis.history.generation import read_attempts
 from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
-from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.driver import Driver, Trouble, drive
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
-from pbtnas.protocol.operations import EmptyTrash, List, Quarantine, Replace
+from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Replace
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import decode, store_nonce
+from pbtnas.records.envelope import store_nonce
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.identity import this_process
-from pbtnas.store.patience import patiently
+from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
+from pbtnas.store.reader import RunReader
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
 from pbtnas.weights import carry_out, report
@@ -39,6 +42,18 @@ T = TypeVar("T")
 log = logging.getLogger("pbtnas")
 
 VIEWS_S = 30.0  # at least, between two writings of the views
+
+
+class Parent(NamedTuple):
+    """A checkpoint to mix from.
+
+    Args:
+        name: Name of its file in the run directory.
+        checkpoint: Digest that its content must have.
+    """
+
+    name: str
+    checkpoint: str
 
 
 class CoordinatorDriver(Driver):
@@ -103,18 +118,15 @@ class CoordinatorDriver(Driver):
         self._deletion.close()
 
     def _mix(self, mix: Mix) -> Mixed | None:
-        parents = [
-            paths.checkpoint(mix.generation, checkpoint)
+        base, donor = (
+            Parent(paths.checkpoint(mix.generation, checkpoint), checkpoint)
             for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
-        ]
+        )
         private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
         try:
-            for name, checkpoint in zip(
-                parents, (mix.base_checkpoint, mix.donor_checkpoint), strict=True
-            ):
-                if not self._intact(name, checkpoint):
-                    return None
-            written = self._written(mix, parents, private)
+            if not (self._intact(base) and self._intact(donor)):
+                return None
+            written = self._written(mix, base, donor, private)
             self.report("")
             return written
         except (OSError, CorruptCheckpoint) as error:
@@ -122,31 +134,30 @@ class CoordinatorDriver(Driver):
             self.report(str(error))
             return None
 
-    def _written(self, mix: Mix, parents: list[str], private: str) -> Mixed:
-        birth, space = mix.birth, self._task.space
+    def _written(self, mix: Mix, base: Parent, donor: Parent, private: str) -> Mixed:
+        birth, space, root = mix.birth, self._task.space, self.store.root
         fresh = self._task.create(birth.architecture, birth.seed).state()
-        base, donor = (self.store.root / name for name in parents)
-        with open_layers([base]) as ours, open_layers([donor]) as theirs:
+        with open_layers([root / base.name]) as ours, open_layers([root / donor.name]) as theirs:
             child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
             overlay = write_overlay(
-                self.store.root / private, child.overlay, child.origins, algorithm=self._algorithm
+                root / private, child.overlay, child.origins, algorithm=self._algorithm
             )
         origins: Mapping[str, Any] = report(space, child.origins)
         return Mixed(private, overlay, origins)
 
-    def _intact(self, name: str, checkpoint: str) -> bool:
-        """Whether a parent is what its name says; checked once, for it never changes."""
-        if checkpoint in self._verified:
+    def _intact(self, parent: Parent) -> bool:
+        """Whether a parent's file has its digest; checked once, for it never changes."""
+        if parent.checkpoint in self._verified:
             return True
         try:
-            verify(self.store.root / name, checkpoint, algorithm=self._algorithm)
+            verify(self.store.root / parent.name, parent.checkpoint, algorithm=self._algorithm)
         except FileNotFoundError:
             return False
         except CorruptCheckpoint as error:
             log.warning("%s; put aside, to be computed again", error)
-            self.store.execute(Quarantine(name))
+            self.store.execute(Quarantine(parent.name))
             return False
-        self._verified.add(checkpoint)
+        self._verified.add(parent.checkpoint)
         return True
 
 
@@ -206,22 +217,29 @@ def open_coordinator(
 
     Raises `ChangedConfig`, `NotARun` and `TaskError`.
     """
-    run = patiently(stop, lambda: start_run(root, config, space))
-    if run is None:
-        yield CoordinatorEnding.STOPPED
-        return
-    lock = FileLock(root / paths.COORDINATOR_LOCK)
-    try:
-        # Only for a quick and friendly answer; on a network file system it may not hold.
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield CoordinatorEnding.HELD
-        return
-    identity = this_process("c")
-    with PosixStore(root, identity["worker"], primitive=run.primitive) as store:
-        task = patiently(stop, lambda: prepared(store))
-        if task is None:
-            yield CoordinatorEnding.STOPPED
+    identity, trouble = this_process("c"), Trouble(label)
+
+    def begun(step: Callable[[], T]) -> T:
+        return patiently(step, root, wait=stop.pause, report=trouble, refuse=FORBIDDEN)
+
+    def opened_store() -> PosixStore:
+        return PosixStore(root, identity["worker"], primitive=run.primitive)
+
+    ending: CoordinatorEnding | None = None
+    with ExitStack() as opened:
+        try:
+            run = begun(lambda: start_run(root, config, space))
+            # Only for a quick and friendly answer; on a network file system it may not hold.
+            lock = FileLock(root / paths.COORDINATOR_LOCK)
+            opened.enter_context(begun(lambda: lock.acquire(timeout=0)))
+            store = opened.enter_context(begun(opened_store))
+            task = begun(lambda: prepared(store))
+        except AskedToStop:
+            ending = CoordinatorEnding.STOPPED
+        except Timeout:
+            ending = CoordinatorEnding.HELD
+        if ending is not None:
+            yield ending
             return
         check_networks(config.search.mutated_networks, task)
         host = CoordinatorDriver(store, stop, task, run.hash, identity["worker"], label)
@@ -229,21 +247,13 @@ def open_coordinator(
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
         search = search_of(config, space, run.config)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
-        with closing(host):
-            yield OpenCoordinator(protocol, host)
-        lock.release()
+        opened.enter_context(closing(host))
+        yield OpenCoordinator(protocol, host)
 
 
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
-    with PosixStore(root, "reader") as store:
-        names = store.execute(List(paths.TERM.rpartition("/")[0]))
-        terms = sorted(name for name in names if name.endswith(".json") and "end" not in name)
-        if not terms:
-            return ""
-        name = f"{paths.TERM.rpartition('/')[0]}/{terms[-1]}"
-        data = store.get(name)
-    if data is None:
-        return ""
-    holder = decode(data, name, kind="claim").core["holder"]
-    return f": {holder['worker']} on {holder['host']} (process {holder['pid']})"
+    with RunReader(root) as reader:
+        terms = read_attempts(RecordFiles(reader), paths.TERM)
+    holder = terms[-1].holder if terms else {}
+    return f": {holder['worker']} on {holder['host']} (process {holder['pid']})" if holder else ""

@@ -8,13 +8,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pbtnas.errors import ExitCode, PbtnasError
 
-class DeviceBusy(Exception):
+
+class DeviceBusy(PbtnasError):
     """All slots of a device are taken by other workers of this machine."""
 
+    exit_code = ExitCode.USAGE
 
-class NoSuchDevice(Exception):
+
+class NoSuchDevice(PbtnasError):
     """This machine has no such device."""
+
+    exit_code = ExitCode.USAGE
 
 
 def default_device() -> str:

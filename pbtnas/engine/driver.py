@@ -38,6 +38,25 @@ def drive(steps: Steps[T], execute: Callable[[Any], Any]) -> T:
         return value
 
 
+class Trouble:
+    """Says that a directory cannot be used, once for each reason, and that it can again.
+
+    Args:
+        label: of the run, said before, where there are several.
+    """
+
+    def __init__(self, label: str = "") -> None:
+        self._label = f"{label}: " if label else ""
+        self._reason = ""
+
+    def __call__(self, trouble: str) -> None:
+        reason = trouble.rpartition(": ")[2]  # one full disk hinders every publish
+        if reason != self._reason:
+            what = f"waiting: {trouble}" if trouble else "writing works again"
+            log.warning("%s%s", self._label, what)
+        self._reason = reason
+
+
 class Driver:
     """Carries out what worker and coordinator have in common: storage, time, words.
 
@@ -51,16 +70,12 @@ class Driver:
         self.store = store
         self.stop = stop
         self.label = f"{label}: " if label else ""
-        self._trouble = ""
+        self._trouble = Trouble(label)
         store.trouble = self.report
 
     def report(self, trouble: str) -> None:
-        """Say that the directory cannot be used, once for each reason, and that it can again."""
-        reason = trouble.rpartition(": ")[2]  # one full disk hinders every publish
-        if reason != self._trouble:
-            what = f"waiting: {trouble}" if trouble else "writing works again"
-            log.warning("%s%s", self.label, what)
-        self._trouble = reason
+        """Say that the directory cannot be used, and that it can again."""
+        self._trouble(trouble)
 
     def execute(self, operation: Any) -> Any:
         """Carry out one operation and reply."""

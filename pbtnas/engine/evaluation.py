@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pbtnas.config import Config, from_json
+from pbtnas.config import from_json
 from pbtnas.engine.driver import drive
 from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.signals import StopRequest
@@ -22,7 +22,7 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
 from pbtnas.protocol.soups import GreedySoup, greedy_soup, pieces_of
 from pbtnas.records import paths
-from pbtnas.records.envelope import decode, store_nonce
+from pbtnas.records.envelope import store_nonce
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.store.finished import champions, soups
@@ -65,11 +65,9 @@ def evaluate(
     Raises `NotARun` when the run is not finished, `LostCheckpoint` when a checkpoint is missing
     or damaged, `UnfitDevice`, and `HandedBack` when `stop` was asked before all was done.
     """
-    with _opened(root) as (store, run):
-        config = from_json(run.config)
-        best, made = champions(store, run), soups(store, run)
-        plan = _plan(config, best, made, ())
-        known = _see_through(store, run, config, task, plan, device, scratch, stop)
+    with _opened(root, task, device, scratch, stop) as work:
+        best, made = champions(work.store, work.run), soups(work.store, work.run)
+        known = work.see_through(_plan(work.seed, best, made, ()))
         return _finals(root, known, best, made)
 
 
@@ -89,83 +87,89 @@ def make_soups(
 
     Raises `NoSuchPart`, and what `evaluate` raises.
     """
-    with _opened(root) as (store, run):
-        config = from_json(run.config)
-        best = champions(store, run)
+    with _opened(root, task, device, scratch, stop) as work:
+        best = champions(work.store, work.run)
         parts = task.parts if isinstance(task, HasParts) else {}
         chains = [
-            greedy_soup(
-                which, champion, *_generation(store, run, champion), task.space, part, parts
-            )
+            greedy_soup(which, champion, *_generation(work, champion), task.space, part, parts)
             for which, champion in best.items()
         ]
-        plan = _plan(config, best, {}, chains)
-        known = _see_through(store, run, config, task, plan, device, scratch, stop)
+        known = work.see_through(_plan(work.seed, best, {}, chains))
         return _finals(root, known, best, _made(chains, known))
 
 
 # -- what a finished run has -----------------------------------------------------------------------
 
 
-def _generation(store: PosixStore, run: Run, champion: Champion) -> tuple[Manifest, Selected]:
+def _generation(work: _Work, champion: Champion) -> tuple[Manifest, Selected]:
     """The records of a champion's generation.  Raises `NotARun` if one is missing."""
-    cores = []
-    for name, kind in (
-        (paths.manifest(champion.generation), "manifest"),
-        (paths.selection(champion.generation), "selection"),
-    ):
-        data = store.get(name)
-        if data is None:
-            raise NotARun(f"{store.root / name}: missing; `pbtnas fsck {store.root}` says more")
-        cores.append(decode(data, name, kind=kind, run=run.id).core)
-    return Manifest.from_json(cores[0]), Selected.from_json(cores[1])
+    root, number = work.store.root, champion.generation
+    manifest = work.store.record(paths.manifest(number), "manifest", work.run.id)
+    selection = work.store.record(paths.selection(number), "selection", work.run.id)
+    if manifest is None or selection is None:
+        name = paths.selection(number) if manifest is not None else paths.manifest(number)
+        raise NotARun(f"{root / name}: missing; `pbtnas fsck {root}` says more")
+    return Manifest.from_json(manifest.core), Selected.from_json(selection.core)
 
 
 # -- the work --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Work:
+    """A finished run, and this process as one of those that work on it.
+
+    Args:
+        store: the run directory.
+        run: which it is.
+        seed: of the run.
+        protocol: what this process does.
+        evaluator: carries that out.
+    """
+
+    store: PosixStore
+    run: Run
+    seed: int
+    protocol: PostSearch
+    evaluator: Evaluator
+
+    def see_through(self, plan: Plan) -> Outcomes:
+        known = drive(self.protocol.see_through(plan), self.evaluator.execute)
+        if known is None:
+            raise HandedBack
+        return known
+
+
 @contextmanager
-def _opened(root: Path) -> Iterator[tuple[PosixStore, Run]]:
+def _opened(
+    root: Path, task: Task, device: str, scratch: Path, stop: StopRequest | None
+) -> Iterator[_Work]:
     run = open_run(root)
-    with PosixStore(root, this_process("e")["worker"], primitive=run.primitive) as store:
-        yield store, run
-
-
-def _see_through(
-    store: PosixStore,
-    run: Run,
-    config: Config,
-    task: Task,
-    plan: Plan,
-    device: str,
-    scratch: Path,
-    stop: StopRequest | None,
-) -> Outcomes:
-    identity = this_process("e")
-    evaluator = Evaluator(
-        store, stop or StopRequest(()), run, config, task, identity["worker"], device, scratch
-    )
+    config = from_json(run.config)
     engine = config.engine
+    identity = this_process("e")
+    name = identity["worker"]
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
-    protocol = PostSearch(run.id, identity["worker"], claims, poll_s=engine.poll_s)
-    known = drive(protocol.see_through(plan), evaluator.execute)
-    if known is None:
-        raise HandedBack
-    return known
+    protocol = PostSearch(run.id, name, claims, poll_s=engine.poll_s)
+    with PosixStore(root, name, primitive=run.primitive) as store:
+        evaluator = Evaluator(
+            store, stop or StopRequest(()), run, config, task, name, device, scratch
+        )
+        yield _Work(store, run, config.run.seed, protocol, evaluator)
 
 
 def _plan(
-    config: Config,
+    run_seed: int,
     best: Mapping[str, Champion],
     made: Mapping[str, Soup],
     chains: Sequence[GreedySoup],
 ) -> Plan:
     """Final evaluations, and before them the soups that are not made yet."""
-    seed = derive(config.run.seed, "final evaluation")
+    seed = derive(run_seed, "final evaluation")
 
     def plan(known: Outcomes) -> list[WorkItem]:
         # First the chains: their trials wait for each other, final evaluations for nobody.
-        pieces = [piece for chain in chains for piece in pieces_of(chain, known, config.run.seed)]
+        pieces = [piece for chain in chains for piece in pieces_of(chain, known, run_seed)]
         for which, c in best.items():
             file = paths.checkpoint(c.generation, c.checkpoint)
             pieces.append(_final(which, Mixture(c.architecture, (file,), (c.checkpoint,)), seed))

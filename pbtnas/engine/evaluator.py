@@ -16,6 +16,7 @@ from pbtnas.cuda import check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver
 from pbtnas.engine.signals import StopRequest
+from pbtnas.errors import PbtnasError
 from pbtnas.protocol.operations import Get
 from pbtnas.protocol.postsearch import (
     CarryOut,
@@ -29,7 +30,7 @@ from pbtnas.protocol.postsearch import (
 from pbtnas.records import paths
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
-from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import Run
@@ -42,7 +43,7 @@ log = logging.getLogger("pbtnas")
 LOOK_S = 1.0  # between two looks whether somebody else has done the piece
 
 
-class LostCheckpoint(Exception):
+class LostCheckpoint(PbtnasError):
     """A checkpoint without which there is nothing to evaluate; one sentence with what to do."""
 
 
@@ -218,7 +219,9 @@ class Evaluator(Driver):
         """What to do about a checkpoint that nobody can do without."""
         path, last = self.store.root / file, self._config.search.generations - 1
         if file.startswith(f"{paths.SOUPS}/"):
-            remedy = "`pbtnas soup` makes it again" + (", delete it first" * (how == "damaged"))
+            remedy = "`pbtnas soup` makes it again"
+            if how == "damaged":
+                remedy += ", delete it first"
         elif file.startswith(f"{paths.checkpoints(last)}/"):
             remedy = (
                 f"`pbtnas fsck {self.store.root} --repair`, twice if it finds something, and then "
@@ -248,20 +251,13 @@ class Evaluator(Driver):
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Write, and while the disk is full or refuses, wait and say so instead of failing."""
-        while True:
-            try:
-                done = act()
-            except OSError as error:
-                if error.errno not in UNWRITABLE:
-                    raise
-                self.report(f"{error.filename or self.store.root}: {error.strerror}")
-            else:
-                self.report("")
-                return done
-            self.stop.wait(LOOK_S)
-            if self.stop.asked:
-                raise HandedBack
-            self._tick(0)
+        return patiently(act, self.store.root, wait=self._pause, report=self.report)
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+        if self.stop.asked:
+            raise HandedBack
+        self._tick(0)
 
 
 class _Missing(Exception):

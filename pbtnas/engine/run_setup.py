@@ -11,10 +11,10 @@ from typing import Any
 import pbtnas
 from pbtnas.config import Config, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
-from pbtnas.search.algorithms import SelectionRule
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
@@ -22,8 +22,10 @@ from pbtnas.tasks.base import Task, TaskError
 log = logging.getLogger("pbtnas")
 
 
-class ChangedConfig(Exception):
+class ChangedConfig(PbtnasError):
     """The configuration given is not the one the run was started with."""
+
+    exit_code = ExitCode.USAGE
 
     def __init__(self, root: Path, differences: list[str]) -> None:
         lines = "\n".join(f"  {line}" for line in differences)
@@ -74,16 +76,7 @@ def search_of(
     return Search(
         space=space,
         algorithm=load_algorithm(search.algorithm),
-        selection=SelectionRule.of(
-            search.population,
-            tau=search.tau,
-            parents=search.parents,
-            replaced=search.replaced,
-            inherit_probability=search.inherit_probability,
-            shrink=search.shrink,
-            perturb=search.perturb,
-            mutated_networks=search.mutated_networks,
-        ),
+        selection=search.selection(),
         seed=config.run.seed,
         population=search.population,
         generations=search.generations,

@@ -7,6 +7,8 @@ import select
 import signal
 from collections.abc import Iterable
 
+from pbtnas.protocol.operations import AskedToStop
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
@@ -30,6 +32,12 @@ class StopRequest:
         if self._read in ready:
             os.read(self._read, 1024)
         return any(fd in ready for fd in watched)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep.  Raises `AskedToStop` as soon as this process is asked to stop."""
+        self.wait(seconds)
+        if self.asked:
+            raise AskedToStop
 
     def _ask(self, number: int, frame: object) -> None:
         if self.asked:

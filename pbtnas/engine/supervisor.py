@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pbtnas.engine.signals import StopRequest
+from pbtnas.errors import ExitCode
 
 log = logging.getLogger("pbtnas")
 
-FINAL_CODES = (0, 1, 2, 3)  # what a process means by these does not change by a restart
-UNEXPECTED = 70  # an exception nobody thought of: a disk's whim, or a bug that comes again
-MOST_UNEXPECTED = 2  # restarts in a row after it
+# What a process means by these does not change by a restart.
+FINAL_CODES = (ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.HELD)
+MOST_UNEXPECTED = 2  # restarts in a row after an unexpected error, which may be transient
 LONG_S = 60.0  # who lived longer was not killed by how it starts
 LONGEST_PAUSE_S = 30.0
 
@@ -49,7 +50,7 @@ class Supervised:
             return
         self.process = None
         lived_long = now_s - self.began_s > LONG_S
-        self.unexpected = 0 if code != UNEXPECTED or lived_long else self.unexpected + 1
+        self.unexpected = 0 if code != ExitCode.UNEXPECTED or lived_long else self.unexpected + 1
         if code in FINAL_CODES or self.unexpected > MOST_UNEXPECTED:
             self.code = code
             return
@@ -63,7 +64,7 @@ class Supervised:
 def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -> int:
     """Run a coordinator and workers until the coordinator is done; its exit code.
 
-    On a signal all are asked to stop, and 75 is returned if a job was handed back unfinished.
+    On a signal all are asked to stop, and `HANDED_BACK` is returned if a job was.
     """
     stop = StopRequest()
     head = Supervised("coordinator", list(coordinator))
@@ -73,18 +74,19 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
         while not stop.asked:
             for supervised in everybody:
                 supervised.poll()
-            if head.code is not None and (head.code != 0 or all(h.code is not None for h in hands)):
+            workers_ended = all(hand.code is not None for hand in hands)
+            if head.code is not None and (head.code != ExitCode.OK or workers_ended):
                 break
-            if all(hand.code not in (None, 0) for hand in hands):
+            if all(hand.code not in (None, ExitCode.OK) for hand in hands):
                 break
             stop.wait(0.1)
     finally:
         codes = end(everybody)
     if head.code is not None and not stop.asked:
-        return head.code or max((h.code or 0 for h in hands), default=0)
+        return head.code or max((h.code or ExitCode.OK for h in hands), default=ExitCode.OK)
     if not stop.asked:
-        return max(hand.code or 0 for hand in hands)
-    return 75 if 75 in codes else 0
+        return max(hand.code or ExitCode.OK for hand in hands)
+    return ExitCode.HANDED_BACK if ExitCode.HANDED_BACK in codes else ExitCode.OK
 
 
 def end(everybody: Sequence[Supervised]) -> list[int]:

@@ -19,10 +19,10 @@ from pbtnas.protocol.operations import WriteHeartbeat
 from pbtnas.protocol.worker import Pace, Worker, WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
-from pbtnas.records.heartbeat import IDLE, Heartbeat
+from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotYetARun, Run, open_run
+from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
 
 log = logging.getLogger("pbtnas")
@@ -129,7 +129,7 @@ class WorkerDriver(Driver):
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
-        phase = f"waiting: {self._waits_for}" if self._waits_for else phase or self._phase
+        phase = waiting_for(self._waits_for) if self._waits_for else phase or self._phase
         content = Heartbeat(self._beats, self._done, phase).encode()
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 
@@ -144,8 +144,10 @@ def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | 
     while True:
         try:
             return open_study(root) if is_study(root) else open_run(root)
-        except NotYetARun as error:
-            if time.monotonic() - since_s >= patience_s:
+        except NotARun as error:
+            # It may have become a study between the two looks.
+            later = isinstance(error, NotYetARun) or is_study(root)
+            if not later or time.monotonic() - since_s >= patience_s:
                 raise
             if not told:
                 told = True

@@ -1,28 +1,29 @@
-"""Fréchet distances that carry how they were made, and refuse to be compared with others."""
+"""Fréchet distances, each with the protocol by which it was measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pbtnas.errors import PbtnasError
 from pbtnas.metrics.extractors import Inception
 from pbtnas.metrics.frechet import Gaussian, frechet_distance
-from pbtnas.metrics.statistics import TENSORFLOW_RESIZE, Statistics
+from pbtnas.metrics.statistics import Statistics
 
 
-class Incomparable(ValueError):
-    """Two numbers were made in different ways: one sentence that says how they differ."""
+class Incomparable(PbtnasError):
+    """Two sets of statistics were made in different ways: one sentence that says how."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """A Fréchet distance and how it was made: what is reported, and what may be compared.
+    """A Fréchet distance with all that decides whether it can be compared with another.
 
     Args:
         value: the distance; NaN if features were not finite.
-        n: generated images.  The distance is biased by about 1/n.
+        n: number of generated images.  The distance is biased by about 1/n.
         extractor: name of the extractor; it is FID for "inception" only.
         extractor_digest: SHA-256 of its weights.
-        resize: of the generated images and, where it differs, of the reference.
+        resize: resize of the generated images and, where it differs, of the reference.
         reference: `data_digest` of the reference.
     """
 
@@ -35,7 +36,7 @@ class Distance:
 
     @property
     def name(self) -> str:
-        """What the number is called: "fid", or the name of the extractor that stands in for it."""
+        """The name of the metric: "fid", or the name of another extractor."""
         return "fid" if self.extractor == Inception.name else self.extractor
 
     def __str__(self) -> str:
@@ -45,7 +46,7 @@ class Distance:
         )
 
     def protocol(self) -> str:
-        """How it was made, in full and a line each: the text to keep with the number."""
+        """The protocol in full, one line for each fact: the text to keep with the number."""
         return (
             f"{self.name} {self.value!r}\n"
             f"images {self.n}\n"
@@ -63,18 +64,9 @@ def distance(generated: Statistics, reference: Statistics) -> Distance:
     """
     if generated.n is None or generated.extractor_digest is None:
         raise ValueError("generated images have statistics of a file that says too little")
-    if generated.extractor != reference.extractor or (
-        reference.extractor_digest not in (None, generated.extractor_digest)
-    ):
-        raise Incomparable(
-            f"generated images were seen by {generated.extractor} {generated.extractor_digest}, "
-            f"the reference by {reference.extractor} {reference.extractor_digest}"
-        )
-    if reference.resize not in (generated.resize, TENSORFLOW_RESIZE):
-        raise Incomparable(
-            f"generated images were resized by {generated.resize}, the reference by "
-            f"{reference.resize}"
-        )
+    mismatch = reference.mismatch(generated.extractor, generated.extractor_digest, generated.resize)
+    if mismatch:
+        raise Incomparable(f"the reference was {mismatch} as the generated images were")
     resize = generated.resize
     if reference.resize != resize:
         resize += f", reference {reference.resize}"
@@ -86,21 +78,6 @@ def distance(generated: Statistics, reference: Statistics) -> Distance:
         resize,
         reference.data_digest,
     )
-
-
-def compare(a: Distance, b: Distance) -> float:
-    """a - b: negative if a is better.
-
-    Raises `Incomparable` when they differ in anything but the value.
-    """
-    for what in ("extractor", "extractor_digest", "resize", "n", "reference"):
-        one, other = getattr(a, what), getattr(b, what)
-        if one != other:
-            raise Incomparable(
-                f"{a.name} {a.value:.2f} and {b.name} {b.value:.2f} cannot be compared: their "
-                f"{what.replace('_', ' ')} is {one} and {other}"
-            )
-    return a.value - b.value
 
 
 def _gaussian(statistics: Statistics) -> Gaussian:

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pbtnas.errors import ExitCode, PbtnasError
+
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 INCEPTION_BYTES = 95_628_359
 INCEPTION_NAMES = (
@@ -33,8 +35,10 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 _TORCHVISION_INCEPTION = "0cc3c7bd"
 
 
-class ExtractorError(Exception):
+class ExtractorError(PbtnasError):
     """An extractor's package or weights are missing or wrong: one sentence for the user."""
+
+    exit_code = ExitCode.USAGE
 
 
 class Extractor(Protocol):
@@ -172,7 +176,7 @@ def find_inception(path: Path | None = None, *, download: bool = False) -> Path:
 
 
 def _checked(file: Path) -> Path:
-    """The file, if it is Inception's weights for FID; otherwise why it is not."""
+    """Check that the file is Inception's weights for FID; raises `ExtractorError` if not."""
     try:
         size = file.stat().st_size
         digest = _sha256(file)

@@ -14,12 +14,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Gaussian:
-    """What the distance sees of a set of vectors.
+    """Mean and covariance of a set of vectors.
 
     Args:
         mean: [D], float64.
         covariance: [D, D], float64, with N - 1 in the denominator.
-        count: N.  The distance is biased by about 1 / N: compare equal counts only.
+        count: N, the number of vectors.  The distance is biased by about 1 / N: compare equal
+            counts only.
     """
 
     mean: Tensor
@@ -28,7 +29,7 @@ class Gaussian:
 
     @classmethod
     def fit(cls, features: Tensor) -> Gaussian:
-        """Of features [N, D], any float type, N at least 2."""
+        """The Gaussian of features [N, D], any float type, N at least 2."""
         if features.ndim != 2 or len(features) < 2:
             raise ValueError(f"expected features [N >= 2, D], not {list(features.shape)}")
         samples = features.detach().to("cpu", torch.float64)

@@ -19,27 +19,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.metrics.extractors import Extractor, Inception
 from pbtnas.metrics.inception_score import InceptionScore
 
 
-class StatisticsError(Exception):
-    """A statistics file is not one, or cannot be used here: one sentence for the user."""
+class StatisticsError(PbtnasError):
+    """A statistics file is damaged, or of other images or extractors: one sentence for the user."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What a Fréchet distance sees of a set of images.
+    """Mean and covariance of the features of a set of images, and how they were made.
 
     Args:
-        mu: [D], float64.
-        sigma: [D, D], float64, with N - 1 in the denominator.
-        n: N; None for a file of somebody else's that does not say.
-        extractor: its name.
+        mu: mean, [D], float64.
+        sigma: covariance, [D, D], float64, with N - 1 in the denominator.
+        n: number of images; None for a foreign file that does not say.
+        extractor: name of the extractor.
         extractor_digest: SHA-256 of its weights; None for a file that does not say.
-        resize: how images were brought to the extractor's size.
-        data_digest: what tells these images from others: the SHA-256 of their pixels, or of mu
-            and sigma for a file that does not say.
+        resize: method by which images were brought to the extractor's size.
+        data_digest: identity of the images: the SHA-256 of their pixels, or of mu and sigma
+            for a file that does not say.
     """
 
     mu: Tensor
@@ -49,6 +52,19 @@ class Statistics:
     extractor_digest: str | None
     resize: str
     data_digest: str
+
+    def mismatch(self, extractor: str, digest: str, resize: str) -> str | None:
+        """How they were made otherwise than with this extractor and resize, in words, or None.
+
+        A file that does not say its extractor's digest is let through, and so is TensorFlow's
+        resize of the well-known files.
+        """
+        if self.extractor != extractor or self.extractor_digest not in (None, digest):
+            made = f"{self.extractor} {self.extractor_digest or ''}"
+            return f"made with {made}, not with {extractor} {digest}"
+        if self.resize not in (resize, TENSORFLOW_RESIZE):
+            return f"made with the resize {self.resize}, not with {resize}"
+        return None
 
     def to_bytes(self) -> bytes:
         """As an `.npz` file, which pytorch-fid reads too.
@@ -123,10 +139,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one pass over images gives.
+    """The result of one pass over images.
 
     Args:
-        statistics: for `distances.distance`.
+        statistics: their statistics, for `distances.distance`.
         inception_score: mean and standard deviation over the splits; None if not asked for, or
             if the extractor defines none.
     """
@@ -147,8 +163,8 @@ def measure(
 
     Args:
         batches: images [B, 3, S, S] in [0, 255], uint8 or float, on the extractor's device.
-        data_digest: names the images, see `Statistics`.
-        splits: of the Inception score (the paper's has 10); None leaves it out.
+        data_digest: identity of the images, see `Statistics`.
+        splits: number of splits of the Inception score (the paper's has 10); None leaves it out.
 
     Raises `ValueError` when there are fewer images.
     """

@@ -1,4 +1,4 @@
-"""What the runs of a study have computed, and what they had from one another."""
+"""Counts what the runs of a study computed, and what they took over from one another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord, Record, decode
+from pbtnas.records.envelope import CorruptRecord, Record
 from pbtnas.records.schema import Manifest
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Account:
     """Member-steps (one member in one generation) that have a result, and their epochs.
 
     Args:
-        steps: all of them.
-        reused: those taken over from another run.
-        epochs: of all.
-        reused_epochs: of those taken over.
-        trained_s: what training the others took, added up.
+        steps: Member-steps in all.
+        reused: Member-steps taken over from another run.
+        epochs: Epochs of all member-steps.
+        reused_epochs: Epochs of those taken over.
+        trained_s: Seconds spent on training the others, added up.
     """
 
     steps: int = 0
@@ -49,17 +49,17 @@ class Account:
 
 
 def account(runs: Iterable[Path]) -> Account:
-    """Add up what is in these run directories; those that do not exist yet have done nothing."""
+    """Add up the work in these run directories; those that do not exist yet have none."""
     return sum((_account(root) for root in runs if root.is_dir()), Account())
 
 
 def _account(root: Path) -> Account:
     total = Account()
     generation = 0
-    with PosixStore(root, "reader") as store:
-        while manifest := _read(store, paths.manifest(generation), "manifest"):
+    with RunReader(root) as files:
+        while manifest := _read(files, paths.manifest(generation), "manifest"):
             for job in Manifest.from_json(manifest.core).jobs:
-                result = _read(store, paths.result(generation, job.member), "result")
+                result = _read(files, paths.result(generation, job.member), "result")
                 if result is not None:
                     total += _of_one(job.epochs, result.meta)
             generation += 1
@@ -72,9 +72,8 @@ def _of_one(epochs: int, meta: Mapping[str, Any]) -> Account:
     return Account(1, 0, epochs, 0, float(meta.get("wall_s") or 0.0))
 
 
-def _read(store: PosixStore, name: str, kind: str) -> Record | None:
-    data = store.get(name)
+def _read(files: RunReader, name: str, kind: str) -> Record | None:
     try:
-        return None if data is None else decode(data, name, kind=kind)
+        return files.record(name, kind)
     except CorruptRecord:
-        return None
+        return None  # as if it were not there: `pbtnas fsck` tells

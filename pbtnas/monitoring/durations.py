@@ -1,4 +1,4 @@
-"""How long a run takes, by the moments its generations were opened.
+"""Estimates how long a run takes, from the times at which its generations were opened.
 
 These are times of files, in seconds since the epoch: hints, which clocks and disks may have
 bent, so that nothing but an estimate may rest on them.
@@ -12,7 +12,7 @@ RECENT = 5  # generations that say how long one takes
 
 
 def elapsed_s(opened: Sequence[float | None], until: float | None) -> float | None:
-    """Seconds from the first generation on; None while unknown."""
+    """Seconds since the first generation was opened; None while unknown."""
     if not opened or opened[0] is None or until is None:
         return None
     return max(0.0, until - opened[0])
@@ -21,13 +21,13 @@ def elapsed_s(opened: Sequence[float | None], until: float | None) -> float | No
 def left_s(
     opened: Sequence[float | None], now: float, generations: int | None, later_over_first: float
 ) -> float | None:
-    """Seconds left, if the generations to come take as long as the last ones did.
+    """Seconds left, if the remaining generations take as long as the last ones did.
 
     Args:
-        opened: when each generation was opened, None where unknown; the last is in work.
-        now: the moment of asking.
-        generations: of the whole run; None if unknown.
-        later_over_first: how many times longer than the first a later generation trains.
+        opened: Time at which each generation was opened, None where unknown; the last is in work.
+        now: Time now.
+        generations: Generations of the whole run; None if unknown.
+        later_over_first: Epochs of a later generation for each epoch of the first.
 
     Returns None before the first generation is complete.
     """

@@ -1,4 +1,4 @@
-"""The state of a run at this moment, as data: progress, best members, workers, failures.
+"""Gathers the state of a run as data: progress, best members, workers, failures.
 
 Made from the records of the run directory, which are true, and from heartbeats and the times of
 files, which are hints: another machine's clock may be wrong, a network disk may lag.
@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pbtnas.analysis.history.files import read_bytes
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
-from pbtnas.records.schema import NO_FAILURE
+from pbtnas.records.schema import NO_FAILURE, last_line
+from pbtnas.store.reader import RunReader
 
 LEASE_S = 60.0  # where the configuration cannot be read
 
 
 @dataclass(frozen=True)
 class Members:
-    """How many members of the generation in work are in which state.
+    """Numbers of members of the generation in work, by state.
 
     Args:
-        done: have a result.
-        in_work: claimed by somebody whose heartbeat moves.
-        put_back: claimed before, and free again: handed back, failed once, or silent.
-        pending: not claimed yet.
+        done: Members with a result.
+        in_work: Members claimed by a worker whose heartbeat moves.
+        put_back: Members claimed before and free again: handed back, failed once, or silent.
+        pending: Members not claimed yet.
     """
 
     done: int
@@ -45,14 +45,16 @@ class Members:
 
 @dataclass(frozen=True)
 class Seen:
-    """A worker or the coordinator, as its heartbeat shows it.
+    """A worker or the coordinator, as its heartbeat reports it.
 
     Args:
-        name: its identifier.
-        doing: in its own words; "" if its heartbeat is torn.
-        steps: of its job that are done.
-        changed_s: seconds since its heartbeat last changed; a hint.
-        live: whether that is within the lease.
+        name: Identifier of the process.
+        doing: Phase in its own words; "" if its heartbeat is torn.
+        steps: Steps of its job that are done.
+        changed_s: Seconds since its heartbeat last changed; a hint.
+        live: Whether its heartbeat changed within the lease.
+        waiting_for: Reason why it cannot go on; "" if it can.
+        idle_here: Whether it has no work in this run: none at all, or that of another run.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Seen:
     steps: int
     changed_s: float
     live: bool
+    waiting_for: str = ""
+    idle_here: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,29 +78,29 @@ class Failed:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything the screen shows.  Durations are in seconds, None while unknown.
+    """The state of a run, as the screen shows it.  Durations are in seconds, None while unknown.
 
     Args:
-        run: its id.
-        task: its name.
-        algorithm: its name.
-        seed: of the run.
-        state: new (no generation yet), running or finished.
-        generation: in work, counted from 0; None for a new run.
-        generations: of the whole run; None if the configuration cannot be read.
-        progress: share of the run that is done, 0 to 1.
-        members: of the generation in work.
-        best_ever: so far.
-        best_last: of the last generation that is complete.
-        coordinator: the newest one.
-        workers: the most recently seen first.
-        failures: attempts that failed and members that diverged, by class.
-        failed: members recorded as failed, the latest first.
-        trouble: what somebody waits for, or who is missing; a sentence each.
-        elapsed_s: since the first generation was opened; a hint.
-        left_s: until the run is done, by the durations of its generations; a hint.
-        fingerprint: of a finished run.
-        problems: records that are damaged or missing, a sentence each.
+        run: Id of the run.
+        task: Name of the task.
+        algorithm: Name of the algorithm.
+        seed: Seed of the run.
+        state: State: new (no generation yet), running or finished.
+        generation: Generation in work, counted from 0; None for a new run.
+        generations: Generations of the whole run; None if the configuration cannot be read.
+        progress: Share of the run that is done, 0 to 1.
+        members: Members of the generation in work, by state.
+        best_ever: Best member so far.
+        best_last: Best member of the last complete generation.
+        coordinator: Newest coordinator.
+        workers: Workers, the most recently seen first.
+        failures: Counts of failed attempts and diverged members, by class.
+        failed: Members recorded as failed, the latest first.
+        trouble: Sentences on what workers wait for and which processes are missing.
+        elapsed_s: Seconds since the first generation was opened; a hint.
+        left_s: Seconds until the run is done, estimated from its generations; a hint.
+        fingerprint: Fingerprint of a finished run.
+        problems: Sentences on records that are damaged or missing.
     """
 
     run: str
@@ -166,7 +170,7 @@ def status(run_dir: Path, *, now: float) -> Status:
 
 
 class _Look:
-    """What can be seen of a run besides its records: heartbeats and times of files."""
+    """Reads heartbeats and times of files, which a run has besides its records."""
 
     def __init__(self, root: Path, now: float, lease_s: float) -> None:
         self._root = root
@@ -181,14 +185,14 @@ class _Look:
             return None
 
     def workers(self) -> tuple[Seen, ...]:
-        """All that ever showed a sign of life, the most recent first."""
+        """All workers that ever wrote a heartbeat, the most recent first."""
         beat = PurePosixPath(paths.worker("any"))
         found = (self._root / beat.parent).glob(f"*{beat.suffix}")
         seen = [self._seen(path.stem, f"{beat.parent}/{path.name}") for path in found]
         return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
 
     def holder(self, attempts: Sequence[ClaimHistory]) -> Seen | None:
-        """Who holds a slot, by its newest claim."""
+        """The holder of a slot, by its newest claim."""
         if not attempts:
             return None
         newest = attempts[-1]
@@ -202,11 +206,20 @@ class _Look:
         if changed is None:
             return None
         try:
-            content = Heartbeat.decode(read_bytes(self._root, beat) or b"") or Heartbeat(0)
+            with RunReader(self._root) as files:
+                content = Heartbeat.decode(files.get(beat) or b"") or Heartbeat(0)
         except OSError:
             content = Heartbeat(0)
         changed_s = max(0.0, self._now - changed)
-        return Seen(name, content.phase, content.done, changed_s, changed_s <= self._lease_s)
+        return Seen(
+            name=name,
+            doing=content.phase,
+            steps=content.done,
+            changed_s=changed_s,
+            live=changed_s <= self._lease_s,
+            waiting_for=content.waiting_for,
+            idle_here=content.idle or bool(content.busy_with),
+        )
 
 
 def _section(history: History, name: str) -> Mapping[str, Any]:
@@ -257,9 +270,8 @@ def _failed(history: History) -> tuple[Failed, ...]:
     for generation in reversed(history.generations):
         for member, reported in sorted(generation.results.items()):
             if reported.result.outcome == "failed":
-                lines = str(reported.meta.get("traceback", "")).strip().splitlines()
                 kind = str(reported.meta.get("class", "?"))
-                line = lines[-1].strip() if lines else "no message"
+                line = last_line(str(reported.meta.get("traceback", ""))) or "no message"
                 failed.append(Failed(generation.number, member, kind, line))
     return tuple(failed)
 
@@ -267,7 +279,7 @@ def _failed(history: History) -> tuple[Failed, ...]:
 def _trouble(
     workers: Sequence[Seen], coordinator: Seen | None, lease_s: float, *, begun: bool
 ) -> tuple[str, ...]:
-    trouble = [f"{w.name} is {w.doing}" for w in workers if w.live and w.doing[:8] == "waiting:"]
+    trouble = [f"{w.name} is {w.doing}" for w in workers if w.live and w.waiting_for]
     if not begun:  # a coordinator that still prepares the task shows no sign of life
         return tuple(trouble)
     if coordinator is None or not coordinator.live:

@@ -1,4 +1,4 @@
-"""The state of a run on one screen: at most 24 lines of 100 columns, plain text.
+"""Shows the state of a run on one screen: at most 24 lines of 100 columns, plain text.
 
 `pbtnas.monitoring.progress` gathers it; here it becomes text, or JSON for programs.
 """
@@ -69,7 +69,7 @@ def _best(best: TopMember | None) -> str:
 
 
 def _workers(status: Status) -> list[str]:
-    """Those that live, and how many others there were: every restart leaves one behind."""
+    """Live processes, and the number of others: every restart leaves one behind."""
     live = [worker for worker in status.workers if worker.live]
     gone = len(status.workers) - len(live)
     coordinator = [status.coordinator] if status.coordinator and status.coordinator.live else []
@@ -89,7 +89,7 @@ def _seen(seen: Seen) -> str:
 
 
 def _trouble(status: Status) -> list[str]:
-    """What failed, what hinders and what is damaged: a title each, and the first of them."""
+    """Failures, troubles and damage: a title each, and the first lines."""
     lines = []
     counts = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
     failed = [

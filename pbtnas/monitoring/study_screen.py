@@ -1,4 +1,4 @@
-"""The state of a study on one screen: how far it is, its open runs, who works, what hinders.
+"""Shows the state of a study on one screen: progress, open runs, workers, troubles.
 
 Like the status of a run it rests on records, and on heartbeats and times of files, which are hints.
 """
@@ -17,7 +17,6 @@ from pbtnas.monitoring.accounting import Account, account
 from pbtnas.monitoring.progress import Seen, Status, status
 from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import ELSEWHERE, IDLE
 from pbtnas.store.study_directory import Study, StudyRun
 
 RUN_LINES, WORKER_LINES, TROUBLE_LINES = 12, 4, 3
@@ -28,12 +27,12 @@ class OpenRun:
     """A run in work.
 
     Args:
-        label: of the run.
-        generation: in work, from 0; None before the first.
-        generations: in all.
-        done: members of that generation with a result.
-        members: of a generation.
-        best_ever: so far.
+        label: Label of the run.
+        generation: Generation in work, from 0; None before the first.
+        generations: Generations of the whole run.
+        done: Members of that generation with a result.
+        members: Members of a generation.
+        best_ever: Best member so far.
     """
 
     label: str
@@ -46,23 +45,23 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """What there is to say of a study.  Durations are in seconds.
+    """The state of a study, as the screen shows it.  Durations are in seconds.
 
     Args:
-        id: of the study.
-        runs: how many.
-        finished: labels of those that came to their end.
-        failed: labels of those that could not go on, with the sentence why.
-        waiting: labels of those whose turn has not come.
-        open: those in work.
-        progress: share of all network-epochs that are done, 0 to 1.
-        left_s: until the study is done, if the workers that live do it; None while unknown.
-        workers: of the open runs, the most recently seen first; each as the run it works for
-            shows it.
-        failures: attempts of the open runs that failed and members that diverged, by class.
-        trouble: what somebody waits for, who is missing, what is damaged; a sentence each.
-        account: what was computed so far, and what was saved.
-        over: whether nothing will be added any more.
+        id: Id of the study.
+        runs: Number of runs.
+        finished: Labels of finished runs.
+        failed: Labels of runs that could not go on, each with the reason as a sentence.
+        waiting: Labels of runs that have not begun.
+        open: Runs in work.
+        progress: Share of all network-epochs that are done, 0 to 1.
+        left_s: Seconds until the study is done at the pace of the live workers; None while unknown.
+        workers: Workers of the open runs, the most recently seen first; each as the run it works
+            for shows it.
+        failures: Counts of failed attempts and diverged members of the open runs, by class.
+        trouble: Sentences on what workers wait for, which processes are missing, what is damaged.
+        account: Work computed so far, and work saved.
+        over: Whether the study has ended.
     """
 
     id: str
@@ -150,13 +149,12 @@ def _open(run: StudyRun, seen: Status) -> OpenRun:
 
 
 def _workers(runs: Mapping[str, Status]) -> tuple[Seen, ...]:
-    """Every worker once: as it is seen where it works, or else where it was seen last."""
+    """Every worker once: as seen in the run that it works for, or else where it was last seen."""
     found: dict[str, tuple[bool, Seen]] = {}
     for label, run in runs.items():
         for worker in run.workers:
-            aside = worker.doing == IDLE or worker.doing.startswith(ELSEWHERE)
-            doing = worker.doing if aside else f"{label}: {worker.doing}"
-            told = (not worker.live or aside, replace(worker, doing=doing))
+            doing = worker.doing if worker.idle_here else f"{label}: {worker.doing}"
+            told = (not worker.live or worker.idle_here, replace(worker, doing=doing))
             known = found.get(worker.name)
             if known is None or (told[0], worker.changed_s) < (known[0], known[1].changed_s):
                 found[worker.name] = told
@@ -165,7 +163,7 @@ def _workers(runs: Mapping[str, Status]) -> tuple[Seen, ...]:
 
 
 def _left_s(computed: Account, granted: int, workers: Sequence[Seen]) -> float | None:
-    """If the rest costs and is shared as what was done."""
+    """Seconds left, if the rest takes as long for each epoch as what was done."""
     live = sum(worker.live for worker in workers)
     if not live or not computed.epochs:
         return None
@@ -180,7 +178,7 @@ def _failures(runs: Iterable[Status]) -> dict[str, int]:
 
 
 def _trouble(root: Path, runs: Mapping[str, Status], workers: Sequence[Seen]) -> tuple[str, ...]:
-    trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and "waiting: " in w.doing]
+    trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and w.waiting_for]
     begun = [run for run in runs.values() if run.state == "running"]
     if begun and not any(run.coordinator and run.coordinator.live for run in begun):
         trouble.append("nobody conducts the study; `pbtnas study`, given again, goes on with it")

@@ -1,4 +1,4 @@
-"""What the screens of `pbtnas status` have in common: plain text of a fixed width."""
+"""Formats text for the screens of `pbtnas status`: plain, of a fixed width."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ BAR = 24
 
 
 def bar(share: float) -> str:
-    """How much is done, 0 to 1, as a bar and in percent."""
+    """A share of 0 to 1, as a bar and in percent."""
     filled = int(share * BAR)
     return f"[{'#' * filled}{'-' * (BAR - filled)}] {int(100 * share)} %"
 
 
 def titled(title: str, lines: Sequence[str]) -> list[str]:
-    """Lines behind a title in the first of them."""
+    """Lines in a column, with a title before the first one."""
     return [f"{title if i == 0 else '':12}{line}" for i, line in enumerate(lines)]
 
 
 def capped(lines: Sequence[str], most: int) -> list[str]:
-    """At most so many lines; the last one says how many there would be more."""
+    """At most `most` lines; the last one counts those left out."""
     if len(lines) <= most:
         return list(lines)
     return [*lines[: most - 1], f"  and {len(lines) - most + 1} more"]

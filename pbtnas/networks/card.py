@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pbtnas.config import from_json
 from pbtnas.networks.export_directory import SEARCH
+from pbtnas.tabular import markdown
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _texts(card: Card) -> list[str]:
 
 def _training(card: Card) -> str:
     search = from_json(card.search).search
-    epochs = sum(search.epochs_of(generation) for generation in range(search.generations))
+    epochs = search.granted_epochs()
     run, versions = card.config["run"], card.config["versions"]
     task = "" if card.task_file is None else f" --task FILE.py:{card.config['task']['name']}"
     options = [(f"`task.{key}`", _json(v)) for key, v in card.config["task"]["options"].items()]
@@ -119,8 +120,8 @@ def _training(card: Card) -> str:
         *options,
         ("members", str(search.population)),
         ("generations", str(search.generations)),
-        ("epochs of a member", str(epochs)),
-        ("epochs of all members", str(epochs * search.population)),
+        ("epochs of a member", str(epochs // search.population)),
+        ("epochs of all members", str(epochs)),
         ("run", f"`{run['id']}`"),
         ("seed", str(run["seed"])),
         ("fingerprint", f"`{run['fingerprint']}`"),
@@ -146,17 +147,8 @@ def _architecture(card: Card) -> str:
     return "## Architecture\n\n" + _table(("variable", "option"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    def lines() -> Iterator[str]:
-        yield _row(head)
-        yield "|---" * len(head) + "|"
-        yield from map(_row, rows)
-
-    return "\n".join(lines())
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(markdown(header, rows))
 
 
 def _json(value: Any) -> str:

@@ -31,9 +31,8 @@ from pbtnas.networks.card import Card, render
 from pbtnas.networks.export_directory import CARD, MODEL, SEARCH, STATE, check_target, write
 from pbtnas.networks.loading import SO_FAR, RunNetwork, load_from_run
 from pbtnas.records import paths
-from pbtnas.records.envelope import decode
 from pbtnas.records.schema import Champion, Selected, Soup
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import TaskError
 from pbtnas.tasks.loading import complete_options
@@ -60,8 +59,8 @@ def export(
             f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
         )
     member = load_from_run(root, which, task_file)
-    with PosixStore(root, "reader", primitive=member.run.primitive) as store:
-        results = _results(store, member)
+    with RunReader(root) as reader:
+        results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:
             files[STATE] = _bytes(root, _checkpoint(member.best))
@@ -85,30 +84,30 @@ class _Results:
     fingerprint: str
 
 
-def _results(store: PosixStore, member: RunNetwork) -> _Results:
+def _results(reader: RunReader, member: RunNetwork) -> _Results:
     evaluated, artifacts = None, ()
     name = paths.evaluation(member.best.checkpoint)
-    if store.get(name) is not None:
-        core = _core(store, name, "evaluation", member)
-        evaluated = {"score": core["score"], "metrics": core["metrics"]}
-        artifacts = tuple(core["artifacts"])
-    fingerprint = _core(store, paths.FINAL, "final", member)["fingerprint"]
-    return _Results(_found(store, member), evaluated, artifacts, fingerprint)
+    record = reader.record(name, "evaluation", member.run.id)
+    if record is not None:
+        evaluated = {"score": record.core["score"], "metrics": record.core["metrics"]}
+        artifacts = tuple(record.core["artifacts"])
+    fingerprint = _core(reader, paths.FINAL, "final", member)["fingerprint"]
+    return _Results(_found(reader, member), evaluated, artifacts, fingerprint)
 
 
-def _found(store: PosixStore, member: RunNetwork) -> Mapping[str, Any]:
+def _found(reader: RunReader, member: RunNetwork) -> Mapping[str, Any]:
     best = member.best
     if isinstance(best, Soup):
         return {"score": best.score, "metrics": {}, "ingredients": list(best.ingredients)}
-    core = _core(store, paths.selection(best.generation), "selection", member)
+    core = _core(reader, paths.selection(best.generation), "selection", member)
     result = Selected.from_json(core).result(best.member)
     return {"score": result.score, "metrics": result.metrics}
 
 
-def _core(store: PosixStore, name: str, kind: str, member: RunNetwork) -> Mapping[str, Any]:
-    data = store.get(name)
-    assert data is not None, "a finished run has its records"
-    return decode(data, name, kind=kind, run=member.run.id).core
+def _core(reader: RunReader, name: str, kind: str, member: RunNetwork) -> Mapping[str, Any]:
+    record = reader.record(name, kind, member.run.id)
+    assert record is not None, "a finished run has its records"
+    return record.core
 
 
 def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:

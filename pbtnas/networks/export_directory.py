@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.records.envelope import digest
 from pbtnas.records.paths import safe
 
@@ -31,8 +32,10 @@ CARD = "README.md"
 STATE = "state.safetensors"
 
 
-class NotAnExport(Exception):
+class NotAnExport(PbtnasError):
     """A directory that is no export, or not as it was written; one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 def is_export(directory: Path) -> bool:

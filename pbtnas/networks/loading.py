@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import safetensors.torch
@@ -14,8 +15,8 @@ from pbtnas.networks.export_directory import MODEL, NotAnExport, is_export, read
 from pbtnas.networks.members import load_member, load_soup
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.store.finished import best_so_far, champions, soups
-from pbtnas.store.posix import PosixStore
-from pbtnas.store.products import Products
+from pbtnas.store.products import lookup
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
 from pbtnas.tasks.base import Task, TaskError, Trainee
 from pbtnas.tasks.loading import load_task
@@ -75,16 +76,16 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
     """The network of a member or soup of a run.  Raises what `load_network` raises."""
     run = open_run(root)
     config = from_json(run.config)
-    with PosixStore(root, "reader", primitive=run.primitive) as store:
+    with RunReader(root) as files:
         if which == SO_FAR:
-            best: Champion | Soup = best_so_far(store)
+            best: Champion | Soup = best_so_far(files)
         else:
-            best = _choose(which, {**champions(store, run), **soups(store, run)}, root)
+            best = _choose(which, {**champions(files, run), **soups(files, run)}, root)
         task = _task(config.task, task_file, run.space, root)
-        products = _Remembered(Products(store, root).lookup)
+        products = _Remembered(partial(lookup, files))
         if isinstance(task, Recalls):
             task.recall(products)
-        trainee = _trainee(store, run, config, task, best)
+        trainee = _trainee(root, run, config, task, best)
     network = network_of(trainee, config.task.name)
     return RunNetwork(task, network, which, run, config, best, products.seen)
 
@@ -124,17 +125,15 @@ def _choose(which: str, found: Mapping[str, Champion | Soup], root: Path) -> Cha
     return found[which]
 
 
-def _trainee(
-    store: PosixStore, run: Run, config: Config, task: Task, best: Champion | Soup
-) -> Trainee:
+def _trainee(root: Path, run: Run, config: Config, task: Task, best: Champion | Soup) -> Trainee:
     try:
         if isinstance(best, Soup):
-            return load_soup(store, run, config, task, best)
-        return load_member(store, run, config, task, best)
+            return load_soup(root, run, config, task, best)
+        return load_member(root, run, config, task, best)
     except FileNotFoundError as error:
         raise NotARun(f"{error.filename}: the checkpoint is gone; it cannot be loaded") from error
     except ValueError as error:
-        raise NotARun(f"{store.root}: the code has changed since: {error}") from error
+        raise NotARun(f"{root}: the code has changed since: {error}") from error
 
 
 def _task(section: TaskConfig, task_file: str | None, space: str, origin: Path) -> Task:

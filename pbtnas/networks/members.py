@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pbtnas.checkpoints.files import read_verified
 from pbtnas.config import Config
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Task, Trainee
 
 
-def load_member(
-    store: PosixStore, run: Run, config: Config, task: Task, champion: Champion
-) -> Trainee:
+def load_member(root: Path, run: Run, config: Config, task: Task, champion: Champion) -> Trainee:
     """A trained member as it was when its checkpoint was written."""
     file = paths.checkpoint(champion.generation, champion.checkpoint)
-    return _load(store, run, config, task, champion.architecture, file, champion.checkpoint)
+    return _load(root, run, config, task, champion.architecture, file, champion.checkpoint)
 
 
-def load_soup(store: PosixStore, run: Run, config: Config, task: Task, soup: Soup) -> Trainee:
+def load_soup(root: Path, run: Run, config: Config, task: Task, soup: Soup) -> Trainee:
     """A soup as a member: what is not averaged is the best member's."""
     file = paths.soup_checkpoint(soup.checkpoint)
-    return _load(store, run, config, task, soup.architecture, file, soup.checkpoint)
+    return _load(root, run, config, task, soup.architecture, file, soup.checkpoint)
 
 
 def _load(
-    store: PosixStore,
+    root: Path,
     run: Run,
     config: Config,
     task: Task,
@@ -37,5 +36,5 @@ def _load(
     digest: str,
 ) -> Trainee:
     trainee = task.create(architecture, derive(config.run.seed, "load"))
-    trainee.load(read_verified([store.root / file], [digest], algorithm=run.hash))
+    trainee.load(read_verified([root / file], [digest], algorithm=run.hash))
     return trainee

@@ -24,7 +24,7 @@ from pbtnas.protocol.operations import (
 )
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
-from pbtnas.records.schema import Job, Result
+from pbtnas.records.schema import Job, Result, last_line
 
 
 class Failure(enum.Enum):
@@ -111,12 +111,6 @@ class Stopped:
     safe."""
 
     done: int
-
-
-def last_line(text: str) -> str:
-    """What a traceback comes to."""
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no message"
 
 
 class AttemptMonitor:

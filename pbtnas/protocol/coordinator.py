@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pbtnas.errors import PbtnasError
 from pbtnas.protocol import generations
 from pbtnas.protocol.children import Children, WriteViews
 from pbtnas.protocol.claims import Claims
@@ -50,13 +51,13 @@ class Coordinator:
     Args:
         run: id of the run.
         search: what is searched and how.
-        claims: its view of the claims; None to go without a term (only a test wants that).
+        claims: its view of the claims.
         beat_s: between two heartbeats.
         poll_s: longest wait between two looks at the directory.
     """
 
     def __init__(
-        self, run: str, search: Search, claims: Claims | None, *, beat_s: float, poll_s: float
+        self, run: str, search: Search, claims: Claims, *, beat_s: float, poll_s: float
     ) -> None:
         self._run = run
         self._search = search
@@ -279,11 +280,10 @@ class Coordinator:
     def _record(
         self, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> Record:
-        nonce = self._claims.new_nonce() if self._claims is not None else ""
-        return Record(kind, self._run, core, meta or {}, nonce)
+        return Record(kind, self._run, core, meta or {}, self._claims.new_nonce())
 
 
-class BrokenChain(Exception):
+class BrokenChain(PbtnasError):
     """What is on disk does not continue what came before it; `pbtnas fsck` says more."""
 
 

@@ -9,7 +9,7 @@ scheduler kills, pauses and loses at will.  The protocol itself does no I/O and 
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -185,20 +185,35 @@ class Say(Operation[None]):
     text: str
 
 
-def persist(operation: Operation[Published]) -> Steps[Published]:
+def backoff(first_s: float = 0.1, longest_s: float = 10.0) -> Iterator[float]:
+    """Pauses between tries: each is twice the one before, up to the longest."""
+    while True:
+        yield first_s
+        first_s = min(2 * first_s, longest_s)
+
+
+def nothing() -> Steps[None]:
+    """No operation at all."""
+    yield from ()
+
+
+def persist(
+    operation: Operation[Published], *, while_waiting: Callable[[], Steps[None]] = nothing
+) -> Steps[Published]:
     """Carry out a publish until it is WON or LOST: an I/O error is never a lost race.
 
-    Raises `AskedToStop` when this process is to stop before it succeeds.
+    `while_waiting` comes before every pause, to keep a claim alive.  Raises `AskedToStop` when
+    this process is to stop before the publish succeeds.
     """
-    pause = 0.1
+    pauses = backoff()
     while True:
         reply = yield from operation
         if reply is not Published.ERROR:
             return reply
         if (yield from Stopping()):
             raise AskedToStop
-        yield from Sleep(pause)
-        pause = min(2 * pause, 10.0)
+        yield from while_waiting()
+        yield from Sleep(next(pauses))
 
 
 def pause_s(waited_s: float, longest_s: float) -> float:

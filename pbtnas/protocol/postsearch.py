@@ -13,10 +13,10 @@ from typing import Any
 
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
+    AskedToStop,
     Has,
     Now,
     Operation,
-    Published,
     Put,
     PutBlob,
     Say,
@@ -25,6 +25,7 @@ from pbtnas.protocol.operations import (
     Stopping,
     WriteHeartbeat,
     pause_s,
+    persist,
 )
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
@@ -108,6 +109,10 @@ class HeldClaim:
         self._beats += 1
         content = Heartbeat(self._beats, done, phase or self.piece.what)
         return WriteHeartbeat(paths.beat(self.piece.slot, self.number), content.encode())
+
+    def keep(self) -> Steps[None]:
+        """Keep the claim while the disk is full."""
+        yield from self.beat(phase="waiting for the disk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,41 +208,32 @@ class PostSearch:
         held = HeldClaim(piece, number)
         yield from Say(piece.what if number == 1 else f"{piece.what}, attempt {number}")
         done = yield from CarryOut(held)
-        if done is None or not (yield from self._published(held, done)):
+        if done is None:
             yield from self._hand_back(held)
+        else:
+            try:
+                yield from self._publish(held, done)
+            except AskedToStop:  # while the disk was full
+                yield from self._hand_back(held)
         return (yield from self._outcome(piece))
 
-    def _published(self, held: HeldClaim, done: Completed) -> Steps[bool]:
-        """Weights before words.  False if asked to stop while the disk was full."""
+    def _publish(self, held: HeldClaim, done: Completed) -> Steps[None]:
+        """Weights before words.  Raises `AskedToStop`."""
         piece = held.piece
         core = {**piece.core, **done.found}
         if done.file is not None:
             blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
-            if not (yield from self._persist(held, blob)):
-                return False
+            yield from persist(blob, while_waiting=held.keep)
         record = Record(
             piece.kind, self._run, core, {"worker": self._name}, self._claims.new_nonce()
         )
-        if not (yield from self._persist(held, Put(piece.record, encode(record)))):
-            return False
+        yield from persist(Put(piece.record, encode(record)), while_waiting=held.keep)
         first = yield from adopt(piece.record, piece.kind, self._run)
         if first is not None and first.digest != record.digest:
             yield from Say(
                 f"{piece.record}: another process came first with another outcome, which "
                 "stands; evaluation is not deterministic here"
             )
-        return True
-
-    def _persist(self, held: HeldClaim, operation: Put | PutBlob) -> Steps[bool]:
-        """Publish, and keep the claim while the disk is full; False if asked to stop then."""
-        waiting_s = 0.1
-        while (yield from operation) is Published.ERROR:
-            if (yield from Stopping()):
-                return False
-            yield from held.beat(phase="waiting for the disk")
-            yield from Sleep(waiting_s)
-            waiting_s = min(2 * waiting_s, 10.0)
-        return True
 
     def _hand_back(self, held: HeldClaim) -> Steps[None]:
         core = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, WorkItem, WriteAverage
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
@@ -18,8 +19,10 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import SearchSpace
 
 
-class NoSuchPart(Exception):
+class NoSuchPart(PbtnasError):
     """The task's networks have no part of that name."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ class Term:
     """One coordinator's term.
 
     Args:
-        claims: its view of the claims; None to go without a term (only a test wants that).
+        claims: its view of the claims.
         beat_s: between two heartbeats.
         poll_s: longest wait between two looks at another's heartbeat.
     """
 
-    def __init__(self, claims: Claims | None, *, beat_s: float, poll_s: float) -> None:
+    def __init__(self, claims: Claims, *, beat_s: float, poll_s: float) -> None:
         self._claims = claims
         self._beat_s = beat_s
         self._poll_s = poll_s
@@ -55,8 +55,6 @@ class Term:
 
         Raises `Leave` when the holder is seen to live.
         """
-        if self._claims is None:
-            return
         told = False
         while True:
             number = yield from self._claims.take(paths.TERM)
@@ -81,8 +79,6 @@ class Term:
         """
         if (yield from Stopping()):
             raise Leave(CoordinatorEnding.STOPPED)
-        if self._claims is None:
-            return
         now_s = yield from Now()
         if now_s - self._last_beat_s < self._beat_s:
             return
@@ -95,7 +91,7 @@ class Term:
 
     def end(self) -> Steps[None]:
         """Give the term up, so that a successor need not wait for silence."""
-        if self._claims is not None and self._number:
+        if self._number:
             core = {"class": "released", "counted": False, "text": "stopped"}
             yield from self._claims.end(paths.TERM, self._number, core)
 

@@ -22,7 +22,6 @@ from pbtnas.protocol.attempts import (
     Start,
     Stopped,
     Trained,
-    last_line,
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
@@ -46,7 +45,7 @@ from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.schema import Job, Manifest, Result
+from pbtnas.records.schema import Job, Manifest, Result, last_line
 
 A = TypeVar("A")
 

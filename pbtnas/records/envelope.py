@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pbtnas.errors import PbtnasError
+
 VERSION = 1
 
 
-class RecordError(Exception):
+class RecordError(PbtnasError):
     """A record that cannot be used; the message is one sentence naming it."""
 
 
@@ -33,11 +35,11 @@ class Record:
     """One write-once record.
 
     Args:
-        kind: what it records: run, claim, end, result, selection, birth, manifest, final...
-        run: id of the run it belongs to.
+        kind: Kind: run, claim, end, result, selection, birth, manifest, final...
+        run: Id of the run it belongs to.
         core: JSON that decides outcomes.
         meta: JSON for people and for efficiency; never decides an outcome.
-        nonce: unique to the writer, so that a publisher recognises its own record.
+        nonce: Text unique to the writer, so that a publisher recognises its own record.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The content of a heartbeat file: fixed length, overwritten in place."""
+"""The content of a heartbeat file, and the phases that programs read in it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,62 @@ from dataclasses import dataclass
 
 BEAT_LENGTH = 128  # bytes
 IDLE = "waiting for work"
-ELSEWHERE = "busy with "  # and the run of the study for which a worker works
+_WAITING = "waiting: "
+_BUSY = "busy with "
+
+
+def waiting_for(trouble: str) -> str:
+    """The phase of a worker that cannot go on, with the reason."""
+    return _WAITING + trouble
+
+
+def busy_with(run: str) -> str:
+    """The phase that a worker shows in a run while it works for another one of the study."""
+    return _BUSY + run
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a heartbeat says: a counter that moves while the holder lives, and for people, how
-    far it is and in which phase."""
+    """A counter that moves while its writer lives, and what that writer does.
+
+    Args:
+        counter: Heartbeats so far.
+        done: Steps of the job that are done.
+        phase: Current work, in words for people; `waiting_for`, `busy_with` and `idle` read it
+            for programs.
+    """
 
     counter: int
     done: int = 0
     phase: str = ""
 
+    @property
+    def idle(self) -> bool:
+        """Whether the writer has no work."""
+        return self.phase == IDLE
+
+    @property
+    def waiting_for(self) -> str:
+        """The reason why the writer cannot go on; "" if it can."""
+        return self._after(_WAITING)
+
+    @property
+    def busy_with(self) -> str:
+        """The other run that the writer works for; "" if none."""
+        return self._after(_BUSY)
+
+    def _after(self, prefix: str) -> str:
+        return self.phase.removeprefix(prefix) if self.phase.startswith(prefix) else ""
+
     def encode(self) -> bytes:
-        """Fixed length, so that it is overwritten in place even on a full disk."""
+        """Its bytes, of fixed length so that a file is overwritten in place even on a full disk."""
         text = f"{self.counter} {self.done} {self.phase}".encode()[: BEAT_LENGTH - 10]
         padded = text.ljust(BEAT_LENGTH - 9)
         return padded + b"%08x\n" % zlib.crc32(padded)
 
     @classmethod
     def decode(cls, data: bytes) -> Heartbeat | None:
-        """The beat, or None if it is torn."""
+        """Read a heartbeat; None if it is torn."""
         if len(data) != BEAT_LENGTH or data[-9:] != b"%08x\n" % zlib.crc32(data[:-9]):
             return None
         counter, done, phase = data[:-9].decode(errors="replace").split(" ", 2)

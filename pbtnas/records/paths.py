@@ -1,4 +1,4 @@
-"""Every name in the run directory.  Nothing else in the code spells one.
+"""Spells every name in the run directory; no other module does.
 
 Names are relative to the run directory, with forward slashes.
 """
@@ -171,7 +171,7 @@ def soup(which: str) -> str:
 
 
 def soup_of(leaf: str) -> str | None:
-    """Which soup a file in `soups/` records; None if it is none."""
+    """The name of the soup that a file in `soups/` records; None for another file."""
     return leaf.removesuffix(".json") if kind_afterwards(leaf) == "soup" else None
 
 
@@ -180,7 +180,7 @@ def soup_checkpoint(digest: str) -> str:
 
 
 def trial(digest: str) -> str:
-    """What was found when the average of that digest was tried for a soup."""
+    """The outcome of trying the average of that digest for a soup."""
     return f"{SOUPS}/{safe(digest)}.trial.json"
 
 

@@ -1,4 +1,4 @@
-"""The cores of the records as frozen data: what exactly a job, a result, a selection is.
+"""Defines the cores of records as frozen data: jobs, results, selections.
 
 Each class turns into canonical JSON and back; `from_json` accepts only what `to_json` makes,
 because records are checksummed: anything else is a bug, not user input.  What `to_json` gives
@@ -24,14 +24,14 @@ class Job:
     Its result is a pure function of this record and of the files it names.
 
     Args:
-        generation: the generation it belongs to.
-        member: the member's slot.
-        architecture: option indices.
-        inputs: digests of the checkpoint to start from, overlay before base; produced by the
+        generation: Generation it belongs to.
+        member: Slot of the member.
+        architecture: Option index of every variable.
+        inputs: Digests of the checkpoint to start from, overlay before base; produced by the
             generation before.  Empty in generation 0: a fresh member is created from `seed`.
-        seed: of this job.
-        epochs: how many to train.
-        threads: torch threads to train with.
+        seed: Seed of this job.
+        epochs: Epochs to train.
+        threads: Torch threads to train with.
     """
 
     generation: int
@@ -63,10 +63,10 @@ class Manifest:
     """The commit point of a generation: everything its workers need to know.
 
     Args:
-        generation: its number, from 0.
-        previous: digest of the selection before it; of configuration and space for the first.
-        config: number of the configuration in force.
-        jobs: one for each member alive, by member.
+        generation: Number of the generation, from 0.
+        previous: Digest of the selection before it; of configuration and space for the first.
+        config: Number of the configuration in force.
+        jobs: Jobs, one for each member alive, by member.
     """
 
     generation: int
@@ -91,11 +91,11 @@ class Result:
     """The outcome of a job.
 
     Args:
-        member: whose.
-        outcome: ok, diverged (NaN or infinity) or failed (its attempts used up).
-        score: what selection maximises; None unless ok.
-        metrics: further finite numbers.
-        checkpoint: digest of the trained checkpoint; None unless ok.
+        member: Slot of the member.
+        outcome: Outcome: ok, diverged (NaN or infinity) or failed (its attempts used up).
+        score: Number that selection maximises; None unless ok.
+        metrics: Further finite numbers.
+        checkpoint: Digest of the trained checkpoint; None unless ok.
     """
 
     member: int
@@ -116,14 +116,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Selected:
-    """What was decided at the end of a generation, with a copy of everything it rests on.
+    """The decision at the end of a generation, with a copy of the results it rests on.
 
     Args:
-        generation: which.
-        manifest: digest of that generation's manifest.
-        ranking: member numbers, best first.
-        births: how slots of the next generation are filled; empty after the last one.
-        results: the results it rests on, by member.
+        generation: Number of the generation.
+        manifest: Digest of that generation's manifest.
+        ranking: Member numbers, best first.
+        births: Births that fill slots of the next generation; empty after the last one.
+        results: Results that it rests on, by member.
     """
 
     generation: int
@@ -181,9 +181,9 @@ class Child:
     """A birth carried out: the checkpoint a slot of the next generation starts from.
 
     Args:
-        member: the slot.
-        overlay: digest of the file with the donated and fresh tensors.
-        base: digest of the base's checkpoint, which holds all others.
+        member: Slot that is filled.
+        overlay: Digest of the file with the donated and fresh tensors.
+        base: Digest of the base's checkpoint, which holds all others.
     """
 
     member: int
@@ -224,15 +224,15 @@ class Champion:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of averaging some members, by the search's own evaluation.
+    """The outcome of averaging some members, by the search's own evaluation.
 
     Args:
-        part: of the networks, that was averaged; None for everything.
-        ingredients: digests of the averaged checkpoints, the best member's first.
-        outcome: ok, diverged (NaN or infinity), or missing: the last ingredient's checkpoint
-            was not there any more.
-        score: None unless ok.
-        metrics: further finite numbers.
+        part: Part of the networks that was averaged; None for everything.
+        ingredients: Digests of the averaged checkpoints, the best member's first.
+        outcome: Outcome: ok, diverged (NaN or infinity), or missing: the checkpoint of the last
+            ingredient was not there any more.
+        score: Score of the average; None unless ok.
+        metrics: Further finite numbers.
     """
 
     part: str | None
@@ -257,11 +257,11 @@ class Tried:
     """One line of a soup's trace: a member, and what became of the soup with it.
 
     Args:
-        member: whose weights were added.
-        search_score: its own, during the search.
-        outcome: of the `Trial`.
-        score: of the soup with it; None unless ok.
-        accepted: whether it stayed in.
+        member: Slot of the member whose weights were added.
+        search_score: Score of the member during the search.
+        outcome: Outcome of the `Trial`.
+        score: Score of the soup with it; None unless ok.
+        accepted: Whether it stayed in.
     """
 
     member: int
@@ -276,19 +276,19 @@ class Tried:
 
 @dataclass(frozen=True)
 class Soup:
-    """A greedy soup: the average of a best member and of others that did it good.
+    """A greedy soup: the average of a best member and of others that did not lower its score.
 
     Args:
-        which: its name, e.g. best-ever-soup.
-        part: of the networks, that was averaged; None for everything.
-        generation: whose members were averaged.
-        member: the best of them, with which it began.
-        architecture: the best member's.
-        search_score: the best member's, during the search.
-        score: the soup's, by the search's evaluation; the best member's if it is alone.
-        ingredients: the members that were averaged, the best first.
-        trace: what was tried, in this order.
-        checkpoint: digest of the soup's checkpoint.
+        which: Name of the soup, e.g. best-ever-soup.
+        part: Part of the networks that was averaged; None for everything.
+        generation: Generation whose members were averaged.
+        member: Slot of the best of them, with which it began.
+        architecture: Architecture of the best member.
+        search_score: Score of the best member during the search.
+        score: Score of the soup by the search's evaluation; the best member's if it is alone.
+        ingredients: Members that were averaged, the best first.
+        trace: Candidates that were tried, in this order.
+        checkpoint: Digest of the soup's checkpoint.
     """
 
     which: str
@@ -318,3 +318,9 @@ class Soup:
 
 
 NO_FAILURE = ("released", "repair", "superseded")  # classes of ends that are none
+
+
+def last_line(text: str) -> str:
+    """What a traceback comes to; "" if there is none."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

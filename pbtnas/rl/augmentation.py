@@ -14,9 +14,9 @@ def random_shift(images: Tensor, generator: torch.Generator, pad: int = 4) -> Te
     uint8, at a quarter of the memory.
 
     Args:
-        images: [B, C, H, W] of any dtype.
-        generator: on the device of the images; consumed for 2 B integers.
-        pad: in pixels.
+        images: images [B, C, H, W] of any dtype.
+        generator: generator on the device of the images; consumed for 2 B integers.
+        pad: largest shift in pixels.
     """
     batch, _, height, width = images.shape
     device = images.device

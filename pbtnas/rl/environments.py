@@ -1,4 +1,4 @@
-"""What an agent acts in: an interface of few methods, and wrappers that each do one thing.
+"""Environments: an interface of few methods, and wrappers that each change one thing.
 
 `suite.py` and `gymnasium_environment.py` have the environments themselves.  Every environment
 can be captured between two steps and restored later, in another process, to go on with the
@@ -13,22 +13,23 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pbtnas.errors import PbtnasError
 from pbtnas.rl.episodes import Array
 
 Actions = NDArray[np.float32]
 
 
-class NotCapturable(RuntimeError):
+class NotCapturable(PbtnasError):
     """This environment can be captured between episodes only, and is in the middle of one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What an action led to.
+    """The result of an action.
 
     Args:
-        observation: of the environment's shape and dtype; the caller may keep it.
-        reward: of this step.
+        observation: observation of the environment's shape and dtype; the caller may keep it.
+        reward: reward of this step.
         discount: 0 when the task ended, 1 otherwise (also where only time was up).
         last: whether the episode is over, and `reset` must come next.
     """
@@ -48,7 +49,7 @@ class Capture:
 
 
 class Environment(Protocol):
-    """One episode after another."""
+    """A simulator of one episode after another."""
 
     shape: tuple[int, ...]
     """Of an observation: (C, H, W) of uint8 or (n,) of float32."""

@@ -1,4 +1,4 @@
-"""A directory of episodes: what is in it, what fits, what goes.
+"""A directory of episodes: lists them, and chooses and deletes those that exceed a capacity.
 
 Any number of processes may do all of this at once: a file that someone else has just deleted
 is as good as deleted by us.
@@ -37,7 +37,7 @@ def divide(
 
 
 def delete(directory: Path, names: Sequence[EpisodeName]) -> None:
-    """Delete episodes; who has them mapped keeps them until it lets go."""
+    """Delete episodes; a process that has one mapped keeps it until it unmaps it."""
     for name in names:
         (directory / name.file).unlink(missing_ok=True)
 

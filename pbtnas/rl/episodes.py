@@ -15,12 +15,10 @@ may, and `open_episode` says so.
 from __future__ import annotations
 
 import fcntl
-import json
 import math
 import os
 import re
 import secrets
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
+
+from pbtnas.checkpoints import header as headers
+from pbtnas.errors import PbtnasError
 
 Array = NDArray[Any]
 
@@ -39,13 +40,13 @@ _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype(np.uint8), "F32": np.dtype(n
 _PART_BYTES = 256 * 1024
 
 
-class TornEpisode(ValueError):
+class TornEpisode(PbtnasError):
     """A file that is not a whole episode; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened in one episode.
+    """The transitions of one episode.
 
     Args:
         observations: [T + 1, ...], uint8 frames (C, H, W) or float32 features (n,).
@@ -77,9 +78,9 @@ class Recorder:
     """Collects one episode after another, without an allocation per step.
 
     Args:
-        shape: of one unstacked observation.
+        shape: shape of one unstacked observation.
         dtype: uint8 or float32.
-        actions: A.
+        actions: A, the length of an action.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, actions: int) -> None:
@@ -93,7 +94,7 @@ class Recorder:
         self._observations[0] = observation
 
     def step(self, action: Array, reward: float, discount: float, observation: Array) -> None:
-        """Add one transition: what was done, and what it led to."""
+        """Add one transition: an action and its result."""
         assert self._length >= 0, "no episode was started"
         t = self._length
         if t + 2 > len(self._observations):
@@ -198,7 +199,6 @@ def episode_bytes(length: int, shape: tuple[int, ...], dtype: DTypeLike, actions
 
 
 def _layout(episode: Episode) -> tuple[bytes, list[Array]]:
-    # Numbers before pixels, so that every float32 lies at a multiple of four.
     tensors = {
         "actions": np.ascontiguousarray(episode.actions, np.float32),
         "rewards": np.ascontiguousarray(episode.rewards, np.float32),
@@ -206,35 +206,20 @@ def _layout(episode: Episode) -> tuple[bytes, list[Array]]:
         "observations": np.ascontiguousarray(episode.observations),
     }
     codes = {dtype: code for code, dtype in _DTYPES.items()}
-    entries = {}
-    offset = 0
-    for name, tensor in tensors.items():
-        entries[name] = {
-            "dtype": codes[tensor.dtype],
-            "shape": tensor.shape,
-            "data_offsets": (offset, offset + tensor.nbytes),
-        }
-        offset += tensor.nbytes
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text, list(tensors.values())
+    entries = headers.lay_out({name: (codes[t.dtype], t.shape) for name, t in tensors.items()})
+    return headers.encode(entries, {}), [tensors[name] for name in entries]
 
 
 def _tensors(mapped: Array) -> dict[str, Array]:
-    (header_size,) = struct.unpack("<Q", mapped[:8].tobytes())
-    start = 8 + header_size
-    if start > len(mapped):
-        raise TornEpisode(f"a header of {header_size} bytes in a file of {len(mapped)}")
     try:
-        entries = json.loads(mapped[8:start].tobytes())
+        header = headers.parse(mapped.data, len(mapped))
         found = {}
         for name in ("actions", "rewards", "discounts", "observations"):
-            entry = entries[name]
-            begin, end = entry["data_offsets"]
-            data = mapped[start + begin : start + end].view(_DTYPES[entry["dtype"]])
-            found[name] = data.reshape(entry["shape"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise TornEpisode(f"a broken header or missing bytes: {error!r}") from error
+            entry = header.entries[name]
+            data = mapped[header.size + entry.begin : header.size + entry.end]
+            found[name] = data.view(_DTYPES[entry.dtype]).reshape(entry.shape)
+    except (KeyError, ValueError) as error:
+        raise TornEpisode(f"not a whole episode: {error}") from error
     return found
 
 

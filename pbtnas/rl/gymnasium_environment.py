@@ -28,8 +28,8 @@ class Gymnasium:
     has no way to save a simulator.
 
     Args:
-        name: as registered with Gymnasium, e.g. "Pendulum-v1".
-        seed: of all episodes.
+        name: name in Gymnasium's registry, e.g. "Pendulum-v1".
+        seed: seed of all episodes.
     """
 
     def __init__(self, name: str, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Which OpenGL renders MuJoCo's pixels, and on which device.
+"""Chooses the OpenGL that renders MuJoCo's pixels, and its device.
 
 MuJoCo decides when it is first imported, by the environment variables set here; call
 `choose_renderer` before that.
@@ -13,14 +13,18 @@ import os
 import subprocess
 import sys
 
+from pbtnas.errors import ExitCode, PbtnasError
+
 log = logging.getLogger(__name__)
 
 _PROBE = "import mujoco; mujoco.GLContext(16, 16).make_current()"
 _PROBE_LIMIT_S = 120
 
 
-class NoRenderer(RuntimeError):
-    """Pixels are wanted and nothing can draw them; the message says what to install."""
+class NoRenderer(PbtnasError):
+    """No OpenGL can render the pixels; the message says what to install."""
+
+    exit_code = ExitCode.USAGE
 
 
 def choose_renderer(device: str = "cpu") -> str:
@@ -49,7 +53,7 @@ def choose_renderer(device: str = "cpu") -> str:
 
 
 def _say(chosen: str, device: str) -> None:
-    """What draws; as a warning where a GPU is there and a processor draws."""
+    """Log what renders; as a warning where a processor renders although there is a GPU."""
     if chosen == "osmesa" and device.startswith("cuda"):
         log.warning(
             "rendering with MUJOCO_GL=osmesa: the processor draws, although networks train on %s; "
@@ -57,8 +61,11 @@ def _say(chosen: str, device: str) -> None:
             device,
         )
         return
-    where = os.environ.get("MUJOCO_EGL_DEVICE_ID", "any")
-    log.info("rendering with MUJOCO_GL=%s%s", chosen, f", EGL device {where}" * (chosen == "egl"))
+    if chosen == "egl":
+        where = os.environ.get("MUJOCO_EGL_DEVICE_ID", "any")
+        log.info("rendering with MUJOCO_GL=%s, EGL device %s", chosen, where)
+    else:
+        log.info("rendering with MUJOCO_GL=%s", chosen)
 
 
 def _egl_device(device: str) -> str:

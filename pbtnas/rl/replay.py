@@ -62,11 +62,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Position:
-    """How far a member's buffer had been filled.
+    """The fill level of a member's buffer.
 
     Args:
-        next_number: of the episode that comes next.
-        transitions: held by the live episodes.
+        next_number: number of the next episode.
+        transitions: number of transitions in the live episodes.
     """
 
     next_number: int
@@ -85,8 +85,8 @@ class Replay:
     """A directory of episodes, sampled by windows of n transitions.
 
     Args:
-        directory: made if missing; on a disk of this machine.
-        capacity: in transitions.  The oldest episodes beyond it are evicted: not sampled any
+        directory: directory on a disk of this machine; made if missing.
+        capacity: transitions to hold.  The oldest episodes beyond it are evicted: not sampled any
             more, and deleted.  The newest episode always stays.
         stack: K, the frames an observation is made of.
         nstep: n.
@@ -131,7 +131,7 @@ class Replay:
 
     @property
     def windows(self) -> int:
-        """How many different samples there are; episodes shorter than n have none."""
+        """The number of different samples; episodes shorter than n have none."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def add(self, episode: Episode) -> None:
@@ -188,7 +188,7 @@ class Replay:
         return batch
 
     def position(self) -> Position:
-        """Where a snapshot of this member is."""
+        """The position to keep in a snapshot."""
         return Position(self._next_number, len(self))
 
     def rewind(self, position: Position) -> int:
@@ -255,7 +255,7 @@ def nstep_returns(
     Args:
         rewards: [T] float32.
         discounts: [T] float32, of the environment.
-        discount: of the agent.
+        discount: discount of the agent.
         nstep: n.
 
     Returns:
@@ -273,7 +273,7 @@ def nstep_returns(
 def disk_bytes(
     capacity: int, episode_length: int, shape: tuple[int, ...], dtype: DTypeLike, actions: int
 ) -> int:
-    """Disk that a full buffer needs, and page cache that it can use.
+    """Bytes of disk that a full buffer needs, and of page cache that it can use.
 
     The episode being published comes on top, once for every writer.  Frames are read through
     the page cache: with less free memory than this, sampling waits for the disk.
@@ -283,7 +283,7 @@ def disk_bytes(
 
 
 def memory_bytes(capacity: int, actions: int) -> int:
-    """Memory of a full buffer in every process that samples it: all numbers but the frames."""
+    """Bytes of memory of a full buffer in every process that samples it: all but the frames."""
     return capacity * 4 * (actions + 2)
 
 

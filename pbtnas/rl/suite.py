@@ -35,8 +35,8 @@ class Suite:
     Args:
         domain: e.g. "walker".
         task: e.g. "run".
-        seed: of the task's random numbers.
-        camera: for rendering.
+        seed: seed of the task's random numbers.
+        camera: number of the camera that renders.
         shadows: whether frames have shadows and reflections.
 
     Raises `ValueError` listing what there is, for an unknown domain or task.
@@ -174,7 +174,7 @@ def suite_environment(
         pixels: frames (3 * stack, size, size), else state features (n * stack,).
         action_repeat: simulator steps of one agent step; 2 as published.
         stack: frames of an observation; 3 as published.
-        camera: by default 0, and 2 for the quadruped.
+        camera: number of the camera; by default 0, and 2 for the quadruped.
         shadows: see `Suite`.
         size: height and width of a frame in pixels.
     """

@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.rl.episodes import Array
 
 
-class NoEncoder(ValueError):
-    """A video of this kind cannot be made here; one sentence."""
+class NoEncoder(PbtnasError):
+    """No encoder for this kind of video is installed; the message is one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 def encoder_for(suffix: str) -> Callable[[Sequence[Array], int], bytes]:
-    """What makes a video of this kind out of frames and frames a second.  Raises `NoEncoder`."""
+    """The function that encodes a video of this kind.  Raises `NoEncoder`."""
     if suffix == ".webp":
         return animated_webp
     if suffix != ".mp4":
@@ -37,7 +40,7 @@ def encode_video(name: str, frames: Sequence[Array], fps: int) -> dict[str, byte
     """An animated WebP, and an MP4 where imageio-ffmpeg is installed, by file name.
 
     Args:
-        name: without a suffix.
+        name: file name without a suffix.
         frames: each [H, W, 3] uint8.
         fps: frames a second.
     """

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pbtnas.errors import PbtnasError
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, rank, usable
 from pbtnas.search.seeding import derive, stream
@@ -18,55 +19,33 @@ from pbtnas.search.space import Architecture, SearchSpace
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """The constants of selection and mixing (paper section 4 gives the defaults).
+    """The constants of selection and mixing (paper section 4).
+
+    `SearchConfig.selection` makes it; the defaults stand there.
 
     Args:
-        parents: how many of the best may become parents.
-        replaced: how many of the worst are replaced.
-        inherit_probability: chance that a variable is taken from the donor.
-        shrink: lambda of shrink-perturb.
-        perturb: gamma of shrink-perturb.
-        mutated_networks: dotted paths of the networks whose weights SEARL-like mutation may
+        parents: Number of the best members that may become parents.
+        replaced: Number of the worst members that are replaced.
+        inherit_probability: Probability that a variable is taken from the donor.
+        shrink: Lambda of shrink-perturb.
+        perturb: Gamma of shrink-perturb.
+        mutated_networks: Dotted paths of the networks whose weights SEARL-like mutation may
             change; () for all.
     """
 
     parents: int
     replaced: int
-    inherit_probability: float = 0.25
-    shrink: float = 0.4
-    perturb: float = 0.1
-    mutated_networks: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        population: int,
-        *,
-        tau: float = 0.25,
-        parents: int | None = None,
-        replaced: int | None = None,
-        inherit_probability: float = 0.25,
-        shrink: float = 0.4,
-        perturb: float = 0.1,
-        mutated_networks: tuple[str, ...] = (),
-    ) -> SelectionRule:
-        """Counts from the fraction tau of a population; exact counts take precedence."""
-        share = round(tau * population)
-        return cls(
-            parents=max(2, share) if parents is None else parents,
-            replaced=share if replaced is None else replaced,
-            inherit_probability=inherit_probability,
-            shrink=shrink,
-            perturb=perturb,
-            mutated_networks=mutated_networks,
-        )
+    inherit_probability: float
+    shrink: float
+    perturb: float
+    mutated_networks: tuple[str, ...]
 
 
 Algorithm = Callable[[Sequence[Member], SearchSpace, SelectionRule, int, int], tuple[Birth, ...]]
 """(members, space, selection, run seed, generation) -> births, at most one a slot."""
 
 
-class NoParentsError(RuntimeError):
+class NoParentsError(PbtnasError, RuntimeError):
     """Every member diverged or failed: there is nothing to continue from."""
 
 
@@ -192,7 +171,7 @@ def replaced_slots(ranked: Sequence[Member], replaced: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Vacancy:
-    """A slot to fill: its parents to choose from (best first), its randomness, its seed."""
+    """A slot to fill: candidate parents (best first), random stream and seed."""
 
     slot: int
     best: Sequence[Member]
@@ -213,7 +192,7 @@ def _vacancies(
 
 
 def _two_parents(vacancy: _Vacancy) -> tuple[Member, Member]:
-    """Two distinct members, the better one first; the only one twice."""
+    """Draw two distinct parents, the better one first; a single candidate is both."""
     best = vacancy.best
     if len(best) == 1:
         return best[0], best[0]
@@ -239,7 +218,7 @@ def _mixed(
 
 
 def _copy(slot: int, parent: Member, seed: int) -> Birth:
-    """The parent as it is."""
+    """A birth that copies the parent."""
     number = parent.number
     return Birth(slot, number, number, (), parent.architecture, seed, shrink=1.0, perturb=0.0)
 

@@ -1,4 +1,4 @@
-"""The birth: the record of how a member is made.  Data only; `weights` builds it."""
+"""Defines a birth: how a member is made.  Data only; `weights` carries it out."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Birth:
     """How one slot of the next generation is filled.
 
     Args:
-        member: the slot that is filled, 0 to N - 1.
-        base: number of the parent kept by default.
-        donor: number of the parent that gives the modules of the inherited variables; the base
+        member: Slot that is filled, 0 to N - 1.
+        base: Number of the parent kept by default.
+        donor: Number of the parent that gives the modules of the inherited variables; the base
             itself for every operator but `mix`.
-        inherited: indices of the variables taken from the donor, ascending.  Their modules
+        inherited: Indices of the variables taken from the donor, ascending.  Their modules
             come too, even where both parents chose the same option.  With `renew` these are
             the variables whose option changed.
-        architecture: the child's architecture.
-        seed: of the fresh initialisation that shrink-perturb mixes in, and of mutations.
-        shrink: lambda, the factor on donated weights.
-        perturb: gamma, the factor on the fresh initialisation.
-        operator: what makes the weights.
-        networks: with `mutate`, dotted paths below which weights are mutated; () for all.
+        architecture: Architecture of the child.
+        seed: Seed of the fresh initialisation that shrink-perturb mixes in, and of mutations.
+        shrink: Lambda, the factor on donated weights.
+        perturb: Gamma, the factor on the fresh initialisation.
+        operator: Way in which the weights are made.
+        networks: Dotted paths below which `mutate` changes weights; () for all.
     """
 
     member: int

@@ -1,4 +1,4 @@
-"""What every algorithm owes to the engine, checked on made-up populations.
+"""Checks the contract of an algorithm with the engine on made-up populations.
 
 `fault` judges one answer, so that a broken one is never published; `faults` tries an algorithm
 out, and belongs into the tests of everybody who writes one:
@@ -118,4 +118,13 @@ def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, Selection
         for i in range(rng.randint(2, 30))
     ]
     rng.shuffle(members)
-    return members, space, SelectionRule.of(len(members), tau=rng.uniform(0, 0.5))
+    replaced = round(rng.uniform(0, 0.5) * len(members))
+    selection = SelectionRule(
+        parents=max(2, replaced),
+        replaced=replaced,
+        inherit_probability=0.5,
+        shrink=0.5,
+        perturb=0.5,
+        mutated_networks=(),
+    )
+    return members, space, selection

@@ -1,4 +1,4 @@
-"""The population: its stratified start and its ranking."""
+"""Samples the initial population, stratified by option, and ranks members."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Member:
     """One network as selection sees it after training and evaluation.
 
     Args:
-        number: its slot in the population, 0 to N - 1.
-        architecture: what it is.
-        score: the number selection maximises; None if it diverged or failed.
+        number: Slot in the population, 0 to N - 1.
+        architecture: Option index of every variable.
+        score: Number that selection maximises; None if training diverged or failed.
     """
 
     number: int

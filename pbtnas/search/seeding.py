@@ -1,4 +1,4 @@
-"""Seeds as hashes: order, host and time never matter, and no two runs share one."""
+"""Derives seeds by hashing, independent of order, host and time."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def derive(run_seed: int, purpose: str, *parts: int) -> int:
 
 
 def stream(run_seed: int, purpose: str, *parts: int) -> random.Random:
-    """A random stream of its own for one purpose; the caller consumes it alone."""
+    """A separate random stream for one purpose, consumed by the caller alone."""
     return random.Random(derive(run_seed, purpose, *parts))

@@ -1,4 +1,4 @@
-"""The search space: which choices make an architecture, and whose weights go with each choice.
+"""Defines a search space: variables, their options, and the modules each variable owns.
 
 Pure: no torch, no files, no clock; randomness is passed in.
 """
@@ -20,9 +20,9 @@ class Variable:
     """One categorical choice, and the modules whose weights go with it.
 
     Args:
-        name: unique in the space; usually the dotted path of the module it decides.
-        options: at least two different values, in the order of their indices.
-        modules: dotted paths of the modules whose tensors are inherited together with the
+        name: Name, unique in the space; usually the dotted path of the module it decides.
+        options: Values to choose from, at least two, all different.
+        modules: Dotted paths of the modules whose tensors are inherited together with the
             choice.  Several for a width shared by two networks, none for a switch.
     """
 
@@ -89,7 +89,7 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """How many architectures there are, counting those that mean the same network."""
+        """Number of architectures, counting those that mean the same network."""
         return math.prod(len(v.options) for v in self.variables)
 
     def owner(self, parameter_name: str) -> int | None:

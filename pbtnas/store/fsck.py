@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pbtnas.checkpoints.digests import file_digest
-from pbtnas.protocol.operations import Has, List, Quarantine
+from pbtnas.protocol.operations import Quarantine
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, RecordError, decode, encode, store_nonce
+from pbtnas.records.envelope import Record, RecordError, encode, store_nonce
 from pbtnas.records.schema import Child, Manifest, Result, Selected
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, open_run
 
 
@@ -47,8 +48,8 @@ def check(root: Path) -> list[Fault]:
     them there is no run.
     """
     run = open_run(root)
-    with PosixStore(root, "fsck") as store:
-        return [*_engine(store, run), *_faults(store, run), *_afterwards(store, run)]
+    with RunReader(root) as files:
+        return [*_engine(files, run), *_faults(files, run), *_afterwards(files, run)]
 
 
 def repair(root: Path, faults: list[Fault]) -> None:
@@ -62,43 +63,43 @@ def repair(root: Path, faults: list[Fault]) -> None:
                 store.put(fault.name, encode(fault.restored))
 
 
-def _engine(store: PosixStore, run: Run) -> Iterator[Fault]:
+def _engine(files: RunReader, run: Run) -> Iterator[Fault]:
     """Damaged engine settings.  They stay where they are: a gap would hide the later ones."""
     for number in itertools.count(1):
         name = paths.engine(number)
-        if store.get(name) is None:
+        if files.get(name) is None:
             return
-        _, fault = _read(store, run, name, "engine", "ignored; give its settings again")
+        _, fault = _read(files, run, name, "engine", "ignored; give its settings again")
         if fault is not None:
             yield replace(fault, damaged=False)
 
 
-def _faults(store: PosixStore, run: Run) -> Iterator[Fault]:
+def _faults(files: RunReader, run: Run) -> Iterator[Fault]:
     previous: str | None = None
     generation = 0
     while True:
         name = paths.manifest(generation)
-        record, fault = _read(store, run, name, "manifest", "computed again by the coordinator")
-        later = store.get(paths.manifest(generation + 1)) is not None
+        record, fault = _read(files, run, name, "manifest", "computed again by the coordinator")
+        later = files.get(paths.manifest(generation + 1)) is not None
         if fault is not None and (fault.damaged or later):
             yield fault
         if record is None and not later:
-            yield from _missing(store, run, generation - 1)
+            yield from _missing(files, run, generation - 1)
             return
         if record is not None:
             manifest = Manifest.from_json(record.core)
             if previous is not None and manifest.previous != previous:
                 yield Fault(name, f"does not continue {paths.selection(generation - 1)}", False)
-            previous = yield from _generation(store, run, manifest, record.digest, later)
+            previous = yield from _generation(files, run, manifest, record.digest, later)
         generation += 1
 
 
 def _generation(
-    store: PosixStore, run: Run, manifest: Manifest, digest: str, over: bool
+    files: RunReader, run: Run, manifest: Manifest, digest: str, over: bool
 ) -> Generator[Fault, None, str | None]:
     """The faults of one generation; returns the digest of its selection."""
     name = paths.selection(manifest.generation)
-    record, fault = _read(store, run, name, "selection", "decided again from the results")
+    record, fault = _read(files, run, name, "selection", "decided again from the results")
     if fault is not None and (fault.damaged or over):
         yield fault
     selected = Selected.from_json(record.core) if record is not None else None
@@ -106,17 +107,17 @@ def _generation(
         yield Fault(name, f"was decided for another {paths.manifest(manifest.generation)}", False)
     for job in manifest.jobs:
         copy = selected.result(job.member) if selected is not None else None
-        yield from _result(store, run, manifest.generation, job.member, copy)
-    yield from _children(store, run, manifest.generation, selected)
-    yield from _checkpoints(store, run, manifest.generation)
+        yield from _result(files, run, manifest.generation, job.member, copy)
+    yield from _children(files, run, manifest.generation, selected)
+    yield from _checkpoints(files, run, manifest.generation)
     return record.digest if record is not None else None
 
 
 def _result(
-    store: PosixStore, run: Run, generation: int, member: int, copy: Result | None
+    files: RunReader, run: Run, generation: int, member: int, copy: Result | None
 ) -> Iterator[Fault]:
     name = paths.result(generation, member)
-    record, fault = _read(store, run, name, "result", "the job will be done again")
+    record, fault = _read(files, run, name, "result", "the job will be done again")
     if copy is None:
         if fault is not None and fault.damaged:
             yield fault
@@ -129,70 +130,69 @@ def _result(
 
 
 def _children(
-    store: PosixStore, run: Run, generation: int, selected: Selected | None
+    files: RunReader, run: Run, generation: int, selected: Selected | None
 ) -> Iterator[Fault]:
     if selected is None:
         return
     for birth in selected.births:
         name = paths.birth(generation, birth.member)
-        record, fault = _read(store, run, name, "birth", "known from the next manifest")
+        record, fault = _read(files, run, name, "birth", "known from the next manifest")
         if fault is not None and fault.damaged:
             yield fault
         elif record is not None and Child.from_json(record.core).member != birth.member:
             yield Fault(name, f"tells of member {record.core['member']}", False)
 
 
-def _checkpoints(store: PosixStore, run: Run, generation: int) -> Iterator[Fault]:
-    yield from _files(store, run, paths.checkpoints(generation), "computed again when it is needed")
+def _checkpoints(files: RunReader, run: Run, generation: int) -> Iterator[Fault]:
+    yield from _files(files, run, paths.checkpoints(generation), "computed again when it is needed")
 
 
-def _files(store: PosixStore, run: Run, directory: str, remedy: str) -> Iterator[Fault]:
+def _files(files: RunReader, run: Run, directory: str, remedy: str) -> Iterator[Fault]:
     """The files in a directory that do not have the digest they are named by."""
-    for leaf in sorted(store.execute(List(directory))):
+    for leaf in sorted(files.names(directory)):
         name, _, suffix = leaf.partition(".")
         if name and suffix == "safetensors":
-            found = file_digest(store.root / directory / leaf, run.hash)
+            found = file_digest(files.root / directory / leaf, run.hash)
             if found != name:
                 yield Fault(f"{directory}/{leaf}", f"its digest is {found}; {remedy}", True)
 
 
-def _afterwards(store: PosixStore, run: Run) -> Iterator[Fault]:
+def _afterwards(files: RunReader, run: Run) -> Iterator[Fault]:
     """What was made after the search: evaluations and soups."""
     for directory in (paths.ARTIFACTS, paths.SOUPS):
-        for leaf in sorted(store.execute(List(directory))):
+        for leaf in sorted(files.names(directory)):
             kind = paths.kind_afterwards(leaf)
             if kind is not None:
                 name = f"{directory}/{leaf}"
-                _, fault = _read(store, run, name, kind, "made again by the same command")
+                _, fault = _read(files, run, name, kind, "made again by the same command")
                 if fault is not None:
                     yield fault
-    yield from _files(store, run, paths.SOUPS, "made again by `pbtnas soup`")
+    yield from _files(files, run, paths.SOUPS, "made again by `pbtnas soup`")
 
 
-def _missing(store: PosixStore, run: Run, newest: int) -> Iterator[Fault]:
+def _missing(files: RunReader, run: Run, newest: int) -> Iterator[Fault]:
     """Checkpoints that must be there still: those of the newest two generations."""
     for generation in range(max(0, newest - 1), newest + 1):
-        for name in sorted(store.execute(List(paths.results(generation)))):
-            record, _ = _read(store, run, f"{paths.results(generation)}/{name}", "result", "")
+        for name in sorted(files.names(paths.results(generation))):
+            record, _ = _read(files, run, f"{paths.results(generation)}/{name}", "result", "")
             checkpoint = record.core["checkpoint"] if record is not None else None
-            if checkpoint and not store.execute(Has(paths.checkpoint(generation, checkpoint))):
+            if checkpoint and not files.exists(paths.checkpoint(generation, checkpoint)):
                 missing = paths.checkpoint(generation, checkpoint)
                 yield Fault(missing, "missing; computed again when it is needed", False)
-                if generation == newest and store.get(paths.FINAL) is not None:
+                if generation == newest and files.get(paths.FINAL) is not None:
                     yield Fault(paths.FINAL, "to be put aside, so that the run is resumed", True)
 
 
 def _read(
-    store: PosixStore, run: Run, name: str, kind: str, remedy: str
+    files: RunReader, run: Run, name: str, kind: str, remedy: str
 ) -> tuple[Record | None, Fault | None]:
-    data = store.get(name)
-    if data is None:
-        return None, Fault(name, f"missing; {remedy}", damaged=False)
     try:
-        return decode(data, name, kind=kind, run=run.id), None
+        record = files.record(name, kind, run.id)
     except RecordError as error:
         what = str(error).removeprefix(f"{name}: ")
         return None, Fault(name, f"{what}; {remedy}", damaged=True)
+    missing = Fault(name, f"missing; {remedy}", damaged=False)
+    return record, missing if record is None else None
 
 
 def _cause(fault: Fault) -> str:

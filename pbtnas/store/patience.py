@@ -3,49 +3,58 @@
 from __future__ import annotations
 
 import errno
-import logging
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
+
+from pbtnas.protocol.operations import backoff
 
 T = TypeVar("T")
-log = logging.getLogger("pbtnas")
 
+FORBIDDEN = (errno.EACCES, errno.EROFS)
+"""What a directory says that must not be written: a mistake when it is the first thing it says."""
 
 UNWRITABLE = (
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EIO,
-    errno.EROFS,
-    errno.EACCES,
     errno.ESTALE,
     errno.ETIMEDOUT,
     errno.ENOTCONN,
+    *FORBIDDEN,
 )
 """What a directory says that cannot be written for a while: full, or not to be reached."""
 
 
-class Stop(Protocol):
-    """Tells whether to stop; sleeps until then."""
+def patiently(
+    act: Callable[[], T],
+    root: Path,
+    *,
+    wait: Callable[[float], None],
+    report: Callable[[str], None],
+    refuse: Collection[int] = (),
+) -> T:
+    """Do what writes to a directory; while that cannot be written, wait instead of failing.
 
-    asked: bool
-
-    def wait(self, seconds: float) -> object: ...
-
-
-def patiently(stop: Stop, act: Callable[[], T]) -> T | None:
-    """Do what writes to the run directory; on a full disk say so and wait until it can be done.
-
-    None if asked to stop meanwhile.
+    Args:
+        act: done again until it succeeds.
+        root: named where an error names no file.
+        wait: for so many seconds; what it raises ends the waiting.
+        report: told after each failure what is the matter, and "" when it is over.
+        refuse: errors that are not waited for, of those in `UNWRITABLE`.
     """
-    told = ""
-    while not stop.asked:
+    pauses = backoff()
+    failed = False
+    while True:
         try:
-            return act()
+            done = act()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            if error.errno not in UNWRITABLE or error.errno in refuse:
                 raise
-            if str(error) != told:
-                told = str(error)
-                log.warning("waiting: %s", told)
-        stop.wait(1.0)
-    return None
+            failed = True
+            report(f"{error.filename or root}: {error.strerror}")
+        else:
+            if failed:
+                report("")
+            return done
+        wait(next(pauses))

@@ -11,14 +11,12 @@ import errno
 import itertools
 import os
 import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from pbtnas.protocol.operations import (
     Discard,
-    EmptyTrash,
     Get,
     Has,
     List,
@@ -33,11 +31,12 @@ from pbtnas.protocol.operations import (
     WriteHeartbeat,
 )
 from pbtnas.records import paths
+from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
 
 
-class PosixStore:
+class PosixStore(RunReader):
     """A run directory, and the way to carry out storage operations in it.
 
     Args:
@@ -59,22 +58,12 @@ class PosixStore:
         *,
         primitive: Primitive = "link",
     ) -> None:
-        self.root = root
+        super().__init__(root)
         self._writer = writer
         self._primitive = primitive
         self.trouble: Callable[[str], None] = lambda text: None
         self._troubled: set[str] = set()  # sorts of operations that failed when last tried
         self._count = itertools.count(1)
-        self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def __enter__(self) -> PosixStore:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
 
     def execute(self, operation: Any) -> Any:
         """Carry out a storage operation and reply; failures are replies too, never raised."""
@@ -100,7 +89,7 @@ class PosixStore:
             case PutBlob(source, name):
                 return self.put_blob(source, name)
             case Has(name):
-                return self._exists(name)
+                return self.exists(name)
             case List(directory):
                 return set(self.names(directory))
             case WriteHeartbeat(name, data):
@@ -117,34 +106,11 @@ class PosixStore:
                 self._quarantine(name)
             case Discard(generation, keep):
                 self._discard(generation, keep)
-            case EmptyTrash(generation):
-                self._empty_trash(generation)
             case _:
                 raise AssertionError(f"not a storage operation: {operation!r}")
         return None
 
     # -- records -------------------------------------------------------------------------------
-
-    def get(self, name: str) -> bytes | None:
-        """The content of a file; None if it is not there, or was when last looked up."""
-        try:
-            return self._read(name)
-        except IsADirectoryError:
-            return self._read(f"{name}/{paths.INSIDE}")
-        except FileNotFoundError:
-            return None
-
-    def names(self, directory: str) -> list[str]:
-        """Names in a directory, in any order; none if it is absent.  Raises `OSError`."""
-        try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
-        except FileNotFoundError:
-            return []
-        try:
-            with os.scandir(fd) as entries:
-                return [entry.name for entry in entries]
-        finally:
-            os.close(fd)
 
     def put(self, name: str, data: bytes, *, durable: bool = True) -> Published:
         """Publish a record.  Raises `OSError`, having left nothing under that name."""
@@ -220,7 +186,7 @@ class PosixStore:
         except FileNotFoundError:
             # Published at an earlier try whose reply was lost; or the generation was collected
             # under a process that slept for long, and its result decided by others long ago.
-            if self._exists(name):
+            if self.exists(name):
                 self._sync(_parent(name))
             return Published.LOST
         try:
@@ -252,11 +218,6 @@ class PosixStore:
                 os.rename(name, aside, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             except FileNotFoundError:
                 continue  # another coordinator tidies too
-
-    def _empty_trash(self, generation: int) -> None:
-        for name in self.names(paths.TRASH):
-            if name.isdigit() and int(name) < generation:
-                shutil.rmtree(f"{paths.TRASH}/{name}", ignore_errors=True, dir_fd=self._fd)
 
     # -- directories and heartbeats ------------------------------------------------------------
 
@@ -312,23 +273,6 @@ class PosixStore:
         finally:
             os.close(fd)  # a quota may only be noticed here
         return status.st_dev, status.st_ino
-
-    def _read(self, name: str) -> bytes:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
-        try:
-            size = os.fstat(fd).st_size
-            content = os.read(fd, size + 1)
-            while more := os.read(fd, 1 << 16):
-                content += more
-            return content
-        finally:
-            os.close(fd)
-
-    def _exists(self, name: str) -> bool:
-        try:
-            return stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
-        except FileNotFoundError:
-            return False
 
     def _unlink(self, name: str) -> None:
         try:

@@ -8,15 +8,30 @@ from pathlib import Path
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 
 _DIGEST_LENGTH = 64
 
 
-def published(store: PosixStore) -> dict[str, str]:
+def published(files: RunReader) -> dict[str, str]:
     """The products of a run so far: the SHA-256 of each, by name.  Raises `OSError`."""
-    names = sorted(store.names(paths.PRODUCTS))
-    contents = {name: store.get(paths.product(name)) for name in names if name[0] != "."}
+    names = sorted(files.names(paths.PRODUCTS))
+    contents = {name: files.get(paths.product(name)) for name in names if name[0] != "."}
     return {name: c[:_DIGEST_LENGTH].decode() for name, c in contents.items() if c is not None}
+
+
+def lookup(files: RunReader, name: str) -> bytes | None:
+    """The product of that name, or None.  Raises `CorruptRecord` if it is damaged."""
+    content = files.get(paths.product(name))
+    if content is None:
+        return None
+    digest, data = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH + 1 :]
+    if hashlib.sha256(data).hexdigest().encode() != digest:
+        raise CorruptRecord(
+            f"{files.root / paths.product(name)}: damaged (its checksum does not match); delete "
+            "it, and it will be made again"
+        )
+    return data
 
 
 class Products:
@@ -44,13 +59,4 @@ class Products:
 
     def lookup(self, name: str) -> bytes | None:
         """The product of that name, or None.  Raises `CorruptRecord` if it is damaged."""
-        content = self._store.get(paths.product(name))
-        if content is None:
-            return None
-        digest, data = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH + 1 :]
-        if hashlib.sha256(data).hexdigest().encode() != digest:
-            raise CorruptRecord(
-                f"{self._store.root / paths.product(name)}: damaged (its checksum does not "
-                "match); delete it, and it will be made again"
-            )
-        return data
+        return lookup(self._store, name)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.operations import Published
 from pbtnas.records import paths
 from pbtnas.records.envelope import (
@@ -29,10 +30,13 @@ from pbtnas.records.envelope import (
 )
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.posix import PosixStore, Primitive
+from pbtnas.store.reader import RunReader
 
 
-class NotARun(Exception):
+class NotARun(PbtnasError):
     """A directory that is missing, empty or not a run of pbtnas; one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 class NotYetARun(NotARun):
@@ -83,7 +87,8 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
         core = {**about, "primitive": best_primitive(root)}
         store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, store_nonce())))
-        run = _run_record(store.get(paths.RUN))
+        run = store.record(paths.RUN, "run")
+        assert run is not None, "what was published is there"
         store.put(paths.CONFIG, encode(Record("config", run.run, config, {}, store_nonce())))
     return open_run(root)
 
@@ -95,19 +100,19 @@ def open_run(root: Path) -> Run:
     something else, `RecordError` when its records are damaged or too new.
     """
     check_format(root)
-    data, stored = _get(root, paths.RUN), _get(root, paths.CONFIG)
-    if data is None or stored is None:
-        raise NotYetARun(f"{root}: no run has been started here yet")
-    record = _run_record(data)
-    config = decode(stored, paths.CONFIG, kind="config", run=record.run)
-    return Run(
-        record.run,
-        record.core["primitive"],
-        record.core["hash"],
-        record.core["space"],
-        record.core.get("pbtnas", "of an unknown version"),
-        with_engine(config.core, lambda name: _get(root, name), record.run),
-    )
+    with RunReader(root) as files:
+        record = files.record(paths.RUN, "run")
+        config = record and files.record(paths.CONFIG, "config", record.run)
+        if record is None or config is None:
+            raise NotYetARun(f"{root}: no run has been started here yet")
+        return Run(
+            record.run,
+            record.core["primitive"],
+            record.core["hash"],
+            record.core["space"],
+            record.core.get("pbtnas", "of an unknown version"),
+            with_engine(config.core, files.get, record.run),
+        )
 
 
 def check_format(root: Path) -> None:
@@ -120,7 +125,8 @@ def check_format(root: Path) -> None:
         raise NotYetARun(f"{root}: there is no such directory")
     if not root.is_dir():
         raise NotARun(f"{root}: a file, not a run directory")
-    text = _get(root, paths.FORMAT)
+    with RunReader(root) as files:
+        text = files.get(paths.FORMAT)
     if text is None:
         names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
         if paths.FORMAT in names:
@@ -200,13 +206,3 @@ def best_primitive(root: Path) -> Primitive:
         return "link"
     finally:
         probe.unlink()
-
-
-def _get(root: Path, name: str) -> bytes | None:
-    with PosixStore(root, "reader") as store:
-        return store.get(name)
-
-
-def _run_record(data: bytes | None) -> Record:
-    assert data is not None, "what was published is there"
-    return decode(data, paths.RUN, kind="run")

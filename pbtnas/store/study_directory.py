@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, decode, encode, store_nonce
+from pbtnas.records.envelope import Record, encode, store_nonce
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, best_primitive
 
 
@@ -63,12 +64,9 @@ class Study:
 
     def ended(self) -> Mapping[str, str] | None:
         """How each run ended, by label: its fingerprint, or a sentence; None before the end."""
-        data = _get(self.root, paths.STUDY_ENDED)
-        if data is None:
-            return None
-        core = decode(data, paths.STUDY_ENDED, kind="ended", run=self.id).core
-        runs: Mapping[str, str] = core["runs"]
-        return runs
+        with RunReader(self.root) as files:
+            record = files.record(paths.STUDY_ENDED, "ended", self.id)
+        return None if record is None else record.core["runs"]
 
 
 def is_study(root: Path) -> bool:
@@ -107,22 +105,17 @@ def open_study(root: Path) -> Study:
 
     Raises `NotARun` when there is none, `RecordError` when its record is damaged or too new.
     """
-    data = _get(root, paths.STUDY)
-    if data is None:
+    record = None
+    if root.is_dir():
+        with RunReader(root) as files:
+            record = files.record(paths.STUDY, "study")
+    if record is None:
         raise NotARun(f"{root}: not the directory of a study: it has no {paths.STUDY}")
-    record = decode(data, paths.STUDY, kind="study")
     runs = tuple(
         StudyRun(r["name"], r["seed"], root / paths.study_run(r["name"], r["seed"]), r["config"])
         for r in record.core["runs"]
     )
     return Study(record.run, root, runs)
-
-
-def _get(root: Path, name: str) -> bytes | None:
-    if not root.is_dir():
-        return None
-    with PosixStore(root, "reader") as store:
-        return store.get(name)
 
 
 def _put(root: Path, name: str, record: Record) -> None:

@@ -14,6 +14,7 @@ from pbtnas.config import PlannedRun, difference, from_json, to_json
 from pbtnas.engine.driver import drive
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.study_coordinator import StudyOutcomes
 from pbtnas.records import paths
 from pbtnas.store.identity import this_process
@@ -26,12 +27,16 @@ from pbtnas.training.prepared_tasks import PreparedTasks
 LOOK_S = 0.1  # longest wait between two looks at the workers
 
 
-class ChangedStudy(Exception):
+class ChangedStudy(PbtnasError):
     """The study given is not the one the directory was made for."""
 
+    exit_code = ExitCode.USAGE
 
-class StudyHeld(Exception):
+
+class StudyHeld(PbtnasError):
     """Another process of this machine conducts the study."""
+
+    exit_code = ExitCode.HELD
 
 
 def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
@@ -88,7 +93,7 @@ def conduct(
         while True:
             for hand in hands:
                 hand.poll()
-            if hands and all(hand.code not in (None, 0) for hand in hands):
+            if hands and all(hand.code not in (None, ExitCode.OK) for hand in hands):
                 stop.asked = True  # none of them can work here
             rest_s = until_s - time.monotonic()
             if rest_s <= 0 or stop.asked:

@@ -7,37 +7,24 @@ each.  What is done when is decided by `protocol.study_coordinator`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from pbtnas.config import ConfigError, from_json
-from pbtnas.config.algorithms import BrokenAlgorithm
+from pbtnas.config import from_json
 from pbtnas.engine.coordinator import OpenCoordinator, open_coordinator
 from pbtnas.engine.driver import Driver
-from pbtnas.engine.run_setup import ChangedConfig
 from pbtnas.engine.signals import StopRequest
+from pbtnas.errors import PbtnasError
 from pbtnas.protocol.addressed import InRun, RunOfStudy
-from pbtnas.protocol.coordinator import BrokenChain, Coordinator
-from pbtnas.protocol.operations import Operation, Sleep
+from pbtnas.protocol.coordinator import Coordinator
+from pbtnas.protocol.operations import Get, Operation, Sleep
 from pbtnas.protocol.study_coordinator import EndCoordinator, StartCoordinator, StudyCoordinator
 from pbtnas.protocol.term import CoordinatorEnding
-from pbtnas.records.envelope import RecordError, store_nonce
+from pbtnas.records.envelope import store_nonce
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotARun
+from pbtnas.store.reader import RunReader
 from pbtnas.store.study_directory import Study
-from pbtnas.tasks.base import TaskError
 from pbtnas.training.prepared_tasks import PreparedTasks
-
-BROKEN = (
-    BrokenAlgorithm,
-    BrokenChain,
-    ChangedConfig,
-    ConfigError,
-    NotARun,
-    RecordError,
-    TaskError,
-)
-"""What somebody has to mend before a run can go on."""
 
 
 def coordinator_of(study: Study, open_seeds: int) -> StudyCoordinator:
@@ -48,7 +35,7 @@ def coordinator_of(study: Study, open_seeds: int) -> StudyCoordinator:
         open_seeds: How many seeds are in work at once.
     """
     runs = [RunOfStudy(run.label, run.seed) for run in study.runs]
-    return StudyCoordinator(study.id, runs, open_seeds, store_nonce, broken=BROKEN)
+    return StudyCoordinator(study.id, runs, open_seeds, store_nonce, broken=(PbtnasError,))
 
 
 class CoordinatorsDriver(Driver):
@@ -98,12 +85,15 @@ class CoordinatorsDriver(Driver):
             self._end(run, None)
 
     def _look(self, run: str, operation: Operation[Any]) -> Any:
-        """Read something of a run that is not open and perhaps not even begun."""
+        """Read a file of a run that is not open and perhaps not even begun."""
+        assert isinstance(operation, Get), f"{run} is not open: {operation!r}"
         root = self._runs[run].root
-        if not root.is_dir():
-            return None
-        with PosixStore(root, "reader") as store:
-            return store.execute(operation)
+        # What cannot be read now is waited for when the run is opened.
+        with suppress(OSError):
+            if root.is_dir():
+                with RunReader(root) as reader:
+                    return reader.get(operation.name)
+        return None
 
     def _start(self, run: str) -> Coordinator | CoordinatorEnding:
         planned = self._runs[run]

@@ -21,7 +21,7 @@ from pbtnas.protocol.study import BusyElsewhere, CloseRun, OpenedRun, OpenRun, S
 from pbtnas.protocol.worker import WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError, store_nonce
-from pbtnas.records.heartbeat import ELSEWHERE
+from pbtnas.records.heartbeat import busy_with
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
@@ -101,7 +101,7 @@ class StudyWorkerDriver(Driver):
                 self._open.pop(run).driver.store.close()
             case BusyElsewhere(runs, works_for):
                 for run in runs:
-                    self._open[run].driver.sign_of_life(f"{ELSEWHERE}{works_for}")
+                    self._open[run].driver.sign_of_life(busy_with(works_for))
             case _:
                 return super().execute(operation)
         return None

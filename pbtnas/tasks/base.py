@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import Json, State
 
@@ -32,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The score of an evaluation, with further numbers and files.
 
     Args:
         score: the number selection maximises.  Not finite means the member diverged.
@@ -47,11 +48,11 @@ class Evaluation:
 
 
 class Diverged(ArithmeticError):
-    """Training produced NaN or infinity: the member is finished, without a retry."""
+    """Training produced NaN or infinity: the member has no score, and is not retried."""
 
 
 class Context(Protocol):
-    """What a job gives a trainee: seeds and places, and the way to say how far it is."""
+    """A job as a trainee sees it: its seed, its device, and how to report progress."""
 
     seed: int
     """Of this job; all randomness of training derives from it (or from the global RNGs of
@@ -72,7 +73,7 @@ class Context(Protocol):
     images or episodes, and artifacts such as an image grid)."""
 
     def tick(self, done: int | None = None) -> None:
-        """Say that the job makes progress; call it at least once a second or so.
+        """Report that the job makes progress; call it at least once a second or so.
 
         With `done` (in `train`, after each whole step): the number of steps of this job that
         `state()` now includes.  The engine may take a snapshot here, and leaves `train` from
@@ -111,7 +112,7 @@ class Trainee(Protocol):
 
 
 class Preparation(Protocol):
-    """What a task may use before any job: its chance to say what is missing."""
+    """What a task may use before any job: products of the run, and a cache directory."""
 
     directory: Path
     """Of this machine, for what need not be shared (downloaded data sets)."""
@@ -133,7 +134,7 @@ class Task(Protocol):
     space: SearchSpace
 
     def prepare(self, run: Preparation) -> None:
-        """Make or find what jobs need; called once in every process before the first job.
+        """Load data and models that jobs need; called once in every process before the first job.
 
         Raises `TaskError` with one sentence for what the user has to do.
         """
@@ -150,8 +151,10 @@ class HasParts(Protocol):
     """Dotted paths of the modules by name of the part, for `pbtnas soup --part`."""
 
 
-class TaskError(Exception):
-    """Something the user must mend before the task can run, in one sentence."""
+class TaskError(PbtnasError):
+    """The task cannot run until the user fixes something; the message is one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 Options = Mapping[str, Any]
@@ -159,7 +162,7 @@ Options = Mapping[str, Any]
 
 
 class HandedBack(BaseException):
-    """Leaves training or an evaluation at a tick because the work is to be handed back.
+    """Raised at a tick to leave training or an evaluation, because the work is handed back.
 
     Not an `Exception`, so that a task which catches those lets it through.
     """

@@ -6,6 +6,7 @@ Fréchet distance between features of its images and of all real digits.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -22,11 +23,9 @@ from pbtnas.models.digits.features import FeatureNet, train_features
 from pbtnas.models.digits.networks import LATENTS, Discriminator, Generator, digits_space
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
-from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
-from pbtnas.tasks.moments import load_moments, moments
+from pbtnas.tasks.members import Learner
 from pbtnas.tasks.sampling import Sampler
-from pbtnas.tasks.sections import fill
 
 _FEATURES = "digit-features.safetensors"
 _GRID_IMAGES = 100
@@ -45,8 +44,8 @@ class DigitsOptions:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What training and scoring need, the same for every member.
+class DigitsProblem:
+    """The data that training and scoring share among all members.
 
     Args:
         images: all digits, [1797, 64] in [-1, 1].
@@ -60,7 +59,7 @@ class Problem:
 
 
 class DigitsTask:
-    """Search generator and discriminator together: 21 variables, see `models.digits`."""
+    """Search generator and discriminator together: 21 variables, see `models.digits.networks`."""
 
     Options = DigitsOptions
     space: SearchSpace
@@ -68,11 +67,11 @@ class DigitsTask:
     def __init__(self, options: DigitsOptions | None = None) -> None:
         self.options = options or DigitsOptions()
         self.space = digits_space()
-        self._problem: Problem | None = None
+        self._problem: DigitsProblem | None = None
 
     @property
-    def problem(self) -> Problem:
-        """Digits and judge; there is none before `prepare`."""
+    def problem(self) -> DigitsProblem:
+        """The digits and the judge; there are none before `prepare`."""
         if self._problem is None:
             raise RuntimeError("digits: prepare() comes before training and evaluation")
         return self._problem
@@ -86,14 +85,14 @@ class DigitsTask:
             weights = run.publish(_FEATURES, safetensors.torch.save(trained.state_dict()))
         judge = FeatureNet().requires_grad_(False).eval()
         judge.load_state_dict(safetensors.torch.load(weights))
-        self._problem = Problem(images, judge, Gaussian.fit(judge.features(images)))
+        self._problem = DigitsProblem(images, judge, Gaussian.fit(judge.features(images)))
 
     def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return DigitsTrainee(self, architecture, seed)
 
 
-class DigitsTrainee:
+class DigitsTrainee(Learner):
     """One member: generator, discriminator, averaged generator and two optimisers."""
 
     def __init__(self, task: DigitsTask, architecture: Architecture, seed: int) -> None:
@@ -103,12 +102,16 @@ class DigitsTrainee:
             torch.manual_seed(seed)
             self.generator = Generator(choices)
             self.discriminator = Discriminator(choices)
-            self.averaged = Generator(choices).requires_grad_(False)
-        self.averaged.load_state_dict(self.generator.state_dict())
+        self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
         # Listed once: walking the modules every step would cost a tenth of it.
         self._generator_parameters = list(self.generator.parameters())
-        self._averaged_parameters = list(self.averaged.parameters())
-        self._optimizers = [self._adam(self.generator), self._adam(self.discriminator)]
+        self._generator_adam = self._adam(self.generator)
+        self._discriminator_adam = self._adam(self.discriminator)
+        super().__init__(
+            nn.ModuleDict({"generator": self.generator, "discriminator": self.discriminator}),
+            [self._generator_adam, self._discriminator_adam],
+            averaged={"generator": self.averaged},
+        )
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         # Fused: at this size the overhead of a call is the cost of a step.
@@ -121,7 +124,7 @@ class DigitsTrainee:
 
         Raises `Diverged` naming the loss and the step of the job.
         """
-        self._move(context.device)
+        self.move(context.device)
         images = self._task.problem.images.to(context.device)
         batch_size = self._task.options.batch_size
         steps = len(images) // batch_size
@@ -140,38 +143,29 @@ class DigitsTrainee:
 
     def _step(self, real: Tensor, latents: Tensor) -> dict[str, float]:
         """One step of each network, on the same generated images; real [B, 64], latents [B, 18]."""
-        train_generator, train_discriminator = self._optimizers
         fake = self.generator(latents)
 
         on_real, on_fake = self.discriminator(torch.cat([real, fake.detach()])).chunk(2)
         discriminator_loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
-        train_discriminator.zero_grad()
+        self._discriminator_adam.zero_grad()
         torch.autograd.backward(discriminator_loss)
-        train_discriminator.step()
+        self._discriminator_adam.step()
 
         generator_loss = -self.discriminator(fake).mean()
-        train_generator.zero_grad()
+        self._generator_adam.zero_grad()
         torch.autograd.backward(generator_loss, inputs=self._generator_parameters)
-        train_generator.step()
+        self._generator_adam.step()
 
-        self._average()
+        self.average(1 - self._task.options.ema_decay)
         return {
             "discriminator_loss": discriminator_loss.item(),
             "generator_loss": generator_loss.item(),
         }
 
     @torch.no_grad()
-    def _average(self) -> None:
-        decay = self._task.options.ema_decay
-        for average, live in zip(
-            self._averaged_parameters, self._generator_parameters, strict=True
-        ):
-            average.lerp_(live, 1 - decay)
-
-    @torch.no_grad()
     def evaluate(self, context: Context) -> Evaluation:
         """Minus the Fréchet distance of `images` generated digits (`final_images` if final)."""
-        self._move(context.device)
+        self.move(context.device)
         problem, options = self._task.problem, self._task.options
         count = options.final_images if context.final else options.images
         seed = derive(context.seed, "digits-evaluation")
@@ -192,47 +186,9 @@ class DigitsTrainee:
         """The averaged generator."""
         return Sampler(self.averaged, latent=LATENTS, image=(1, 8, 8), batch=_CHUNK, together=True)
 
-    def state(self) -> State:
-        """Everything that is trained; the tensors alias the networks."""
-        return State(
-            live={name: p.detach() for name, p in self._live().items()},
-            buffers=self._buffers(),
-            averaged=_named("generator", self.averaged),
-            optimizer=self._moments(),
-        )
-
-    def load(self, state: State) -> None:
-        """Become that state; raises `ValueError` naming the tensor that does not fit."""
-        fill("live", self._live(), state.live)
-        fill("buffers", self._buffers(), state.buffers)
-        fill("averaged", _named("generator", self.averaged), state.averaged)
-        for optimizer in self._optimizers:
-            load_moments(optimizer, self._live(), state.optimizer)
-
-    def _live(self) -> dict[str, Tensor]:
-        return _named("generator", self.generator) | _named("discriminator", self.discriminator)
-
-    def _buffers(self) -> dict[str, Tensor]:
-        return dict(self.discriminator.named_buffers(prefix="discriminator"))
-
-    def _moments(self) -> dict[str, Tensor]:
-        live = self._live()
-        return {k: v for optimizer in self._optimizers for k, v in moments(optimizer, live).items()}
-
-    def _move(self, device: str) -> None:
-        kept = self._moments()
-        for network in (self.generator, self.discriminator, self.averaged):
-            network.to(device)
-        for optimizer in self._optimizers:
-            load_moments(optimizer, self._live(), kept)
-
-
-def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
-    return dict(network.named_parameters(prefix=prefix))
-
 
 def _plan(seed: int, epoch: int, images: int, steps: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    """What chance decides in an epoch: image indices [steps, B], latents [steps, B, 18].
+    """The random choices of an epoch: image indices [steps, B], latents [steps, B, 18].
 
     A function of the job's seed and the epoch, so that an interrupted job can go on anywhere.
     """

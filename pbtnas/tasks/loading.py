@@ -1,4 +1,4 @@
-"""Finding a task: by the name under which it is installed, or in a file of the user's.
+"""Finds a task by the name under which it is installed, or in a file of the user's.
 
 Only the command line can name a file.  Nothing in the run directory does, so whoever may
 write there cannot make a worker run code.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -37,7 +38,7 @@ def load_moments(
     """Replace all state of the optimiser by copies of what `moments` once gave.
 
     A parameter without moments starts fresh; moments of other parameters are ignored.  Moments
-    move to the device of their parameter.
+    move to the device and into the memory format of their parameter.
     """
     by_parameter: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -52,6 +53,12 @@ def load_moments(
     # Torch's own loader knows which moments follow the parameter's device and type.
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": packed, "param_groups": groups})
+    # Optimisers make moments in the memory format of the parameter, and their kernels may round,
+    # or even pair elements, by the order in memory: so must these be.
+    for parameter, state in optimizer.state.items():
+        for moment, tensor in state.items():
+            if tensor.shape == parameter.shape and tensor.stride() != parameter.stride():
+                state[moment] = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

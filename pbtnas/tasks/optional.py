@@ -1,4 +1,4 @@
-"""What a task may offer besides: networks that are used when training is over.
+"""Optional methods of tasks and trainees, for networks that are used after training.
 
 All of it is optional.  A trainee with `trained_network` can be exported and loaded; a task
 with `recall` can make its networks without data; one with `play` can show what they do.
@@ -20,10 +20,10 @@ Lookup = Callable[[str], bytes | None]
 
 @runtime_checkable
 class HasNetwork(Protocol):
-    """A trainee with something that remains when training is over."""
+    """A trainee with a network that is used after training."""
 
     def trained_network(self) -> nn.Module:
-        """What inference needs, and no more: an export holds its `state_dict`.
+        """The network that inference needs: an export holds its `state_dict`.
 
         It may alias the trainee.  The names of its tensors, and the methods it has for people
         (`sample`, `act`; any network can be called), are what an export promises.
@@ -32,7 +32,7 @@ class HasNetwork(Protocol):
 
 @runtime_checkable
 class ShowsUse(Protocol):
-    """A trained network that says how it is used."""
+    """A trained network with an example of its use."""
 
     example: str
     """A line of Python for the model card, in which the network is called `network`."""
@@ -40,10 +40,10 @@ class ShowsUse(Protocol):
 
 @runtime_checkable
 class Recalls(Protocol):
-    """A task whose `create` needs what `prepare` found out."""
+    """A task whose `create` needs results of `prepare`."""
 
     def recall(self, lookup: Lookup) -> None:
-        """Be ready for `create`, by products of the run alone: there is no data here.
+        """Prepare for `create` from products of the run alone: there is no data here.
 
         An export has copies of the products that are looked up.
         Raises `TaskError` when one is missing.
@@ -52,11 +52,11 @@ class Recalls(Protocol):
 
 @dataclass(frozen=True)
 class Played:
-    """An episode.
+    """An episode of a trained network, with pictures.
 
     Args:
         reward: its return, the sum of all rewards.
-        frames: what it looked like, each [H, W, 3] uint8.
+        frames: pictures of it, each [H, W, 3] uint8.
         fps: frames a second to show them with.
     """
 
@@ -67,10 +67,10 @@ class Played:
 
 @runtime_checkable
 class Plays(Protocol):
-    """A task whose networks act in episodes that can be looked at."""
+    """A task whose networks act in episodes that can be drawn."""
 
     def play(self, network: Any, *, episodes: int, seed: int) -> Iterator[Played]:
-        """Episodes of a trained network of this task, one after the other.
+        """Play episodes of a trained network of this task, one after the other.
 
         Raises `TaskError` when nothing here can simulate or draw them.
         """

@@ -12,14 +12,14 @@ from pbtnas.data.images import pixels
 
 
 class Sampler(nn.Module):
-    """Images from random numbers.
+    """Generates images from random numbers.
 
     Args:
         generator: latents [B, L] to images in [-1, 1], [B, C, H, W] or flattened.
         latent: L.
         image: (C, H, W).
         batch: latents that the generator sees at once.
-        together: whether it judges them together, by the statistics of a whole batch.
+        together: whether it normalises a whole batch together, by its statistics.
     """
 
     def __init__(

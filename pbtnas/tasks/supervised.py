@@ -1,4 +1,4 @@
-"""A whole task from little: your network, your data, and what you want to change.
+"""A base class for tasks: you write the network and the data, and override what you like.
 
     class OwnTask(SupervisedTask):
         space = SearchSpace([...])
@@ -29,10 +29,8 @@ from torch.optim import Optimizer
 
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
-from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
-from pbtnas.tasks.moments import load_moments, moments
-from pbtnas.tasks.sections import fill
+from pbtnas.tasks.members import Learner
 
 Batch = tuple[Tensor, Tensor]
 """Inputs [B, ...] and targets [B, ...]."""
@@ -112,7 +110,7 @@ class SupervisedTask(ABC):
         return SupervisedTrainee(self, architecture, seed)
 
 
-class SupervisedTrainee:
+class SupervisedTrainee(Learner):
     """One member: a network and its optimiser."""
 
     def __init__(self, task: SupervisedTask, architecture: Architecture, seed: int) -> None:
@@ -121,10 +119,11 @@ class SupervisedTrainee:
             torch.manual_seed(seed)
             self.network = task.build(task.space.decode(architecture))
         self._optimizer = task.optimizer(self.network.parameters())
+        super().__init__(self.network, [self._optimizer])
 
     def train(self, epochs: int, context: Context) -> None:
         """Epochs of `train_batches`.  Raises `Diverged` at a loss that is not finite."""
-        self._move(context.device)
+        self.move(context.device)
         self.network.train()
         first_epoch, skipped = divmod(context.done, len(self._epoch(context, 0)))
         for epoch in range(first_epoch, epochs):
@@ -152,7 +151,7 @@ class SupervisedTrainee:
     @torch.no_grad()
     def evaluate(self, context: Context) -> Evaluation:
         """Score and loss on all test data; a NaN score if the outputs are not finite."""
-        self._move(context.device)
+        self.move(context.device)
         self.network.eval()
         outputs, targets = [], []
         for x, y in self._task.test_batches():
@@ -168,31 +167,6 @@ class SupervisedTrainee:
     def trained_network(self) -> nn.Module:
         """What `build` made."""
         return self.network
-
-    def state(self) -> State:
-        """Parameters, buffers and moments; the tensors alias the network."""
-        return State(
-            live={name: p.detach() for name, p in self._parameters().items()},
-            buffers=self._buffers(),
-            optimizer=moments(self._optimizer, self._parameters()),
-        )
-
-    def load(self, state: State) -> None:
-        """Become that state; raises `ValueError` naming the tensor that does not fit."""
-        fill("live", self._parameters(), state.live)
-        fill("buffers", self._buffers(), state.buffers)
-        load_moments(self._optimizer, self._parameters(), state.optimizer)
-
-    def _parameters(self) -> dict[str, Tensor]:
-        return dict(self.network.named_parameters())
-
-    def _buffers(self) -> dict[str, Tensor]:
-        return dict(self.network.named_buffers())
-
-    def _move(self, device: str) -> None:
-        kept = moments(self._optimizer, self._parameters())
-        self.network.to(device)
-        load_moments(self._optimizer, self._parameters(), kept)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pbtnas.config import ConfigError
-from pbtnas.cuda import UnfitDevice
+from pbtnas.errors import PbtnasError
 from pbtnas.logs import log_to_stderr
-from pbtnas.records.envelope import RecordError
 from pbtnas.records.schema import Job
-from pbtnas.store.run_directory import NotARun
-from pbtnas.tasks.base import TaskError
 from pbtnas.training.channel import Channel
 from pbtnas.training.trainer import Setting, Trainer
 
@@ -34,7 +30,7 @@ def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> 
     channel = Channel(connection)
     try:
         trainer = Trainer(Setting(**setting), channel)
-    except (UnfitDevice, TaskError, ConfigError, NotARun, RecordError) as error:
+    except PbtnasError as error:
         channel.send(unable=str(error))
         return
     channel.send(ready=True)

@@ -29,9 +29,9 @@ class Channel:
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def waiting(self) -> bool:
-        """Whether the worker has said something or is gone.
+    def waiting(self, longest_s: float = 0.0) -> bool:
+        """Whether the worker says something, or is gone, within that time.
 
         While a job runs, the only thing it says is "halt".
         """
-        return bool(self._received or select.select([self._socket], [], [], 0)[0])
+        return bool(self._received or select.select([self._socket], [], [], longest_s)[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pbtnas.records.schema import Job
-from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.patience import patiently
 from pbtnas.tasks.base import HandedBack
 from pbtnas.training.channel import Channel
 
@@ -65,18 +65,14 @@ class JobContext:
 
     def patiently(self, write_it: Callable[[], T]) -> T:
         """Write, and while the disk is full or refuses, wait and say so instead of failing."""
-        pause_s = 0.5
-        while True:
-            try:
-                return write_it()
-            except OSError as error:
-                if error.errno not in UNWRITABLE:
-                    raise
-                self._channel.send(progress=self.done, waiting=str(error))
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, 10.0)
-            if self._channel.waiting():
-                raise HandedBack
+        return patiently(write_it, self._directory, wait=self._pause, report=self._report)
+
+    def _pause(self, seconds: float) -> None:
+        if self._channel.waiting(seconds):
+            raise HandedBack
+
+    def _report(self, trouble: str) -> None:
+        self._channel.send(progress=self.done, waiting=trouble)
 
     def log(self, **values: float | int | str) -> None:
         """Add a line to this attempt's private log."""

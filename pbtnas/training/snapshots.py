@@ -8,22 +8,19 @@ the global random number generators.
 from __future__ import annotations
 
 import os
-import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
+from pbtnas.determinism import global_rngs, restore_global_rngs
 from pbtnas.state import Json, State
 from pbtnas.store.posix import sync_directory
 
 _NAME = re.compile(r"snapshot-(\d{9})-([0-9a-f]+)\.safetensors")
 _OURS = "pbtnas"
-_RNGS = ("torch", "cuda", "numpy")
+_RNG = f"{_OURS}.rng."
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,8 @@ def save(
     """
     directory.mkdir(exist_ok=True)
     older = list(directory.glob("snapshot-*.safetensors"))
-    tensors, python = _rng_state(device)
-    extra = {**state.extra, **{f"{_OURS}.rng.{name}": t for name, t in tensors.items()}}
+    tensors, python = global_rngs(device)
+    extra = {**state.extra, **{_RNG + name: tensor for name, tensor in tensors.items()}}
     note: dict[str, Json] = {"done": done, "trained": trained, "python": python}
     private = directory / f".tmp-{os.getpid()}"
     try:
@@ -88,40 +85,12 @@ def load(path: Path, digest: str, *, device: str, algorithm: str) -> Snapshot:
     note = state.info.pop(_OURS, None)
     if not isinstance(note, dict):
         raise CorruptCheckpoint(path, "a snapshot of pbtnas", "another checkpoint")
-    tensors = {name: state.extra.pop(f"{_OURS}.rng.{name}", None) for name in _RNGS}
-    _restore_rngs(tensors, note["python"], device)
-    done, trained = note["done"], note["trained"]
-    assert isinstance(done, int) and isinstance(trained, bool)
+    ours = [name for name in state.extra if name.startswith(_RNG)]
+    tensors = {name.removeprefix(_RNG): state.extra.pop(name) for name in ours}
+    python, done, trained = note["python"], note["done"], note["trained"]
+    assert isinstance(python, dict) and isinstance(done, int) and isinstance(trained, bool)
+    restore_global_rngs(tensors, python, device)
     return Snapshot(state, done, trained)
-
-
-def _rng_state(device: str) -> tuple[dict[str, torch.Tensor], Json]:
-    # The legacy numpy generator is what a task's libraries draw from when they draw globally.
-    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-    tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.array(keys))}
-    if device.startswith("cuda"):
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
-    version, internal, gauss_next = random.getstate()
-    python: dict[str, Json] = {
-        "version": version,
-        "internal": list(internal),
-        "gauss_next": gauss_next,
-        "numpy": [int(position), int(has_gauss), float(gauss)],
-    }
-    return tensors, python
-
-
-def _restore_rngs(tensors: dict[str, torch.Tensor | None], python: Json, device: str) -> None:
-    assert isinstance(python, dict)
-    internal, position = python["internal"], python["numpy"]
-    assert isinstance(internal, list) and isinstance(position, list)
-    random.setstate((python["version"], tuple(internal), python["gauss_next"]))
-    if (keys := tensors["numpy"]) is not None:
-        np.random.set_state(("MT19937", keys.numpy(), *position))  # type: ignore[arg-type]  # noqa: NPY002
-    if (state := tensors["torch"]) is not None:
-        torch.set_rng_state(state.clone())
-    if (state := tensors["cuda"]) is not None and device.startswith("cuda"):
-        torch.cuda.set_rng_state(state.clone(), device)
 
 
 def _make_durable(path: Path) -> None:

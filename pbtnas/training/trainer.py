@@ -19,18 +19,18 @@ from typing import Any
 import torch
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
-from pbtnas.config import ConfigError, from_json
+from pbtnas.config import from_json
 from pbtnas.cuda import check_computes, failure_of
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything
+from pbtnas.errors import PbtnasError
 from pbtnas.records import paths
-from pbtnas.records.envelope import RecordError
 from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store.patience import UNWRITABLE
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotARun, check_space, open_run
-from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, TaskError, Trainee
+from pbtnas.store.run_directory import check_space, open_run
+from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, Trainee
 from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
@@ -108,7 +108,7 @@ class Trainer:
         began_s = time.monotonic()
         try:
             self._place = self._at(root)
-        except (TaskError, ConfigError, NotARun, RecordError) as error:
+        except PbtnasError as error:
             return {"unable": str(error)}
         except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
             return {"unable": traceback.format_exc()}

@@ -28,8 +28,8 @@ def average(best: State, others: Iterable[State], modules: Sequence[str] = ()) -
     none), moments, `extra` and `info` are the best's.
 
     Args:
-        best: gives everything that is not averaged; nothing in it is written to.
-        others: each is read once and then forgotten, so that they need not fit into memory.
+        best: the best member, whose tensors are kept where nothing is averaged; not changed.
+        others: the other members, each read once, so that they need not fit into memory.
         modules: dotted paths of the modules to average; empty for all.
 
     Raises `ValueError` naming the tensor when one of the others lacks it or has it in another

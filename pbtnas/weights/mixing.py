@@ -1,8 +1,8 @@
 """Mixing: a child's weights from its two parents and a fresh initialisation (Algorithm 2).
 
-`origins` decides for every tensor whom it comes from, `shrink_perturb` is the arithmetic.
-`mix` and `mix_states` put them together in memory; `child_of` plans the same child for states
-too large for it, to be written as an overlay on the base's checkpoint.
+`origins` decides which parent every tensor comes from, `shrink_perturb` is the arithmetic.
+`child_of` puts them together: it plans a child tensor by tensor, to be written as an overlay on
+the base's checkpoint.  `mix_states` makes the planned child in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pbtnas.search import Birth, SearchSpace
-from pbtnas.state import DONATED, Json, LazyTensor, State, split_key
+from pbtnas.state import DONATED, Json, LazyTensor, State, assemble, lazily, split_key
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ _BLOCK = 1 << 16  # elements perturbed at once: the scaled noise stays in the ca
 
 
 class Origin(enum.StrEnum):
-    """Whom a tensor of the child comes from."""
+    """The parent that a tensor of the child comes from."""
 
     BASE = "base"
     CHANGED = "changed"  # the base's, mutated or perturbed; never by mixing
@@ -34,7 +34,7 @@ class Origin(enum.StrEnum):
 
 
 class Described(Protocol):
-    """A tensor, or what is known about one."""
+    """A tensor, or its shape and dtype."""
 
     @property
     def shape(self) -> Sequence[int]: ...
@@ -51,7 +51,7 @@ def origins(
     donor: Mapping[str, Described],
     fresh: Mapping[str, Described],
 ) -> dict[str, Origin]:
-    """Whom each tensor of one section comes from, by parameter name.
+    """Decide which parent each tensor of one section comes from, by parameter name.
 
     `fresh` is a new initialisation of the child's own architecture, so it has every name and
     shape the child needs.  Modules of the `inherited` variables come from `donor`, all others
@@ -84,64 +84,8 @@ def shrink_perturb(weight: Tensor, fresh: Tensor, shrink: float, perturb: float)
     return child.reshape(weight.shape)
 
 
-def mix(
-    space: SearchSpace,
-    inherited: frozenset[int],
-    *,
-    base: Mapping[str, Tensor],
-    donor: Mapping[str, Tensor],
-    fresh: Mapping[str, Tensor],
-    shrink: float,
-    perturb: float,
-) -> dict[str, Tensor]:
-    """Build one section of a child from two parents: `origins`, with donated tensors perturbed.
-
-    Averaged copies (a generator's EMA, a critic's target) and buffers are mixed by the same
-    call with shrink=1, perturb=0.  The child may share tensors with its parents.
-    """
-    child = {}
-    where = origins(space, inherited, base=base, donor=donor, fresh=fresh)
-    for name, origin in where.items():
-        if origin is Origin.BASE:
-            child[name] = base[name]
-        elif origin is Origin.DONOR:
-            child[name] = shrink_perturb(donor[name], fresh[name], shrink, perturb)
-        else:
-            child[name] = fresh[name]
-    return child
-
-
-def mix_states(
-    space: SearchSpace, birth: Birth, *, base: State, donor: State, fresh: State
-) -> State:
-    """Build a child's state from those of its parents (design.md section 7).
-
-    Donated `live` tensors are shrink-perturbed; `buffers` and `averaged` are copied.  Moments
-    of the optimiser stay where the parameter is the base's own; `info` is the base's, and so is
-    `extra`, but for what it names as the donor's.  `fresh` is a new state of
-    `birth.architecture`.
-    """
-    inherited = frozenset(birth.inherited)
-    child = {
-        section: mix(
-            space,
-            inherited,
-            base=getattr(base, section),
-            donor=getattr(donor, section),
-            fresh=getattr(fresh, section),
-            shrink=shrink,
-            perturb=perturb,
-        )
-        for section, shrink, perturb in _mixed_sections(birth)
-    }
-    where = origins(space, inherited, base=base.live, donor=donor.live, fresh=fresh.live)
-    moments = {name: moment for name, moment in base.optimizer.items() if _kept(name, where)}
-    extra = _extra(base.extra, donor.extra)
-    return State(**child, optimizer=moments, extra=extra, info=dict(base.info))
-
-
 def perturbed(weight: LazyTensor, fresh: LazyTensor, shrink: float, perturb: float) -> LazyTensor:
-    """`shrink_perturb` when the tensor is made."""
+    """A lazy tensor that applies `shrink_perturb` when it is made."""
     if (shrink, perturb) == (1, 0):
         return weight
     return LazyTensor(
@@ -157,7 +101,7 @@ class ChildPlan:
 
     Args:
         overlay: the donated and the fresh tensors, by key "<section>/<name>".
-        origins: whom each tensor of the child comes from, by key; the keys are all it has.
+        origins: the origin of each tensor of the child, by key; the keys are all it has.
     """
 
     overlay: dict[str, LazyTensor]
@@ -172,9 +116,13 @@ def child_of(
     donor: Mapping[str, LazyTensor],
     fresh: Mapping[str, LazyTensor],
 ) -> ChildPlan:
-    """Plan the child that `mix_states` would build, from tensors by key; makes none of them.
+    """Plan a child from tensors by key; makes none of them.
 
-    Written as an overlay (`store.checkpoints.write_overlay`), it takes the memory of its
+    Donated `live` tensors are shrink-perturbed; `buffers` and `averaged` are copied.  Moments
+    of the optimiser stay where the parameter is the base's own.  `extra` is the base's, but for
+    what it names as the donor's.  `fresh` is a new state of `birth.architecture`.
+
+    Written as an overlay (`checkpoints.files.write_overlay`), the child takes the memory of its
     largest tensor, a few times over.
     """
     inherited = frozenset(birth.inherited)
@@ -204,8 +152,21 @@ def child_of(
     return ChildPlan(overlay, where)
 
 
+def mix_states(
+    space: SearchSpace, birth: Birth, *, base: State, donor: State, fresh: State
+) -> State:
+    """The child of `child_of` as a state in memory; its `info` is the base's.
+
+    It may share tensors with its parents.
+    """
+    ours = lazily(base)
+    child = child_of(space, birth, base=ours, donor=lazily(donor), fresh=lazily(fresh))
+    tensors = ours | child.overlay
+    return assemble({key: tensors[key].make() for key in child.origins}, base.info)
+
+
 def report(space: SearchSpace, origins: Mapping[str, Origin]) -> dict[str, Json]:
-    """How many tensors came from where, for the birth's record.
+    """Count tensors by origin, for the birth's record.
 
     By section, e.g. {"live": {"base": 40, "donor": 8}, ...}, and by variable for those that
     have something else than the base's: {"generator.c0": {"donor": 6, "fresh": 2}}; what no
@@ -241,7 +202,7 @@ def _kept(moment: str, live: Mapping[str, Origin]) -> bool:
 
 
 def _extra(base: Mapping[str, T], donor: Mapping[str, T]) -> dict[str, T]:
-    """The tensors without an owner, of whom their names say."""
+    """The tensors without an owner, of the parent that their names decide."""
     kept = {name: tensor for name, tensor in base.items() if not name.startswith(DONATED)}
     return kept | {name: tensor for name, tensor in donor.items() if name.startswith(DONATED)}
 

@@ -23,7 +23,7 @@ LIMIT = 1e6
 
 @dataclass(frozen=True)
 class Mutation:
-    """What happens to one tensor: each element mutates with this chance, by this seed."""
+    """The mutation of one tensor: each element mutates with this chance, by this seed."""
 
     chance: float
     seed: int
@@ -32,7 +32,7 @@ class Mutation:
 def draw_mutations(
     weights: Mapping[str, Described], networks: Sequence[str], rng: random.Random
 ) -> dict[str, Mutation]:
-    """Which tensors mutate, and how much.
+    """Draw which tensors mutate, and how much.
 
     Any number of the `mutable` ones, each number as likely; in a tensor of n rows less than
     ceil(n / 10) in n elements.  So one of at most ten rows (the layer that makes an image, a

@@ -18,8 +18,9 @@ from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import Champion, Child, Job, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
+from pbtnas.search.algorithms import ALGORITHMS
 from pbtnas.store.study_directory import create_study, open_study
+from tests.search.rules import selection_rule
 
 RUN = "0123456789abcdef"
 TRACEBACK = "Traceback (most recent call last):\n  ...\nValueError: no such layer"
@@ -34,7 +35,7 @@ def search(
     return Search(
         space=SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))]),
         algorithm=ALGORITHMS[algorithm],
-        selection=SelectionRule.of(population),
+        selection=selection_rule(population),
         seed=seed,
         population=population,
         generations=count,

@@ -7,11 +7,12 @@ import random
 
 from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
-from pbtnas.search.algorithms import Algorithm, SelectionRule, pbtnas
+from pbtnas.search.algorithms import Algorithm, pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, initial_population
 from pbtnas.search.seeding import stream
 from pbtnas.search.space import SearchSpace, layer, switch
+from tests.search.rules import selection_rule
 
 SPACE = SearchSpace(
     [
@@ -54,7 +55,7 @@ def evolve(
         history.append(tuple(standings))
         if generation < generations - 1:
             ranked = [Member(s.member, s.architecture, s.score) for s in standings]
-            chosen = algorithm(ranked, SPACE, SelectionRule.of(members), seed, generation)
+            chosen = algorithm(ranked, SPACE, selection_rule(members), seed, generation)
             births = {birth.member: birth for birth in chosen}
             before = dict(skills)
             for member, birth in births.items():

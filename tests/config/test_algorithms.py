@@ -16,8 +16,9 @@ from pbtnas.config import ConfigError, load
 from pbtnas.config.algorithms import BrokenAlgorithm, load_algorithm
 from pbtnas.config.schema import algorithm_names
 from pbtnas.search import Member, SearchSpace, switch
-from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
+from pbtnas.search.algorithms import ALGORITHMS
 from pbtnas.search.contract import faults
+from tests.search.rules import selection_rule
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = re.findall(
@@ -99,6 +100,6 @@ def test_a_broken_answer_is_never_published() -> None:
     space = SearchSpace([switch("v", (0, 1))])
 
     with pytest.raises(BrokenAlgorithm, match="'broken', generation 2: returned list"):
-        load_algorithm("broken")(members, space, SelectionRule.of(4), 1, 2)
+        load_algorithm("broken")(members, space, selection_rule(4), 1, 2)
     code, output = call("algorithm", "check", "broken")
     assert code == 1 and "returned list, expected a tuple of Birth" in output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbtnas.analysis.compare.budget import granted_epochs
 from pbtnas.config import (
     Config,
     ConfigError,
@@ -84,6 +85,15 @@ def test_the_first_generation_may_train_longer() -> None:
 
     assert [search.epochs_of(generation) for generation in range(3)] == [17, 2, 2]
     assert replace(search, first_epochs=None).epochs_of(0) == 2
+
+
+def test_the_budget_is_the_epochs_of_all_members_in_all_generations() -> None:
+    """The configuration and its stored JSON grant the same, the first generation included."""
+    search = SearchConfig(population=12, generations=3, epochs=2, first_epochs=17)
+
+    for each in (search, replace(search, first_epochs=None)):
+        spent = 12 * sum(each.epochs_of(generation) for generation in range(3))
+        assert each.granted_epochs() == granted_epochs(asdict(each)) == spent
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbtnas.data import images
-from pbtnas.data.images import Batches, DataError, DataMissing, ImageSet, Pixels
+from pbtnas.data.images import DataError, DataMissing, ImageBatches, ImageSet, Pixels
 
 COMMAND = "pbtnas data get toy"
 
@@ -174,11 +176,30 @@ def test_a_set_is_discarded_once(tmp_path: Path) -> None:
 def test_data_directory_is_the_variable_or_the_users_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """PBTNAS_DATA decides; without it data goes to the user's cache."""
+    """PBTNAS_DATA decides; without it data goes to the user's cache, wherever that is."""
     monkeypatch.setenv("PBTNAS_DATA", str(tmp_path))
     assert images.data_directory() == tmp_path
     monkeypatch.delenv("PBTNAS_DATA")
-    assert images.data_directory() == Path.home() / ".cache" / "pbtnas"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert images.data_directory() == platformdirs.user_cache_path("pbtnas")
+    if sys.platform == "linux":
+        assert images.data_directory() == Path.home() / ".cache" / "pbtnas"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        assert images.data_directory() == tmp_path / "cache" / "pbtnas"
+
+
+def test_data_sets_of_earlier_versions_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Version 0.1.0 kept them in ~/.cache/pbtnas wherever the user's cache was."""
+    monkeypatch.delenv("PBTNAS_DATA", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    earlier = tmp_path / "home" / ".cache" / "pbtnas"
+    earlier.mkdir(parents=True)
+
+    assert images.data_directory() == earlier
 
 
 def test_resize_is_pillows() -> None:
@@ -199,18 +220,16 @@ def test_resize_of_flat_images_is_flat() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 40), st.data(), st.booleans(), st.integers(0, 2**63 - 1))
-def test_an_epoch_shows_every_image_once(
-    count: int, data: st.DataObject, drop_last: bool, seed: int
-) -> None:
-    """Batches of an epoch are a permutation; only drop_last leaves out less than one batch."""
+@given(st.integers(1, 40), st.data(), st.integers(0, 2**63 - 1))
+def test_an_epoch_shows_every_image_once(count: int, data: st.DataObject, seed: int) -> None:
+    """Batches of an epoch are a permutation."""
     size = data.draw(st.integers(1, count))
-    batches = Batches(numbered(count), size, "cpu", drop_last=drop_last)
+    batches = ImageBatches(numbered(count), size, "cpu")
 
     seen = [numbers(batches.at(seed, step)) for step in range(len(batches))]
 
     flat = [i for batch in seen for i in batch]
-    assert len(flat) == len(set(flat)) == (count // size * size if drop_last else count)
+    assert len(flat) == len(set(flat)) == count
     assert all(len(batch) == size for batch in seen[:-1])
 
 
@@ -219,15 +238,15 @@ def test_the_papers_epoch_has_1250_batches() -> None:
     cifar = ImageSet("cifar", np.zeros((50_000, 3, 1, 1), np.uint8), None, "")
     stl = ImageSet("stl", np.zeros((105_000, 3, 1, 1), np.uint8), None, "")
 
-    assert len(Batches(cifar, 40, "cpu")) == 1250
-    batches = Batches(stl, 128, "cpu")
+    assert len(ImageBatches(cifar, 40, "cpu")) == 1250
+    batches = ImageBatches(stl, 128, "cpu")
     assert len(batches) == 821
     assert len(batches.at(0, 820)) == 40
 
 
 def test_a_batch_depends_on_seed_and_step_only() -> None:
     """Training can go on at any step: what was asked before does not matter."""
-    walked, jumped = Batches(numbered(20), 6, "cpu"), Batches(numbered(20), 6, "cpu")
+    walked, jumped = ImageBatches(numbered(20), 6, "cpu"), ImageBatches(numbered(20), 6, "cpu")
     for step in range(9):
         walked.at(5, step)
         walked.at(6, step)  # another member's training in between
@@ -237,7 +256,7 @@ def test_a_batch_depends_on_seed_and_step_only() -> None:
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     """Neither the next epoch nor another seed repeats an order."""
-    batches = Batches(numbered(50), 50, "cpu")
+    batches = ImageBatches(numbered(50), 50, "cpu")
 
     orders = [tuple(numbers(batches.at(seed, step))) for seed in (1, 2) for step in (0, 1)]
 
@@ -249,7 +268,7 @@ def test_the_order_leaves_the_global_rng_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    Batches(numbered(5), 2, "cpu").at(0, 0)
+    ImageBatches(numbered(5), 2, "cpu").at(0, 0)
 
     assert torch.equal(torch.rand(1), expected)
 
@@ -258,7 +277,7 @@ def test_the_order_leaves_the_global_rng_alone() -> None:
 def test_a_batch_size_no_epoch_can_have_is_refused(size: int) -> None:
     """A batch is between one image and all of them."""
     with pytest.raises(ValueError, match=f"batch: {size} is not between 1 and the 5 images"):
-        Batches(numbered(5), size, "cpu")
+        ImageBatches(numbered(5), size, "cpu")
 
 
 def test_pixels_undo_normalise() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from pbtnas.cli.app import cli
 from pbtnas.config import EngineConfig, load, load_study
+from pbtnas.errors import ExitCode
 from pbtnas.records import paths, schema
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import BEAT_LENGTH
@@ -24,6 +26,7 @@ from pbtnas.tasks.loading import load_task
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 README, PROTOCOL = ROOT / "README.md", ROOT / "docs" / "protocol.md"
+OWN_TASK, OWN_TRAINING = ROOT / "docs" / "own-task.md", ROOT / "examples" / "own_training.py"
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -132,10 +135,15 @@ def test_a_wrong_command_is_noticed() -> None:
             parse(cli, shlex.split(words))
 
 
-def test_the_exit_codes_of_the_readme_are_those_of_the_program() -> None:
-    """The table of the README and the text of `pbtnas --help` are the same."""
-    told = dict(re.findall(r"^ +(\d+) +(.+)$", cli.epilog or "", re.MULTILINE))
-    assert {row[0]: row[1] for row in rows(README) if row[0].isdigit()} == told
+def test_exit_codes_stand_in_one_page() -> None:
+    """The table of docs/operating.md is that of the program; no other page has a second one."""
+    page, codes = ROOT / "docs" / "operating.md", {str(code.value): code for code in ExitCode}
+    told = {row[0]: row[1] for row in rows(page) if row[0] in codes}
+    assert told == {text: code.meaning for text, code in codes.items()}
+
+    meanings = set(told.values())
+    others = [document for document in DOCUMENTS if document != page]
+    assert [d.name for d in others if any(not meanings.isdisjoint(row) for row in rows(d))] == []
 
 
 @every_document
@@ -207,3 +215,13 @@ def test_the_task_of_the_readme_is_a_task(tmp_path: Path) -> None:
     train(trainee, 1, Rehearsal(tmp_path))
 
     assert 0 < evaluate(trainee, Rehearsal(tmp_path)).score <= 1
+
+
+def test_the_training_loop_of_the_page_is_the_examples() -> None:
+    """The code is that of a file which tests/tasks/test_members.py trains, checks and scores."""
+    page = OWN_TASK.read_text().partition("## A training loop of your own")[2].partition("\n## ")[0]
+    blocks = [block for language, block in FENCED.findall(page) if language == "python"]
+    example = OWN_TRAINING.read_text()
+    assert len(blocks) == 2
+    assert blocks[0] in example
+    assert textwrap.indent(blocks[1], "    ") in example

@@ -9,7 +9,6 @@ import math
 import re
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from pbtnas.cli import app as cli
 from pbtnas.config import from_json
 from pbtnas.engine import evaluator
 from pbtnas.engine.evaluation import FinalEvaluation, evaluate, make_soups
-from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.networks.members import load_member, load_soup
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode
@@ -41,15 +39,6 @@ run: {seed: 5}
 search: {population: 6, generations: 4, epochs: 2, parents: 2, replaced: 4, inherit_probability: 0}
 engine: {lease_s: 3, beat_s: 0.2, poll_s: 0.1, hang_s: 60, snapshot_s: 0, grace_s: 20}
 """
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Commands that run in this process leave their signal handlers behind."""
-    kept = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +193,9 @@ def test_a_soup_is_the_average_that_its_record_tells_of(run_dir: Path) -> None:
     for member in made.ingredients:
         record = run_dir / paths.result(made.generation, member)
         digest = decode(record.read_bytes(), "", kind="result").core["checkpoint"]
-        found = load_member(store, run, config, task, replace(best, checkpoint=digest))
+        found = load_member(run_dir, run, config, task, replace(best, checkpoint=digest))
         states.append(found.state())
-    loaded = load_soup(store, run, config, task, made).state()
+    loaded = load_soup(run_dir, run, config, task, made).state()
     store.close()
 
     assert finals["best-last-soup"].soup == made

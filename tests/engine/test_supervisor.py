@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from pbtnas.cli import app as cli
-from pbtnas.cli import shared as cli_shared
 from pbtnas.engine import supervisor as local_run
-from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, UNEXPECTED, Supervised
+from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, Supervised
+from pbtnas.errors import ExitCode
 
 Live = Callable[[int, float], int | None]
 
@@ -64,14 +64,14 @@ def test_an_unexpected_error_is_tried_again_a_few_times_in_a_row(
     _, once = live
 
     for _ in range(MOST_UNEXPECTED):
-        assert once(UNEXPECTED, 0.1) is None
+        assert once(ExitCode.UNEXPECTED, 0.1) is None
     assert once(-9, 0.1) is None
     for _ in range(MOST_UNEXPECTED):
-        assert once(UNEXPECTED, 0.1) is None
-    assert once(UNEXPECTED, 3600.0) is None
+        assert once(ExitCode.UNEXPECTED, 0.1) is None
+    assert once(ExitCode.UNEXPECTED, 3600.0) is None
     for _ in range(MOST_UNEXPECTED):
-        assert once(UNEXPECTED, 0.1) is None
-    assert once(UNEXPECTED, 0.1) == UNEXPECTED
+        assert once(ExitCode.UNEXPECTED, 0.1) is None
+    assert once(ExitCode.UNEXPECTED, 0.1) == ExitCode.UNEXPECTED
 
 
 def test_an_unexpected_error_has_an_exit_code_and_a_traceback_of_its_own(
@@ -87,5 +87,5 @@ def test_an_unexpected_error_has_an_exit_code_and_a_traceback_of_its_own(
     with pytest.raises(SystemExit) as left:
         cli.main(["status"])
 
-    assert left.value.code == cli_shared.UNEXPECTED == UNEXPECTED
+    assert left.value.code == ExitCode.UNEXPECTED == 70
     assert "ZeroDivisionError: nobody thought of it" in capsys.readouterr().err

@@ -20,11 +20,10 @@ from pbtnas.protocol.attempts import (
     Progress,
     Stopped,
     Trained,
-    last_line,
 )
 from pbtnas.protocol.generations import first_manifest
 from pbtnas.records import paths
-from pbtnas.records.schema import Job
+from pbtnas.records.schema import Job, last_line
 from pbtnas.tasks.loading import load_task
 from tests.system.site import TASK, Site, other_task, wait_until
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from pbtnas.models.drqv2.layers import Linear
 from pbtnas.models.drqv2.networks import Choices, DrQV2, Sizes, truncated_normal
-from pbtnas.models.drqv2.spaces import drqv2_architecture, drqv2_space
+from pbtnas.models.drqv2.spaces import drqv2_space
+from tests.models.drqv2 import drqv2_architecture
 
 PIXELS = Sizes(observation=(6, 20, 20), actions=3, hidden=16, channels=4)
 FEATURES = Sizes(observation=(7,), actions=3, hidden=16)

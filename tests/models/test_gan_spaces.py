@@ -12,8 +12,6 @@ from torch import nn
 
 from pbtnas.models.gan.discriminator import Branches
 from pbtnas.models.gan.spaces import (
-    CIFAR10,
-    STL10,
     GanNetworks,
     GanSizes,
     build_gan,
@@ -24,6 +22,8 @@ from pbtnas.models.gan.spaces import (
 from pbtnas.search.space import Option, SearchSpace
 
 GAN, HARD = gan_space(), gan_hard_space()
+CIFAR10 = GanSizes(width=256, bottom=4)
+STL10 = GanSizes(width=270, bottom=6, fixed_projections=2)
 NARROW = GanSizes(width=4, bottom=2, latent=12, discriminator_width=4)
 CELL = ["up0", "up1", "c0", "c1", "c2", "c3", "c4"]
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,7 +9,7 @@ import pytest
 
 from pbtnas.monitoring.study_screen import StudyStatus, render, study_status, to_json
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import ELSEWHERE, IDLE
+from pbtnas.records.heartbeat import IDLE, busy_with
 from pbtnas.store.study_directory import open_study
 from tests.analysis.made_runs import beat, search, story, study, write
 from tests.study.ended import end_study
@@ -54,7 +54,7 @@ def test_runs_are_finished_open_or_waiting(root: Path) -> None:
 
 def test_a_worker_is_shown_once_and_where_it_works(root: Path) -> None:
     """It beats in all runs that are open; only one of them has work for it."""
-    beat(run(root, RUNS[1]), paths.worker("host-7-w"), NOW - 1, phase=f"{ELSEWHERE}{RUNS[2]}")
+    beat(run(root, RUNS[1]), paths.worker("host-7-w"), NOW - 1, phase=busy_with(RUNS[2]))
     beat(run(root, RUNS[2]), paths.worker("host-7-w"), NOW - 3, phase="training g0000 m04")
     beat(run(root, RUNS[1]), paths.worker("host-8-w"), NOW - 2, phase=IDLE)
     beat(run(root, RUNS[2]), paths.worker("host-8-w"), NOW - 9, phase=IDLE)

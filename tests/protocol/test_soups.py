@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbtnas.models.drqv2.spaces import drqv2_architecture
 from pbtnas.protocol.postsearch import Evaluate, WorkItem, WriteAverage
 from pbtnas.protocol.soups import Candidate, GreedySoup, NoSuchPart, advance, greedy_soup, pieces_of
 from pbtnas.records import paths
@@ -18,6 +17,7 @@ from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.space import Variable
 from pbtnas.tasks.base import HasParts
 from pbtnas.tasks.drqv2.task import DrQV2Task
+from tests.models.drqv2 import drqv2_architecture
 from tests.tasks.test_drqv2 import FACTS, PIXELS, TINY
 
 BEST = Champion(4, 0, 10.0, (1, 0), "c0")

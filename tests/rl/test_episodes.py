@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,14 @@ import pytest
 from safetensors.numpy import load_file
 
 from pbtnas.rl.episode_directory import remove_leftovers
-from pbtnas.rl.episodes import Episode, Recorder, TornEpisode, open_episode, write_episode
+from pbtnas.rl.episodes import (
+    Episode,
+    Recorder,
+    TornEpisode,
+    episode_bytes,
+    open_episode,
+    write_episode,
+)
 
 
 def recorded(length: int) -> tuple[Recorder, Episode]:
@@ -113,3 +121,73 @@ def test_a_file_whose_length_is_not_that_of_its_name_is_torn(tmp_path: Path) -> 
 
     with pytest.raises(TornEpisode, match="3 transitions, not 4"):
         open_episode(renamed)
+
+
+def _torn(content: bytes, how: str) -> bytes:
+    size = 8 + int.from_bytes(content[:8], "little")
+    match how:
+        case "cut":
+            return content[:-1]
+        case "longer":
+            return content + b"x"
+        case "a hostile length":
+            return (1 << 62).to_bytes(8, "little") + content[8:]
+        case "no JSON":
+            return content[:8] + b"?" * (size - 8) + content[size:]
+        case "another tensor":
+            return content[:8] + content[8:size].replace(b"rewards", b"rewardz") + content[size:]
+        case "another dtype":
+            return content[:8] + content[8:size].replace(b"U8", b"I8") + content[size:]
+    return b""
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["cut", "longer", "a hostile length", "no JSON", "another tensor", "another dtype", "empty"],
+)
+def test_a_file_that_is_no_whole_episode_is_torn(tmp_path: Path, how: str) -> None:
+    """Whatever a dying machine leaves is told from an episode, and never half read."""
+    _, episode = recorded(3)
+    path = tmp_path / write_episode(tmp_path, 0, episode)
+    path.write_bytes(_torn(path.read_bytes(), how))
+
+    with pytest.raises(TornEpisode):
+        open_episode(path)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((9, 84, 84), np.uint8), ((24,), np.float32)])
+def test_a_file_takes_no_more_than_is_counted_for_it(
+    tmp_path: Path, shape: tuple[int, ...], dtype: type
+) -> None:
+    """A buffer's capacity in bytes is kept: the header fits into what is set aside for it."""
+    recorder = Recorder(shape, dtype, 12)
+    recorder.start(np.zeros(shape, dtype))
+    for _ in range(1000):
+        recorder.step(np.zeros(12, np.float32), 0.0, 1.0, np.zeros(shape, dtype))
+
+    path = tmp_path / write_episode(tmp_path, 0, recorder.episode())
+
+    size, counted = path.stat().st_size, episode_bytes(1000, shape, dtype, 12)
+    assert counted - 512 < size <= counted
+
+
+def test_an_episode_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its header has no metadata, and its rewards come before its discounts."""
+    numbers = np.arange(4, dtype=np.float32)
+    entries = {
+        "actions": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
+        "rewards": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]},
+        "discounts": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+        "observations": {"dtype": "U8", "shape": [3, 1], "data_offsets": [24, 27]},
+    }
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    data = numbers.tobytes() + np.ones(2, np.float32).tobytes() + b"abc"
+    path = tmp_path / "00000000-000002-9f3a61c2.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+    episode = open_episode(path)
+
+    assert episode.rewards.tolist() == [2.0, 3.0]
+    assert episode.discounts.tolist() == [1.0, 1.0]
+    assert episode.observations.tolist() == [[97], [98], [99]]

@@ -16,7 +16,8 @@ from pbtnas.protocol.generations import Search
 from pbtnas.records.envelope import digest
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected, birth_to_json
 from pbtnas.search import SearchSpace, Variable, layer, switch
-from pbtnas.search.algorithms import ALGORITHMS, Algorithm, SelectionRule
+from pbtnas.search.algorithms import ALGORITHMS, Algorithm
+from tests.search.rules import selection_rule
 
 STORED = Path(__file__).with_name("lineage.json")
 
@@ -33,7 +34,7 @@ def search(algorithm: Algorithm, *, skip_selection: frozenset[int] = frozenset()
             ]
         ),
         algorithm=algorithm,
-        selection=SelectionRule.of(8),
+        selection=selection_rule(8),
         seed=31173,
         population=8,
         generations=5,

@@ -26,6 +26,7 @@ from pbtnas.search.algorithms import (
 )
 from pbtnas.search.population import usable
 from tests.search.lineage import STORED, trace
+from tests.search.rules import selection_rule
 from tests.search.strategies import populations, spaces
 
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=list(ALGORITHMS))
@@ -40,7 +41,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Member], SearchSpace, SelectionRul
     space = draw(spaces())
     members = draw(populations(space))
     assume(any(map(usable, members)))
-    selection = SelectionRule.of(
+    selection = selection_rule(
         len(members),
         tau=draw(st.floats(0, 0.5)),
         inherit_probability=draw(st.sampled_from([0.0, 0.25, 1.0])),
@@ -118,7 +119,7 @@ def test_the_order_of_members_changes_nothing(
 @every_algorithm
 def test_generations_and_runs_draw_anew(algorithm: Algorithm) -> None:
     """Another generation or another run seed leads to other births, wherever there are any."""
-    members, selection = field(24), SelectionRule.of(24)
+    members, selection = field(24), selection_rule(24)
 
     births = {algorithm(members, WIDE, selection, s, g) for s in (1, 2) for g in (1, 2)}
 
@@ -140,7 +141,7 @@ def test_the_lineage_is_the_stored_one(name: str) -> None:
 @given(st.integers(2, 60), st.floats(0, 0.5))
 def test_counts_follow_tau(population: int, tau: float) -> None:
     """Worst and best are the same share of the population, but there are always two parents."""
-    selection = SelectionRule.of(population, tau=tau)
+    selection = selection_rule(population, tau=tau)
 
     assert abs(selection.replaced - tau * population) <= 0.5
     assert selection.parents == max(2, selection.replaced) <= population
@@ -149,14 +150,14 @@ def test_counts_follow_tau(population: int, tau: float) -> None:
 @pytest.mark.parametrize(("population", "count"), [(6, 2), (12, 3), (18, 4), (24, 6), (36, 9)])
 def test_counts_of_the_paper(population: int, count: int) -> None:
     """The populations of the paper have the numbers of children its code had."""
-    selection = SelectionRule.of(population)
+    selection = selection_rule(population)
 
     assert (count, count) == (selection.parents, selection.replaced)
 
 
 def test_exact_counts_take_precedence() -> None:
     """Given counts are used as they are."""
-    selection = SelectionRule.of(24, tau=0.25, parents=3, replaced=0)
+    selection = selection_rule(24, tau=0.25, parents=3, replaced=0)
 
     assert (3, 0) == (selection.parents, selection.replaced)
 
@@ -186,7 +187,7 @@ def test_nobody_left_is_an_error(algorithm: Algorithm) -> None:
     members = [Member(i, (0,) * 40, score) for i, score in enumerate([None, float("nan")])]
 
     with pytest.raises(NoParentsError, match="all 2 members of generation 3 failed"):
-        algorithm(members, WIDE, SelectionRule.of(2), 5, 3)
+        algorithm(members, WIDE, selection_rule(2), 5, 3)
 
 
 # ---- PBT-NAS ---------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ def test_pbtnas_crosses_two_distinct_parents_and_keeps_the_better_one(
 @pytest.mark.parametrize("algorithm", [pbtnas, no_mixing])
 def test_the_expected_share_of_variables_is_inherited(algorithm: Algorithm) -> None:
     """A quarter of 120,000 draws, within five sigma, and each variable as often as any other."""
-    births = many_births(algorithm, SelectionRule.of(24))
+    births = many_births(algorithm, selection_rule(24))
     counted = Counter(i for birth in births for i in birth.inherited)
 
     assert 3000 == len(births)
@@ -226,7 +227,7 @@ def test_the_expected_share_of_variables_is_inherited(algorithm: Algorithm) -> N
 
 def test_pairs_of_parents_are_uniform() -> None:
     """Each of the fifteen pairs of six parents is as likely, within five sigma."""
-    pairs = Counter((b.base, b.donor) for b in many_births(pbtnas, SelectionRule.of(24)))
+    pairs = Counter((b.base, b.donor) for b in many_births(pbtnas, selection_rule(24)))
 
     assert pairs.keys() == {(i, j) for j in range(6) for i in range(j)}
     assert all(abs(count - 200) < 69 for count in pairs.values())
@@ -234,7 +235,7 @@ def test_pairs_of_parents_are_uniform() -> None:
 
 def test_shrink_perturb_is_passed_on() -> None:
     """Copy exactly and reinitialise are settings: the births carry them."""
-    births = pbtnas(field(4), WIDE, SelectionRule.of(4, shrink=1.0, perturb=0.0), 1, 1)
+    births = pbtnas(field(4), WIDE, selection_rule(4, shrink=1.0, perturb=0.0), 1, 1)
 
     assert [(1.0, 0.0)] == [(birth.shrink, birth.perturb) for birth in births]
 
@@ -244,7 +245,7 @@ def test_shrink_perturb_is_passed_on() -> None:
 
 def test_no_mixing_clones_any_of_the_best() -> None:
     """Parent and architecture are one member's; each of six is as likely, within five sigma."""
-    members, births = field(24), many_births(no_mixing, SelectionRule.of(24))
+    members, births = field(24), many_births(no_mixing, selection_rule(24))
     bases = Counter(birth.base for birth in births)
 
     assert all(birth.base == birth.donor and birth.operator == "mix" for birth in births)
@@ -254,7 +255,7 @@ def test_no_mixing_clones_any_of_the_best() -> None:
 
 def test_searl_mutates_nothing_weights_or_architecture_alike() -> None:
     """Each kind is a third of 3,000 births; the better of two parents makes the best likelier."""
-    births = many_births(searl, SelectionRule.of(24, mutated_networks=("actor",)))
+    births = many_births(searl, selection_rule(24, mutated_networks=("actor",)))
     kinds = Counter(birth.operator for birth in births)
     bases = Counter(birth.base for birth in births)
 
@@ -269,7 +270,7 @@ def test_searl_mutates_nothing_weights_or_architecture_alike() -> None:
 def test_searl_changes_one_variable_to_another_option_of_it() -> None:
     """An architecture mutation is never the old architecture; variable and option are uniform."""
     members, changes = field(24), Counter[tuple[int, int]]()
-    for birth in many_births(searl, SelectionRule.of(24), rounds=2000):
+    for birth in many_births(searl, selection_rule(24), rounds=2000):
         base = members[birth.base].architecture
         changed = tuple(i for i in range(len(WIDE)) if birth.architecture[i] != base[i])
         assert changed == birth.inherited
@@ -286,7 +287,7 @@ def test_searl_can_change_a_switch() -> None:
     space = SearchSpace([switch("norm", (False, True))])
     members = [Member(i, (0,), float(i)) for i in range(8)]
 
-    births = [b for g in range(30) for b in searl(members, space, SelectionRule.of(8), 1, g)]
+    births = [b for g in range(30) for b in searl(members, space, selection_rule(8), 1, g)]
 
     assert {(0,), (1,)} == {birth.architecture for birth in births}
 

@@ -37,7 +37,9 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import decode, digest
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import SelectionRule, pbtnas
+from pbtnas.search.algorithms import pbtnas
+from tests.search.rules import selection_rule
+from tests.simulation.no_claims import NoClaims
 from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
@@ -50,7 +52,7 @@ SEARCH = Search(
         [layer(f"layer{i}", ("a", "b", "c")) for i in range(3)] + [switch("norm", (False, True))]
     ),
     algorithm=pbtnas,
-    selection=SelectionRule.of(4, tau=0.25, replaced=2),
+    selection=selection_rule(4, tau=0.25, replaced=2),
     seed=7,
     population=4,
     generations=4,
@@ -237,11 +239,11 @@ class World:
 
     def life_of(self, name: str, kind: str) -> Any:
         """The protocol of a process."""
-        claims = Claims(RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=new_nonce(name))
+        kind_of_claims = NoClaims if kind == "coordinator" and self.without_term else Claims
+        claims = kind_of_claims(RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=new_nonce(name))
         if kind == "worker":
             return Worker(RUN, name, claims, PACE).work()
-        term = None if self.without_term else claims
-        return Coordinator(RUN, SEARCH, term, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
+        return Coordinator(RUN, SEARCH, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
 
     def remove(self, actor: Actor) -> None:
         actor.steps.close()
@@ -489,7 +491,7 @@ class World:
     # -- what must hold afterwards -------------------------------------------------------------
 
     def check(self) -> None:
-        """Invariants of design.md section 6 on what the run left behind."""
+        """Invariants of what the run left behind."""
         for name, contents in self.store.contents.items():
             if "/results/" in name or "/births/" in name or name.endswith("n.json"):
                 cores = {decode(c, name, kind=_kind(name)).digest for c in contents}

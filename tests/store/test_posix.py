@@ -13,7 +13,6 @@ import pytest
 
 from pbtnas.protocol.operations import (
     Discard,
-    EmptyTrash,
     Get,
     Has,
     List,
@@ -29,6 +28,7 @@ from pbtnas.protocol.operations import (
 )
 from pbtnas.records import paths
 from pbtnas.store.posix import PosixStore, Primitive
+from pbtnas.store.trash import Deletion
 
 WRITERS, NAMES = 16, 50
 PRIMITIVES: tuple[Primitive, ...] = ("link", "directory")
@@ -351,7 +351,6 @@ def test_absent_things_are_absent(store: PosixStore) -> None:
     assert store.execute(List("a")) == set()
     store.execute(Quarantine("a"))
     store.execute(Discard(4, frozenset()))
-    store.execute(EmptyTrash(4))
 
 
 def test_quarantine_opens_the_slot_and_keeps_the_evidence(
@@ -406,10 +405,11 @@ def test_garbage_goes_to_the_trash_and_later_away(store: PosixStore, tmp_path: P
     assert [path.name for path in directory.iterdir()] == ["bb.safetensors"]
     assert [path.name for path in attempt.iterdir()] == ["log.jsonl"]
     assert len(list((tmp_path / paths.trash(0)).iterdir())) == 3
-    store.execute(EmptyTrash(0))
-    assert (tmp_path / paths.trash(0)).exists()
-    store.execute(EmptyTrash(1))
-    assert not (tmp_path / paths.trash(0)).exists()
+    for before, left in ((0, True), (1, False)):
+        deletion = Deletion(tmp_path)
+        deletion.ask(before)
+        deletion.finish()
+        assert (tmp_path / paths.trash(0)).exists() is left
 
 
 def test_an_operation_that_is_none_is_a_bug(store: PosixStore) -> None:

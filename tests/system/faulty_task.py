@@ -34,7 +34,7 @@ from pbtnas.search import Architecture, SearchSpace, layer, switch
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
-from pbtnas.tasks.sections import fill
+from pbtnas.tasks.members import fill
 
 log = logging.getLogger(__name__)
 

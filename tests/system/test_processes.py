@@ -250,10 +250,11 @@ def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(
     site.until(lambda: site.has(paths.manifest(2)), "generation 2 to begin")
     first.kill()
     site.until(lambda: len(list((site.run_dir / paths.results(2)).iterdir())) == MEMBERS, "all")
-    time.sleep(0.2)
+    worker.send(signal.SIGSTOP)  # so that it is not done before the successor looks
     (site.run_dir / paths.result(2, 5)).unlink()  # so that there is something left to do
     second = site.coordinator()
     told = second.until_it_says(r"generation (\d) of 4; (\d) of 6 members done, (\d) in work")
+    worker.send(signal.SIGCONT)
 
     assert second.ends() == 0, second.said()
     assert worker.ends() == 0, worker.said()

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
+from pbtnas.determinism import seed_everything
 from pbtnas.search import Architecture, SearchSpace
 from pbtnas.state import Json, State
 from pbtnas.tasks.base import Diverged, Task, Trainee
@@ -26,7 +27,6 @@ from pbtnas.tasks.checking.rehearsal import (
     copy_of,
     difference,
     evaluate,
-    seed_global_rngs,
     train,
 )
 
@@ -57,7 +57,7 @@ class TaskContract:
     def test_create_is_a_function_of_architecture_and_seed(self, task: Task) -> None:
         """The same weights whatever the global RNGs did before; others for another seed."""
         for architecture in architectures(task.space, 3):
-            seed_global_rngs(0)
+            seed_everything(0, self.device)
             first = task.create(architecture, 5).state()
             again = task.create(architecture, 5).state()
             other = task.create(architecture, 6).state()
@@ -67,7 +67,7 @@ class TaskContract:
 
     def test_create_leaves_the_global_random_numbers_alone(self, task: Task) -> None:
         """Initialisation draws from a stream of its own."""
-        seed_global_rngs(0)
+        seed_everything(0, self.device)
         before = torch.get_rng_state()
 
         task.create(architectures(task.space, 1)[0], 5)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from pbtnas.checkpoints import files as checkpoints
 from pbtnas.data.digits import load_digits
 from pbtnas.data.grids import grid_png
 from pbtnas.models.digits.networks import LATENTS, Generator, SwitchedSpectralLinear, digits_space
+from pbtnas.search import Birth, Member, SearchSpace
+from pbtnas.search.algorithms import pbtnas
+from pbtnas.state import State, lazily
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
+from pbtnas.weights import carry_out, mix_states
+from tests.search.rules import selection_rule
 from tests.tasks.contract import TaskContract
 
 DECENT = {
@@ -67,12 +74,47 @@ class TestDigits(TaskContract):
 
         assert (task.problem.judge(images).argmax(dim=1) == labels).double().mean() > 0.98
 
+    def test_task_check_mixes_what_a_search_mixes(self, task: DigitsTask, tmp_path: Path) -> None:
+        """For random families, `mix_states` and a written overlay are one child, bit by bit."""
+        rule = selection_rule(2, parents=2, replaced=1, inherit_probability=0.5)
+        for k in range(10):
+            rng = random.Random(k)
+            members = [Member(i, task.space.sample(rng), -float(i)) for i in range(2)]
+            (birth,) = pbtnas(members, task.space, rule, k, 0)
+            base, donor = (
+                train(
+                    task.create(members[i].architecture, i), 1, Rehearsal(tmp_path, stop_at=1)
+                ).state
+                for i in (birth.base, birth.donor)
+            )
+            fresh = task.create(birth.architecture, birth.seed).state()
+
+            mixed = mix_states(task.space, birth, base=base, donor=donor, fresh=fresh)
+
+            searched = lazily(child_by_files(task.space, birth, base, donor, fresh, tmp_path))
+            assert mixed.optimizer and searched.keys() == lazily(mixed).keys()
+            for key, tensor in lazily(mixed).items():
+                assert torch.equal(tensor.make(), searched[key].make()), key
+
     def test_it_must_be_prepared_before_it_trains(self, tmp_path: Path) -> None:
         """Creating needs no data, training does, and says so."""
         trainee = DigitsTask().create(decent(), 0)
 
         with pytest.raises(RuntimeError, match=r"prepare\(\) comes before"):
             train(trainee, 1, Rehearsal(tmp_path))
+
+
+def child_by_files(
+    space: SearchSpace, birth: Birth, base: State, donor: State, fresh: State, directory: Path
+) -> State:
+    """A child as a coordinator makes it: an overlay over the base's checkpoint, read back."""
+    ours, theirs, overlay = (directory / name for name in ("base", "donor", "overlay"))
+    for path, state in ((ours, base), (theirs, donor)):
+        checkpoints.write(path, state, algorithm="xxh3-128")
+    with checkpoints.open_layers([ours]) as a, checkpoints.open_layers([theirs]) as b:
+        child = carry_out(space, birth, base=a, donor=b, fresh=lazily(fresh))
+        checkpoints.write_overlay(overlay, child.overlay, child.origins, algorithm="xxh3-128")
+    return checkpoints.read([overlay, ours])
 
 
 def decent() -> tuple[int, ...]:

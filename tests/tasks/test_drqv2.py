@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from pbtnas.config import ConfigError, parse
-from pbtnas.models.drqv2.spaces import drqv2_architecture
 from pbtnas.rl.environments import Actions, Capture, StackedFrames, Step
 from pbtnas.rl.episode_directory import listing
 from pbtnas.rl.episodes import Array
@@ -35,6 +34,7 @@ from pbtnas.tasks.drqv2 import task as drqv2
 from pbtnas.tasks.drqv2.options import DrQV2Options
 from pbtnas.tasks.drqv2.task import DrQV2Task, DrQV2Trainee
 from pbtnas.weights.mixing import mix_states
+from tests.models.drqv2 import drqv2_architecture
 from tests.tasks.contract import (
     TaskContract,
     architectures,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from pbtnas.config import load, parse
-from pbtnas.models.drqv2.spaces import drqv2_architecture
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, copy_of, evaluate, train
 from pbtnas.tasks.drqv2.options import DrQV2Options
 from pbtnas.tasks.drqv2.task import DrQV2Task
+from tests.models.drqv2 import drqv2_architecture
 
 CONFIGS = Path(__file__).parents[2] / "configs/rl"
 JOB = 200  # frames

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pbtnas.checkpoints import files as checkpoints
 from pbtnas.config import ConfigError, parse
-from pbtnas.data.images import Batches, ImageSet
+from pbtnas.data.images import ImageBatches, ImageSet
 from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.statistics import parse_statistics
 from pbtnas.models.gan.spaces import build_gan
@@ -215,7 +215,7 @@ def test_an_epoch_has_the_steps_of_the_paper(
     """Once through the data, a smaller last batch included; every fifth step trains both."""
     images = ImageSet("empty", np.zeros((count, 3, 1, 1), np.uint8), None, "")
 
-    assert len(Batches(images, batch_size, "cpu")) == steps
+    assert len(ImageBatches(images, batch_size, "cpu")) == steps
     assert sum(trains_generator(index, 5) for index in range(steps)) == trained
 
 

@@ -10,10 +10,11 @@ import torch
 
 from pbtnas.checkpoints import files as checkpoints
 from pbtnas.search import Birth, Member, SearchSpace, layer, switch
-from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
+from pbtnas.search.algorithms import ALGORITHMS
 from pbtnas.search.births import Operator
 from pbtnas.state import State, assemble, lazily
 from pbtnas.weights import ChildPlan, Origin, carry_out, mix_states
+from tests.search.rules import selection_rule
 
 SPACE = SearchSpace(
     [layer("net.c0", ("small", "large")), layer("net.c1", ("a", "b")), switch("act", ("x", "y"))]
@@ -162,7 +163,7 @@ def test_every_birth_of_every_algorithm_makes_a_checkpoint_that_loads(
         state = network(m.architecture, m.number)
         digests[m.number] = checkpoints.write(tmp_path / str(m.number), state, algorithm="xxh3-128")
     for generation in range(6):
-        for made in ALGORITHMS[name](members, SPACE, SelectionRule.of(8), 3, generation):
+        for made in ALGORITHMS[name](members, SPACE, selection_rule(8), 3, generation):
             written = []
             for file in (tmp_path / "once", tmp_path / "again"):
                 fresh = network(made.architecture, made.seed)

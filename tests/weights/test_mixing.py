@@ -13,7 +13,7 @@ from torch import Tensor
 from pbtnas.checkpoints import files as checkpoints
 from pbtnas.search import Birth, SearchSpace, layer, switch
 from pbtnas.state import State, assemble, lazily
-from pbtnas.weights import Origin, child_of, mix, mix_states, report, shrink_perturb
+from pbtnas.weights import Origin, child_of, mix_states, report, shrink_perturb
 
 SPACE = SearchSpace([layer("conv1", ("a", "b")), layer("conv10", ("a", "b"))])
 CONV1, CONV10 = frozenset([0]), frozenset([1])
@@ -39,6 +39,49 @@ def birth(inherited: frozenset[int], shrink: float = 0.4, perturb: float = 0.1) 
         shrink=shrink,
         perturb=perturb,
     )
+
+
+def mix(
+    space: SearchSpace,
+    inherited: frozenset[int],
+    *,
+    base: dict[str, Tensor],
+    donor: dict[str, Tensor],
+    fresh: dict[str, Tensor],
+    shrink: float,
+    perturb: float,
+) -> dict[str, Tensor]:
+    """The trained parameters of a child whose parents have nothing else."""
+    made = birth(inherited, shrink, perturb)
+    return mix_states(space, made, base=State(base), donor=State(donor), fresh=State(fresh)).live
+
+
+def defined(space: SearchSpace, made: Birth, base: State, donor: State, fresh: State) -> State:
+    """The child as the paper and docs/protocol.md define it, written as plainly as can be."""
+
+    def chosen(section: str, name: str, init: Tensor) -> tuple[Tensor, bool]:
+        """The tensor of the parent to take it from, and whether that parent has one that fits."""
+        parent = donor if space.owner(name) in made.inherited else base
+        found = getattr(parent, section).get(name)
+        fits = found is not None and (found.shape, found.dtype) == (init.shape, init.dtype)
+        return (found, True) if fits else (init, False)
+
+    child = State(info=base.info)
+    for section in ("live", "buffers", "averaged"):
+        for name, init in getattr(fresh, section).items():
+            tensor, fits = chosen(section, name, init)
+            donated = space.owner(name) in made.inherited
+            if section == "live" and fits and donated and tensor.is_floating_point():
+                tensor = made.shrink * tensor + made.perturb * init
+            getattr(child, section)[name] = tensor
+    for moment, tensor in base.optimizer.items():
+        name = moment.rpartition("/")[0]
+        if name in fresh.live and space.owner(name) not in made.inherited:
+            if chosen("live", name, fresh.live[name])[1]:
+                child.optimizer[moment] = tensor
+    for parent, is_donor in ((base, False), (donor, True)):
+        child.extra |= {n: t for n, t in parent.extra.items() if n.startswith("donor.") == is_donor}
+    return child
 
 
 def same(left: State, right: State) -> bool:
@@ -238,7 +281,8 @@ def network(architecture: tuple[int, ...], seed: int) -> State:
     live["head.weight"] = torch.randn(architecture[3] + 1, generator=rng)
     averaged = {name: torch.randn(t.shape, generator=rng) for name, t in live.items()}
     moments = {f"{name}/m": torch.randn(t.shape, generator=rng) for name, t in live.items()}
-    return State(live, buffers, averaged, moments, {"rng": torch.tensor([seed])}, {"seed": seed})
+    extra = {"rng": torch.tensor([seed]), "donor.replay": torch.tensor([seed, seed])}
+    return State(live, buffers, averaged, moments, extra, {"seed": seed})
 
 
 Family = tuple[Birth, State, State, State]
@@ -276,15 +320,16 @@ def test_a_child_has_exactly_the_names_shapes_and_dtypes_of_its_architecture(
 @given(families())
 @settings(deadline=None)
 def test_the_plan_of_a_child_is_the_child(family: Family) -> None:
-    """Streaming and mixing in memory give the same bits; what is not planned is the base's."""
+    """Streamed or in memory, it has the bits of the definition; the unplanned is the base's."""
     made, base, donor, fresh = family
 
     plan = child_of(FAMILY, made, base=lazily(base), donor=lazily(donor), fresh=lazily(fresh))
 
     layers = lazily(base) | plan.overlay
     tensors = {key: layers[key].make() for key in plan.origins}
-    expected = mix_states(FAMILY, made, base=base, donor=donor, fresh=fresh)
+    expected = defined(FAMILY, made, base, donor, fresh)
     assert same(expected, assemble(tensors, base.info))
+    assert same(expected, mix_states(FAMILY, made, base=base, donor=donor, fresh=fresh))
     assert set(plan.overlay) == {k for k, o in plan.origins.items() if o is not Origin.BASE}
 
 
@@ -310,7 +355,7 @@ def test_an_overlay_read_over_its_base_is_the_child_mixed_in_memory(tmp_path: Pa
                 overlay, plan.overlay, plan.origins, algorithm="xxh3-128"
             )
 
-        expected = mix_states(FAMILY, made, base=base, donor=donor, fresh=fresh)
+        expected = defined(FAMILY, made, base, donor, fresh)
         paths, digests = [overlay, base_file], [digest, base_digest]
         assert same(expected, checkpoints.read(paths))
         assert same(expected, checkpoints.read_verified(paths, digests, algorithm="xxh3-128"))

@@ -1,16 +1,15 @@
-"""What a run may spend."""
+"""The budget of a run, read from its stored configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pbtnas.search import budget
+
+KEYS = ("population", "generations", "epochs", "first_epochs")
+
 
 def granted_epochs(search: Mapping[str, Any]) -> int:
-    """Network-epochs that the section `search` of a configuration grants the whole run.
-
-    A run whose members failed for good spends less: that is its loss, not another budget.
-    """
-    first = search["first_epochs"] or search["epochs"]
-    rounds: int = first + (search["generations"] - 1) * search["epochs"]
-    return rounds * int(search["population"])
+    """Network-epochs that the stored section `search` grants the whole run."""
+    return budget.granted_epochs(**{key: search[key] for key in KEYS})

@@ -1,4 +1,4 @@
-"""Algorithms compared over seeds: spread of each, every pair, and the price of equal quality.
+"""Compares algorithms over seeds: their spreads, every pair, and the cost of equal quality.
 
 Runs are grouped by algorithm and paired by seed.  What cannot be compared (another metric,
 another budget, the same run twice) is refused; their order never matters.
@@ -28,12 +28,15 @@ from pbtnas.analysis.compare.statistics import (
     spread,
     superiority,
 )
+from pbtnas.errors import ExitCode, PbtnasError
 
 BySeed = dict[int, float]
 
 
-class ComparisonError(Exception):
+class ComparisonError(PbtnasError):
     """Runs that must not be compared, said in one sentence."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,16 @@ class Pair:
     """The claim "`better` beats `worse`", judged on the seeds both have.
 
     Args:
-        better: the algorithm claimed to be better.
-        worse: the other one.
-        seeds: that both have, ascending.
-        differences: by seed; positive where the claim holds.
-        mean: of the differences.
-        interval: bootstrap interval of that mean.
-        test: one-sided signed-rank test of the claim.
-        corrected_p: its p after Bonferroni's correction for all claims of the comparison.
+        better: Algorithm claimed to be better.
+        worse: Other algorithm.
+        seeds: Seeds that both have, ascending.
+        differences: Differences by seed; positive where the claim holds.
+        mean: Mean of the differences.
+        interval: Bootstrap interval of that mean.
+        test: One-sided signed-rank test of the claim.
+        corrected_p: Its p after Bonferroni's correction for all claims of the comparison.
         dz: Cohen's d_z of the differences.
-        a12: chance that a run of `better` beats one of `worse`, whatever their seeds.
+        a12: Probability that a run of `better` beats one of `worse`, whatever their seeds.
     """
 
     better: str
@@ -77,18 +80,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything `compare` found, ready to be tabulated.
+    """The outcome of `compare`: summaries of algorithms and tests of pairs.
 
     Args:
-        metric: of all runs.
-        budget: network-epochs of every run.
-        maximise: whether a larger value is better.
-        ddof: of the standard deviations.
-        confidence: of the bootstrap intervals.
-        summaries: best mean first.
-        pairs: one a claim, or, without claims, one for every two algorithms.
-        tests: how many one-sided tests p was corrected for.
-        unpaired: for every pair of algorithms whose seeds differ, a sentence saying so.
+        metric: Metric of all runs.
+        budget: Network-epochs of every run.
+        maximise: Whether a larger value is better.
+        ddof: Delta degrees of freedom of the standard deviations.
+        confidence: Confidence level of the bootstrap intervals.
+        summaries: Summaries, best mean first.
+        pairs: One pair a claim, or, without claims, one for every two algorithms.
+        tests: Number of one-sided tests that p was corrected for.
+        unpaired: A sentence for every pair of algorithms whose seeds differ.
     """
 
     metric: str
@@ -104,13 +107,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reach:
-    """What an algorithm spends to reach the reference's final score of the same seed.
+    """Network-epochs an algorithm needs to reach the reference's final score of the same seed.
 
     Args:
-        algorithm: which.
-        reached: seeds in which it got there.
-        seeds: seeds that were looked at.
-        median_epochs: network-epochs, seeds that never got there counting as infinite.
+        algorithm: Name of the algorithm.
+        reached: Number of seeds in which it got there.
+        seeds: Number of seeds looked at.
+        median_epochs: Median network-epochs; seeds that never got there count as infinite.
         share: `median_epochs` as a share of the reference's budget.
     """
 
@@ -145,9 +148,7 @@ def compare(
     """
     runs = sorted(outcomes, key=lambda o: (o.algorithm, o.seed, o.run))
     _refuse_incomparable(runs)
-    values: dict[str, BySeed] = {}
-    for outcome in runs:
-        values.setdefault(outcome.algorithm, {})[outcome.seed] = outcome.value
+    values = _by_algorithm(runs)
     sign = 1.0 if maximise else -1.0
     summaries = sorted(
         (_summary(name, by_seed, ddof) for name, by_seed in values.items()),
@@ -155,9 +156,7 @@ def compare(
     )
     names = [summary.algorithm for summary in summaries]
     made = len(names) * (len(names) - 1) if claims is None else len(claims)
-    if tests is not None and tests < made:
-        raise ComparisonError(f"{made} tests are made here: expected no fewer in all, got {tests}")
-    tests = made if tests is None else tests
+    tests = _corrected_for(made, tests)
     chosen = list(combinations(names, 2)) if claims is None else _known(claims, names)
     pairs = tuple(
         compare_pair(
@@ -243,6 +242,20 @@ def epochs_to_match(
     return tuple(sorted(reaches, key=lambda reach: (reach.median_epochs, reach.algorithm)))
 
 
+def _by_algorithm(runs: Iterable[Outcome]) -> dict[str, BySeed]:
+    values: dict[str, BySeed] = {}
+    for outcome in runs:
+        values.setdefault(outcome.algorithm, {})[outcome.seed] = outcome.value
+    return values
+
+
+def _corrected_for(made: int, tests: int | None) -> int:
+    """How many tests p is corrected for: those made here, or the larger number given."""
+    if tests is not None and tests < made:
+        raise ComparisonError(f"{made} tests are made here: expected no fewer in all, got {tests}")
+    return made if tests is None else tests
+
+
 def _reach(algorithm: str, spent: Sequence[tuple[float, float]]) -> Reach:
     return Reach(
         algorithm=algorithm,
@@ -289,7 +302,7 @@ def _refuse_incomparable(runs: Sequence[Outcome]) -> None:
 
 
 def _difference(first: str, other: str) -> str:
-    """What two tasks, as JSON, do not have in common: "side 16 and 32, width 24 and nothing".
+    """The differences of two tasks, given as JSON: "side 16 and 32, width 24 and nothing".
 
     Of tasks with different names the names say enough.
     """

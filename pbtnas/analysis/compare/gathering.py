@@ -1,4 +1,4 @@
-"""Runs that are looked at together: those of a study, or any that are named one by one."""
+"""Collects the runs to be compared: those of a study, or any that are named one by one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class NamedRun:
     """A run under the name that tables and figures have for it.
 
     Args:
-        name: in a study, the study's; else its algorithm with what is unusual about it.  Runs
-            that differ in nothing but their seed share it.
-        history: its records.
+        name: Name in the study; outside of one, the algorithm with what is unusual about it.
+            Runs that differ in nothing but their seed share it.
+        history: Records of the run.
     """
 
     name: str
@@ -41,11 +41,11 @@ class NamedRun:
 
 @dataclass(frozen=True)
 class Gathered:
-    """All runs that were asked for.
+    """The runs to be compared.
 
     Args:
-        runs: that have begun, by name and seed.
-        unbegun: directories, by their names, of runs that have no configuration yet.
+        runs: Runs that have begun, by name and seed.
+        unbegun: Directory names of runs that have no configuration yet.
     """
 
     runs: tuple[NamedRun, ...]

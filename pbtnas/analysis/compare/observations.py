@@ -1,4 +1,4 @@
-"""What the study and the figures need, taken from the history of a run."""
+"""Derives numbers for comparisons and figures from the history of a run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pbtnas.analysis.compare.outcomes import Curve, Outcome
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.run import Generation, History
 from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
+from pbtnas.config import SearchConfig
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion
-from pbtnas.search.algorithms import SelectionRule
 from pbtnas.search.space import Variable
+from pbtnas.store.reader import RunReader
 
 
 def evolution(
@@ -25,7 +26,7 @@ def evolution(
     """The selected generations of a run, up to the first whose records are not all there.
 
     `variables` are those of its search space, which the run directory does not hold; without
-    them there is descent but no options.  Raises `ValueError` when no generation was selected.
+    them there is descent but no options.  Raises `NothingToShow` when no generation was selected.
     """
     whole = list(itertools.takewhile(_selected, history.generations))
     return Evolution(
@@ -99,18 +100,17 @@ def budget(history: History) -> int:
 
 
 def task_of(history: History) -> str:
-    """What was trained, options included: equal texts mean equal tasks."""
+    """The task with its options, as JSON: equal texts mean equal tasks."""
     return json.dumps(history.config["task"], sort_keys=True)
 
 
 def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | None:
-    """What `pbtnas evaluate` found for the network with that checkpoint: "score" and metrics.
+    """The final evaluation of the network with that checkpoint: "score" and metrics.
 
-    A score that diverged is NaN.  None if it was not evaluated.
+    A score that diverged is NaN.  None if it was not evaluated, or that cannot be read.
     """
-    files = RecordFiles(history.root)
-    files.run = history.run
-    record = files.read(paths.evaluation(checkpoint), "evaluation")
+    with RunReader(history.root) as reader:
+        record = RecordFiles(reader, history.run).read(paths.evaluation(checkpoint), "evaluation")
     if record is None:
         return None
     score = record.core["score"]
@@ -136,7 +136,7 @@ def variant(history: History) -> str:
     search = history.config["search"]
     pair = (search["shrink"], search["perturb"])
     name = str(search["algorithm"])
-    usual = (SelectionRule.shrink, SelectionRule.perturb)
+    usual = (SearchConfig.shrink, SearchConfig.perturb)
     return name if pair == usual else f"{name} [{pair[0]:g}, {pair[1]:g}]"
 
 

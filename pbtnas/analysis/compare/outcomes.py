@@ -1,4 +1,4 @@
-"""What the study knows of a run: one number to report, and how it got there."""
+"""The data of a run that comparisons use: its reported number, and its curve."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class Outcome:
     """The number a finished run reports.
 
     Args:
-        run: what messages call the run, e.g. its directory's name.
-        algorithm: of the run, or the variant of it that a study names.
-        seed: of the run; runs of equal seed start from the same population and are paired.
-        value: the number, e.g. the final FID on 50,000 images.
-        metric: what it measures, e.g. "fid-50k"; only equal metrics are compared.
-        task: what was trained, options included; only equal tasks are compared.
-        budget: network-epochs granted by the configuration, summed over all members.
+        run: Name of the run in messages, e.g. that of its directory.
+        algorithm: Algorithm of the run, or the variant of it that a study names.
+        seed: Seed of the run; runs of equal seed start from the same population and are paired.
+        value: Number, e.g. the final FID on 50,000 images.
+        metric: Name of what is measured, e.g. "fid-50k"; only equal metrics are compared.
+        task: Task with its options, as JSON; only equal tasks are compared.
+        budget: Network-epochs granted by the configuration, summed over all members.
     """
 
     run: str
@@ -33,10 +33,10 @@ class Curve:
     """The best score of each generation of a run.
 
     Args:
-        run: what messages call the run.
-        algorithm: of the run.
-        seed: of the run.
-        metric: what the score measures; larger is better.
+        run: Name of the run in messages, e.g. that of its directory.
+        algorithm: Algorithm of the run, or the variant of it that a study names.
+        seed: Seed of the run; runs of equal seed start from the same population and are paired.
+        metric: Name of what is measured, e.g. "fid-50k"; only equal metrics are compared.
         epochs: [G] network-epochs spent after each generation, summed over all members.
         scores: [G] best score of each generation; NaN where no member has one.
     """

@@ -1,4 +1,4 @@
-"""What greedy soups are worth: each beside the best member that it began with."""
+"""Compares greedy soups with the best members that they began with."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.analysis.tables import Cell, Table
 from pbtnas.records import paths
 from pbtnas.records.schema import Soup
+from pbtnas.store.reader import RunReader
 
 
 class NoSoups(ComparisonError):
@@ -23,16 +24,16 @@ class NoSoups(ComparisonError):
 
 @dataclass(frozen=True)
 class SoupOutcome:
-    """A soup of a run, and what the final evaluations found.
+    """A soup of a run, with the final evaluations of it and of its best member.
 
     Args:
-        run: name of the run in tables.
-        seed: of the run.
-        task: what was trained, options included.
-        which: name of the soup, e.g. best-ever-soup.
-        ingredients: how many members were averaged.
-        member: value of the best member alone.
-        soup: value of the soup.
+        run: Name of the run in tables.
+        seed: Seed of the run.
+        task: Task with its options, as JSON.
+        which: Name of the soup, e.g. best-ever-soup.
+        ingredients: Number of members averaged.
+        member: Value of the best member alone.
+        soup: Value of the soup.
     """
 
     run: str
@@ -68,7 +69,7 @@ def soup_outcomes(run: NamedRun, metric: str = "score") -> list[SoupOutcome]:
 
 
 def published_outcome(run: NamedRun, soup: Soup) -> SoupOutcome | None:
-    """What the published code reports of an agent's soup: scores of the search alone.
+    """The soup's score as the published code reports it for agents: from the search alone.
 
     Where no candidate was accepted that is the best soup that was rejected, whose score is below
     the member's.  None where no candidate was tried, or none of the soups has a score.
@@ -142,11 +143,11 @@ def _none(runs: Sequence[NamedRun]) -> NoSoups:
 def _soups(run: NamedRun) -> list[Soup]:
     """The records of all soups of a run, by name."""
     history = run.history
-    files = RecordFiles(history.root)
-    files.run = history.run
-    leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
-    names = [which for leaf in leaves if (which := paths.soup_of(leaf)) is not None]
-    records = [files.read(paths.soup(which), "soup") for which in names]
+    with RunReader(history.root) as reader:
+        files = RecordFiles(reader, history.run)
+        leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
+        names = [which for leaf in leaves if (which := paths.soup_of(leaf)) is not None]
+        records = [files.read(paths.soup(which), "soup") for which in names]
     if files.problems:
         raise ComparisonError(f"run {history.root.name}: {files.problems[0]}")
     return [Soup.from_json(record.core) for record in records if record is not None]
@@ -219,7 +220,7 @@ def _row(found: Sequence[SoupOutcome], maximise: bool, ddof: int) -> tuple[Cell,
 
 
 def _member_checkpoint(history: History, soup: Soup) -> str:
-    """Of the member that a soup began with."""
+    """The checkpoint of the member that a soup began with."""
     result = history.generations[soup.generation].results[soup.member].result
     assert result.checkpoint is not None, "soups begin with a best member, which has one"
     return result.checkpoint

@@ -35,16 +35,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class SignedRank:
-    """Outcome of a one-sided Wilcoxon signed-rank test.
+    """The outcome of a one-sided Wilcoxon signed-rank test.
 
     Args:
-        pairs: how many were compared, equal ones included.
-        ties: how many of them were equal; the test leaves them out.
-        w_plus: sum of the ranks of positive differences.
-        w_minus: sum of the ranks of negative differences.
-        p: chance of a `w_plus` at least this large if neither algorithm were better.
-        smallest_p: what p would be if every pair were won: no data of so many pairs can show
-            more.
+        pairs: Number of pairs compared, equal ones included.
+        ties: Number of equal pairs, which the test leaves out.
+        w_plus: Sum of the ranks of positive differences.
+        w_minus: Sum of the ranks of negative differences.
+        p: Probability of a `w_plus` at least this large if neither algorithm were better.
+        smallest_p: Value of p if every pair were won: no data of so many pairs can give less.
     """
 
     pairs: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pbtnas.analysis.compare.comparison import Comparison, Reach
+from pbtnas.analysis.compare.comparison import Comparison, Pair, Reach
 from pbtnas.analysis.compare.statistics import bonferroni, signed_rank, smallest_p
 from pbtnas.analysis.tables import Cell, Table
 
@@ -31,32 +31,10 @@ def pairs_table(comparison: Comparison) -> Table:
     return Table(
         title=f"Is the first better than the second? ({comparison.metric})",
         columns=(
-            "first",
-            "second",
-            "seeds",
-            "mean gain",
-            f"{level} interval",
-            "d_z",
-            "A12",
-            "p",
-            "p corrected",
-            "smallest p",
+            *("first", "second", "seeds", "mean gain", f"{level} interval", "d_z", "A12"),
+            *("p", "p corrected", "smallest p"),
         ),
-        rows=tuple(
-            (
-                pair.better,
-                pair.worse,
-                len(pair.seeds),
-                pair.mean,
-                pair.interval,
-                pair.dz,
-                pair.a12,
-                pair.test.p,
-                pair.corrected_p,
-                pair.test.smallest_p,
-            )
-            for pair in comparison.pairs
-        ),
+        rows=tuple(map(_pair_row, comparison.pairs)),
         notes=(
             "Gains are paired by seed; positive means the first is better.",
             f"p: Wilcoxon signed-rank, one-sided, exact; corrected (Bonferroni) for "
@@ -70,8 +48,14 @@ def pairs_table(comparison: Comparison) -> Table:
     )
 
 
+def _pair_row(pair: Pair) -> tuple[Cell, ...]:
+    names = (pair.better, pair.worse)
+    gain = (len(pair.seeds), pair.mean, pair.interval, pair.dz, pair.a12)
+    return (*names, *gain, pair.test.p, pair.corrected_p, pair.test.smallest_p)
+
+
 def pooled_table(comparisons: Sequence[Comparison]) -> Table:
-    """Every claim judged on the pairs of several comparisons together, which made it too."""
+    """Every claim, tested on the pairs of several comparisons together."""
     rows: list[tuple[Cell, ...]] = []
     pairs = {(p.better, p.worse) for comparison in comparisons for p in comparison.pairs}
     for better, worse in sorted(pairs):
@@ -116,7 +100,7 @@ def values_table(comparison: Comparison) -> Table:
 
 
 def reach_table(reaches: Sequence[Reach], *, reference: str = "random-search") -> Table:
-    """What every algorithm spends to come to the final score of the reference."""
+    """Network-epochs that every algorithm needs to reach the final score of the reference."""
     return Table(
         title=f"Network-epochs to the final score of {reference}",
         columns=("algorithm", "reached", "seeds", "median network-epochs", "share of budget"),

@@ -21,21 +21,22 @@ from pbtnas.analysis.tables import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is compared, and how.
+    """Settings of a comparison: what is compared, and how.
 
     Args:
         metric: "score", or one of the task's metrics.
-        maximise: whether a larger value is better.
-        ever: of the best member of all generations, instead of the last one.
-        final: its final evaluation, instead of the one it was selected by.
-        partial: leave unfinished runs out, instead of refusing.
-        claims: (better, worse) pairs fixed beforehand; None for every pair.
-        reference: the algorithm whose final score the others are to reach.
-        ddof: of the standard deviations; 0 as in the paper.
-        pool: judge the claims on the pairs of all tasks together, as the paper does.
-        soups: instead, soups beside the best members that they began with, by final evaluation.
-        as_published: the soups by scores of the search, as the published code does for agents.
-        tests: how many were made in all, to correct p for; None for one a claim.
+        maximise: Whether a larger value is better.
+        ever: Whether to take the best member of all generations instead of the last one.
+        final: Whether to take its final evaluation instead of the score that selected it.
+        partial: Whether to leave unfinished runs out instead of refusing them.
+        claims: Pairs (better, worse) fixed beforehand; None for every pair.
+        reference: Algorithm whose final score the others are to reach.
+        ddof: Delta degrees of freedom of the standard deviations; 0 as in the paper.
+        pool: Whether to judge the claims on the pairs of all tasks together, as the paper does.
+        soups: Whether to compare soups with the best members they began with, by final evaluation.
+        as_published: Whether to compare soups by scores of the search, as the published code does
+            for agents.
+        tests: Number of tests made in all, for the correction of p; None for one a claim.
     """
 
     metric: str = "score"
@@ -66,7 +67,7 @@ def parse_claims(text: str) -> list[tuple[str, str]]:
 
 
 def judge(gathered: Gathered, question: Question) -> Comparison:
-    """The finished runs compared, by name and seed.
+    """Compare the finished runs, by name and seed.
 
     Raises `ComparisonError` for runs that must not be compared, and for unfinished ones unless
     the question allows to leave them out.
@@ -91,7 +92,7 @@ def judge(gathered: Gathered, question: Question) -> Comparison:
 
 
 def tables(gathered: Gathered, question: Question) -> dict[str, Table]:
-    """Everything there is to say, as tables by the names of their files.
+    """The answer to a question as tables, by the names of their files.
 
     "summary", "pairs" where there are two algorithms, "reach" where the reference was run, and
     "values"; with `pool` a summary of each task, and "pooled"; with `soups` only "soups".

@@ -1,4 +1,4 @@
-"""One generation, as its records tell it: jobs, results, attempts, ranking and births."""
+"""Reads one generation from its records: jobs, results, attempts, ranking and births."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pbtnas.search.births import Birth
 
 @dataclass(frozen=True)
 class ResultWithMeta:
-    """A result, and what was said about it.
+    """A result with its metadata.
 
     Args:
-        result: the outcome itself.
-        meta: worker, attempt, train_s, evaluate_s, wall_s, device, torch, host; class and
+        result: Outcome itself.
+        meta: Worker, attempt, train_s, evaluate_s, wall_s, device, torch, host; class and
             traceback of a failed one.  Any may be missing, and all are where only the
             selection's copy of the result is left.
     """
@@ -32,10 +32,10 @@ class ClaimHistory:
     """A claim, and how it ended.
 
     Args:
-        slot: what was claimed, a name of `store.paths`; claim, beat and end lie beside it.
-        number: from 1; a higher one takes over.
-        holder: who claimed it; empty if the claim cannot be read.
-        end: class, text, counted, worker, as its holder recorded them; None if it did not.
+        slot: Name of the slot, from `records.paths`; claim, beat and end lie beside it.
+        number: Number from 1; a higher one takes over.
+        holder: Holder's identity; empty if the claim cannot be read.
+        end: Class, text, counted and worker, as its holder recorded them; None if it did not.
         ended: "result" if the result is its own, the class of its end (released, error, oom,
             ...), "superseded" if another attempt or result came, "open" if none of it: in
             work, or silent.
@@ -53,9 +53,9 @@ class Born:
     """How a slot of the next generation was filled.
 
     Args:
-        birth: what was decided.
-        child: the checkpoint made from it; None while it is being mixed.
-        origins: which tensors came from where, as the mixing reported it.
+        birth: Birth as selection decided it.
+        child: Checkpoint made from it; None while it is being mixed.
+        origins: Origin of each tensor, as the mixing reported it.
     """
 
     birth: Birth
@@ -77,14 +77,14 @@ class Generation:
     """Everything recorded about one generation; mappings are by member.
 
     Args:
-        number: from 0.
-        jobs: its manifest.
-        results: known so far.
-        attempts: at its jobs, by number.
-        repairs: attempts at computing a lost checkpoint again.
-        ranking: members, best first; empty until it is selected.
-        births: slots of the next generation.
-        selection: digest of its selection, which holds the chain of all before it; two runs
+        number: Number from 0.
+        jobs: Jobs of its manifest.
+        results: Results known so far.
+        attempts: Attempts at its jobs, by number.
+        repairs: Attempts to compute a lost checkpoint again.
+        ranking: Members, best first; empty until selection.
+        births: Births that fill slots of the next generation.
+        selection: Digest of its selection, which holds the chain of all before it; two runs
             agree up to here exactly if these are equal.  None until it is selected.
     """
 
@@ -132,7 +132,7 @@ def read_generation(
 def _members(
     jobs: Sequence[Job], selected: Selected | None, earlier: Sequence[Generation]
 ) -> list[int]:
-    """Who is alive in a generation, even if its manifest is lost."""
+    """Members of a generation, even if its manifest is lost."""
     if jobs:
         return [job.member for job in jobs]
     if selected is not None:

@@ -1,4 +1,4 @@
-"""A run directory, read into data: what was decided and found out, generation by generation.
+"""Reads a run directory into data, generation by generation.
 
 Reads write-once records only, so whatever is here is true for good.  A record that is damaged or
 missing is listed as a problem and left out; everything else is read.
@@ -26,7 +26,8 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record
 from pbtnas.records.schema import Champion
 from pbtnas.search.space import Architecture
-from pbtnas.store.run_directory import with_engine
+from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import check_format, with_engine
 
 __all__ = [
     "ClaimHistory",
@@ -42,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """What the run came to."""
+    """The outcome of the run."""
 
     fingerprint: str
     generations: int
@@ -52,18 +53,18 @@ class FinalRecord:
 
 @dataclass(frozen=True)
 class History:
-    """A run as its directory tells it.
+    """The history of a run, as its directory records it.
 
     Args:
-        root: the run directory.
-        run: id; "" if `run.json` cannot be read.
-        about: the core of `run.json` (seed, task, hash, created, ...); empty likewise.
-        config: the resolved configuration (task, search, run, and the engine settings that hold
+        root: Run directory.
+        run: Id; "" if `run.json` cannot be read.
+        about: Core of `run.json` (seed, task, hash, created, ...); empty likewise.
+        config: The resolved configuration (task, search, run, and the engine settings that hold
             now); empty likewise.
-        generations: by number, the one in work last.
-        terms: claims of the coordinator's term.
-        final: None until the run is finished.
-        problems: records that are damaged or missing, a sentence each.
+        generations: Generations by number, the one in work last.
+        terms: Claims of the coordinator's term.
+        final: Final record; None until the run is finished.
+        problems: Sentences on records that are damaged or missing.
     """
 
     root: Path
@@ -82,7 +83,13 @@ class History:
         Raises `NotYetARun` for a missing or empty directory, `NotARun` for a foreign one, and
         `ForeignRecord` for a newer format version or a record of another run.
         """
-        files = RecordFiles(run_dir)
+        check_format(run_dir)
+        with RunReader(run_dir) as reader:
+            return cls._read(RecordFiles(reader))
+
+    @classmethod
+    def _read(cls, files: RecordFiles) -> History:
+        run_dir = files.root
         begun = (run_dir / paths.manifest(0)).exists()
         run = files.read(paths.RUN, "run", expected=begun)
         files.run = None if run is None else run.run
@@ -116,28 +123,6 @@ class History:
             progress.append(best)
         return progress
 
-    def lineage(self, generation: int, member: int) -> list[tuple[int, int]]:
-        """The chain of bases that led to a member: (generation, member), oldest first.
-
-        A member that was not replaced is its own base.  Begins later than generation 0 where
-        records are missing.
-        """
-        chain = [(generation, member)]
-        while generation > 0:
-            base = self._base(generation, member)
-            if base is None:
-                break
-            generation, member = generation - 1, base
-            chain.append((generation, member))
-        return chain[::-1]
-
-    def curve(self, generation: int, member: int) -> list[tuple[int, float | None]]:
-        """(generation, score) of a member and the chain of its bases, oldest first.
-
-        None where it has no score: not trained yet, diverged or failed.
-        """
-        return [(g, self._score(g, m)) for g, m in self.lineage(generation, member)]
-
     def birth(self, generation: int, member: int) -> Born | None:
         """How a member came into that generation; None if it was there before."""
         return self.generations[generation - 1].births.get(member) if generation else None
@@ -149,23 +134,6 @@ class History:
             return job.architecture
         born = self.birth(generation, member)
         return None if born is None else born.birth.architecture
-
-    def _base(self, generation: int, member: int) -> int | None:
-        before = self.generations[generation - 1]
-        if before.selection is not None:
-            born = before.births.get(member)
-            return member if born is None else born.birth.base
-        # Without the selection, the job still names the checkpoint it started from.
-        job = self.generations[generation].jobs.get(member)
-        if job is None or not job.inputs:
-            return None
-        start = job.inputs[-1]
-        made = [m for m, r in before.results.items() if r.result.checkpoint == start]
-        return min(made, key=lambda m: (m != member, m), default=None)
-
-    def _score(self, generation: int, member: int) -> float | None:
-        reported = self.generations[generation].results.get(member)
-        return None if reported is None else reported.result.score
 
 
 def metrics_lines(history: History, member: int) -> list[str]:

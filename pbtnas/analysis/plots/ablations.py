@@ -1,4 +1,4 @@
-"""Figures of what the parts of the algorithm are worth: shrink-perturb and the ablations."""
+"""Figures that measure parts of the algorithm: shrink-perturb and the ablations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def spectrum(
     for (shrink, perturb), found in spreads.items():
         means[shrinks.index(shrink), perturbs.index(perturb)] = found.mean
     low, high = float(np.nanmin(means)), float(np.nanmax(means))
-    middle = low + 0.55 * (high - low)
+    middle = low + 0.55 * (high - low)  # darker cells have white words
     places = decimal_places(float(np.nanmedian([found.std for found in spreads.values()])), 2)
     with style():
         figure = new_figure(1.6 + 0.62 * len(shrinks), min(8.0, 2.6 + 1.15 * len(perturbs)))
@@ -49,18 +49,9 @@ def spectrum(
         axes.set_xlabel("perturb γ (factor on fresh weights)")
         axes.set_ylabel("shrink λ (factor on donated weights)")
         for at, found in spreads.items():
-            row, column = shrinks.index(at[0]), perturbs.index(at[1])
-            name = PAPER_SPECTRUM.get(at)
-            axes.text(
-                column,
-                row,
-                _cell_text(found, name, places),
-                ha="center",
-                va="center",
-                fontsize=9,
-                fontweight="bold" if name else "normal",
-                color="white" if found.mean < middle else "black",
-            )
+            place = (perturbs.index(at[1]), shrinks.index(at[0]))
+            colour = "white" if found.mean < middle else "black"
+            _draw_cell(axes, place, found, PAPER_SPECTRUM.get(at), places, colour)
         for row, column in np.argwhere(np.isnan(means)):
             axes.text(column, row, "not run", ha="center", va="center", color=GREY)
         figure.colorbar(image, ax=axes, label=f"final {metric} (mean over seeds)")
@@ -75,7 +66,7 @@ def ablations(
     maximise: bool = True,
     ddof: int = 0,
 ) -> Figure:
-    """What each variant loses or gains against the reference: bars of the mean difference.
+    """Mean difference of each variant to the reference, as bars.
 
     `values[variant][seed]`; differences are paired by seed, one dot each, with their std as
     error bar.  Bars start at zero difference, so their lengths may be compared, and are blue
@@ -126,9 +117,25 @@ def _draw_difference(
         axes.errorbar(found.mean, row, xerr=found.std, color="black", capsize=4, lw=1.3)
 
 
-def _cell_text(found: Spread, name: str | None, places: int) -> str:
+def _draw_cell(
+    axes: Axes,
+    place: tuple[int, int],
+    found: Spread,
+    name: str | None,
+    places: int,
+    colour: str,
+) -> None:
+    """Mean ± std of one setting in its cell of the grid, in bold where it has a name."""
     lines = [name] if name else []
     lines.append(f"{found.mean:.{places}f}")
     if np.isfinite(found.std):
         lines.append(f"± {found.std:.{places}f}")
-    return "\n".join(lines)
+    axes.text(
+        *place,
+        "\n".join(lines),
+        ha="center",
+        va="center",
+        fontsize=9,
+        fontweight="bold" if name else "normal",
+        color=colour,
+    )

@@ -1,4 +1,4 @@
-"""Which figures a run has, and which a study: by name, each drawn when it is asked for."""
+"""Lists the figures of a run and of a study, each drawn when it is asked for."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Figures = dict[str, "Callable[[], Figure]"]
 
 
 def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
-    """Of one run: scores, family tree, origins of layers, options and diversity.
+    """Figures of one run: scores, family tree, origins of layers, options and diversity.
 
     Without `variables`, which only the task knows, what rests on options is left out.  Raises
-    `ValueError` while no generation was selected.
+    `NothingToShow` while no generation was selected.
     """
     seen = evolution(history, variables)
     figures: Figures = {
@@ -62,7 +62,7 @@ SCORE = Measure()
 
 
 def study_figures(runs: Sequence[NamedRun], measure: Measure = SCORE) -> Figures:
-    """Of finished runs: scores against work, and whatever else they vary.
+    """Figures of finished runs: scores against work, and whatever else they vary.
 
     One set for each task, whose name the figures then carry.  "population" where a variant was
     run with several sizes, "spectrum" where shrink-perturb has several settings, "ablations"

@@ -1,4 +1,4 @@
-"""How a population changed: who descends from whom, whose layers live on, what was lost.
+"""The evolution of a population: descent, origins of layers, diversity.
 
 Pure functions over one run's generations; the figures draw what they return.
 G generations, N members at the start.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, rank
 from pbtnas.search.space import Architecture, Variable
@@ -20,15 +21,21 @@ from pbtnas.search.space import Architecture, Variable
 Shares = NDArray[np.float64]
 
 
+class NothingToShow(PbtnasError, ValueError):
+    """A run that has not come far enough to be shown, or has another search space."""
+
+    exit_code = ExitCode.USAGE
+
+
 @dataclass(frozen=True)
 class Standing:
     """One member at the end of one generation.
 
     Args:
-        member: its slot.
-        architecture: option indices.
-        score: None if it diverged or failed.
-        birth: how it came into its slot before this generation; None if it was there already.
+        member: Slot of the member.
+        architecture: Option index of every variable.
+        score: Score; None if it diverged or failed.
+        birth: Birth that filled the slot before this generation; None if the member was there.
     """
 
     member: int
@@ -47,10 +54,10 @@ class Evolution:
     """All finished generations of a run.
 
     Args:
-        variables: of the search space; empty if it is not known, which descent can do without.
-        metric: what scores measure; larger is better.
-        epochs: [G] epochs a member was trained, in sum, at the end of each generation.
-        generations: [G] the members alive in each, by slot.
+        variables: Variables of the search space; empty if unknown, which descent can do without.
+        metric: Name of what scores measure; larger is better.
+        epochs: [G] total epochs of a member at the end of each generation.
+        generations: [G] members alive in each generation, by slot.
     """
 
     variables: tuple[Variable, ...]
@@ -60,12 +67,12 @@ class Evolution:
 
     def __post_init__(self) -> None:
         if not self.generations:
-            raise ValueError("the run has no finished generation yet")
+            raise NothingToShow("the run has no finished generation yet")
         if len(self.epochs) != len(self.generations):
             raise ValueError(f"{len(self.epochs)} epochs for {len(self.generations)} generations")
         choices = len(self.generations[0][0].architecture)
         if self.variables and len(self.variables) != choices:
-            raise ValueError(
+            raise NothingToShow(
                 f"the search space has {len(self.variables)} variables, the run's architectures "
                 f"have {choices} choices: it is another space"
             )

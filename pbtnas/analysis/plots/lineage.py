@@ -34,7 +34,7 @@ Rows = list[dict[int, float]]
 
 
 def phylogeny(evolution: Evolution) -> Figure:
-    """Who descends from whom: a column a generation, one dot a member, coloured by score.
+    """The family tree: a column a generation, one dot a member, coloured by score.
 
     Members stand in the order of the family tree, slots are named at both ends.  A child hangs
     on its base by a line and on its donor by a dashed one; a cross marks who was replaced, a
@@ -197,7 +197,7 @@ def _draw_everyone(axes: Axes, evolution: Evolution) -> None:
 
 
 def _cut_off(axes: Axes, evolution: Evolution, members: Sequence[int]) -> None:
-    """Leave out what lies far below all lines of the living, and say how much that is.
+    """Cut the axis far below the lines of the last generation, and count what is not shown.
 
     A single early failure would otherwise press all other lines together.
     """

@@ -1,9 +1,9 @@
-"""Figures of what a population consists of: whose layers, which options, how diverse."""
+"""Figures of a population: origins of layers, frequencies of options, diversity."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,21 +67,25 @@ def layer_origins(evolution: Evolution) -> Figure:
         axes.set_ylabel("share of all layers (%)")
         greys = f"grey: {others}" + ("; dark: begun later" if later.any() else "")
         axes.set_title(f"Layers by the initial member they began in ({greys})")
-        middles = 100 * (np.cumsum(bands[:, -1]) - bands[:, -1] / 2)
-        for label, share, middle, height in zip(
-            labels, bands[:, -1], middles, spread_out(middles, 5.5, 2, 98), strict=True
-        ):
-            if share > 0:
-                axes.annotate(
-                    f"{label}  {100 * share:.0f} %",
-                    (1, middle / 100),
-                    xytext=(1.03, height / 100),
-                    xycoords="axes fraction",
-                    textcoords="axes fraction",
-                    va="center",
-                    arrowprops={"arrowstyle": "-", "color": LIGHT, "lw": 0.8, "relpos": (0, 0.5)},
-                )
+        _label_bands(axes, labels, bands[:, -1])
     return figure
+
+
+def _label_bands(axes: Axes, labels: Sequence[str], shares: Shares) -> None:
+    """Names of stacked bands and their shares at the end, beside the right edge."""
+    middles = 100 * (np.cumsum(shares) - shares / 2)
+    heights = spread_out(middles, 5.5, 2, 98)
+    for label, share, middle, height in zip(labels, shares, middles, heights, strict=True):
+        if share > 0:
+            axes.annotate(
+                f"{label}  {100 * share:.0f} %",
+                (1, middle / 100),
+                xytext=(1.03, height / 100),
+                xycoords="axes fraction",
+                textcoords="axes fraction",
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": LIGHT, "lw": 0.8, "relpos": (0, 0.5)},
+            )
 
 
 def option_frequencies(evolution: Evolution) -> Figure:

@@ -1,6 +1,6 @@
 """How every figure looks, and how it becomes a file.
 
-matplotlib is an extra (`pip install "pbtnas[plots]"`), imported when the first figure is drawn.
+matplotlib is imported when the first figure is drawn: what only imports this module starts fast.
 No pyplot: figures are plain objects that nobody has to close.  Style is set inside `style()`
 and put back after it, so a caller's own settings neither change nor matter.
 
@@ -58,10 +58,6 @@ _ANONYMOUS: dict[Format, dict[str, None]] = {
 }
 
 
-class PlotsUnavailable(Exception):
-    """matplotlib is not installed; the message says how to get it."""
-
-
 @dataclass(frozen=True)
 class Look:
     """How one series is drawn, the same in every figure."""
@@ -99,15 +95,10 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 def style() -> Iterator[None]:
     """matplotlib's defaults and ours, whatever the user's matplotlibrc says, while inside.
 
-    matplotlib keeps its settings in one global table: not for two threads at once.  Raises
-    `PlotsUnavailable` when matplotlib is missing.
+    matplotlib keeps its settings in one global table: not for two threads at once.
     """
-    try:
-        import matplotlib
-    except ModuleNotFoundError as error:
-        raise PlotsUnavailable(
-            'figures need matplotlib: run pip install "pbtnas[plots]"'
-        ) from error
+    import matplotlib
+
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         for key, value in _RC.items():

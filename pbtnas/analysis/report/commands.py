@@ -1,4 +1,4 @@
-"""What to type to have the runs of a report again: their files, and commands."""
+"""The files and commands that repeat the runs of a report."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def study_again(name: str, runs: Sequence[NamedRun]) -> Code:
     """A study's file, beside the configuration of each name, and the commands.
 
     Args:
-        name: of the study.
-        runs: of one study; the first of a name stands for all of its seeds.
+        name: Name of the study.
+        runs: Runs of one study; the first of a name stands for all of its seeds.
     """
     firsts = {run.name: run.history for run in reversed(runs)}
     code: Code = {}

@@ -22,6 +22,7 @@ from pbtnas.analysis.compare.soups import NoSoups, soups_table
 from pbtnas.analysis.compare.verdict import Question, tables
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.catalogue import Figures, run_figures, study_figures
+from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.plots.style import to_svg
 from pbtnas.analysis.report.commands import Code, run_again, study_again
 from pbtnas.analysis.report.tables import (
@@ -84,11 +85,11 @@ class Report:
 def run_report(history: History, variables: Sequence[Variable], notes: Sequence[str]) -> Report:
     """The report of a run, finished or not.
 
-    Without `variables` it has no options; `notes` say why.  Raises `ValueError` for a run
+    Without `variables` it has no options; `notes` say why.  Raises `NothingToShow` for a run
     without a configuration.
     """
     if not history.config:
-        raise ValueError(f"{history.root}: the run has no configuration yet")
+        raise NothingToShow(f"{history.root}: the run has no configuration yet")
     search, task = history.config["search"], history.config["task"]["name"]
     try:
         pictures = _pictures(run_figures(history, variables))
@@ -144,7 +145,7 @@ def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
 
 
 def to_html(report: Report) -> str:
-    """The page, whole."""
+    """Render the whole page."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pbtnas.analysis.report", "templates"),
         autoescape=True,
@@ -222,7 +223,7 @@ def _again(root: Path, runs: Sequence[NamedRun]) -> Code:
 
 
 def _differences(runs: Sequence[NamedRun]) -> Table:
-    """What the configurations of the names do not have in common; seeds left out."""
+    """Differences between the configurations of the names, without seeds."""
     flat = {history.name: _flat(history.history.config) for history in reversed(runs)}
     flat = dict(reversed(flat.items()))
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))

@@ -1,4 +1,4 @@
-"""What a report tells of runs beside scores: their course, their failures, where they ran."""
+"""Tables of a report besides scores: the course of runs, their failures, where they ran."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.compare.observations import final_evaluation
 from pbtnas.analysis.history.generation import Generation
 from pbtnas.analysis.history.run import History
+from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.tables import Table
 from pbtnas.records.paths import member_name
-from pbtnas.records.schema import NO_FAILURE, Champion
+from pbtnas.records.schema import NO_FAILURE, Champion, last_line
 from pbtnas.search.space import Variable
 
 LONGEST = 200  # rows of failures; a broken cluster may write thousands
@@ -42,7 +43,7 @@ def generations_table(history: History) -> Table:
 
 
 def champions_table(history: History, variables: Sequence[Variable]) -> Table:
-    """The best members, option by option; raises `ValueError` while nobody has a score."""
+    """The best members, option by option; raises `NothingToShow` while nobody has a score."""
     found: dict[str, Champion] = {}
     if history.final is not None:
         for title, best in (
@@ -52,7 +53,7 @@ def champions_table(history: History, variables: Sequence[Variable]) -> Table:
             if best is not None:
                 found[title] = best
     if not found:
-        raise ValueError("the run has no best member yet")
+        raise NothingToShow("the run has no best member yet")
     told = [*found.values()]
     rows = [
         ("member", *(f"{member_name(b.member)} of generation {b.generation}" for b in told)),
@@ -85,7 +86,7 @@ def failures_table(histories: Iterable[History]) -> Table:
 
 
 def machines_table(histories: Iterable[History]) -> Table:
-    """Which versions and devices made the results, and how many each."""
+    """Versions and devices that made the results, with counts."""
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for history in histories:
         version = str(history.about.get("pbtnas", "?"))
@@ -154,11 +155,11 @@ def _failures(generation: Generation) -> Iterable[tuple[str | int, ...]]:
                     words = str(attempt.end.get("text", "")) if attempt.end else ""
                     who = str(attempt.holder.get("worker", "?"))
                     name = member_name(member)
-                    yield number, name, attempt.number, attempt.ended, who, _last_line(words)
+                    yield number, name, attempt.number, attempt.ended, who, last_line(words)
     for member, reported in sorted(generation.results.items()):
         if reported.result.outcome != "ok":
             who = str(reported.meta.get("worker", "?"))
-            words = _last_line(str(reported.meta.get("traceback", "")))
+            words = last_line(str(reported.meta.get("traceback", "")))
             attempt_number = reported.meta.get("attempt") or "–"
             yield number, member_name(member), attempt_number, reported.result.outcome, who, words
 
@@ -184,8 +185,3 @@ def _troubles(generation: Generation) -> int:
     ends = [a.ended for tried in generation.attempts.values() for a in tried]
     bad = sum(end not in (*NO_FAILURE, "result", "open") for end in ends)
     return bad + sum(r.result.outcome != "ok" for r in generation.results.values())
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else ""

@@ -1,4 +1,4 @@
-"""The small classifier whose features judge generated digits: Inception's part in the FID."""
+"""The small classifier whose features judge generated digits: the part of Inception in the FID."""
 
 from __future__ import annotations
 

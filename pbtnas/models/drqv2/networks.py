@@ -23,11 +23,11 @@ Choices = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is not searched.
+    """The sizes that are not searched.
 
     Args:
         observation: (3K, H, W) of uint8 pixels, or (n,) of float32 state features.
-        actions: A.
+        actions: A, the length of an action.
         hidden: width of the layers of actor and critic.
         channels: width of the encoder.
     """

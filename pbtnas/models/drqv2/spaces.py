@@ -7,7 +7,7 @@ an activation of its own.
 
 from __future__ import annotations
 
-from pbtnas.search.space import Architecture, Option, SearchSpace, Variable, layer, switch
+from pbtnas.search.space import SearchSpace, Variable, layer, switch
 
 LINEAR = ("identity", "linear", "residual_05", "residual_2")
 """Layers of actor and critic; a residual's hidden width is 0.5 or 2 times the layer's."""
@@ -31,33 +31,6 @@ def drqv2_space(pixels: bool = True) -> SearchSpace:
     With `pixels=False` the agent sees state features and has no encoder: 28 variables.
     """
     return SearchSpace([*_actor(), *_critic(), *(_encoder() if pixels else [])])
-
-
-def drqv2_architecture(space: SearchSpace) -> Architecture:
-    """DrQ-v2's own networks, as near as the space comes to them.
-
-    What differs: the encoder's three later convolutions are padded here, so the features are
-    41 x 41 instead of 35 x 35 (Yarats et al., 2021, section 4).
-    """
-    choices: dict[str, Option] = {}
-    for variable in space:
-        choices[variable.name] = _original(variable.name)
-    return space.encode(choices)
-
-
-def _original(name: str) -> Option:
-    part = name.rpartition(".")[2]
-    if part == "feature_dim":
-        return 50
-    if part.startswith("spectral_norm"):
-        return False
-    if part == "trunk_activation":
-        return "tanh"
-    if "_activation." in name:
-        return "relu"
-    if name.startswith("encoder."):
-        return "conv_3"
-    return "linear" if part == "1" else "identity"
 
 
 def _actor() -> list[Variable]:

@@ -132,7 +132,7 @@ class Discriminator(nn.Module):
     """The searchable discriminator: four blocks and the head; [B, 3, H, H] -> [B].
 
     Args:
-        choices: by module path below the discriminator: "block1.c0", "block1.downsample", ...
+        choices: options by module path below the discriminator: "block1.c0", ...
         width: channels W (128).
         branches: see `Branches`.
 

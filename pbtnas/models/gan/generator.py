@@ -119,7 +119,7 @@ class Generator(nn.Module):
     """Latent vectors to images: [B, latent] -> [B, 3, 8 * bottom, 8 * bottom] in [-1, 1].
 
     Args:
-        choices: by module path below the generator: "cell1.up0", "projections.0.linear", ...
+        choices: options by module path below the generator: "cell1.up0", "projections.0.linear".
             There are as many projections as have choices (two in the STL-10 `gan` space),
             and a projection of a part of the latent sees an equal share of it.  One that
             is switched off owns its layer all the same, so that its weights are inherited

@@ -21,7 +21,7 @@ from pbtnas.search.space import Option, SearchSpace, Variable, layer, switch
 
 @dataclass(frozen=True)
 class GanSizes:
-    """What is not searched: sizes of the networks.  Images are 8 * `bottom` pixels wide.
+    """The sizes of the networks, which are not searched.  Images are 8 * `bottom` pixels wide.
 
     Args:
         width: channels of the generator.
@@ -52,10 +52,6 @@ class GanSizes:
                 f"`latent` must be divisible by {CELLS} and by `fixed_projections` "
                 f"({self.fixed_projections}), which {self.latent} is not"
             )
-
-
-CIFAR10 = GanSizes(width=256, bottom=4)
-STL10 = GanSizes(width=270, bottom=6, fixed_projections=2)
 
 
 class GanNetworks(nn.Module):

@@ -1,4 +1,4 @@
-"""Trying a task out before a search does: `pbtnas task check`, for people who write tasks.
+"""Tests a task before a search runs it: `pbtnas task check`, for people who write tasks.
 
 Builds random architectures, trains two steps, interrupts, saves, loads and mixes, and says in
 plain words what would go wrong.
@@ -20,8 +20,9 @@ from typing import Protocol
 
 import safetensors.torch
 
-from pbtnas.determinism import as_in_the_search
-from pbtnas.search.algorithms import SelectionRule, pbtnas
+from pbtnas.config import SearchConfig
+from pbtnas.determinism import as_in_the_search, seed_everything
+from pbtnas.search.algorithms import pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member
 from pbtnas.search.seeding import derive
@@ -35,7 +36,6 @@ from pbtnas.tasks.checking.rehearsal import (
     RehearsalSnapshot,
     difference,
     evaluate,
-    seed_global_rngs,
     train,
 )
 
@@ -44,7 +44,7 @@ _STEPS = 2  # of every training; the shortest that can be interrupted
 
 
 class Level(StrEnum):
-    """How bad a finding is: an error breaks the search or its reproducibility."""
+    """The severity of a finding: an error breaks the search or its reproducibility."""
 
     OK = "ok"
     WARNING = "warning"
@@ -56,8 +56,8 @@ class Finding:
     """One thing the check found.
 
     Args:
-        level: how bad it is.
-        sentence: what it is, for people.
+        level: its severity.
+        sentence: its description, for people.
         detail: the architecture it was seen with, and the traceback if there is one.
     """
 
@@ -77,15 +77,15 @@ class MixesStates(Protocol):
 def check(
     task: Task, *, mix: MixesStates, rounds: int = 5, seed: int = 0, device: str = "cpu"
 ) -> list[Finding]:
-    """Try a task out; what was found, each thing once, in the order it was seen.
+    """Test a task; the findings, each once, in the order they were seen.
 
     Threads, precision and determinism are those of a search.
 
     Args:
-        task: not yet prepared.
-        mix: builds a child's state.
+        task: the task, not yet prepared.
+        mix: function that builds a child's state.
         rounds: pairs of random architectures that are trained and mixed.
-        seed: of architectures, weights and jobs.
+        seed: seed of architectures, weights and jobs.
         device: a torch device to train and evaluate on.
     """
     with tempfile.TemporaryDirectory() as directory, as_in_the_search(threads=1):
@@ -100,7 +100,7 @@ def check(
 
 
 class _Checks:
-    """What is being done, and what was found so far."""
+    """A check in progress: the step it is at, and its findings so far."""
 
     def __init__(
         self, task: Task, mix: MixesStates, seed: int, directory: Path, device: str
@@ -124,7 +124,7 @@ class _Checks:
 
     @contextmanager
     def reporting(self, doing: str) -> Iterator[None]:
-        """Whatever the task raises is a finding, and the end of this part of the check."""
+        """Turn whatever the task raises into a finding, which ends this part of the check."""
         self.doing = doing
         try:
             yield
@@ -134,7 +134,7 @@ class _Checks:
             self.say(Level.ERROR, self.in_words(error), traceback.format_exc())
 
     def in_words(self, error: Exception) -> str:
-        """What an exception of the task means for a search."""
+        """Explain what an exception of the task means for a search."""
         operation, refused, _ = str(error).partition(_NOT_DETERMINISTIC)
         if refused:
             return (
@@ -170,14 +170,17 @@ class _Checks:
         self.say(Level.OK, ownership(space, states.values()))
 
     def family(self, number: int) -> None:
-        """Two random members and a child mixed from them."""
+        """Train two random members, and a child mixed from them."""
         rng = random.Random(derive(self.seed, "check-family", number))
         architectures = [self.task.space.sample(rng) for _ in range(2)]
         seeds = [derive(self.seed, "check-member", number, i) for i in range(2)]
         base, donor = (self.member(a, s) for a, s in zip(architectures, seeds, strict=True))
 
         members = [Member(i, a, -float(i)) for i, a in enumerate(architectures)]
-        selection = SelectionRule(parents=2, replaced=1, inherit_probability=0.5)
+        search = SearchConfig(
+            population=2, generations=1, epochs=1, parents=2, replaced=1, inherit_probability=0.5
+        )
+        selection = search.selection()
         (birth,) = pbtnas(members, self.task.space, selection, self.seed, number)
         fresh = self.create(birth.architecture, birth.seed).state()
         state = self.mix(self.task.space, birth, base=base, donor=donor, fresh=fresh)
@@ -188,7 +191,7 @@ class _Checks:
         self.say(Level.OK, "a child mixed from two random members loads and trains")
 
     def member(self, architecture: Architecture, seed: int) -> State:
-        """All that happens to one member but mixing; its state after training."""
+        """Create, train, save, load and evaluate one member; its state after training."""
         trainee = self.created(architecture, seed)
         snapshot = self.train(trainee, seed, _STEPS)
         self.trained(snapshot, architecture, seed)
@@ -198,7 +201,7 @@ class _Checks:
 
     def created(self, architecture: Architecture, seed: int) -> Trainee:
         first = self.create(architecture, seed)
-        seed_global_rngs(seed + 1)
+        seed_everything(seed + 1, self.device)
         differs = difference(first.state(), self.create(architecture, seed).state())
         if differs:
             self.say(
@@ -209,7 +212,7 @@ class _Checks:
         return first
 
     def trained(self, whole: RehearsalSnapshot, architecture: Architecture, seed: int) -> None:
-        """Training moves the weights, and an interruption changes nothing."""
+        """Check that training moves the weights, and that an interruption changes nothing."""
         if whole.done == 0:
             self.say(
                 Level.ERROR,
@@ -237,7 +240,7 @@ class _Checks:
             self.say(Level.OK, "an interrupted job ends with the same bits")
 
     def saved(self, state: State, architecture: Architecture) -> Trainee:
-        """Another trainee that got the state by way of a file."""
+        """Another trainee that has loaded the state from a file, which is checked."""
         self.doing = "saving the state"
         restored = State(info=json.loads(json.dumps(state.info)))
         for section in State.SECTIONS:
@@ -252,7 +255,7 @@ class _Checks:
         return loaded
 
     def evaluated(self, state: State, trainee: Trainee, loaded: Trainee, seed: int) -> None:
-        """The score is a number, and a function of the state and the seed."""
+        """Check that the score is a number, and a function of the state and the seed."""
         self.doing = "evaluate()"
         scores = [evaluate(t, self.context(seed)).score for t in (trainee, loaded)]
         differs = difference(state, trainee.state())

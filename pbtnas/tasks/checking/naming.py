@@ -1,4 +1,4 @@
-"""Whether the tensors of a task are named as inheritance needs it.
+"""Checks that the tensors of a task are named as inheritance needs it.
 
 Weights are inherited by name: a typo in a module path, or an option that renames or reshapes
 what it does not own, breaks nothing.  It only makes children forget, and nobody notices.
@@ -31,8 +31,8 @@ def naming_faults(
     """A sentence for each variable whose tensors cannot be inherited as it says.
 
     Args:
-        usual: some architecture.
-        states: of the usual one and all that differ from it in one variable.
+        usual: an architecture.
+        states: the states of the usual one and of all that differ from it in one variable.
     """
     shapes = {architecture: _shapes(state) for architecture, state in states.items()}
     names = {name for found in shapes.values() for name in found}
@@ -87,7 +87,7 @@ def _explain(space: SearchSpace, variable: Variable, tensor: str) -> str:
 
 
 def _shapes(state: State) -> dict[str, object]:
-    """What mixing sees of every tensor that is inherited, by parameter name."""
+    """Shape and dtype of every tensor that is inherited, by parameter name."""
     shapes: dict[str, object] = {}
     for section in _INHERITED:
         for name, tensor in getattr(state, section).items():

@@ -1,21 +1,21 @@
-"""Jobs without an engine: what a check or a test needs to train a member in one process.
+"""Runs jobs without an engine, so that a check or a test can train a member in one process.
 
-Like the engine it seeds the global RNGs with the job's seed, can leave `train` at a tick, and
-takes snapshots that hold the state, the RNGs and the number of steps done.
+With the engine's own functions it seeds the global generators with the job's seed, and takes
+snapshots that hold the state, the generators and the number of steps done; like the engine it
+can leave `train` at a tick.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from pbtnas.determinism import global_rngs, restore_global_rngs, seed_everything
 from pbtnas.state import State
 from pbtnas.tasks.base import Evaluation, Json, Trainee
 
@@ -33,7 +33,7 @@ class Rehearsal:
 
     Args:
         scratch: an existing directory.
-        seed: of the job.
+        seed: seed of the job.
         device: a torch device.
         done: steps done when `train` is called.
         final: whether an evaluation is for the number to report.
@@ -89,17 +89,17 @@ class RehearsalProducts:
 
 @dataclass(frozen=True)
 class RehearsalSnapshot:
-    """A job at a tick.
+    """A job interrupted at a tick, or at its end.
 
     Args:
-        state: a copy.
+        state: a copy of the state.
         done: steps that it includes.
-        rng: the global RNGs at that moment.
+        rngs: the global generators at that moment, as `global_rngs` gives them.
     """
 
     state: State
     done: int
-    rng: tuple[Any, ...]
+    rngs: tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
 
 def train(
@@ -109,22 +109,20 @@ def train(
 
     The trainee must hold the state of the snapshot already.
     """
-    seed_global_rngs(context.seed)
+    seed_everything(context.seed, context.device)
     if resume is not None:
-        _restore_global_rngs(resume.rng, context.device)
+        restore_global_rngs(*resume.rngs, context.device)
         context = replace(context, done=resume.done)
     try:
         trainee.train(epochs, context)
     except Interrupted:
         pass
-    return RehearsalSnapshot(
-        copy_of(trainee.state()), context.reached, _global_rngs(context.device)
-    )
+    return RehearsalSnapshot(copy_of(trainee.state()), context.reached, global_rngs(context.device))
 
 
 def evaluate(trainee: Trainee, context: Rehearsal) -> Evaluation:
     """Evaluate as a job of its own."""
-    seed_global_rngs(context.seed)
+    seed_everything(context.seed, context.device)
     return trainee.evaluate(context)
 
 
@@ -152,23 +150,3 @@ def difference(a: State, b: State) -> str | None:
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.cpu() for name, tensor in tensors.items()}
-
-
-def seed_global_rngs(seed: int) -> None:
-    """Seed random, numpy and torch, as the engine does before a job."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries of users draw from it
-    torch.manual_seed(seed)
-
-
-def _global_rngs(device: str) -> tuple[Any, ...]:
-    cuda = torch.cuda.get_rng_state(device) if device.startswith("cuda") else None
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda  # noqa: NPY002
-
-
-def _restore_global_rngs(states: tuple[Any, ...], device: str) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])  # noqa: NPY002
-    torch.set_rng_state(states[2])
-    if states[3] is not None:
-        torch.cuda.set_rng_state(states[3], device)

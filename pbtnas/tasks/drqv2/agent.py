@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -20,26 +19,23 @@ from pbtnas.rl.episodes import Array
 from pbtnas.rl.replay import Batch
 from pbtnas.state import State
 from pbtnas.tasks.drqv2.options import DrQV2Options
-from pbtnas.tasks.moments import load_moments, moments
-from pbtnas.tasks.sections import fill
-
-_TARGET = "critic."
-"""Prefix of the target critic's tensors: it is an averaged copy of `critic`."""
+from pbtnas.tasks.members import Learner
 
 
-class Agent:
+class Agent(Learner):
     """Networks, the critic's averaged copy (its target), and an optimiser for each network.
 
     Spectral norms are in training mode only inside `update`: their estimates never depend on
     how often the agent acted.  Nothing else here has two modes.
     """
 
+    networks: DrQV2
+
     def __init__(self, networks: DrQV2, options: DrQV2Options) -> None:
-        self.networks = networks.eval()
-        self.target = copy.deepcopy(networks.critic).requires_grad_(False).eval()
-        self.device = torch.device("cpu")
+        networks.eval()
+        self.target = copy.deepcopy(networks.critic).requires_grad_(False)
         self._options = options
-        self._optimizers = {
+        self._adams = {
             name: torch.optim.Adam(parameters, options.learning_rate, fused=True)
             for name, network in networks.named_children()
             if (parameters := list(network.parameters()))  # state features: no encoder to train
@@ -47,9 +43,7 @@ class Agent:
         self._actor_parameters = list(networks.actor.parameters())
         every = itertools.chain(networks.modules(), self.target.modules())
         self._norms = [module for module in every if isinstance(module, SpectralNorm)]
-        self._averaged = list(
-            zip(self.target.parameters(), networks.critic.parameters(), strict=True)
-        )
+        super().__init__(networks, list(self._adams.values()), averaged={"critic": self.target})
 
     @torch.no_grad()
     def act(self, observation: Array) -> Array:
@@ -65,12 +59,12 @@ class Agent:
         return explored
 
     def update(self, batch: Batch, std: float, generator: torch.Generator) -> dict[str, float]:
-        """One step of all networks and of the target; what to log.
+        """Update all networks and the target once; returns the numbers to log.
 
         Args:
-            batch: of the replay buffer.
-            std: of the noise of actions.
-            generator: on the agent's device; consumed.
+            batch: samples of the replay buffer.
+            std: standard deviation of the noise of actions.
+            generator: generator on the agent's device; consumed.
         """
         self._iterate_norms(True)
         seen = self._represent(batch.observations, generator)
@@ -86,7 +80,7 @@ class Agent:
         actor_loss = -torch.minimum(*self.networks.critic(seen, action)).mean()
         self._descend(actor_loss, "actor", inputs=self._actor_parameters)
 
-        self._average()
+        self.average(self._options.tau)
         self._iterate_norms(False)
         return {
             "critic_loss": critic_loss.item(),
@@ -94,33 +88,13 @@ class Agent:
             "q": wanted.mean().item(),
         }
 
-    def move(self, device: str) -> None:
-        """Go there, with the optimisers' moments."""
-        kept = self._moments()
-        self.device = torch.device(device)
-        self.networks.to(device)
-        self.target.to(device)
-        self._load_moments(kept)
-
     def state(self) -> State:
-        """What is trained; the tensors alias the networks."""
-        # Not `named_buffers`: only `state_dict` makes the estimates of spectral norms that are
-        # off fit their weights, and a child may switch them on.
-        tensors = self.networks.state_dict()
-        live = self._parameters()
-        return State(
-            live={name: tensor for name, tensor in tensors.items() if name in live},
-            buffers={name: tensor for name, tensor in tensors.items() if name not in live},
-            averaged=dict(self.target.state_dict(prefix=_TARGET)),
-            optimizer=self._moments(),
-        )
-
-    def load(self, state: State) -> None:
-        """Become that state; raises `ValueError` naming the tensor that does not fit."""
-        fill("live", self._parameters(), state.live)
-        fill("buffers", dict(self.networks.named_buffers()), state.buffers)
-        fill("averaged", dict(_tensors(self.target, _TARGET)), state.averaged)
-        self._load_moments(state.optimizer)
+        """Everything that is trained; the tensors alias the networks."""
+        # Only `state_dict` makes the estimates of spectral norms that are off fit their weights,
+        # and a child may switch them on.
+        self.networks.state_dict()
+        self.target.state_dict()
+        return super().state()
 
     def _mean(self, observation: Array) -> Tensor:
         seen = self.networks.encoder(self._tensor(observation)[None])
@@ -143,7 +117,7 @@ class Agent:
         return self._tensor(batch.rewards) + self._tensor(batch.discounts) * value
 
     def _descend(self, loss: Tensor, *names: str, inputs: list[nn.Parameter] | None = None) -> None:
-        optimizers = [self._optimizers[name] for name in names if name in self._optimizers]
+        optimizers = [self._adams[name] for name in names if name in self._adams]
         for optimizer in optimizers:
             optimizer.zero_grad()
         torch.autograd.backward(loss, inputs=inputs)
@@ -156,27 +130,5 @@ class Agent:
         for norm in self._norms:
             norm.training = on
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        for average, live in self._averaged:
-            average.lerp_(live, self._options.tau)
-
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array).to(self.device)
-
-    def _parameters(self) -> dict[str, Tensor]:
-        return dict(self.networks.named_parameters())
-
-    def _moments(self) -> dict[str, Tensor]:
-        live = self._parameters()
-        every = (moments(optimizer, live) for optimizer in self._optimizers.values())
-        return {name: moment for found in every for name, moment in found.items()}
-
-    def _load_moments(self, tensors: dict[str, Tensor]) -> None:
-        for optimizer in self._optimizers.values():
-            load_moments(optimizer, self._parameters(), tensors)
-
-
-def _tensors(network: nn.Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    parameters = network.named_parameters(prefix=prefix.rstrip("."))
-    return itertools.chain(parameters, network.named_buffers(prefix=prefix.rstrip(".")))

@@ -1,4 +1,4 @@
-"""Where the replay buffers of a run's members are on this machine.
+"""The replay buffers of a run's members, as directories of this machine.
 
     SCRATCH/drqv2/RUN/
       shared/                              `replay: shared`: one buffer for everybody
@@ -38,7 +38,7 @@ class HeldBuffer:
     """The buffer of a member, as its state carries it.
 
     Args:
-        name: of the directory; empty before the first job.
+        name: name of the directory; empty before the first job.
         parent: agent steps at which the job began whose buffer it was made from.
         position: how far it was filled.
         missing: transitions that were lost in this job, because another machine has them.
@@ -64,7 +64,7 @@ class HeldBuffer:
 
     @staticmethod
     def from_json(data: Json) -> HeldBuffer:
-        """What `to_json` gave.  Raises `ValueError`."""
+        """The buffer that `to_json` described.  Raises `ValueError`."""
         if not isinstance(data, dict) or not isinstance(name := data.get("name"), str):
             raise ValueError(f"the state's replay is {data!r}, not that of drqv2")
         if name and not _NAME.fullmatch(name):  # it becomes part of a path
@@ -86,8 +86,8 @@ def begin(steps: int, seed: int, architecture: Architecture, base: HeldBuffer) -
 
     Args:
         steps: agent steps the member has done.
-        seed: of the job.
-        architecture: of the member.
+        seed: seed of the job.
+        architecture: architecture of the member.
         base: the buffer the job begins with.
     """
     text = f"{seed}/{','.join(map(str, architecture))}/{base.name}/{base.position}"
@@ -101,7 +101,7 @@ class Buffers:
 
     Args:
         root: a directory for this run alone.
-        options: of the task.
+        options: options of the task.
     """
 
     def __init__(self, root: Path, options: DrQV2Options) -> None:
@@ -117,7 +117,7 @@ class Buffers:
         """The buffer of a job to work on, and how many transitions are missing from it.
 
         Args:
-            held: its name, and how far it was filled.
+            held: the buffer's name, and how far it was filled.
             source: name of the buffer that has them: of the base when a job begins, the job's
                 own when it goes on.
         """
@@ -135,7 +135,7 @@ class Buffers:
         return replay, missing
 
     def finish(self, replay: Replay, name: str) -> None:
-        """Let a job's buffer be found by its name; `replay` is not used after that."""
+        """Publish a job's buffer under its name; `replay` is not used after that."""
         if self.shared:
             return
         try:
@@ -153,7 +153,7 @@ class Buffers:
                 shutil.rmtree(path, ignore_errors=True)  # a colleague may be at it too
 
     def _copies(self, name: str) -> Iterator[Path]:
-        """The finished buffer of that name, and what attempts have left; those may vanish."""
+        """The finished buffer of that name, and unfinished ones of attempts, which may vanish."""
         if name and self._root.is_dir():
             yield from sorted(p for p in self._root.iterdir() if p.name.partition(".")[0] == name)
 

@@ -1,4 +1,4 @@
-"""The environment that the options name: what it is like, and how it is made.
+"""Makes the environment that the options name, and finds the sizes of what it shows.
 
 Run as a module it prints the facts about an environment, `{"actions": 6, "features": 24}`.
 """
@@ -29,7 +29,7 @@ _PROBE_LIMIT_S = 300
 
 @dataclass(frozen=True)
 class Facts:
-    """What the networks have to fit.
+    """The sizes of the environment that the networks have to fit.
 
     Args:
         actions: A, the length of an action.

@@ -23,8 +23,8 @@ class Policy(nn.Module):
     """Encoder and actor: what an agent needs to act.
 
     Args:
-        networks: of the agent; they are shared, not copied.
-        sizes: what they were built by.
+        networks: the agent's networks; they are shared, not copied.
+        sizes: the sizes they were built with.
     """
 
     def __init__(self, networks: DrQV2, sizes: Sizes) -> None:

@@ -1,4 +1,4 @@
-"""How far a member is in its life, and how its state says so.
+"""The progress of a member through its jobs, and its form in a state.
 
     info["steps"]         agent steps done
     info["replay"]        where its replay buffer is and how far it was filled, see `HeldBuffer`;
@@ -34,11 +34,11 @@ _DONATED = "donor.replay"
 
 @dataclass(frozen=True)
 class Interruption:
-    """What a job is in the middle of.
+    """The episode and the environment of an interrupted job.
 
     Args:
         capture: the environment between two steps.
-        episode: so far; None between two episodes.
+        episode: the episode so far; None between two episodes.
     """
 
     capture: Capture
@@ -47,12 +47,12 @@ class Interruption:
 
 @dataclass(frozen=True)
 class AgentProgress:
-    """How far a member is.
+    """The progress of a member.
 
     Args:
         steps: agent steps of its life.
         held: its replay buffer.
-        interruption: of the job it is in; None between two jobs.
+        interruption: where its job was interrupted; None between two jobs.
     """
 
     steps: int = 0
@@ -84,7 +84,7 @@ class AgentProgress:
 
     @staticmethod
     def of(state: State, *, donated: bool) -> AgentProgress:
-        """What `add_to` wrote.  Raises `ValueError` for the state of another task."""
+        """Read what `add_to` wrote.  Raises `ValueError` for the state of another task."""
         steps = state.info.get("steps")
         if not isinstance(steps, int):
             raise ValueError(f"the state has {steps!r} as info 'steps': it is not one of drqv2")

@@ -1,6 +1,6 @@
-"""A job of drqv2 while it runs: a member acts, remembers and learns, one agent step at a time.
+"""Runs a job of drqv2: a member acts, stores transitions and learns, one agent step at a time.
 
-Whatever chance decides in a step is a function of the job's seed and the step's number.  With
+All random numbers of a step are a function of the job's seed and the step's number.  With
 a private buffer an interrupted job goes on to the same bits: between two steps, `progress` has
 the environment, the episode so far and the position in the buffer.
 """
@@ -37,14 +37,14 @@ class Session:
     """One job of one member on this machine.
 
     Args:
-        agent: on the job's device.
-        environment: newly made; closed with the session.
-        buffers: of this machine.
-        progress: of the member, with the name of this job's buffer.
-        source: name of the buffer that has what `progress` says.
-        seed: of the job.
-        options: of the task.
-        log: for lines in the member's log.
+        agent: the agent, on the job's device.
+        environment: a new environment; closed with the session.
+        buffers: the run's buffers on this machine.
+        progress: progress of the member, with the name of this job's buffer.
+        source: name of the buffer that has the transitions of `progress`.
+        seed: seed of the job.
+        options: options of the task.
+        log: function that writes a line of the member's log.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Session:
 
     @property
     def whole(self) -> bool:
-        """Whether `progress` can be asked for: not while an episode of Gymnasium runs."""
+        """Whether `progress` may be called: not while an episode of Gymnasium runs."""
         return self._observation is None or not self._options.gymnasium
 
     def step(self, number: int) -> None:
         """Act once, and learn if it is time to.
 
         Args:
-            number: of the step in this job, from 1.
+            number: number of the step in this job, from 1.
 
         Raises `Diverged` naming the step when an action or a loss is not finite.
         """
@@ -118,7 +118,7 @@ class Session:
         self._finished = True
 
     def progress(self) -> AgentProgress:
-        """How far the member is; to be asked for between two steps, while `whole`."""
+        """The progress of the member; call it between two steps, while `whole`."""
         if self._finished:
             return AgentProgress(self._steps, self._held)
         held = replace(self._held, position=self._replay.position())
@@ -130,7 +130,7 @@ class Session:
         self._environment.close()
 
     def _opened(self, source: str) -> Replay:
-        """The buffer; what is missing is said, and collected before learning goes on."""
+        """Open the buffer; missing transitions are logged, and collected before any update."""
         replay, missing = self._buffers.open(self._held, source)
         if missing > 0:
             self._log(replay_missing=missing)

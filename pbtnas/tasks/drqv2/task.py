@@ -45,7 +45,7 @@ _SUITE_FRAMES = 1000  # of an episode; all tasks of the suite but a few take so 
 
 
 class DrQV2Task:
-    """Search the networks of a DrQ-v2 agent: see `models.drqv2_spaces`."""
+    """Search the networks of a DrQ-v2 agent: see `models.drqv2.spaces`."""
 
     Options = DrQV2Options
 
@@ -61,13 +61,13 @@ class DrQV2Task:
 
     @property
     def facts(self) -> Facts:
-        """About the environment; there are none before `prepare`."""
+        """The sizes of the environment; there are none before `prepare`."""
         if self._facts is None:
             raise RuntimeError("drqv2: prepare() comes before members are created")
         return self._facts
 
     def prepare(self, run: Preparation) -> None:
-        """Find out what the environment is like, and name the run's replay directory.
+        """Find the sizes of the environment, and name the run's replay directory.
 
         Raises `TaskError` when the environment cannot be made.
         """
@@ -81,7 +81,7 @@ class DrQV2Task:
         self._say_what_replay_needs(run.directory)
 
     def recall(self, lookup: Lookup) -> None:
-        """Find out what the environment is like, without making it."""
+        """Read the sizes of the environment, without making it."""
         known = lookup(_FACTS)
         if known is None:
             raise TaskError(f"drqv2: the product {_FACTS} is missing, so the networks' sizes are")
@@ -96,7 +96,7 @@ class DrQV2Task:
         return DrQV2Trainee(self, architecture, Agent(networks, self.options))
 
     def play(self, network: Policy, *, episodes: int, seed: int) -> Iterator[Played]:
-        """Episodes with the mean action, one after the other in one environment."""
+        """Play episodes with the mean action, one after the other in one environment."""
         try:
             environment = make_environment(self.options, derive(seed, "drqv2-play"), "cpu")
         except NoRenderer as error:
@@ -139,7 +139,7 @@ class DrQV2Task:
 
 
 class DrQV2Trainee:
-    """One member: an agent, and how far it is."""
+    """One member: an agent and its progress."""
 
     def __init__(self, task: DrQV2Task, architecture: Architecture, agent: Agent) -> None:
         self.agent = agent

@@ -21,7 +21,7 @@ SIDES = {"cifar10": 32, "stl10": 48}
 
 @dataclass(frozen=True)
 class GanOptions:
-    """Which networks, on what data, trained and scored how."""
+    """The options of networks, data, training and scoring."""
 
     space: Literal["gan", "gan-hard"] = setting(
         "gan", help="gan searches the generator's cells; gan-hard discriminator and projections too"
@@ -93,7 +93,7 @@ class GanOptions:
     compile: bool = setting(False, help="Train through torch.compile.")
 
     def sizes(self) -> GanSizes:
-        """What the networks are built by."""
+        """The sizes of the networks."""
         return GanSizes(
             width=self.width,
             bottom=self.side // 8,

@@ -1,4 +1,4 @@
-"""How the task `gan` judges a generator: statistics of real images, and those of its own.
+"""Statistics of real and of generated images, with which the task `gan` scores a generator.
 
 Shapes: B images of a batch, S pixels a side, L length of a latent.
 """
@@ -18,7 +18,6 @@ from pbtnas.data.grids import grid_png
 from pbtnas.data.images import ImageSet, normalise, pixel_digest, pixels
 from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.statistics import (
-    TENSORFLOW_RESIZE,
     Statistics,
     StatisticsError,
     measure,
@@ -55,10 +54,10 @@ def reference(
     """The statistics of the real images, the same for all of a run: the first to publish wins.
 
     Args:
-        run: gives them to others.
-        images: what they are of.
-        extractor: makes one for a device.
-        file: read instead of measuring, if given.
+        run: publishes them.
+        images: the real images.
+        extractor: function that makes the extractor for a device.
+        file: file to read instead of measuring, if given.
         cache: directory of this machine in which what was measured is kept for other runs.
 
     Raises `StatisticsError` when a file is damaged, or of another extractor or other images.
@@ -87,7 +86,7 @@ def _read(file: Path) -> bytes:
 
 
 def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Path) -> bytes:
-    """What one pass over the images gives; from the cache if this machine made it before."""
+    """Measure the images in one pass, or read the cache if this machine did so before."""
     judge = extractor("cpu")
     kept = cache / f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}.npz"
     try:
@@ -116,18 +115,9 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
 
 def _check(statistics: Statistics, judge: Extractor, images: ImageSet, shown: str) -> None:
     """Raise `StatisticsError` unless distances to these statistics mean something."""
-    if statistics.extractor != judge.name or (
-        statistics.extractor_digest not in (None, judge.digest)
-    ):
-        raise StatisticsError(
-            f"{shown} was made with {statistics.extractor} {statistics.extractor_digest or ''}, "
-            f"but task.extractor is {judge.name} {judge.digest}"
-        )
-    if statistics.resize not in (judge.resize, TENSORFLOW_RESIZE):
-        raise StatisticsError(
-            f"{shown} was made with the resize {statistics.resize}, but {judge.name} uses "
-            f"{judge.resize}"
-        )
+    mismatch = statistics.mismatch(judge.name, judge.digest, judge.resize)
+    if mismatch:
+        raise StatisticsError(f"{shown} does not fit task.extractor: it was {mismatch}")
     if statistics.n not in (None, len(images)):
         raise StatisticsError(
             f"{shown} is of {statistics.n:,} images, but {images.name} has {len(images):,}"
@@ -143,11 +133,12 @@ def generate(
     """`count` images as batches, float32 [B, 3, S, S] in [0, 255] on the device.
 
     Args:
-        generator: in evaluation mode, without gradients; turns [B, L] into images in [-1, 1].
+        generator: network in evaluation mode, without gradients; turns [B, L] into images in
+            [-1, 1].
         latent: L.
         count: how many images.
-        seed: of the latents, which are the same on every device.
-        device: where the generator is.
+        seed: seed of the latents, which are the same on every device.
+        device: device of the generator.
     """
     chance = torch.Generator().manual_seed(seed)
     for start in range(0, count, CHUNK):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pbtnas.data import cifar10, stl10
-from pbtnas.data.images import Batches, DataError, ImageSet, data_directory
+from pbtnas.data.images import DataError, ImageBatches, ImageSet, data_directory
 from pbtnas.determinism import tf32
 from pbtnas.metrics.distances import distance
 from pbtnas.metrics.extractors import Extractor, ExtractorError, Inception, Lite0, find_inception
@@ -35,12 +35,12 @@ _SPLITS = 10  # of the Inception score
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What training and scoring need, the same for every member.
+class GanProblem:
+    """The data that training and scoring share among all members.
 
     Args:
-        images: real ones, to train with.
-        statistics: of real ones, to be near to.
+        images: real images to train with.
+        statistics: statistics of real images, to which distances are measured.
     """
 
     images: ImageSet
@@ -48,7 +48,7 @@ class Problem:
 
 
 class GanTask:
-    """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan_spaces`.
+    """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan.spaces`.
 
     For images or an extractor of your own, override `load_images` or `make_extractor`.
     """
@@ -59,8 +59,8 @@ class GanTask:
     def __init__(self, options: GanOptions | None = None) -> None:
         self.options = options or GanOptions()
         self.space = gan_space() if self.options.space == "gan" else gan_hard_space()
-        self._problem: Problem | None = None
-        self._batches: tuple[str, Batches] | None = None
+        self._problem: GanProblem | None = None
+        self._batches: tuple[str, ImageBatches] | None = None
         self._judge: tuple[str, Extractor] | None = None
 
     def load_images(self) -> ImageSet:
@@ -77,7 +77,7 @@ class GanTask:
         return Inception(weights, device)
 
     @property
-    def problem(self) -> Problem:
+    def problem(self) -> GanProblem:
         """Images and their statistics; there is none before `prepare`."""
         if self._problem is None:
             raise RuntimeError("gan: prepare() comes before training and evaluation")
@@ -105,16 +105,16 @@ class GanTask:
                 f"task.statistics: {options.statistics} does not say of which images it is; "
                 f"expected one made by pbtnas with task.side {options.side}, or null"
             )
-        self._problem = Problem(images, statistics)
+        self._problem = GanProblem(images, statistics)
 
     def create(self, architecture: Architecture, seed: int) -> GanTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return GanTrainee(self, architecture, seed)
 
-    def batches(self, device: str) -> Batches:
+    def batches(self, device: str) -> ImageBatches:
         """The images on a device, which all its members share; the last device's are kept."""
         if self._batches is None or self._batches[0] != device:
-            batches = Batches(self.problem.images, self.options.batch_size, device)
+            batches = ImageBatches(self.problem.images, self.options.batch_size, device)
             self._batches = device, batches
         return self._batches[1]
 

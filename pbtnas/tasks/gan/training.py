@@ -1,4 +1,4 @@
-"""A generator and a discriminator in training: one member of the task `gan`.
+"""Trains a generator against a discriminator: one member of the task `gan`.
 
 Hinge loss, Adam for both, an exponential average of the generator's parameters (paper,
 section 4; AdversarialNAS's recipe).  Nothing here knows of data sets, epochs or jobs.
@@ -9,7 +9,7 @@ Shapes: B images or latents, S pixels a side, L length of a latent.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,7 @@ from pbtnas.models.gan.generator import Generator
 from pbtnas.models.gan.spaces import GanNetworks
 from pbtnas.state import State
 from pbtnas.tasks.gan.options import GanOptions
-from pbtnas.tasks.moments import load_moments, moments
-from pbtnas.tasks.sections import fill
+from pbtnas.tasks.members import Learner
 
 
 def trains_generator(index: int, discriminator_steps: int) -> bool:
@@ -28,25 +27,29 @@ def trains_generator(index: int, discriminator_steps: int) -> bool:
     return index % discriminator_steps == 0
 
 
-class Adversaries:
+class Adversaries(Learner):
     """Two networks, their optimisers, and the averaged generator; everything a member is.
 
     Args:
-        networks: freshly initialised.
-        options: learning rate and the like, precision and speed.
+        networks: freshly initialised networks.
+        options: options of the task, such as learning rate and precision.
     """
 
     def __init__(self, networks: GanNetworks, options: GanOptions) -> None:
         if options.channels_last:
             networks.to(memory_format=torch.channels_last)
         self._options = options
-        self._networks = networks
+        self._generator = networks.generator
         self._averaged = copy.deepcopy(networks.generator).requires_grad_(False).eval()
         # Listed once: walking the modules costs as much as a small step.
         self._generator_parameters = list(networks.generator.parameters())
-        self._averaged_parameters = list(self._averaged.parameters())
         self._generator_adam = self._adam(networks.generator)
         self._discriminator_adam = self._adam(networks.discriminator)
+        super().__init__(
+            networks,
+            [self._generator_adam, self._discriminator_adam],
+            averaged={"generator": self._averaged},
+        )
         self._generate = self._prepared(networks.generator)
         self._discriminate = self._prepared(networks.discriminator)
         self.steps = {"discriminator": 0, "generator": 0}
@@ -67,20 +70,6 @@ class Adversaries:
             torch.compile(network) if self._options.compile else network
         )
         return compiled
-
-    @property
-    def device(self) -> torch.device:
-        """Where everything is."""
-        return self._generator_parameters[0].device
-
-    def move(self, device: str) -> None:
-        """Bring everything to a device."""
-        if self.device == torch.device(device):
-            return
-        kept = self._moments()
-        self._networks.to(device)
-        self._averaged.to(device)
-        self._load_moments(kept)
 
     def discriminator_step(self, real: Tensor, latents: Tensor) -> dict[str, Tensor]:
         """Train the discriminator on real images [B, 3, S, S] and latents [B, L].
@@ -115,7 +104,7 @@ class Adversaries:
         self._generator_adam.zero_grad()
         torch.autograd.backward(loss, inputs=self._generator_parameters)
         self._generator_adam.step()
-        self._average()
+        self.average(1 - self._options.ema_decay)
         self.steps["generator"] += 1
         return loss.detach()
 
@@ -123,18 +112,12 @@ class Adversaries:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._options.bf16)
 
     @torch.no_grad()
-    def _average(self) -> None:
-        parameters = zip(self._averaged_parameters, self._generator_parameters, strict=True)
-        for average, live in parameters:
-            average.lerp_(live, 1 - self._options.ema_decay)
-
-    @torch.no_grad()
     def judged(self) -> Generator:
         """The generator that is scored: averaged parameters, in evaluation mode.
 
         Running statistics are those of the live generator, as published.
         """
-        buffers = zip(self._averaged.buffers(), self._networks.generator.buffers(), strict=True)
+        buffers = zip(self._averaged.buffers(), self._generator.buffers(), strict=True)
         for kept, live in buffers:
             kept.copy_(live)
         return self._averaged
@@ -142,44 +125,23 @@ class Adversaries:
     @torch.no_grad()
     def finite(self) -> bool:
         """Whether no parameter is NaN or infinite; the averaged generator's count too."""
-        parameters = [*self._networks.parameters(), *self._averaged_parameters]
+        parameters = [*self.networks.parameters(), *self._averaged.parameters()]
         return bool(torch.stack([p.isfinite().all() for p in parameters]).all())
 
+    def averages(self) -> dict[str, Tensor]:
+        """The averaged parameters alone: `judged` takes the buffers of the live generator."""
+        return dict(self._averaged.named_parameters(prefix="generator"))
+
     def state(self) -> State:
-        """Everything that is trained; the tensors alias the networks."""
-        return State(
-            live={name: p.detach() for name, p in self._networks.named_parameters()},
-            buffers=dict(self._networks.named_buffers()),
-            averaged=self._averages(),
-            optimizer=self._moments(),
-            info={f"{network}_steps": count for network, count in self.steps.items()},
-        )
+        """Everything that is trained, and the steps done; the tensors alias the networks."""
+        state = super().state()
+        state.info |= {f"{network}_steps": count for network, count in self.steps.items()}
+        return state
 
     def load(self, state: State) -> None:
         """Become that state; raises `ValueError` naming the tensor that does not fit."""
-        fill("live", dict(self._networks.named_parameters()), state.live)
-        fill("buffers", dict(self._networks.named_buffers()), state.buffers)
-        fill("averaged", self._averages(), state.averaged)
-        self._load_moments(state.optimizer)
+        super().load(state)
         for network in self.steps:
             count = state.info.get(f"{network}_steps", 0)
             assert isinstance(count, int), "written by `state`"
             self.steps[network] = count
-
-    def _averages(self) -> dict[str, Tensor]:
-        return dict(self._averaged.named_parameters(prefix="generator"))
-
-    def _moments(self) -> dict[str, Tensor]:
-        named = dict(self._networks.named_parameters())
-        return moments(self._generator_adam, named) | moments(self._discriminator_adam, named)
-
-    def _load_moments(self, tensors: Mapping[str, Tensor]) -> None:
-        named = dict(self._networks.named_parameters())
-        for optimizer in (self._generator_adam, self._discriminator_adam):
-            load_moments(optimizer, named, tensors)
-            # Adam makes its moments in the memory format of the parameter, and its kernels may
-            # round, or even pair elements, by the order in memory: so must these be.
-            for parameter, state in optimizer.state.items():
-                for name, moment in state.items():
-                    if moment.stride() != parameter.stride() and moment.shape == parameter.shape:
-                        state[name] = torch.empty_like(parameter).copy_(moment)

@@ -107,36 +107,6 @@ def test_a_claim_that_was_taken_over_is_superseded(tmp_path: Path) -> None:
     ]
 
 
-def test_the_lineage_follows_the_bases(history: History) -> None:
-    """Each step back is the base of a birth, or the member itself where there was none."""
-    last = SEARCH.generations - 1
-    for member in history.generations[last].jobs:
-        chain = history.lineage(last, member)
-        assert [generation for generation, _ in chain] == list(range(SEARCH.generations))
-        assert chain[-1] == (last, member)
-        for (before, base), (_, child) in zip(chain, chain[1:], strict=False):
-            bases = {birth.member: birth.base for birth in _selected(before).births}
-            assert base == bases.get(child, child)
-
-
-def test_some_lineage_passes_from_slot_to_slot(history: History) -> None:
-    """The run at hand has births, so that the lineage test means something."""
-    last = SEARCH.generations - 1
-    chains = [history.lineage(last, member) for member in history.generations[last].jobs]
-
-    assert any(len({member for _, member in chain}) > 1 for chain in chains)
-
-
-def test_a_curve_is_the_scores_along_the_lineage(history: History) -> None:
-    """A child's curve goes on from that of its base, not from that of whom it replaced."""
-    last = SEARCH.generations - 1
-    for member in history.generations[last].jobs:
-        lineage, curve = history.lineage(last, member), history.curve(last, member)
-        for (generation, ancestor), (at, score) in zip(lineage, curve, strict=True):
-            assert at == generation
-            assert score == outcome_of(_manifest(generation).job(ancestor)).score
-
-
 def test_the_best_so_far_never_falls(history: History) -> None:
     """Best-so-far rises to the run's best ever, with the earliest of equals."""
     best = [b for b in history.best_so_far() if b is not None]
@@ -291,10 +261,9 @@ def _changed(path: Path, data: bytes | None) -> Iterator[None]:
 
 
 def _still_tells(history: History, name: str) -> None:
-    """Whatever single record is gone, all generations are there and no lineage is cut short."""
+    """Whatever single record is gone, all generations are there and every member has lines."""
     last = SEARCH.generations - 1
     assert len(history.generations) == SEARCH.generations
     assert history.best_so_far()[-1] is not None
     for member in history.generations[last].results:
-        assert len(history.lineage(last, member)) == SEARCH.generations, name
         assert all(json.loads(line) for line in metrics_lines(history, member))

@@ -95,21 +95,13 @@ def test_figures_never_import_pyplot_and_matplotlib_only_when_drawing(tmp_path):
     """No window, no global figure; a status screen that imports the analysis pays nothing."""
     code = f"""
 import pathlib, sys
-from pbtnas.analysis.plots import ablations, curves, lineage, population, style
+from pbtnas.analysis.plots import ablations, catalogue, curves, lineage, population, style
 assert "matplotlib" not in sys.modules and "torch" not in sys.modules
 figure = curves.population_size({{"pbt-nas": {{12: [0.5, 0.6]}}}}, metric="score")
 style.save(figure, pathlib.Path({str(tmp_path / "figure")!r}))
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_without_matplotlib_the_message_says_how_to_get_it(monkeypatch):
-    """matplotlib is an extra; its absence is one sentence."""
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-
-    with pytest.raises(plots.PlotsUnavailable, match=r'pip install "pbtnas\[plots\]"'):
-        FIGURES["diversity"](1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""The root of the package's errors, and the exit codes of its commands."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar, Self
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `pbtnas`, with their meanings; docs/operating.md has the same table."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    OK = 0, "done, or stopped as asked"
+    FAILED = 1, "cannot go on: no member left, broken or foreign records, a lost checkpoint"
+    USAGE = 2, "wrong usage, configuration, task or directory"
+    HELD = 3, "another coordinator holds the run"
+    UNFIT = 69, "this machine failed three jobs in a row; its worker stopped"
+    UNEXPECTED = 70, "an unexpected error, shown in full; `pbtnas run` tries again, twice in a row"
+    HANDED_BACK = 75, "stopped as asked, a job (or an evaluation) was handed back unfinished"
+
+
+class PbtnasError(Exception):
+    """An error that its message explains to the user; a command prints it, and exits with its code.
+
+    Every error of the package derives from it.  Any other exception is unexpected.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED

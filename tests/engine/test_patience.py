@@ -1,0 +1,178 @@
+"""Each place that writes to a directory waits while it cannot be written, for the same errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pbtnas.config import load
+from pbtnas.engine import coordinator
+from pbtnas.engine.coordinator import OpenCoordinator, open_coordinator
+from pbtnas.engine.evaluator import Evaluator
+from pbtnas.engine.run_setup import start_run
+from pbtnas.engine.signals import StopRequest
+from pbtnas.protocol.operations import AskedToStop
+from pbtnas.protocol.postsearch import GetReady
+from pbtnas.protocol.term import CoordinatorEnding
+from pbtnas.records.schema import Job
+from pbtnas.store.patience import FORBIDDEN, UNWRITABLE
+from pbtnas.store.posix import PosixStore
+from pbtnas.store.study_directory import Study, create_study
+from pbtnas.study import conduct
+from pbtnas.tasks.loading import load_task
+from pbtnas.training.channel import Channel
+from pbtnas.training.context import JobContext
+from tests.system.site import TASK, Site
+
+
+class Flaky:
+    """Stands before a call and fails a few times with an error before it lets it through."""
+
+    def __init__(self, call: Callable[..., Any], number: int, times: int = 2) -> None:
+        self.call = call
+        self.number = number
+        self.left = times
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise OSError(self.number, os.strerror(self.number))
+        return self.call(*arguments, **options)
+
+
+def faulty() -> Any:
+    return load_task("FaultyTask", {}, task_file=TASK)
+
+
+def training_writes(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
+    """A training process that writes a checkpoint or a snapshot."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        context = JobContext(
+            Job(0, 0, (0,), (), seed=1, epochs=1, threads=1),
+            Channel(theirs),
+            device="cpu",
+            scratch=site.directory,
+            directory=site.run_dir,
+            snapshot=lambda done: None,
+            snapshot_s=0.0,
+        )
+        flaky = Flaky(lambda: "digest", number)
+        assert context.patiently(flaky) == "digest"
+        told = ours.recv(1 << 16).decode()
+    assert f'"waiting": "{site.run_dir}: {os.strerror(number)}"' in told
+    assert told.endswith('"waiting": ""}\n')
+    return [flaky]
+
+
+def evaluation_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
+    """`pbtnas evaluate` that prepares its task."""
+    config, task = load(site.config), faulty()
+    run = start_run(site.run_dir, config, task.space)
+    flaky = Flaky(task.prepare, number)
+    monkeypatch.setattr(task, "prepare", flaky)
+    with PosixStore(site.run_dir, "e") as store:
+        evaluator = Evaluator(
+            store, StopRequest(()), run, config, task, "e", "cpu", site.directory / "scratch"
+        )
+        assert evaluator.execute(GetReady())
+    return [flaky]
+
+
+def coordinator_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
+    """A coordinator that makes its run, opens it and prepares the task."""
+    task = faulty()
+    steps = [Flaky(start_run, number), Flaky(PosixStore, number), Flaky(lambda store: task, number)]
+    monkeypatch.setattr(coordinator, "start_run", steps[0])
+    monkeypatch.setattr(coordinator, "PosixStore", steps[1])
+    with open_coordinator(
+        site.run_dir, load(site.config), task.space, steps[2], stop=StopRequest(())
+    ) as opened:
+        assert isinstance(opened, OpenCoordinator)
+    return steps
+
+
+def study_ends(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
+    """`pbtnas study` that records how its runs ended."""
+    study = create_study(site.run_dir, [], pbtnas="1")
+    flaky = Flaky(Study.end, number)
+    monkeypatch.setattr(Study, "end", lambda *arguments: flaky(*arguments))
+    assert conduct.conduct(study, _no_tasks(), [], open_seeds=1)[1] == []
+    assert study.ended() == {}
+    return [flaky]
+
+
+def _no_tasks() -> Any:
+    return None
+
+
+PLACES: Sequence[Callable[[Site, int, pytest.MonkeyPatch], list[Flaky]]] = (
+    training_writes,
+    evaluation_begins,
+    coordinator_begins,
+    study_ends,
+)
+
+
+@pytest.mark.parametrize("number", UNWRITABLE, ids=os.strerror)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+def test_a_directory_that_cannot_be_written_is_waited_for(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: Callable[[Site, int, pytest.MonkeyPatch], list[Flaky]],
+    number: int,
+) -> None:
+    """Full, failing, stale or unreachable: the trouble is said, and the work goes on after it.
+
+    Only a coordinator that begins where it has no permission is told so at once.
+    """
+    caplog.set_level(logging.WARNING)
+    if place is coordinator_begins and number in FORBIDDEN:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            place(site, number, monkeypatch)
+        return
+
+    assert not any(flaky.left for flaky in place(site, number, monkeypatch))
+    if place is not training_writes:  # which tells its worker
+        assert f"waiting: {site.run_dir}: {os.strerror(number)}" in caplog.text
+        assert "writing works again" in caplog.text
+
+
+def test_a_coordinator_that_is_asked_to_stop_leaves_a_full_disk(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the run is even made, with the ending of any other stop."""
+    stop = StopRequest(())
+
+    def full(root: Path, *_: Any) -> None:
+        stop.asked = True
+        raise OSError(UNWRITABLE[0], os.strerror(UNWRITABLE[0]))
+
+    monkeypatch.setattr(coordinator, "start_run", full)
+    with open_coordinator(
+        site.run_dir, load(site.config), faulty().space, lambda store: faulty(), stop=stop
+    ) as opened:
+        assert opened is CoordinatorEnding.STOPPED
+
+
+def test_a_study_that_is_asked_to_stop_leaves_a_full_disk(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not ended then: the same command goes on with it."""
+    study = create_study(site.run_dir, [], pbtnas="1")
+
+    def leave(self: StopRequest, seconds: float) -> None:
+        raise AskedToStop
+
+    monkeypatch.setattr(Study, "end", Flaky(Study.end, UNWRITABLE[0]))
+    monkeypatch.setattr(StopRequest, "pause", leave)
+    conduct.conduct(study, _no_tasks(), [], open_seeds=1)
+
+    assert study.ended() is None
