@@ -1,4 +1,4 @@
-"""Carrying out work after the search for real: load, average, evaluate, and write soups."""
+"""Drives the work after the search for real: loads, averages, evaluates, and writes soups."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class EvaluationContext:
 
 
 class Evaluator(Driver):
-    """Carries out the operations of `afterwards`.
+    """Carries out the operations of `protocol.postsearch`.
 
     Args:
         store: the run directory.

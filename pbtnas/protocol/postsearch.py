@@ -1,4 +1,4 @@
-"""Work after the search, shared by whoever comes.
+"""Shares the work after the search among the processes that come.
 
 Pure protocol, like `worker`: generators that yield operations.  What is to be done is cut into
 pieces.  The outcome of a piece is a write-once record and a pure function of the finished run,
@@ -138,7 +138,7 @@ class Completed:
 
 
 class PostSearch:
-    """One of the processes that share the work.
+    """Does the work that a plan wants, together with other processes.
 
     Args:
         run: id of the run.

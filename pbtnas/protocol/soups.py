@@ -1,4 +1,4 @@
-"""Greedy model soups as a plan: what to average and try next, given what is known.
+"""Plans greedy model soups: what to average and try next, given what is known.
 
 The members of the best member's generation that have its architecture are tried in the order of
 their scores; each is averaged in for good if the search's own evaluation does not find the soup

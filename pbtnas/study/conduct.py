@@ -1,4 +1,4 @@
-"""A study: its runs made, coordinated and worked on, until all of them are over."""
+"""Conducts a study: makes its runs, coordinates them and keeps workers, until all are over."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def conduct(
     """Coordinate a study, with these workers on this machine, until it is over.
 
     Args:
-        study: which.
-        tasks: for the coordinators.
-        workers: the command line of each; restarted when they die.
-        open_seeds: how many seeds are in work at once.
+        study: The study.
+        tasks: Prepared tasks, for the coordinators.
+        workers: Command line of each worker; it is restarted when it dies.
+        open_seeds: How many seeds are in work at once.
 
     Returns what became of the runs, and, if the study is not over, the exit codes of the workers.
     Raises `StudyHeld`.
@@ -86,14 +86,14 @@ def conduct(
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
     stop = StopRequest()
-    hands = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    supervised = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
 
     def sleep(seconds: float) -> None:
         until_s = time.monotonic() + seconds
         while True:
-            for hand in hands:
-                hand.poll()
-            if hands and all(hand.code not in (None, ExitCode.OK) for hand in hands):
+            for worker in supervised:
+                worker.poll()
+            if supervised and all(worker.code not in (None, ExitCode.OK) for worker in supervised):
                 stop.asked = True  # none of them can work here
             rest_s = until_s - time.monotonic()
             if rest_s <= 0 or stop.asked:
@@ -108,6 +108,6 @@ def conduct(
         ):
             outcomes = drive(coordinator_of(study, open_seeds).coordinate(), driver.execute)
     finally:
-        codes = [hand.code for hand in hands if hand.code is not None] + end(hands)
+        codes = [worker.code for worker in supervised if worker.code is not None] + end(supervised)
         lock.release()
     return outcomes, [] if outcomes.over else codes
