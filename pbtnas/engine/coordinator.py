@@ -187,11 +187,11 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Coor
         return task
 
     scratch.mkdir(parents=True, exist_ok=True)
-    with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as seat:
-        if isinstance(seat, CoordinatorEnding):
-            return seat
-        ending = drive(seat.protocol.coordinate(), seat.host.execute)
-        seat.finish(ending)
+    with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as opened:
+        if isinstance(opened, CoordinatorEnding):
+            return opened
+        ending = drive(opened.protocol.coordinate(), opened.host.execute)
+        opened.finish(ending)
     log.info("coordinator: %s", ending.value)
     return ending
 
@@ -206,7 +206,7 @@ def open_coordinator(
     stop: StopRequest,
     label: str = "",
 ) -> Iterator[OpenCoordinator | CoordinatorEnding]:
-    """Make or open a run and sit down to coordinate it; or the ending, if that is not to be.
+    """Make or open a run and get ready to coordinate it; or the ending, if that is not to be.
 
     Args:
         root: the run directory.

@@ -1,8 +1,34 @@
-"""What the coordinator does: collect results, select, have children made, open the next
-generation.
+"""Coordinates a run: collects results, selects, has children made, opens the next generation.
 
-Pure protocol, like `worker`.  It holds no state but what it reads: started again anywhere, at
-any time, even twice, it comes to the same records, and what is published already it adopts.
+Theory of operation.  A coordinator is a generator, as a worker is (`worker` says what that asks
+of the driver; here there are `Mix`, which makes a child's weights, and `WriteViews` besides).
+`coordinate` takes the term and then goes from generation to generation, each by write-once
+records that rest on those before:
+
+    manifest g      what every member does in generation g
+      results       one a member, published by workers; `_collect` waits for all of them
+    selection g     ranking and births, computed from manifest and results; holds their digests
+      births        one a child, its weights published before; `_children`
+    manifest g+1    holds the digest of selection g
+      ...
+    final           after the last generation: the fingerprint of the chain
+
+Each step has the same form: read the record; if it is not there, compute it from what came
+before, make what it rests on durable (`Sync`), publish it, and adopt what is there afterwards,
+whoever published it.  So a resumed coordinator begins at generation 0, reads its way to the first
+record that is missing, and has checked the chain on the way.
+
+What is decided where.  Everything that decides an outcome is a pure function in `generations`;
+this module decides only when.  Whether another coordinator is at work: `Term`.  What is garbage:
+`Retention`, and `KEPT_GENERATIONS`.  While it waits, it keeps house (`_keep_house`): it restores
+what the waiting rests on and is lost, discards old checkpoints, and writes views for people.
+
+Why a coordinator may die at any line, or run twice.  It holds nothing in memory that is not in
+the records.  Two coordinators compute the same bytes for each slot, and the first to publish
+decides only whose copy is kept; the term saves work and promises nothing.  The population changes
+in one moment, the publish of a manifest (`_open`), and all that this manifest names is there and
+durable by then.  A damaged record is put aside, and its slot is filled with the same again; what
+cannot be computed again, or does not continue the chain, ends the run with `BrokenChain`.
 """
 
 from __future__ import annotations
@@ -46,14 +72,14 @@ DUTY_S = 5.0  # of waiting, between two looks at what the waiting rests on
 
 
 class Coordinator:
-    """One coordinator.  `coordinate()` is its whole life.
+    """Coordinates one run; `coordinate()` is its whole life.
 
     Args:
-        run: id of the run.
-        search: what is searched and how.
-        claims: its view of the claims.
-        beat_s: between two heartbeats.
-        poll_s: longest wait between two looks at the directory.
+        run: Id of the run.
+        search: What is searched, and how.
+        claims: This coordinator's view of the claims.
+        beat_s: Seconds between two heartbeats.
+        poll_s: Longest wait between two looks at the directory, in seconds.
     """
 
     def __init__(
@@ -65,7 +91,7 @@ class Coordinator:
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
         self._retention = Retention()
-        self._children_of_births = Children(run, self._record)
+        self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
         self._tidied = 0  # generations before this one have been seen to
         self._told = False
@@ -181,7 +207,7 @@ class Coordinator:
         children = {}
         for birth in selected.births:
             yield from self._term.beat()
-            child = yield from self._children_of_births.child(birth, selected)
+            child = yield from self._children_maker.child(birth, selected)
             if child is None:
                 # An idle worker computes the parent again: see that it has what that takes.
                 yield from self._await_repair(manifest)
@@ -261,7 +287,7 @@ class Coordinator:
         if (yield from Get(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
         for recent in self._recent:
-            yield from self._children_of_births.restore_overlays(recent)
+            yield from self._children_maker.restore_overlays(recent)
 
     def _tidy(self, generation: int) -> Steps[None]:
         """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""

@@ -8,7 +8,7 @@ room for the next seed.  What ends or breaks one run ends no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from pbtnas.protocol.operations import (
     Stopping,
     persist,
 )
+from pbtnas.protocol.reading import read
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
@@ -121,10 +122,14 @@ class StudyCoordinator:
         self._waiting = list(runs)
         self._running: list[_Running] = []
         self._outcomes = StudyOutcomes()
+        self._known_ends: Mapping[str, str] = {}
         self._leaving = False
 
     def coordinate(self) -> Steps[StudyOutcomes]:
         """Coordinate until nothing is left to do, another process holds a run, or asked to stop."""
+        # Of a study that is over, nobody works on what could not go on.
+        known = yield from read(paths.STUDY_ENDED, "ended", self._study)
+        self._known_ends = {} if known is None else known.core["runs"]
         while True:
             yield from self._open()
             now_s = yield from Now()
@@ -174,6 +179,9 @@ class StudyCoordinator:
     def _start(self, run: RunOfStudy) -> Steps[None]:
         if (yield from self._note_end(run)):
             return
+        known = self._known_ends.get(run.label, "")
+        if " " in known:  # a sentence, not a fingerprint
+            raise NoParentsError(known)
         coordinator = yield from StartCoordinator(run.label)
         if isinstance(coordinator, CoordinatorEnding):
             yield from self._note(run, coordinator)

@@ -1,8 +1,35 @@
-"""What a worker does: claim a job, have it trained, publish its result.
+"""Works on a run: claims a job, has it trained, publishes its result.
 
-Pure protocol: generators that yield operations (of `operations`, and those of `attempts`
-which speak to the training process).  `engine.worker` carries them out for real.  One decision of a
-worker matters, the publish of a result, and that one cannot go wrong: the slot takes the first.
+Theory of operation.  A worker is a generator.  It yields operations (those of `operations`, and
+`Start`, `Poll`, `Halt` of `attempts`, which speak to the training process), is sent their
+replies, and returns a `WorkerEnding`.  `WorkLoop.work` gives the order of its states:
+
+    next_attempt    find the newest generation; claim one of its jobs, or come back without
+    start           with a job: have it trained, or take its result over from another run
+    publish_last    publish the job before, while the new one trains already
+    attend          with a job: heartbeats and polls, until the training ends in some way
+    wait            without: sleep, look for the end of the run, restore lost checkpoints
+
+and again, until `attend` or `wait` returns an ending.
+
+What is decided where.  Which job to take: `next_attempt`, with `HostAffinity` (which jobs had
+better go to another machine) and `Reuse` (which are in work in another run).  Whether it may be
+taken: `Claims`.  Whether it is worth going on: `AttemptMonitor.watch`.  What a failure means:
+`attend` for this worker, `Failure.counted` for the job, which `_give_up` records as failed after
+enough of them.  Which checkpoints are lost: `CheckpointRecovery`.
+
+Why a worker may die at any line.  Everything it holds in memory is a hint or can be had again:
+the claim expires, by an `end` record, by the provable death of its holder or by silence; the next
+attempt goes on from the last snapshot.  A publish is either there or not.  The checkpoint comes
+before the result that names it, so no result names what never was.  Two workers at one job, after
+a lease that ran out too early, compute the same bits, and the slot of the result takes the first.
+So one decision matters, the publish of a result, and that one cannot go wrong.
+
+What the driver must do (`engine.worker` for real, `tests/simulation` with every fault): carry
+out one operation after the other, in order, and send each reply; raise the error of an operation
+at its yield; reply `Published.ERROR` for what may not have happened, never a guess; show a sign
+of life in `workers/` while it does so; and decide nothing.  No clock, no file and no signal
+reaches this module in another way.
 """
 
 from __future__ import annotations

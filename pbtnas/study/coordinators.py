@@ -7,7 +7,7 @@ each.  What is done when is decided by `protocol.study_coordinator`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from pbtnas.config import from_json
@@ -88,10 +88,12 @@ class CoordinatorsDriver(Driver):
         """Read a file of a run that is not open and perhaps not even begun."""
         assert isinstance(operation, Get), f"{run} is not open: {operation!r}"
         root = self._runs[run].root
-        if not root.is_dir():
-            return None
-        with RunReader(root) as reader:
-            return reader.get(operation.name)
+        # What cannot be read now is waited for when the run is opened.
+        with suppress(OSError):
+            if root.is_dir():
+                with RunReader(root) as reader:
+                    return reader.get(operation.name)
+        return None
 
     def _start(self, run: str) -> Coordinator | CoordinatorEnding:
         planned = self._runs[run]

@@ -1,19 +1,38 @@
-"""Replays one simulated run and prints what happened in it: `python -m tests.simulation SEED`."""
+"""Replays one simulated run, or one simulated study, and prints what happened in it:
+
+python -m tests.simulation SEED
+python -m tests.simulation study SEED
+"""
 
 from __future__ import annotations
 
 import sys
 
+from tests.simulation.studies import StudyWorld
 from tests.simulation.world import World, reference
 
 
 def main() -> None:
-    world = World(int(sys.argv[1]), trace=True)
+    *what, seed = sys.argv[1:]
+    if what == ["study"]:
+        replay_study(int(seed))
+    world = World(int(seed), trace=True)
     fingerprint = world.run()
     print("faults:", world.injected, dict(world.store.counts))
     print("fingerprint", fingerprint, "expected", reference())
     world.check()
     sys.exit(fingerprint != reference())
+
+
+def replay_study(seed: int) -> None:
+    world = StudyWorld(seed, trace=True)
+    problem = world.run()
+    counts = {run.label: dict(world.stores[run.label].counts) for run in world.runs}
+    print("faults:", world.injected, counts, "damaged:", world.damage)
+    print("jobs trained:", world.trainings.total(), "reused:", world.reused)
+    print(problem or "every run ended as its search does undisturbed")
+    world.check()
+    sys.exit(bool(problem))
 
 
 if __name__ == "__main__":

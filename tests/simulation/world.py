@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from pbtnas.protocol import generations
 from pbtnas.protocol.attempts import (
@@ -44,6 +44,7 @@ from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
 LEASE_S, BEAT_S, POLL_S, JOB_S = 60.0, 5.0, 1.0, 12.0
+PACE = Pace(BEAT_S, POLL_S, attempts=3)
 MOST_ACTORS = 8
 MACHINES = 3
 SEARCH = Search(
@@ -63,11 +64,14 @@ SEARCH = Search(
 )
 
 
+HOPELESS = 9  # epochs with which every job diverges; only studies have such a run
+
+
 def trained(job: Job) -> Result:
     """Training as a pure function of the job: some diverge, one always fails."""
     checkpoint = digest(["train", job.architecture, job.inputs, job.seed, job.epochs])
     draw = int(checkpoint[:8], 16)
-    if draw % 7 == 0:
+    if draw % 7 == 0 or job.epochs == HOPELESS:
         return Result(job.member, "diverged", None, {}, None)
     return Result(job.member, "ok", (draw % 997) / 997, {"draw": draw % 7}, checkpoint)
 
@@ -82,9 +86,10 @@ def mixed(mix: Mix) -> str:
     )
 
 
-def reference() -> str:
+def reference(search: Search | None = None) -> str:
     """The fingerprint of the undisturbed search, from the pure functions alone."""
-    manifest = generations.first_manifest(SEARCH)
+    search = search or SEARCH
+    manifest = generations.first_manifest(search)
     while True:
         results = {
             job.member: Result(job.member, "failed", None, {}, None)
@@ -92,8 +97,8 @@ def reference() -> str:
             else trained(job)
             for job in manifest.jobs
         }
-        selected = generations.select(SEARCH, manifest, results)
-        if SEARCH.last(manifest.generation):
+        selected = generations.select(search, manifest, results)
+        if search.last(manifest.generation):
             return generations.fingerprint(selected)
         children = {}
         for birth in selected.births:
@@ -102,10 +107,16 @@ def reference() -> str:
             assert base is not None and donor is not None
             overlay = mixed(Mix(manifest.generation, birth, base, donor))
             children[birth.member] = Child(birth.member, overlay, base)
-        manifest = generations.next_manifest(SEARCH, manifest, selected, children)
+        manifest = generations.next_manifest(search, manifest, selected, children)
 
 
 REFERENCE = reference()
+
+
+def new_nonce(name: str) -> Callable[[], str]:
+    """Makes strings that no other process makes."""
+    nonces = iter(range(10**9))
+    return lambda: f"{name}/{next(nonces)}"
 
 
 @dataclass
@@ -120,6 +131,7 @@ class Actor:
     wake: float
     reply: Any = None
     stopping: bool = False
+    error: Exception | None = None  # of what it asked for last
     training: Training | None = None
 
 
@@ -149,6 +161,10 @@ class World:
     trace: bool = False
     injected: dict[str, int] = field(default_factory=dict)
 
+    operation_s: ClassVar[float] = 0.5  # longest time that an operation takes
+    fault_rate: ClassVar[float] = 1.0  # in proportion to the probabilities below
+    trained_meta: ClassVar[Mapping[str, Any]] = {}
+
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.store = SimulatedStore(self.rng)
@@ -162,6 +178,9 @@ class World:
         self.rates: dict[str, float] = {}
         if self.swarm:
             self._choose_faults()
+        self.populate()
+
+    def populate(self) -> None:
         self.without_term = self.swarm and self.rng.random() < 0.3
         if self.sick is not None:
             for machine in range(MACHINES):
@@ -170,6 +189,18 @@ class World:
             self.spawn("worker")
         for _ in range(2 if self.without_term else 1):
             self.spawn("coordinator")
+
+    @property
+    def run_id(self) -> str:
+        return RUN
+
+    @property
+    def search(self) -> Search:
+        return SEARCH
+
+    @property
+    def directories(self) -> list[SimulatedStore]:
+        return [self.store]
 
     def _choose_faults(self) -> None:
         every = {
@@ -182,7 +213,8 @@ class World:
             "lose": 0.001,
             "child": 0.01,
         }
-        self.rates = {name: rate for name, rate in every.items() if self.rng.random() < 0.6}
+        drawn = [name for name in every if self.rng.random() < 0.6]
+        self.rates = {name: every[name] * self.fault_rate for name in drawn}
         self.store.faults = Faults(
             error=self.rng.choice([0.0, 0.03]),
             lost_reply=self.rng.choice([0.0, 0.05]),
@@ -201,17 +233,17 @@ class World:
         def clock() -> float:
             return offset + rate * self.store.now
 
-        nonces = iter(range(10**9))
-        kind_of_claims = NoClaims if kind == "coordinator" and self.without_term else Claims
-        claims = kind_of_claims(
-            RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=lambda: f"{name}/{next(nonces)}"
-        )
-        if kind == "worker":
-            steps: Any = Worker(RUN, name, claims, Pace(BEAT_S, POLL_S, attempts=3)).work()
-        else:
-            steps = Coordinator(RUN, SEARCH, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
+        steps = self.life_of(name, kind)
         wake = self.store.now + self.rng.uniform(0, 5)
         self.actors[name] = Actor(name, kind, machine, steps, clock, wake)
+
+    def life_of(self, name: str, kind: str) -> Any:
+        """The protocol of a process."""
+        kind_of_claims = NoClaims if kind == "coordinator" and self.without_term else Claims
+        claims = kind_of_claims(RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=new_nonce(name))
+        if kind == "worker":
+            return Worker(RUN, name, claims, PACE).work()
+        return Coordinator(RUN, SEARCH, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
 
     def remove(self, actor: Actor) -> None:
         actor.steps.close()
@@ -257,22 +289,30 @@ class World:
             return
         operation = self.advance(actor)
         if operation is not None:
-            actor.wake = self.store.now + self.rng.uniform(0, 0.5)
-            actor.reply = self.execute(actor, operation)
+            actor.wake = self.store.now + self.rng.uniform(0, self.operation_s)
+            self.reply(actor, operation)
             if self.trace:
                 print(
                     f"{self.store.now:9.1f} {actor.name}: {operation!r:.150} -> {actor.reply!r:.60}"
                 )
 
+    def reply(self, actor: Actor, operation: Any) -> None:
+        actor.reply = self.execute(actor, operation)
+
     def advance(self, actor: Actor) -> Any:
         """The next operation of an actor; None if it came to its end."""
+        error, actor.error = actor.error, None
         try:
-            return actor.steps.send(actor.reply)
+            return actor.steps.send(actor.reply) if error is None else actor.steps.throw(error)
         except StopIteration as stop:
             self.log("ended", actor, stop.value)
             self.actors.pop(actor.name)
             self.gone.add(actor.name)
+            self.ended(actor, stop.value)
             return None
+
+    def ended(self, actor: Actor, ending: Any) -> None:
+        """Called when a process has come to its end by itself."""
 
     def inject_fault(self, actor: Actor) -> bool:
         """Perhaps something happens to this process, or to all, instead of its next step."""
@@ -289,6 +329,11 @@ class World:
         operation = self.advance(actor)
         if operation is None:
             return True
+        self.die_doing(actor, operation)
+        self.remove(actor)
+        return True
+
+    def die_doing(self, actor: Actor, operation: Any) -> None:
         how = self.rng.choice(["before", "half", "after"])
         if how == "half" and isinstance(operation, Put):
             self.store.put(
@@ -299,8 +344,6 @@ class World:
             self.store.put(actor.machine, operation.name, content, durable=False, interrupted=True)
         elif how == "after":
             self.execute(actor, operation)
-        self.remove(actor)
-        return True
 
     def _pause(self, actor: Actor) -> bool:
         """SIGSTOP far past the lease."""
@@ -316,7 +359,8 @@ class World:
         for victim in list(self.actors.values()):
             self.remove(victim)
             self.spawn(victim.kind)
-        self.store.cut_power()
+        for store in self.directories:
+            store.cut_power()
         return True
 
     def _stop(self, actor: Actor) -> bool:
@@ -348,7 +392,7 @@ class World:
         """A checkpoint of the newest two generations disappears; not in the moment between the
         coordinator's last look and the end of the run, after which only fsck looks."""
         newest = self._newest()
-        if paths.selection(SEARCH.generations - 1) in self.store.entries:
+        if paths.selection(self.search.generations - 1) in self.store.entries:
             return False
         prefixes = tuple(paths.checkpoints(g) + "/" for g in (newest - 1, newest))
         names = [name for name in self.store.entries if name.startswith(prefixes)]
@@ -369,8 +413,14 @@ class World:
 
     def execute(self, actor: Actor, operation: Any) -> Any:
         if actor.kind == "worker":  # as its host does beside all it is told
-            self.beats += 1
-            self.store.beats[paths.worker(actor.name)] = b"%d" % self.beats
+            self.sign_of_life(actor)
+        return self.carry_out(actor, operation)
+
+    def sign_of_life(self, actor: Actor) -> None:
+        self.beats += 1
+        self.store.beats[paths.worker(actor.name)] = b"%d" % self.beats
+
+    def carry_out(self, actor: Actor, operation: Any) -> Any:
         match operation:
             case Now():
                 return actor.clock()
@@ -420,7 +470,7 @@ class World:
         if always_fails(job) or actor.machine == self.sick:
             return AttemptFailed(Failure.ERROR, "ValueError: always")
         result = trained(job)
-        return Trained(result, self.private(result.checkpoint or ""), {})
+        return Trained(result, self.private(result.checkpoint or ""), self.trained_meta)
 
     def mix(self, mix: Mix) -> Mixed | None:
         for parent in (mix.base_checkpoint, mix.donor_checkpoint):
@@ -446,7 +496,7 @@ class World:
             if "/results/" in name or "/births/" in name or name.endswith("n.json"):
                 cores = {decode(c, name, kind=_kind(name)).digest for c in contents}
                 assert len(cores) == 1, f"{name} was published with different contents"
-        last = SEARCH.generations - 1
+        last = self.search.generations - 1
         selected = self._core(paths.selection(last), "selection")
         for result in Selected.from_json(selected).results:
             if result.checkpoint is not None:
@@ -467,7 +517,7 @@ class World:
             assert manifest.previous == digest(["selection", before]), "the chain is broken"
 
     def _core(self, name: str, kind: str) -> Mapping[str, Any]:
-        return decode(self.store.entries[name].content, name, kind=kind, run=RUN).core
+        return decode(self.store.entries[name].content, name, kind=kind, run=self.run_id).core
 
 
 def _kind(name: str) -> str:
