@@ -27,6 +27,7 @@ from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Repl
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
+from pbtnas.records.names import Digest, Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.identity import this_process
@@ -52,8 +53,8 @@ class Parent(NamedTuple):
         checkpoint: Digest that its content must have.
     """
 
-    name: str
-    checkpoint: str
+    name: Name
+    checkpoint: Digest
 
 
 class CoordinatorDriver(Driver):
@@ -81,7 +82,7 @@ class CoordinatorDriver(Driver):
         self._task = task
         self._algorithm = algorithm
         self._writer = writer
-        self._verified: set[str] = set()
+        self._verified: set[Digest] = set()
         self._views_s = time.monotonic()
         self._deletion = Deletion(store.root)
 
@@ -143,7 +144,7 @@ class CoordinatorDriver(Driver):
                 root / private, child.overlay, child.origins, algorithm=self._algorithm
             )
         origins: Mapping[str, Any] = report(space, child.origins)
-        return Mixed(private, overlay, origins)
+        return Mixed(private, Digest(overlay), origins)
 
     def _intact(self, parent: Parent) -> bool:
         """Whether a parent's file has its digest; checked once, for it never changes."""

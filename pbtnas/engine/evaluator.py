@@ -28,6 +28,7 @@ from pbtnas.protocol.postsearch import (
     WriteAverage,
 )
 from pbtnas.records import paths
+from pbtnas.records.names import Digest, Name
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store.patience import patiently
@@ -206,7 +207,7 @@ class Evaluator(Driver):
             return best()
         return average(best(), (read() for read in others), mixture.modules)
 
-    def _read(self, file: str, digest: str) -> State:
+    def _read(self, file: Name, digest: Digest) -> State:
         self._tick(0)
         try:
             return read_verified([self.store.root / file], [digest], algorithm=self._run.hash)
@@ -215,7 +216,7 @@ class Evaluator(Driver):
         except CorruptCheckpoint:
             raise self._lost(file, "damaged") from None
 
-    def _lost(self, file: str, how: str) -> LostCheckpoint:
+    def _lost(self, file: Name, how: str) -> LostCheckpoint:
         """What to do about a checkpoint that nobody can do without."""
         path, last = self.store.root / file, self._config.search.generations - 1
         if file.startswith(f"{paths.SOUPS}/"):
@@ -261,7 +262,7 @@ class Evaluator(Driver):
 
 
 class _Missing(Exception):
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: Name) -> None:
         super().__init__(file)
         self.file = file
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record
+from pbtnas.records.names import Name
 from pbtnas.records.schema import Manifest
 from pbtnas.store.reader import RunReader
 
@@ -72,7 +73,7 @@ def _of_one(epochs: int, meta: Mapping[str, Any]) -> Account:
     return Account(1, 0, epochs, 0, float(meta.get("wall_s") or 0.0))
 
 
-def _read(files: RunReader, name: str, kind: str) -> Record | None:
+def _read(files: RunReader, name: Name, kind: str) -> Record | None:
     try:
         return files.record(name, kind)
     except CorruptRecord:

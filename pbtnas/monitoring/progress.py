@@ -16,6 +16,7 @@ from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMe
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
+from pbtnas.records.names import Name
 from pbtnas.records.schema import NO_FAILURE, last_line
 from pbtnas.store.reader import RunReader
 
@@ -177,7 +178,7 @@ class _Look:
         self._now = now
         self._lease_s = lease_s
 
-    def time(self, name: str) -> float | None:
+    def time(self, name: Name) -> float | None:
         """When a file last changed, in seconds since the epoch; None if it is not there."""
         try:
             return (self._root / name).stat().st_mtime
@@ -188,7 +189,7 @@ class _Look:
         """All workers that ever wrote a heartbeat, the most recent first."""
         beat = PurePosixPath(paths.worker("any"))
         found = (self._root / beat.parent).glob(f"*{beat.suffix}")
-        seen = [self._seen(path.stem, f"{beat.parent}/{path.name}") for path in found]
+        seen = [self._seen(path.stem, paths.within(paths.WORKERS, path.name)) for path in found]
         return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
 
     def holder(self, attempts: Sequence[ClaimHistory]) -> Seen | None:
@@ -201,7 +202,7 @@ class _Look:
         # One that has just begun has shown no sign of life but its claim.
         return self._seen(name, beat) or self._seen(name, paths.claim(newest.slot, newest.number))
 
-    def _seen(self, name: str, beat: str) -> Seen | None:
+    def _seen(self, name: str, beat: Name) -> Seen | None:
         changed = self.time(beat)
         if changed is None:
             return None

@@ -31,6 +31,7 @@ from pbtnas.networks.card import Card, render
 from pbtnas.networks.export_directory import CARD, MODEL, SEARCH, STATE, check_target, write
 from pbtnas.networks.loading import SO_FAR, RunNetwork, load_from_run
 from pbtnas.records import paths
+from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Selected, Soup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
@@ -104,7 +105,7 @@ def _found(reader: RunReader, member: RunNetwork) -> Mapping[str, Any]:
     return {"score": result.score, "metrics": result.metrics}
 
 
-def _core(reader: RunReader, name: str, kind: str, member: RunNetwork) -> Mapping[str, Any]:
+def _core(reader: RunReader, name: Name, kind: str, member: RunNetwork) -> Mapping[str, Any]:
     record = reader.record(name, kind, member.run.id)
     assert record is not None, "a finished run has its records"
     return record.core
@@ -155,11 +156,11 @@ def _example(network: nn.Module) -> str:
     return "outputs = network(inputs)"
 
 
-def _checkpoint(best: Champion | Soup) -> str:
+def _checkpoint(best: Champion | Soup) -> Name:
     if isinstance(best, Soup):
         return paths.soup_checkpoint(best.checkpoint)
     return paths.checkpoint(best.generation, best.checkpoint)
 
 
-def _bytes(root: Path, name: str) -> bytes:
+def _bytes(root: Path, name: Name) -> bytes:
     return (root / name).read_bytes()

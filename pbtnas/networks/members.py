@@ -7,6 +7,7 @@ from pathlib import Path
 from pbtnas.checkpoints.files import read_verified
 from pbtnas.config import Config
 from pbtnas.records import paths
+from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
@@ -32,8 +33,8 @@ def _load(
     config: Config,
     task: Task,
     architecture: Architecture,
-    file: str,
-    digest: str,
+    file: Name,
+    digest: Digest,
 ) -> Trainee:
     trainee = task.create(architecture, derive(config.run.seed, "load"))
     trainee.load(read_verified([root / file], [digest], algorithm=run.hash))

@@ -15,6 +15,7 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import List, Steps
 from pbtnas.protocol.reading import read
 from pbtnas.records import paths
+from pbtnas.records.names import Digest, Slot
 from pbtnas.records.paths import host_of
 from pbtnas.records.schema import Job, Manifest
 
@@ -34,7 +35,7 @@ class HostAffinity:
         self._run = run
         self._host = host_of(name)
         self._claims = claims
-        self._homes: dict[str, str] = {}  # machines, by the checkpoints they made
+        self._homes: dict[Digest, str] = {}  # machines, by the checkpoints they made
         self._failed: set[tuple[int, int]] = set()  # jobs, here, since the last that did well
         self._done_elsewhere = 0
 
@@ -64,7 +65,7 @@ class HostAffinity:
         """Whether another machine did."""
         return not self.is_local(job) and any(c in self._homes for c in job.inputs)
 
-    def failures(self, slot: str, before: int) -> Steps[list[Mapping[str, Any]]]:
+    def failures(self, slot: Slot, before: int) -> Steps[list[Mapping[str, Any]]]:
         """How attempts at a job failed that are held against it, up to that number."""
         failures = []
         for earlier in range(1, before):
@@ -73,7 +74,7 @@ class HostAffinity:
                 failures.append(record.core)
         return failures
 
-    def should_defer(self, slot: str) -> Steps[bool]:
+    def should_defer(self, slot: Slot) -> Steps[bool]:
         """Whether a job that failed here waits for a machine that has not tried it yet.
 
         It waits only while such a one lives.

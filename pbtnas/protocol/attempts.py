@@ -24,6 +24,7 @@ from pbtnas.protocol.operations import (
 )
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
+from pbtnas.records.names import Digest, Slot
 from pbtnas.records.schema import Job, Result, last_line
 
 
@@ -50,7 +51,7 @@ class Attempt:
     """
 
     job: Job
-    slot: str
+    slot: Slot
     number: int
     repair: bool = False
 
@@ -102,7 +103,7 @@ class AttemptFailed:
 
     failure: Failure
     text: str
-    damaged: str | None = None
+    damaged: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)

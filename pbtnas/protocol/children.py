@@ -10,6 +10,7 @@ from pbtnas.protocol.operations import Has, Operation, Put, PutBlob, Say, Steps,
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Child, Manifest, Selected
 from pbtnas.search.births import Birth
 
@@ -85,8 +86,8 @@ class Mix(Operation["Mixed | None"]):
 
     generation: int
     birth: Birth
-    base_checkpoint: str
-    donor_checkpoint: str
+    base_checkpoint: Digest
+    donor_checkpoint: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Mixed:
     """A child's overlay in a private file, its digest, and which tensors came from where."""
 
     file: str
-    digest: str
+    digest: Digest
     origins: Mapping[str, Any]
 
 

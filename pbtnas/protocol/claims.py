@@ -15,6 +15,7 @@ from typing import Any
 from pbtnas.protocol.operations import Dead, Get, Now, Published, Put, ReadHeartbeat, Steps
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
+from pbtnas.records.names import Name, Slot
 
 
 class Claims:
@@ -39,11 +40,11 @@ class Claims:
         self._holder = holder
         self._lease_s = lease_s
         self.new_nonce = new_nonce
-        self._latest: dict[str, int] = {}
-        self._changed: dict[str, tuple[bytes | None, float]] = {}
-        self._moved: set[str] = set()
+        self._latest: dict[Slot, int] = {}
+        self._changed: dict[Name, tuple[bytes | None, float]] = {}
+        self._moved: set[Name] = set()
 
-    def take(self, slot: str) -> Steps[int | None]:
+    def take(self, slot: Slot) -> Steps[int | None]:
         """Claim a slot that is free.  Returns the attempt number, or None if it is not ours."""
         attempt = yield from self.latest(slot)
         if attempt and not (yield from self._over(slot, attempt)):
@@ -55,7 +56,7 @@ class Claims:
         self._latest[slot] = attempt + 1
         return attempt + 1
 
-    def latest(self, slot: str) -> Steps[int]:
+    def latest(self, slot: Slot) -> Steps[int]:
         """The highest claim number seen in a slot, 0 if none; probed by name."""
         attempt = self._latest.get(slot, 0)
         while (yield from Get(paths.claim(slot, attempt + 1))) is not None:
@@ -63,12 +64,12 @@ class Claims:
         self._latest[slot] = attempt
         return attempt
 
-    def held(self, slot: str) -> Steps[bool]:
+    def held(self, slot: Slot) -> Steps[bool]:
         """Whether somebody seems to be at work on a slot."""
         attempt = yield from self.latest(slot)
         return attempt > 0 and not (yield from self._over(slot, attempt))
 
-    def holder(self, slot: str, attempt: int) -> Steps[Mapping[str, Any] | None]:
+    def holder(self, slot: Slot, attempt: int) -> Steps[Mapping[str, Any] | None]:
         """Who made a claim; None if it cannot be read."""
         name = paths.claim(slot, attempt)
         data = yield from Get(name)
@@ -81,26 +82,26 @@ class Claims:
         holder: Mapping[str, Any] = core["holder"]
         return holder
 
-    def silent_s(self, slot: str, attempt: int) -> Steps[float]:
+    def silent_s(self, slot: Slot, attempt: int) -> Steps[float]:
         """For how long this process has seen a claim's heartbeat unchanged."""
         return (yield from self._unchanged_s(paths.beat(slot, attempt)))
 
-    def alive(self, beat: str) -> Steps[bool]:
+    def alive(self, beat: Name) -> Steps[bool]:
         """Whether a heartbeat, whosoever it is, has changed within the lease; whoever is met for
         the first time has the whole lease to show it."""
         return (yield from self._unchanged_s(beat)) < self._lease_s
 
-    def moved(self, slot: str, attempt: int) -> Steps[bool]:
+    def moved(self, slot: Slot, attempt: int) -> Steps[bool]:
         """Whether this process has seen a claim's heartbeat change: its holder lives."""
         yield from self.silent_s(slot, attempt)
         return paths.beat(slot, attempt) in self._moved
 
-    def end(self, slot: str, attempt: int, core: Mapping[str, Any]) -> Steps[None]:
+    def end(self, slot: Slot, attempt: int, core: Mapping[str, Any]) -> Steps[None]:
         """Say how an attempt ended without a result.  Best effort: silence says it too."""
         record = Record("end", self._run, core, {}, self.new_nonce())
         yield from Put(paths.end(slot, attempt), encode(record), durable=False)
 
-    def _over(self, slot: str, attempt: int) -> Steps[bool]:
+    def _over(self, slot: Slot, attempt: int) -> Steps[bool]:
         if (yield from Get(paths.end(slot, attempt))) is not None:
             return True
         holder = yield from self.holder(slot, attempt)
@@ -108,7 +109,7 @@ class Claims:
             return True
         return (yield from self.silent_s(slot, attempt)) >= self._lease_s
 
-    def _unchanged_s(self, name: str) -> Steps[float]:
+    def _unchanged_s(self, name: Name) -> Steps[float]:
         beat = yield from ReadHeartbeat(name)
         now = yield from Now()
         if name not in self._changed or self._changed[name][0] != beat:

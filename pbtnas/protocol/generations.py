@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pbtnas.records.envelope import Record, digest
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
@@ -46,7 +47,7 @@ class Search:
     first_epochs: int
     skip_selection: frozenset[int]
     threads: int
-    origin: str
+    origin: Digest
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -100,7 +101,7 @@ def next_manifest(
         if job.member in births:
             child = children[job.member]
             architecture = births[job.member].architecture
-            inputs: tuple[str, ...] = (child.overlay, child.base)
+            inputs: tuple[Digest, ...] = (child.overlay, child.base)
         elif checkpoint is not None:
             architecture, inputs = job.architecture, (checkpoint,)
         else:
@@ -110,7 +111,7 @@ def next_manifest(
     return Manifest(generation, previous, manifest.config, tuple(jobs))
 
 
-def fingerprint(selected: Selected) -> str:
+def fingerprint(selected: Selected) -> Digest:
     """What a whole run comes to: the digest of its last selection, which holds the chain."""
     return digest(["pbtnas", Record("selection", "", selected.to_json()).digest])
 
@@ -143,7 +144,7 @@ def _job(
     generation: int,
     member: int,
     architecture: Architecture,
-    inputs: tuple[str, ...],
+    inputs: tuple[Digest, ...],
 ) -> Job:
     return Job(
         generation=generation,

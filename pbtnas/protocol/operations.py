@@ -13,6 +13,8 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pbtnas.records.names import Digest, Name
+
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -48,7 +50,7 @@ class Put(Operation[Published]):
     save work.
     """
 
-    name: str
+    name: Name
     data: bytes
     durable: bool = True
 
@@ -57,7 +59,7 @@ class Put(Operation[Published]):
 class Get(Operation["bytes | None"]):
     """Read a record.  Replies bytes, or None, which may be stale: absent never decides."""
 
-    name: str
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,21 @@ class PutBlob(Operation[Published]):
     """
 
     source: str
-    name: str
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)
 class Has(Operation[bool]):
     """Whether a checkpoint of that name is there.  Replies bool; False may be stale."""
 
-    name: str
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine(Operation[None]):
     """Put a damaged file aside, so that its slot is open again.  Replies nothing."""
 
-    name: str
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Sync(Operation[Published]):
     Replies `Published.WON` or `ERROR`.
     """
 
-    directory: str
+    directory: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class MakeGeneration(Operation[Published]):
 class WriteHeartbeat(Operation[None]):
     """Overwrite a heartbeat in place.  Replies nothing; may be lost."""
 
-    name: str
+    name: Name
     data: bytes
 
 
@@ -114,21 +116,21 @@ class WriteHeartbeat(Operation[None]):
 class ReadHeartbeat(Operation["bytes | None"]):
     """Read a heartbeat.  Replies bytes or None; may be stale or torn."""
 
-    name: str
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)
 class List(Operation["set[str]"]):
     """Names in a directory.  A hint: replies a set that may miss or keep entries."""
 
-    directory: str
+    directory: Name
 
 
 @dataclass(frozen=True, slots=True)
 class Replace(Operation[None]):
     """Replace a hint or a view (HEAD, best.json).  Replies nothing; may be lost."""
 
-    name: str
+    name: Name
     data: bytes
 
 
@@ -140,7 +142,7 @@ class Discard(Operation[None]):
     """
 
     generation: int
-    keep: frozenset[str]
+    keep: frozenset[Digest]
 
 
 @dataclass(frozen=True, slots=True)

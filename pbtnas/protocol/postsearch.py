@@ -31,6 +31,7 @@ from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import Heartbeat
+from pbtnas.records.names import Digest, Name, Slot
 from pbtnas.search.space import Architecture
 
 
@@ -46,8 +47,8 @@ class Mixture:
     """
 
     architecture: Architecture
-    files: tuple[str, ...]
-    digests: tuple[str, ...]
+    files: tuple[Name, ...]
+    digests: tuple[Digest, ...]
     modules: tuple[str, ...] = ()
 
 
@@ -79,18 +80,18 @@ class WorkItem:
         core: the part of the record's core that is known before.
     """
 
-    record: str
+    record: Name
     kind: str
     what: str
     work: Evaluate | WriteAverage
     core: Mapping[str, Any]
 
     @property
-    def slot(self) -> str:
+    def slot(self) -> Slot:
         return paths.afterwards_slot(self.record)
 
 
-Outcomes = Mapping[str, Mapping[str, Any]]
+Outcomes = Mapping[Name, Mapping[str, Any]]
 """The cores of records, by name."""
 
 Plan = Callable[[Outcomes], Sequence[WorkItem]]
@@ -153,14 +154,14 @@ class PostSearch:
         self._claims = claims
         self._poll_s = poll_s
         self._ready = False
-        self._told: set[str] = set()
+        self._told: set[Slot] = set()
 
     def see_through(self, plan: Plan) -> Steps[Outcomes | None]:
         """Do what the plan wants, and wait for what others do, until it wants no more.
 
         Returns all outcomes, or None if this process was asked to stop before.
         """
-        known: dict[str, Mapping[str, Any]] = {}
+        known: dict[Name, Mapping[str, Any]] = {}
         since_s = yield from Now()
         while wanted := plan(known):
             idle = True

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pbtnas.protocol.operations import Get, Quarantine, Say, Sleep, Steps
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
+from pbtnas.records.names import Name
 
 
-def read(name: str, kind: str, run: str) -> Steps[Record | None]:
+def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
     """The record of that name; None if absent.
 
     A damaged one is put aside, which opens its slot again: whoever may fill the slot computes
@@ -24,7 +25,7 @@ def read(name: str, kind: str, run: str) -> Steps[Record | None]:
         return None
 
 
-def adopt(name: str, kind: str, run: str) -> Steps[Record | None]:
+def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:
     """Read back what won a slot that is known to be filled, waiting out a stale view.
 
     None if it stays away or was damaged: then the step has to be done again.

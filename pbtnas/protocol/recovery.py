@@ -7,6 +7,7 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Has, PutBlob, Say, Steps, persist
 from pbtnas.protocol.reading import read
 from pbtnas.records import paths
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job, Manifest
 
 FIRST_S = 5.0  # of waiting, before the first look for lost checkpoints
@@ -59,7 +60,7 @@ class CheckpointRecovery:
             if not (yield from Has(paths.checkpoint(number, found.core["checkpoint"]))):
                 yield from self._repair(job, found.core["checkpoint"])
 
-    def _repair(self, job: Job, checkpoint: str) -> Steps[None]:
+    def _repair(self, job: Job, checkpoint: Digest) -> Steps[None]:
         """Do a job once more for its bytes.  The same record gives the same checkpoint."""
         slot = paths.repair_slot(job.generation, job.member)
         number = yield from self._claims.take(slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Manifest, Selected
 
 
@@ -10,7 +11,7 @@ class Retention:
 
     def __init__(self) -> None:
         self._by_generation: dict[int, Champion] = {}
-        self._kin: dict[int, frozenset[str]] = {}
+        self._kin: dict[int, frozenset[Digest]] = {}
 
     def add(self, champion: Champion | None, manifest: Manifest, selected: Selected) -> None:
         """Take in the best member of a generation; None if nobody had a score."""
@@ -27,7 +28,7 @@ class Retention:
         holders = self._holders()
         return holders[-1] if holders else None
 
-    def retained(self) -> frozenset[str]:
+    def retained(self) -> frozenset[Digest]:
         """Checkpoints that are never garbage: the best-ever's, and with it, so that a soup of
         them can be made after the search, those of the same architecture in its generation."""
         best = self.best()

@@ -18,6 +18,7 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Get, Operation, Steps
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, RecordError, decode
+from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Job, Manifest, Result
 
 R = TypeVar("R")
@@ -38,7 +39,7 @@ class TakeCheckpoint(Operation["str | None"]):
 
     source: str
     job: Job
-    checkpoint: str
+    checkpoint: Digest
 
 
 class Peer:
@@ -81,7 +82,7 @@ class Peer:
         slot = paths.job_slot(job.generation, job.member)
         return (yield from in_run(self.label, self._claims.held(slot), as_peer=True))
 
-    def _read(self, name: str, kind: str) -> Steps[Record | None]:
+    def _read(self, name: Name, kind: str) -> Steps[Record | None]:
         data = yield from self._look(Get(name))
         if data is None:
             return None

@@ -14,6 +14,7 @@ from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, WorkItem, WriteAverage
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup, Trial, Tried
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import SearchSpace
@@ -31,7 +32,7 @@ class Candidate:
 
     member: int
     score: float
-    checkpoint: str
+    checkpoint: Digest
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class GreedySoup:
     best: Champion
     candidates: tuple[Candidate, ...]
 
-    def mixture(self, checkpoints: Sequence[str]) -> Mixture:
+    def mixture(self, checkpoints: Sequence[Digest]) -> Mixture:
         files = tuple(paths.checkpoint(self.best.generation, c) for c in checkpoints)
         return Mixture(self.best.architecture, files, tuple(checkpoints), self.modules)
 
@@ -70,18 +71,20 @@ class SoupProgress:
     """
 
     trace: tuple[Tried, ...]
-    ingredients: tuple[str, ...]
+    ingredients: tuple[Digest, ...]
     members: tuple[int, ...]
     score: float
-    next: tuple[str, ...] | None
+    next: tuple[Digest, ...] | None
 
 
-def advance(soup: GreedySoup, trial_of: Callable[[tuple[str, ...]], Trial | None]) -> SoupProgress:
+def advance(
+    soup: GreedySoup, trial_of: Callable[[tuple[Digest, ...]], Trial | None]
+) -> SoupProgress:
     """Follow a soup as far as the outcomes of its trials are known.
 
     Its score begins with what the best member got in the search: that is not measured again.
     """
-    ingredients: tuple[str, ...] = (soup.best.checkpoint,)
+    ingredients: tuple[Digest, ...] = (soup.best.checkpoint,)
     members: tuple[int, ...] = (soup.best.member,)
     score = soup.best.score
     trace: list[Tried] = []
@@ -143,7 +146,7 @@ def items_of(soup: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
     Every trial has a seed of its own, from the run's `seed` and from what is averaged.
     """
 
-    def trial_of(ingredients: tuple[str, ...]) -> Trial | None:
+    def trial_of(ingredients: tuple[Digest, ...]) -> Trial | None:
         core = known.get(paths.trial(_digest(soup, ingredients)))
         return None if core is None else Trial.from_json(core)
 
@@ -163,7 +166,7 @@ def items_of(soup: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
         score=progress.score,
         ingredients=progress.members,
         trace=progress.trace,
-        checkpoint="",  # known when it is made
+        checkpoint=Digest(""),  # known when it is made
     ).to_json()
     work = WriteAverage(soup.mixture(progress.ingredients))
     return [WorkItem(name, "soup", f"{soup.which}: making it", work, core)]
@@ -185,7 +188,7 @@ def _trial(soup: GreedySoup, progress: SoupProgress, seed: int) -> WorkItem:
     )
 
 
-def _digest(soup: GreedySoup, ingredients: Sequence[str]) -> str:
+def _digest(soup: GreedySoup, ingredients: Sequence[Digest]) -> Digest:
     """Of what is averaged: two soups that come to the same average try it once."""
     return digest(["trial", soup.part, list(ingredients)])
 

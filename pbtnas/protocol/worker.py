@@ -72,6 +72,7 @@ from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
+from pbtnas.records.names import Slot
 from pbtnas.records.schema import Job, Manifest, Result, last_line
 
 A = TypeVar("A")
@@ -377,5 +378,5 @@ class Worker(WorkLoop[Attempt]):
         yield from self._recovery.while_waiting(waited_s, self._manifest)
 
 
-def _slot(job: Job) -> str:
+def _slot(job: Job) -> Slot:
     return paths.job_slot(job.generation, job.member)

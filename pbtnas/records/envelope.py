@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pbtnas.errors import PbtnasError
+from pbtnas.records.names import Digest
 
 VERSION = 1
 
@@ -49,7 +50,7 @@ class Record:
     nonce: str = ""
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """SHA-256 of kind and core: what the hash chain holds."""
         return digest([self.kind, self.core])
 
@@ -60,9 +61,9 @@ def canonical(value: Any) -> bytes:
     return text.encode()
 
 
-def digest(value: Any) -> str:
+def digest(value: Any) -> Digest:
     """SHA-256 of the canonical JSON, as 64 hex digits."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return Digest(hashlib.sha256(canonical(value)).hexdigest())
 
 
 def encode(record: Record) -> bytes:

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import re
 
-FORMAT = "FORMAT"
+from pbtnas.records.names import Digest, Name, Slot
+
+FORMAT = Name("FORMAT")
 FORMAT_TEXT = b"pbtnas/1\n"
-RUN = "run.json"
-CONFIG = "config/0000.json"
-HEAD = "HEAD"
-FINAL = "final.json"
-BEST = "best.json"
-COORDINATOR_LOCK = "coordinator/coordinator.lock"
-TERM = "coordinator/term"
-WORKERS = "workers"
-REPORT = "artifacts/report.html"
-PRODUCTS = "products"
-TRASH = "trash"
+RUN = Name("run.json")
+CONFIG = Name("config/0000.json")
+HEAD = Name("HEAD")
+FINAL = Name("final.json")
+BEST = Name("best.json")
+COORDINATOR_LOCK = Name("coordinator/coordinator.lock")
+TERM = Slot("coordinator/term")
+WORKERS = Name("workers")
+REPORT = Name("artifacts/report.html")
+PRODUCTS = Name("products")
+TRASH = Name("trash")
 INSIDE = "record"  # file in a record that is published as a directory
 
 # Of a study, which holds run directories.
-STUDY = "study.json"
-STUDY_RUNS = "runs"
-STUDY_ENDED = "ended.json"
-STUDY_LOCK = "study.lock"
+STUDY = Name("study.json")
+STUDY_RUNS = Name("runs")
+STUDY_ENDED = Name("ended.json")
+STUDY_LOCK = Name("study.lock")
 STUDY_DIRECTORIES = (STUDY_RUNS, WORKERS)
 
 TOP_DIRECTORIES = (
@@ -42,8 +44,8 @@ TOP_DIRECTORIES = (
     TRASH,
 )
 AFTERWARDS_DIRECTORIES = ("claims", "soups")  # which runs begun by version 0.1.0 lack
-SOUPS = "soups"
-ARTIFACTS = "artifacts"
+SOUPS = Name("soups")
+ARTIFACTS = Name("artifacts")
 GENERATION_DIRECTORIES = ("claims", "results", "births", "checkpoints", "attempts")
 
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
@@ -59,115 +61,125 @@ def safe(name: str) -> str:
     return name
 
 
-def engine(number: int) -> str:
+def within(directory: Name, leaf: str) -> Name:
+    """What a listing of a directory calls `leaf`."""
+    return Name(f"{directory}/{leaf}")
+
+
+def directory_of(name: Name | Slot) -> Name:
+    """The directory in which a file lies, or the claims of a slot."""
+    return Name(name.rpartition("/")[0])
+
+
+def engine(number: int) -> Name:
     """Other engine settings than the configuration's, the latest number last; they begin at 1."""
-    return f"config/engine.{number:04d}.json"
+    return Name(f"config/engine.{number:04d}.json")
 
 
-def generation(number: int) -> str:
-    return f"generations/{number:04d}"
+def generation(number: int) -> Name:
+    return Name(f"generations/{number:04d}")
 
 
-def manifest(number: int) -> str:
-    return f"{generation(number)}/manifest.json"
+def manifest(number: int) -> Name:
+    return Name(f"{generation(number)}/manifest.json")
 
 
-def selection(number: int) -> str:
-    return f"{generation(number)}/selection.json"
+def selection(number: int) -> Name:
+    return Name(f"{generation(number)}/selection.json")
 
 
-def result(number: int, member: int) -> str:
-    return f"{results(number)}/{member_name(member)}.json"
+def result(number: int, member: int) -> Name:
+    return Name(f"{results(number)}/{member_name(member)}.json")
 
 
-def results(number: int) -> str:
-    return f"{generation(number)}/results"
+def results(number: int) -> Name:
+    return Name(f"{generation(number)}/results")
 
 
-def births(number: int) -> str:
-    return f"{generation(number)}/births"
+def births(number: int) -> Name:
+    return Name(f"{generation(number)}/births")
 
 
-def birth(number: int, member: int) -> str:
-    return f"{births(number)}/{member_name(member)}.json"
+def birth(number: int, member: int) -> Name:
+    return Name(f"{births(number)}/{member_name(member)}.json")
 
 
-def claims(number: int) -> str:
-    return f"{generation(number)}/claims"
+def claims(number: int) -> Name:
+    return Name(f"{generation(number)}/claims")
 
 
-def job_slot(number: int, member: int) -> str:
+def job_slot(number: int, member: int) -> Slot:
     """The slot whose claims say who works on a member's job."""
-    return f"{claims(number)}/{member_name(member)}"
+    return Slot(f"{claims(number)}/{member_name(member)}")
 
 
-def repair_slot(number: int, member: int) -> str:
+def repair_slot(number: int, member: int) -> Slot:
     """The slot whose claims say who recomputes a member's lost checkpoint."""
-    return f"{claims(number)}/{member_name(member)}-repair"
+    return Slot(f"{claims(number)}/{member_name(member)}-repair")
 
 
-def claim(slot: str, attempt: int) -> str:
-    return f"{slot}.{attempt:03d}.json"
+def claim(slot: Slot, attempt: int) -> Name:
+    return Name(f"{slot}.{attempt:03d}.json")
 
 
-def beat(slot: str, attempt: int) -> str:
-    return f"{slot}.{attempt:03d}.beat"
+def beat(slot: Slot, attempt: int) -> Name:
+    return Name(f"{slot}.{attempt:03d}.beat")
 
 
-def end(slot: str, attempt: int) -> str:
-    return f"{slot}.{attempt:03d}.end.json"
+def end(slot: Slot, attempt: int) -> Name:
+    return Name(f"{slot}.{attempt:03d}.end.json")
 
 
-def checkpoints(number: int) -> str:
-    return f"{generation(number)}/checkpoints"
+def checkpoints(number: int) -> Name:
+    return Name(f"{generation(number)}/checkpoints")
 
 
-def checkpoint(number: int, digest: str) -> str:
+def checkpoint(number: int, digest: Digest) -> Name:
     """The checkpoint with that digest, in the generation that produced it."""
-    return f"{checkpoints(number)}/{safe(digest)}.safetensors"
+    return Name(f"{checkpoints(number)}/{safe(digest)}.safetensors")
 
 
-def attempts(number: int) -> str:
-    return f"{generation(number)}/attempts"
+def attempts(number: int) -> Name:
+    return Name(f"{generation(number)}/attempts")
 
 
-def attempt(number: int, member: int, attempt_number: int) -> str:
-    return f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}"
+def attempt(number: int, member: int, attempt_number: int) -> Name:
+    return Name(f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}")
 
 
-def product(name: str) -> str:
-    return f"{PRODUCTS}/{safe(name)}"
+def product(name: str) -> Name:
+    return Name(f"{PRODUCTS}/{safe(name)}")
 
 
-def worker(identifier: str) -> str:
-    return f"{WORKERS}/{safe(identifier)}.beat"
+def worker(identifier: str) -> Name:
+    return Name(f"{WORKERS}/{safe(identifier)}.beat")
 
 
-def worker_log(identifier: str) -> str:
-    return f"{WORKERS}/{safe(identifier)}.log"
+def worker_log(identifier: str) -> Name:
+    return Name(f"{WORKERS}/{safe(identifier)}.log")
 
 
-def metrics(member: int) -> str:
-    return f"metrics/{member_name(member)}.jsonl"
+def metrics(member: int) -> Name:
+    return Name(f"metrics/{member_name(member)}.jsonl")
 
 
-def artifact(name: str) -> str:
-    return f"artifacts/{safe(name)}"
+def artifact(name: str) -> Name:
+    return Name(f"artifacts/{safe(name)}")
 
 
-def artifact_of(digest: str, leaf: str) -> str:
+def artifact_of(digest: Digest, leaf: str) -> Name:
     """A file for people about the network with that checkpoint."""
     return artifact(f"{digest[:12]}-{leaf}")
 
 
-def evaluation(digest: str) -> str:
+def evaluation(digest: Digest) -> Name:
     """The final evaluation of the member with that checkpoint."""
-    return f"artifacts/{safe(digest)}.evaluation.json"
+    return Name(f"artifacts/{safe(digest)}.evaluation.json")
 
 
-def soup(which: str) -> str:
+def soup(which: str) -> Name:
     """The record of a soup, e.g. of `best-ever-soup`."""
-    return f"{SOUPS}/{safe(which)}.json"
+    return Name(f"{SOUPS}/{safe(which)}.json")
 
 
 def soup_of(leaf: str) -> str | None:
@@ -175,13 +187,13 @@ def soup_of(leaf: str) -> str | None:
     return leaf.removesuffix(".json") if kind_afterwards(leaf) == "soup" else None
 
 
-def soup_checkpoint(digest: str) -> str:
-    return f"{SOUPS}/{safe(digest)}.safetensors"
+def soup_checkpoint(digest: Digest) -> Name:
+    return Name(f"{SOUPS}/{safe(digest)}.safetensors")
 
 
-def trial(digest: str) -> str:
+def trial(digest: Digest) -> Name:
     """The outcome of trying the average of that digest for a soup."""
-    return f"{SOUPS}/{safe(digest)}.trial.json"
+    return Name(f"{SOUPS}/{safe(digest)}.trial.json")
 
 
 def kind_afterwards(leaf: str) -> str | None:
@@ -190,18 +202,18 @@ def kind_afterwards(leaf: str) -> str | None:
     return next((kind for end, kind in kinds.items() if leaf.endswith(end)), None)
 
 
-def afterwards_slot(record: str) -> str:
+def afterwards_slot(record: Name) -> Slot:
     """The slot whose claims say who works on a record that is made after the search."""
-    return f"claims/{record.rpartition('/')[2].removesuffix('.json')}"
+    return Slot(f"claims/{record.rpartition('/')[2].removesuffix('.json')}")
 
 
-def study_run(name: str, seed: int) -> str:
+def study_run(name: str, seed: int) -> Name:
     """The run directory of a study's run."""
-    return f"{STUDY_RUNS}/{safe(name)}-s{seed}"
+    return Name(f"{STUDY_RUNS}/{safe(name)}-s{seed}")
 
 
-def trash(number: int) -> str:
-    return f"{TRASH}/{number:04d}"
+def trash(number: int) -> Name:
+    return Name(f"{TRASH}/{number:04d}")
 
 
 def member_name(member: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pbtnas.records.names import Digest
 from pbtnas.search.births import Birth
 from pbtnas.search.space import Architecture
 
@@ -37,7 +38,7 @@ class Job:
     generation: int
     member: int
     architecture: Architecture
-    inputs: tuple[str, ...]
+    inputs: tuple[Digest, ...]
     seed: int
     epochs: int
     threads: int
@@ -70,7 +71,7 @@ class Manifest:
     """
 
     generation: int
-    previous: str
+    previous: Digest
     config: int
     jobs: tuple[Job, ...]
 
@@ -102,7 +103,7 @@ class Result:
     outcome: Outcome
     score: float | None
     metrics: Mapping[str, float]
-    checkpoint: str | None
+    checkpoint: Digest | None
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -127,7 +128,7 @@ class Selected:
     """
 
     generation: int
-    manifest: str
+    manifest: Digest
     ranking: tuple[int, ...]
     births: tuple[Birth, ...]
     results: tuple[Result, ...]
@@ -187,8 +188,8 @@ class Child:
     """
 
     member: int
-    overlay: str
-    base: str
+    overlay: Digest
+    base: Digest
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -206,7 +207,7 @@ class Champion:
     member: int
     score: float
     architecture: Architecture
-    checkpoint: str
+    checkpoint: Digest
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -236,7 +237,7 @@ class Trial:
     """
 
     part: str | None
-    ingredients: tuple[str, ...]
+    ingredients: tuple[Digest, ...]
     outcome: Literal["ok", "diverged", "missing"]
     score: float | None
     metrics: Mapping[str, float]
@@ -300,7 +301,7 @@ class Soup:
     score: float
     ingredients: tuple[int, ...]
     trace: tuple[Tried, ...]
-    checkpoint: str
+    checkpoint: Digest
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "trace": [tried.to_json() for tried in self.trace]}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pbtnas.protocol.operations import Published
+from pbtnas.records.names import Name
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.run_directory import best_primitive
 
@@ -81,7 +82,7 @@ def _one_winner(root: Path, primitive: Primitive) -> Answer:
         store = PosixStore(root, f"{primitive}-{writer}", primitive=primitive)
         barrier.wait()
         for slot in range(SLOTS):
-            name = f"{primitive}-slot-{slot}"
+            name = Name(f"{primitive}-slot-{slot}")
             if store.put(name, b"%d" % writer) is Published.WON:
                 wins.append(name)
         store.close()
@@ -111,8 +112,8 @@ def _in_place(root: Path) -> Answer:
 
 def _latency(root: Path, primitive: Primitive) -> Answer:
     store = PosixStore(root, "latency", primitive=primitive)
-    durable = _median_ms(lambda i: store.put(f"durable-{i}", b"x" * 800))
-    quick = _median_ms(lambda i: store.put(f"quick-{i}", b"x" * 800, durable=False))
+    durable = _median_ms(lambda i: store.put(Name(f"durable-{i}"), b"x" * 800))
+    quick = _median_ms(lambda i: store.put(Name(f"quick-{i}"), b"x" * 800, durable=False))
     store.close()
     return Answer(
         True, f"a durable publish takes {durable:.2f} ms, a claim {quick:.2f} ms (median)"

@@ -17,6 +17,7 @@ from pbtnas.checkpoints.digests import file_digest
 from pbtnas.protocol.operations import Quarantine
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, RecordError, encode, store_nonce
+from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Child, Manifest, Result, Selected
 from pbtnas.store.identity import this_process
 from pbtnas.store.posix import PosixStore
@@ -35,7 +36,7 @@ class Fault:
         restored: the record to write in its place, where there is a copy.
     """
 
-    name: str
+    name: Name
     what: str
     damaged: bool
     restored: Record | None = None
@@ -75,7 +76,7 @@ def _engine(files: RunReader, run: Run) -> Iterator[Fault]:
 
 
 def _faults(files: RunReader, run: Run) -> Iterator[Fault]:
-    previous: str | None = None
+    previous: Digest | None = None
     generation = 0
     while True:
         name = paths.manifest(generation)
@@ -95,8 +96,8 @@ def _faults(files: RunReader, run: Run) -> Iterator[Fault]:
 
 
 def _generation(
-    files: RunReader, run: Run, manifest: Manifest, digest: str, over: bool
-) -> Generator[Fault, None, str | None]:
+    files: RunReader, run: Run, manifest: Manifest, digest: Digest, over: bool
+) -> Generator[Fault, None, Digest | None]:
     """The faults of one generation; returns the digest of its selection."""
     name = paths.selection(manifest.generation)
     record, fault = _read(files, run, name, "selection", "decided again from the results")
@@ -147,14 +148,14 @@ def _checkpoints(files: RunReader, run: Run, generation: int) -> Iterator[Fault]
     yield from _files(files, run, paths.checkpoints(generation), "computed again when it is needed")
 
 
-def _files(files: RunReader, run: Run, directory: str, remedy: str) -> Iterator[Fault]:
+def _files(files: RunReader, run: Run, directory: Name, remedy: str) -> Iterator[Fault]:
     """The files in a directory that do not have the digest they are named by."""
     for leaf in sorted(files.names(directory)):
         name, _, suffix = leaf.partition(".")
         if name and suffix == "safetensors":
             found = file_digest(files.root / directory / leaf, run.hash)
             if found != name:
-                yield Fault(f"{directory}/{leaf}", f"its digest is {found}; {remedy}", True)
+                yield Fault(paths.within(directory, leaf), f"its digest is {found}; {remedy}", True)
 
 
 def _afterwards(files: RunReader, run: Run) -> Iterator[Fault]:
@@ -163,7 +164,7 @@ def _afterwards(files: RunReader, run: Run) -> Iterator[Fault]:
         for leaf in sorted(files.names(directory)):
             kind = paths.kind_afterwards(leaf)
             if kind is not None:
-                name = f"{directory}/{leaf}"
+                name = paths.within(directory, leaf)
                 _, fault = _read(files, run, name, kind, "made again by the same command")
                 if fault is not None:
                     yield fault
@@ -174,7 +175,9 @@ def _missing(files: RunReader, run: Run, newest: int) -> Iterator[Fault]:
     """Checkpoints that must be there still: those of the newest two generations."""
     for generation in range(max(0, newest - 1), newest + 1):
         for name in sorted(files.names(paths.results(generation))):
-            record, _ = _read(files, run, f"{paths.results(generation)}/{name}", "result", "")
+            record, _ = _read(
+                files, run, paths.within(paths.results(generation), name), "result", ""
+            )
             checkpoint = record.core["checkpoint"] if record is not None else None
             if checkpoint and not files.exists(paths.checkpoint(generation, checkpoint)):
                 missing = paths.checkpoint(generation, checkpoint)
@@ -184,7 +187,7 @@ def _missing(files: RunReader, run: Run, newest: int) -> Iterator[Fault]:
 
 
 def _read(
-    files: RunReader, run: Run, name: str, kind: str, remedy: str
+    files: RunReader, run: Run, name: Name, kind: str, remedy: str
 ) -> tuple[Record | None, Fault | None]:
     try:
         record = files.record(name, kind, run.id)

@@ -31,6 +31,7 @@ from pbtnas.protocol.operations import (
     WriteHeartbeat,
 )
 from pbtnas.records import paths
+from pbtnas.records.names import Digest, Name
 from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
@@ -112,7 +113,7 @@ class PosixStore(RunReader):
 
     # -- records -------------------------------------------------------------------------------
 
-    def put(self, name: str, data: bytes, *, durable: bool = True) -> Published:
+    def put(self, name: Name, data: bytes, *, durable: bool = True) -> Published:
         """Publish a record.  Raises `OSError`, having left nothing under that name."""
         if self._primitive == "directory":
             return self._put_directory(name, data, durable=durable)
@@ -135,7 +136,7 @@ class PosixStore(RunReader):
             self._sync(_parent(name))
         return Published.WON if won else Published.LOST
 
-    def replace(self, name: str, data: bytes) -> None:
+    def replace(self, name: Name, data: bytes) -> None:
         """Replace a hint or a view in one step."""
         private = self._private(name)
         try:
@@ -145,7 +146,7 @@ class PosixStore(RunReader):
             self._unlink(private)
             raise
 
-    def _put_directory(self, name: str, data: bytes, *, durable: bool) -> Published:
+    def _put_directory(self, name: Name, data: bytes, *, durable: bool) -> Published:
         private = self._private(name)
         os.mkdir(private, dir_fd=self._fd)
         try:
@@ -175,7 +176,7 @@ class PosixStore(RunReader):
 
     # -- checkpoints ---------------------------------------------------------------------------
 
-    def put_blob(self, source: str, name: str) -> Published:
+    def put_blob(self, source: str, name: Name) -> Published:
         """Publish a finished private file.
 
         The name holds the digest of the content, so a file of that name can be replaced by
@@ -198,7 +199,7 @@ class PosixStore(RunReader):
         self._sync(_parent(name))
         return Published.WON
 
-    def _discard(self, generation: int, keep: frozenset[str]) -> None:
+    def _discard(self, generation: int, keep: frozenset[Digest]) -> None:
         """Move a generation's checkpoints and snapshots to the trash."""
         checkpoints, attempts = paths.checkpoints(generation), paths.attempts(generation)
         old = {
@@ -207,7 +208,7 @@ class PosixStore(RunReader):
             if name.removesuffix(".safetensors") not in keep
         }
         for attempt in self.names(attempts):
-            for name in self.names(f"{attempts}/{attempt}"):
+            for name in self.names(paths.within(attempts, attempt)):
                 if name.startswith("snapshot-"):
                     old[f"{attempts}/{attempt}/{name}"] = f"{attempt}-{name}"
         if old:

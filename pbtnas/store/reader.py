@@ -9,6 +9,7 @@ from typing import Self
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, decode
+from pbtnas.records.names import Name
 
 
 class RunReader:
@@ -33,7 +34,7 @@ class RunReader:
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def record(self, name: str, kind: str, run: str | None = None) -> Record | None:
+    def record(self, name: Name, kind: str, run: str | None = None) -> Record | None:
         """The record of that name; None if it is absent.
 
         Raises `CorruptRecord` if it is damaged, `ForeignRecord` if it is of a newer version,
@@ -42,7 +43,7 @@ class RunReader:
         data = self.get(name)
         return None if data is None else decode(data, name, kind=kind, run=run)
 
-    def get(self, name: str) -> bytes | None:
+    def get(self, name: Name) -> bytes | None:
         """The content of a file; None if it is not there, or was when last looked up.
 
         On a file system without hard links a record is a directory that holds one file.
@@ -50,11 +51,11 @@ class RunReader:
         try:
             return self._read(name)
         except IsADirectoryError:
-            return self._read(f"{name}/{paths.INSIDE}")
+            return self._read(paths.within(name, paths.INSIDE))
         except FileNotFoundError:
             return None
 
-    def names(self, directory: str) -> list[str]:
+    def names(self, directory: Name) -> list[str]:
         """Names in a directory, in any order; none if it is absent."""
         try:
             fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
@@ -66,14 +67,14 @@ class RunReader:
         finally:
             os.close(fd)
 
-    def exists(self, name: str) -> bool:
+    def exists(self, name: Name) -> bool:
         """Whether there is a file of that name, such as a checkpoint."""
         try:
             return stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
         except FileNotFoundError:
             return False
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: Name) -> bytes:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
         try:
             size = os.fstat(fd).st_size

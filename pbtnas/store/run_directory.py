@@ -28,6 +28,7 @@ from pbtnas.records.envelope import (
     encode,
     store_nonce,
 )
+from pbtnas.records.names import Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.reader import RunReader
@@ -145,7 +146,7 @@ def check_format(root: Path) -> None:
 
 
 def with_engine(
-    config: Mapping[str, Any], get: Callable[[str], bytes | None], run: str
+    config: Mapping[str, Any], get: Callable[[Name], bytes | None], run: str
 ) -> Mapping[str, Any]:
     """The configuration of a run with the engine settings that hold now.
 

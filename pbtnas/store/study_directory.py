@@ -21,6 +21,7 @@ from typing import Any
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.names import Name
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, best_primitive
@@ -118,7 +119,7 @@ def open_study(root: Path) -> Study:
     return Study(record.run, root, runs)
 
 
-def _put(root: Path, name: str, record: Record) -> None:
+def _put(root: Path, name: Name, record: Record) -> None:
     writer = f"study-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=best_primitive(root)) as store:
         store.put(name, encode(record))

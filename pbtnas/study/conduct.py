@@ -11,13 +11,15 @@ from filelock import FileLock, Timeout
 
 import pbtnas
 from pbtnas.config import PlannedRun, difference, from_json, to_json
-from pbtnas.engine.driver import drive
+from pbtnas.engine.driver import Trouble, drive
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.study_coordinator import StudyOutcomes
 from pbtnas.records import paths
 from pbtnas.store.identity import this_process
+from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import best_primitive
 from pbtnas.store.study_directory import Study, create_study
@@ -73,9 +75,9 @@ def conduct(
 
     Args:
         study: The study.
-        tasks: Prepared tasks, for the coordinators.
-        workers: Command line of each worker; it is restarted when it dies.
-        open_seeds: How many seeds are in work at once.
+        tasks: Tasks of its runs, for the coordinators.
+        workers: Command line of each worker; a worker that dies is restarted.
+        open_seeds: Number of seeds in work at once.
 
     Returns what became of the runs, and, if the study is not over, the exit codes of the workers.
     Raises `StudyHeld`.
@@ -86,28 +88,56 @@ def conduct(
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
     stop = StopRequest()
-    supervised = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    helpers = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    outcomes = StudyOutcomes()
+    try:
+        with (
+            _opened(study, stop) as store,
+            closing(_driver(study, store, stop, tasks, helpers)) as driver,
+        ):
+            outcomes = drive(coordinator_of(study, open_seeds).coordinate(), driver.execute)
+    except AskedToStop:
+        pass  # before anything was begun; the same command goes on from here
+    finally:
+        codes = [helper.code for helper in helpers if helper.code is not None] + end(helpers)
+        lock.release()
+    return outcomes, [] if outcomes.over else codes
+
+
+def _opened(study: Study, stop: StopRequest) -> PosixStore:
+    """The study's directory to write to, however full it is at first.
+
+    Raises `AskedToStop` while it waits for that.
+    """
+    name = this_process("s")["worker"]
+    return patiently(
+        lambda: PosixStore(study.root, name, primitive=best_primitive(study.root)),
+        study.root,
+        wait=stop.pause,
+        report=Trouble(),
+        refuse=FORBIDDEN,
+    )
+
+
+def _driver(
+    study: Study,
+    store: PosixStore,
+    stop: StopRequest,
+    tasks: PreparedTasks,
+    helpers: Sequence[Supervised],
+) -> CoordinatorsDriver:
+    """A driver that restarts the workers while the coordinators sleep, and ends without any."""
 
     def sleep(seconds: float) -> None:
         until_s = time.monotonic() + seconds
         while True:
-            for worker in supervised:
-                worker.poll()
-            if supervised and all(worker.code not in (None, ExitCode.OK) for worker in supervised):
+            for helper in helpers:
+                helper.poll()
+            if helpers and all(helper.code not in (None, ExitCode.OK) for helper in helpers):
                 stop.asked = True  # none of them can work here
             rest_s = until_s - time.monotonic()
             if rest_s <= 0 or stop.asked:
                 return
             stop.wait(min(rest_s, LOOK_S))
 
-    name = this_process("s")["worker"]
-    try:
-        with (
-            PosixStore(study.root, name, primitive=best_primitive(study.root)) as store,
-            closing(CoordinatorsDriver(study, store, stop, tasks, sleep)) as driver,
-        ):
-            outcomes = drive(coordinator_of(study, open_seeds).coordinate(), driver.execute)
-    finally:
-        codes = [worker.code for worker in supervised if worker.code is not None] + end(supervised)
-        lock.release()
-    return outcomes, [] if outcomes.over else codes
+    return CoordinatorsDriver(study, store, stop, tasks, sleep)

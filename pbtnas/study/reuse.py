@@ -10,6 +10,7 @@ from pathlib import Path
 from pbtnas.checkpoints.digests import file_digest
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import published
@@ -25,7 +26,7 @@ def kind_of(run: Run, store: PosixStore) -> str | None:
 
 
 def take_checkpoint(
-    source: Path, own: Path, job: Job, checkpoint: str, *, algorithm: str, writer: str
+    source: Path, own: Path, job: Job, checkpoint: Digest, *, algorithm: str, writer: str
 ) -> str | None:
     """A private name for the checkpoint of a peer; None if it is not there as it should be.
 

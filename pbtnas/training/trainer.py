@@ -24,6 +24,7 @@ from pbtnas.cuda import check_computes, failure_of
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything
 from pbtnas.errors import PbtnasError
 from pbtnas.records import paths
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
@@ -232,7 +233,7 @@ class Trainer:
         state: State = trainee.state()
         path, algorithm = self._place.root / name, self._place.hash
         digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
-        return Result(job.member, "ok", score, metrics, digest), name
+        return Result(job.member, "ok", score, metrics, Digest(digest)), name
 
 
 def _raised(error: Exception) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from pbtnas.engine.coordinator import OpenCoordinator, open_coordinator
 from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.run_setup import start_run
 from pbtnas.engine.signals import StopRequest
-from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.postsearch import GetReady
 from pbtnas.protocol.term import CoordinatorEnding
+from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from pbtnas.store.patience import FORBIDDEN, UNWRITABLE
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.study_directory import Study, create_study
+from pbtnas.store.study_directory import create_study
 from pbtnas.study import conduct
 from pbtnas.tasks.loading import load_task
 from pbtnas.training.channel import Channel
@@ -101,8 +101,10 @@ def coordinator_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch)
 def study_ends(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
     """`pbtnas study` that records how its runs ended."""
     study = create_study(site.run_dir, [], pbtnas="1")
-    flaky = Flaky(Study.end, number)
-    monkeypatch.setattr(Study, "end", lambda *arguments: flaky(*arguments))
+    flaky = Flaky(PosixStore.put, number)
+    monkeypatch.setattr(
+        PosixStore, "put", lambda *arguments, **options: flaky(*arguments, **options)
+    )
     assert conduct.conduct(study, _no_tasks(), [], open_seeds=1)[1] == []
     assert study.ended() == {}
     return [flaky]
@@ -141,7 +143,8 @@ def test_a_directory_that_cannot_be_written_is_waited_for(
 
     assert not any(flaky.left for flaky in place(site, number, monkeypatch))
     if place is not training_writes:  # which tells its worker
-        assert f"waiting: {site.run_dir}: {os.strerror(number)}" in caplog.text
+        named = site.run_dir / paths.STUDY_ENDED if place is study_ends else site.run_dir
+        assert f"waiting: {named}: {os.strerror(number)}" in caplog.text
         assert "writing works again" in caplog.text
 
 
@@ -166,13 +169,14 @@ def test_a_study_that_is_asked_to_stop_leaves_a_full_disk(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has not ended then: the same command goes on with it."""
-    study = create_study(site.run_dir, [], pbtnas="1")
+    study, stop = create_study(site.run_dir, [], pbtnas="1"), StopRequest(())
 
-    def leave(self: StopRequest, seconds: float) -> None:
-        raise AskedToStop
+    def full(*_: Any, **__: Any) -> None:
+        stop.asked = True
+        raise OSError(UNWRITABLE[0], os.strerror(UNWRITABLE[0]))
 
-    monkeypatch.setattr(Study, "end", Flaky(Study.end, UNWRITABLE[0]))
-    monkeypatch.setattr(StopRequest, "pause", leave)
+    monkeypatch.setattr(PosixStore, "put", full)
+    monkeypatch.setattr(conduct, "StopRequest", lambda: stop)
     conduct.conduct(study, _no_tasks(), [], open_seeds=1)
 
     assert study.ended() is None

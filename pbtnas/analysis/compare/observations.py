@@ -15,6 +15,7 @@ from pbtnas.analysis.history.run import Generation, History
 from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
 from pbtnas.config import SearchConfig
 from pbtnas.records import paths
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion
 from pbtnas.search.space import Variable
 from pbtnas.store.reader import RunReader
@@ -104,7 +105,7 @@ def task_of(history: History) -> str:
     return json.dumps(history.config["task"], sort_keys=True)
 
 
-def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | None:
+def final_evaluation(history: History, checkpoint: Digest) -> dict[str, float] | None:
     """The final evaluation of the network with that checkpoint: "score" and metrics.
 
     A score that diverged is NaN.  None if it was not evaluated, or that cannot be read.
@@ -117,7 +118,7 @@ def final_evaluation(history: History, checkpoint: str) -> dict[str, float] | No
     return {"score": math.nan if score is None else float(score), **record.core["metrics"]}
 
 
-def final_value(history: History, checkpoint: str, metric: str) -> float:
+def final_value(history: History, checkpoint: Digest, metric: str) -> float:
     """One number of a final evaluation; NaN where the score diverged.
 
     Raises `ComparisonError` where it was not made or does not have the metric.

@@ -14,6 +14,7 @@ from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.tables import Cell, Table
 from pbtnas.records import paths
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Soup
 from pbtnas.store.reader import RunReader
 
@@ -219,14 +220,14 @@ def _row(found: Sequence[SoupOutcome], maximise: bool, ddof: int) -> tuple[Cell,
     )
 
 
-def _member_checkpoint(history: History, soup: Soup) -> str:
+def _member_checkpoint(history: History, soup: Soup) -> Digest:
     """The checkpoint of the member that a soup began with."""
     result = history.generations[soup.generation].results[soup.member].result
     assert result.checkpoint is not None, "soups begin with a best member, which has one"
     return result.checkpoint
 
 
-def _value(history: History, checkpoint: str, metric: str, what: str) -> float:
+def _value(history: History, checkpoint: Digest, metric: str, what: str) -> float:
     value = final_value(history, checkpoint, metric)
     if not math.isfinite(value):
         raise ComparisonError(

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
+from pbtnas.records.names import Name
 from pbtnas.store.reader import RunReader
 
 
@@ -25,9 +27,9 @@ class RecordFiles:
         self.problems: list[str] = []
         """A sentence for each record that is damaged or missing."""
         self._reader = reader
-        self._names: dict[str, Set[str]] = {}
+        self._names: dict[Name, Set[Name]] = {}
 
-    def read(self, name: str, kind: str, *, expected: bool = False) -> Record | None:
+    def read(self, name: Name, kind: str, *, expected: bool = False) -> Record | None:
         """The record of that name; None, and a problem, if it is damaged or should be there.
 
         Raises `ForeignRecord` for one of another run, another kind or a newer version.
@@ -44,7 +46,7 @@ class RecordFiles:
             self.problems.append(str(error))
             return None
 
-    def bytes(self, name: str) -> bytes | None:
+    def bytes(self, name: Name) -> bytes | None:
         """The content of a file; None if it is absent or cannot be read, which is a problem."""
         try:
             return self._reader.get(name)
@@ -54,12 +56,12 @@ class RecordFiles:
             self.problems.append(f"{name}: cannot be read ({error.strerror})")
             return None
 
-    def names(self, directory: str) -> Set[str]:
+    def names(self, directory: Name) -> Set[Name]:
         """Names in a directory as `store.paths` spells them, listed once; none if it is absent."""
         if directory not in self._names:
             try:
                 entries = self._reader.names(directory)
             except NotADirectoryError:
                 entries = []
-            self._names[directory] = {f"{directory}/{entry}" for entry in entries}
+            self._names[directory] = {paths.within(directory, entry) for entry in entries}
         return self._names[directory]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.records import paths
+from pbtnas.records.names import Digest, Slot
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search.births import Birth
 
@@ -41,7 +42,7 @@ class ClaimHistory:
             work, or silent.
     """
 
-    slot: str
+    slot: Slot
     number: int
     holder: Mapping[str, Any]
     end: Mapping[str, Any] | None
@@ -95,7 +96,7 @@ class Generation:
     repairs: Mapping[int, tuple[ClaimHistory, ...]]
     ranking: tuple[int, ...]
     births: Mapping[int, Born]
-    selection: str | None
+    selection: Digest | None
 
     @property
     def best(self) -> TopMember | None:
@@ -169,10 +170,10 @@ def _births(files: RecordFiles, selected: Selected, over: bool) -> dict[int, Bor
 
 
 def read_attempts(
-    files: RecordFiles, slot: str, reported: ResultWithMeta | None = None
+    files: RecordFiles, slot: Slot, reported: ResultWithMeta | None = None
 ) -> tuple[ClaimHistory, ...]:
     """The claims of a slot.  A missing one is no problem: claims only save work."""
-    names = files.names(slot.rpartition("/")[0])
+    names = files.names(paths.directory_of(slot))
     count = 0
     while not names.isdisjoint((paths.claim(slot, count + 1), paths.claim(slot, count + 2))):
         count += 1

@@ -174,7 +174,7 @@ def _count(files: RecordFiles, final: Record | None) -> int:
     """How many generations there are: as the end says, or up to the newest manifest."""
     if final is not None:
         return int(final.core["generations"])
-    directory = paths.generation(0).rpartition("/")[0]
+    directory = paths.directory_of(paths.generation(0))
     numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
     return max((n + 1 for n in numbers if (files.root / paths.manifest(n)).exists()), default=0)
 
