@@ -1,4 +1,4 @@
-"""A coordinator for real: the protocol of `coordinator`, mixing, the friendly lock, signals."""
+"""Drives a coordinator for real: mixes children, holds the lock of the machine, minds signals."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class CoordinatorDriver(Driver):
 
 @dataclass(frozen=True)
 class OpenCoordinator:
-    """A coordinator ready to begin: what it does, and who carries that out."""
+    """Holds a coordinator that is ready to begin, and the driver that carries it out."""
 
     protocol: Coordinator
     host: CoordinatorDriver

@@ -1,4 +1,4 @@
-"""The devices of this machine: which there are, and the slots that workers hold on a GPU."""
+"""Finds the devices of this machine, and holds the slots of workers on a GPU."""
 
 from __future__ import annotations
 

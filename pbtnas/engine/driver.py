@@ -1,4 +1,4 @@
-"""Driving the protocol for real: the loop that carries its operations out, and signals."""
+"""Drives the protocol for real: the loop that carries out its operations one after the other."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Driver:
     """Carries out what worker and coordinator have in common: storage, time, words.
 
     Args:
-        store: the run directory.
-        stop: wakes a sleep.
-        label: said before everything that is told, to know one run from the other.
+        store: Directory of the run or of the study.
+        stop: Request to stop, which wakes a sleep.
+        label: Label of the run, said before everything that is told; "" where there is only one.
     """
 
     def __init__(self, store: PosixStore, stop: StopRequest, label: str = "") -> None:

@@ -20,7 +20,7 @@ from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
-from pbtnas.protocol.soups import GreedySoup, greedy_soup, pieces_of
+from pbtnas.protocol.soups import GreedySoup, greedy_soup, items_of
 from pbtnas.records import paths
 from pbtnas.records.envelope import store_nonce
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup
@@ -90,12 +90,12 @@ def make_soups(
     with _opened(root, task, device, scratch, stop) as work:
         best = champions(work.store, work.run)
         parts = task.parts if isinstance(task, HasParts) else {}
-        chains = [
+        soups = [
             greedy_soup(which, champion, *_generation(work, champion), task.space, part, parts)
             for which, champion in best.items()
         ]
-        known = work.see_through(_plan(work.seed, best, {}, chains))
-        return _finals(root, known, best, _made(chains, known))
+        known = work.see_through(_plan(work.seed, best, {}, soups))
+        return _finals(root, known, best, _made(soups, known))
 
 
 # -- what a finished run has -----------------------------------------------------------------------
@@ -162,22 +162,22 @@ def _plan(
     run_seed: int,
     best: Mapping[str, Champion],
     made: Mapping[str, Soup],
-    chains: Sequence[GreedySoup],
+    soups: Sequence[GreedySoup],
 ) -> Plan:
     """Final evaluations, and before them the soups that are not made yet."""
     seed = derive(run_seed, "final evaluation")
 
     def plan(known: Outcomes) -> list[WorkItem]:
-        # First the chains: their trials wait for each other, final evaluations for nobody.
-        pieces = [piece for chain in chains for piece in pieces_of(chain, known, run_seed)]
+        # First the soups: their trials wait for each other, final evaluations for nobody.
+        items = [item for soup in soups for item in items_of(soup, known, run_seed)]
         for which, c in best.items():
             file = paths.checkpoint(c.generation, c.checkpoint)
-            pieces.append(_final(which, Mixture(c.architecture, (file,), (c.checkpoint,)), seed))
-        for which, s in {**made, **_made(chains, known)}.items():
+            items.append(_final(which, Mixture(c.architecture, (file,), (c.checkpoint,)), seed))
+        for which, s in {**made, **_made(soups, known)}.items():
             file = paths.soup_checkpoint(s.checkpoint)
-            pieces.append(_final(which, Mixture(s.architecture, (file,), (s.checkpoint,)), seed))
+            items.append(_final(which, Mixture(s.architecture, (file,), (s.checkpoint,)), seed))
         # Best-ever and best-last may be one and the same: what is wanted twice is done once.
-        wanted = {piece.record: piece for piece in reversed(pieces) if piece.record not in known}
+        wanted = {item.record: item for item in reversed(items) if item.record not in known}
         return list(reversed(wanted.values()))
 
     return plan
@@ -194,8 +194,8 @@ def _final(which: str, mixture: Mixture, seed: int) -> WorkItem:
     )
 
 
-def _made(chains: Sequence[GreedySoup], known: Outcomes) -> dict[str, Soup]:
-    names = {chain.which: paths.soup(chain.which) for chain in chains}
+def _made(soups: Sequence[GreedySoup], known: Outcomes) -> dict[str, Soup]:
+    names = {soup.which: paths.soup(soup.which) for soup in soups}
     return {which: Soup.from_json(known[name]) for which, name in names.items() if name in known}
 
 

@@ -1,4 +1,4 @@
-"""Carrying out work after the search for real: load, average, evaluate, and write soups."""
+"""Drives the work after the search for real: loads, averages, evaluates, and writes soups."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from pbtnas.weights.averaging import average
 T = TypeVar("T")
 log = logging.getLogger("pbtnas")
 
-LOOK_S = 1.0  # between two looks whether somebody else has done the piece
+LOOK_S = 1.0  # between two looks whether somebody else has done the item
 
 
 class LostCheckpoint(PbtnasError):
@@ -80,14 +80,14 @@ class EvaluationContext:
 
 
 class Evaluator(Driver):
-    """Carries out the operations of `afterwards`.
+    """Carries out the operations of `protocol.postsearch`.
 
     Args:
         store: the run directory.
         stop: whether this process was asked to stop.
         run: which run it is.
         config: of the run.
-        task: of the run; prepared when the first piece is begun.
+        task: of the run; prepared when the first item is begun.
         writer: name for private files.
         device: a torch device.
         scratch: a directory of this machine, made if missing.
@@ -111,15 +111,15 @@ class Evaluator(Driver):
         self._writer = writer
         self._device = device
         self._scratch = scratch
-        self._held: HeldClaim | None = None
+        self._claim: HeldClaim | None = None
         self._next_beat_s = self._next_look_s = 0.0
 
     def execute(self, operation: Any) -> Any:
         match operation:
             case GetReady():
                 return self._get_ready()
-            case CarryOut(held):
-                return self._carry_out(held)
+            case CarryOut(claim):
+                return self._carry_out(claim)
         return super().execute(operation)
 
     def _get_ready(self) -> bool:
@@ -137,22 +137,22 @@ class Evaluator(Driver):
             return False
         return True
 
-    # -- pieces --------------------------------------------------------------------------------
+    # -- work items ---------------------------------------------------------------------------
 
-    def _carry_out(self, held: HeldClaim) -> Completed | None:
-        self._held, self._next_beat_s, self._next_look_s = held, 0.0, 0.0
+    def _carry_out(self, claim: HeldClaim) -> Completed | None:
+        self._claim, self._next_beat_s, self._next_look_s = claim, 0.0, 0.0
         self._tick(0)
         try:
             with as_in_the_search(self._config.run.threads):
-                match held.piece.work:
+                match claim.item.work:
                     case Evaluate() as work:
-                        return self._evaluate(held.piece.what, work)
+                        return self._evaluate(claim.item.what, work)
                     case WriteAverage(mixture):
-                        return self._cook(mixture)
+                        return self._write_average(mixture)
         except HandedBack:
             return None
         finally:
-            self._held = None
+            self._claim = None
 
     def _evaluate(self, what: str, work: Evaluate) -> Completed:
         mixture = work.mixture
@@ -188,7 +188,7 @@ class Evaluator(Driver):
             log.warning("%s", error)
             return Evaluation(math.nan)
 
-    def _cook(self, mixture: Mixture) -> Completed:
+    def _write_average(self, mixture: Mixture) -> Completed:
         try:
             soup = self._average(mixture)
         except _Missing as missing:
@@ -232,22 +232,22 @@ class Evaluator(Driver):
             remedy = "restore it from a backup"
         return LostCheckpoint(f"{path}: {how}; {remedy}")
 
-    # -- while a piece is in work --------------------------------------------------------------
+    # -- while an item is in work -------------------------------------------------------------
 
     def _tick(self, done: int) -> None:
-        """Beat, and leave the piece if asked to stop or if somebody else has done it."""
-        if self._held is None:
+        """Beat, and leave the item if asked to stop or if somebody else has done it."""
+        if self._claim is None:
             return
         now_s = time.monotonic()
         if now_s >= self._next_beat_s:
             self._next_beat_s = now_s + self._config.engine.beat_s
-            self.store.execute(self._held.beat(done))
+            self.store.execute(self._claim.beat(done))
         if self.stop.asked:
             raise HandedBack
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + LOOK_S
-            record = self._held.piece.record
-            if isinstance(self._held.piece.work, Evaluate) and self.store.execute(Get(record)):
+            record = self._claim.item.record
+            if isinstance(self._claim.item.work, Evaluate) and self.store.execute(Get(record)):
                 raise HandedBack
 
     def _patiently(self, act: Callable[[], T]) -> T:

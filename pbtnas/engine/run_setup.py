@@ -1,4 +1,4 @@
-"""Starting a run: what its directory says of it, and what its configuration says of the search."""
+"""Starts a run: makes or adopts its directory, and reads its search from the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request to stop, as signals bring it."""
+"""Turns signals into a request to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, s
 
 
 class StopRequest:
-    """Whether this process was asked to stop.  A second signal ends it at once."""
+    """Notes whether this process was asked to stop.  A second signal ends it at once."""
 
     def __init__(self, signals: Iterable[signal.Signals] = STOP_SIGNALS) -> None:
         self.asked = False

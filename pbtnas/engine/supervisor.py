@@ -1,4 +1,4 @@
-"""`pbtnas run`: coordinator and workers on one machine, restarted when they die."""
+"""Supervises the local processes of a command: starts them, and starts them again when they die."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_PAUSE_S = 30.0
 
 @dataclass
 class Supervised:
-    """A process that is started again whenever it dies."""
+    """Starts one process, and starts it again whenever it dies."""
 
     name: str
     arguments: list[str]

@@ -1,4 +1,4 @@
-"""A worker's hold on its training process: start it, speak with it, and judge its end."""
+"""Starts a worker's training process, speaks with it, and judges its end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TAIL = 4000  # characters of the log that go into a failure's record
 
 
 class TrainingProcess:
-    """One training process, in a session of its own; replaced after a failure.
+    """Manages one training process, in a session of its own; replaces it after a failure.
 
     Args:
         setting: what `training.Setting` holds, as JSON.

@@ -1,4 +1,4 @@
-"""A worker for real: the protocol of `worker`, a training process, a device and signals."""
+"""Drives a worker for real: a run directory, a training process, a device and signals."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class WorkerDriver(Driver):
     """Carries out a worker's operations, those of its training process included.
 
     Args:
-        store: the run directory.
-        stop: whether this worker was asked to stop.
-        training: the training process.
-        name: of this worker.
-        beat_s: between two signs of life in `workers/`.
-        label: of the run, where this worker serves several.
+        store: Run directory.
+        stop: Request to stop.
+        training: Training process; of all runs, where this worker serves several.
+        name: Name of this worker.
+        beat_s: Seconds between two signs of life in `workers/`.
+        label: Label of the run, where this worker serves several.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Operations of many runs in one process: which run each of them is for.
+"""Addresses operations to the runs of a study, where one process serves many.
 
 Who serves several runs yields `InRun(run, operation)` for what is to be done in the directory of
 one run, and plain operations for what concerns the process: its clock, its sleep, the request to

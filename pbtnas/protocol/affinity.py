@@ -1,4 +1,4 @@
-"""Which jobs a worker had better leave to another machine.
+"""Decides which jobs a worker had better leave to another machine.
 
 What is not in the shared directory, such as a replay buffer, is on the machine that trained a
 member; and what fails on one machine may do well on another.  Pure protocol.  None of it
@@ -23,12 +23,12 @@ DONE_ELSEWHERE = 3  # jobs that failed here and nowhere else, after which this m
 
 
 class HostAffinity:
-    """What a worker knows of its own machine and of the others.
+    """Knows which machine trained what, and which jobs failed on this one.
 
     Args:
-        run: id of the run.
-        name: of the worker.
-        claims: its view of the claims.
+        run: Id of the run.
+        name: Name of the worker.
+        claims: The worker's view of the claims.
     """
 
     def __init__(self, run: str, name: str, claims: Claims) -> None:

@@ -1,4 +1,4 @@
-"""Attempts at a job: how the worker speaks to its training process, as data.
+"""Describes attempts at a job as data: how a worker speaks to its training process.
 
 The three operations `Start`, `Poll` and `Halt` are yielded by `worker` and carried
 out by `engine.worker` (or by a simulation); the events are what `Poll` replies.
@@ -115,12 +115,12 @@ class Stopped:
 
 
 class AttemptMonitor:
-    """What a worker does about the attempt in work.
+    """Monitors one attempt: beats while the training makes progress, stops it when it is useless.
 
     Args:
-        name: of the worker.
-        claims: its view of the claims.
-        beat_s: between two heartbeats.
+        name: Name of the worker.
+        claims: The worker's view of the claims.
+        beat_s: Seconds between two heartbeats.
     """
 
     def __init__(self, name: str, claims: Claims, beat_s: float) -> None:

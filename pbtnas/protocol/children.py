@@ -1,4 +1,4 @@
-"""Births carried out: children mixed, published, and mixed again when they are lost."""
+"""Carries out births: has children mixed, publishes them, and restores them when they are lost."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pbtnas.search.births import Birth
 
 
 class Children:
-    """The children of a run.
+    """Makes the children of a run, and restores their overlays.
 
     Args:
-        run: id of the run.
-        new_record: makes a record of that kind, with that core and meta.
+        run: Id of the run.
+        new_record: Makes a record of that kind, with that core and meta.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Claims: who should work on what.  They save work and promise nothing.
+"""Claims slots: who should work on what.  Claims save work and promise nothing.
 
 A slot (a member's job, the coordinator's term) has claims numbered 1, 2, 3, ...; each number
 has one winner.  A claim ends by its `.end` record, by its holder's provable death, or by
@@ -19,13 +19,13 @@ from pbtnas.records.names import Name, Slot
 
 
 class Claims:
-    """One process's view of all claims, and its way to take one.
+    """Takes claims for one process, and judges whether those of others still hold.
 
     Args:
-        run: id of the run.
+        run: Id of the run.
         holder: JSON that identifies this process (worker, host, boot, pid, start).
-        lease_s: silence after which a claim counts as expired.
-        new_nonce: makes a string that nobody else makes.
+        lease_s: Silence after which a claim counts as expired, in seconds.
+        new_nonce: Makes a string that nobody else makes.
     """
 
     def __init__(

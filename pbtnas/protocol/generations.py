@@ -1,4 +1,4 @@
-"""From generation to generation: pure functions between the slots of the protocol.
+"""Computes one generation from the other: pure functions between the slots of the protocol.
 
 manifest -> results -> selection -> children -> next manifest.  Same inputs, same bytes: whoever
 computes them, they agree, and the first to publish decides nothing but whose copy is kept.
@@ -21,7 +21,7 @@ from pbtnas.search.space import Architecture, SearchSpace
 
 @dataclass(frozen=True)
 class Search:
-    """Everything that decides the outcome of a run besides the training itself.
+    """Holds everything that decides the outcome of a run besides the training itself.
 
     Args:
         space: of the task.

@@ -1,8 +1,8 @@
-"""Work after the search, shared by whoever comes.
+"""Shares the work after the search among the processes that come.
 
 Pure protocol, like `worker`: generators that yield operations.  What is to be done is cut into
-pieces.  The outcome of a piece is a write-once record and a pure function of the finished run,
-so the claims on it only save work: a piece done twice is decided by the first to publish.
+items.  The outcome of an item is a write-once record and a pure function of the finished run,
+so the claims on it only save work: an item done twice is decided by the first to publish.
 """
 
 from __future__ import annotations
@@ -95,21 +95,21 @@ Outcomes = Mapping[Name, Mapping[str, Any]]
 """The cores of records, by name."""
 
 Plan = Callable[[Outcomes], Sequence[WorkItem]]
-"""The pieces whose outcomes are wanted next, given those that are known; none at the end."""
+"""The items whose outcomes are wanted next, given those that are known; none at the end."""
 
 
 class HeldClaim:
-    """A claim on a piece, and its heartbeat."""
+    """A claim on an item, and its heartbeat."""
 
-    def __init__(self, piece: WorkItem, number: int) -> None:
-        self.piece = piece
+    def __init__(self, item: WorkItem, number: int) -> None:
+        self.item = item
         self.number = number
         self._beats = 0
 
     def beat(self, done: int = 0, phase: str = "") -> WriteHeartbeat:
         self._beats += 1
-        content = Heartbeat(self._beats, done, phase or self.piece.what)
-        return WriteHeartbeat(paths.beat(self.piece.slot, self.number), content.encode())
+        content = Heartbeat(self._beats, done, phase or self.item.what)
+        return WriteHeartbeat(paths.beat(self.item.slot, self.number), content.encode())
 
     def keep(self) -> Steps[None]:
         """Keep the claim while the disk is full."""
@@ -118,28 +118,28 @@ class HeldClaim:
 
 @dataclass(frozen=True, slots=True)
 class GetReady(Operation[bool]):
-    """Make or find what all pieces need, before the first.  Replies whether it is done: False
+    """Make or find what all items need, before the first.  Replies whether it is done: False
     when this process was asked to stop meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarryOut(Operation["Completed | None"]):
-    """Do a piece.  Replies `Completed`; None if this process was asked to stop meanwhile, or
+    """Do an item.  Replies `Completed`; None if this process was asked to stop meanwhile, or
     somebody else has done it."""
 
-    held: HeldClaim
+    claim: HeldClaim
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The rest of a record's core, and the private file of the checkpoint if one was cooked."""
+    """The rest of a record's core, and the private file of the checkpoint if one was written."""
 
     found: Mapping[str, Any]
     file: str | None = None
 
 
 class PostSearch:
-    """One of the processes that share the work.
+    """Does the work that a plan wants, together with other processes.
 
     Args:
         run: id of the run.
@@ -165,14 +165,14 @@ class PostSearch:
         since_s = yield from Now()
         while wanted := plan(known):
             idle = True
-            for piece in wanted:
+            for item in wanted:
                 if (yield from Stopping()):
                     return None
-                core = yield from self._outcome(piece)
+                core = yield from self._outcome(item)
                 if core is None:
-                    core = yield from self._attempt(piece)
+                    core = yield from self._attempt(item)
                 if core is not None:
-                    known[piece.record] = core
+                    known[item.record] = core
                     idle = False
             now_s = yield from Now()
             if not idle:
@@ -182,76 +182,76 @@ class PostSearch:
                 yield from Sleep(pause_s(now_s - since_s, self._poll_s))
         return known
 
-    def _outcome(self, piece: WorkItem) -> Steps[Mapping[str, Any] | None]:
-        record = yield from read(piece.record, piece.kind, self._run)
+    def _outcome(self, item: WorkItem) -> Steps[Mapping[str, Any] | None]:
+        record = yield from read(item.record, item.kind, self._run)
         if record is None:
             return None
-        if isinstance(piece.work, WriteAverage):
+        if isinstance(item.work, WriteAverage):
             # The record alone is not enough: a lost file is made again, to the same bits.
             if not (yield from Has(paths.soup_checkpoint(record.core["checkpoint"]))):
                 return None
         return record.core
 
-    def _attempt(self, piece: WorkItem) -> Steps[Mapping[str, Any] | None]:
-        """Do a piece, if nobody else is at it; None without an outcome."""
+    def _attempt(self, item: WorkItem) -> Steps[Mapping[str, Any] | None]:
+        """Do an item, if nobody else is at it; None without an outcome."""
         if not self._ready:
             self._ready = yield from GetReady()
             if not self._ready:
                 return None
-        number = yield from self._claims.take(piece.slot)
+        number = yield from self._claims.take(item.slot)
         if number is None:
             return None
         # Our own publish has refreshed this machine's view of the directory: only now is
         # "no outcome yet" worth believing.
-        core = yield from self._outcome(piece)
+        core = yield from self._outcome(item)
         if core is not None:
             return core
-        held = HeldClaim(piece, number)
-        yield from Say(piece.what if number == 1 else f"{piece.what}, attempt {number}")
-        done = yield from CarryOut(held)
+        claim = HeldClaim(item, number)
+        yield from Say(item.what if number == 1 else f"{item.what}, attempt {number}")
+        done = yield from CarryOut(claim)
         if done is None:
-            yield from self._hand_back(held)
+            yield from self._hand_back(claim)
         else:
             try:
-                yield from self._publish(held, done)
+                yield from self._publish(claim, done)
             except AskedToStop:  # while the disk was full
-                yield from self._hand_back(held)
-        return (yield from self._outcome(piece))
+                yield from self._hand_back(claim)
+        return (yield from self._outcome(item))
 
-    def _publish(self, held: HeldClaim, done: Completed) -> Steps[None]:
+    def _publish(self, claim: HeldClaim, done: Completed) -> Steps[None]:
         """Weights before words.  Raises `AskedToStop`."""
-        piece = held.piece
-        core = {**piece.core, **done.found}
+        item = claim.item
+        core = {**item.core, **done.found}
         if done.file is not None:
             blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
-            yield from persist(blob, while_waiting=held.keep)
+            yield from persist(blob, while_waiting=claim.keep)
         record = Record(
-            piece.kind, self._run, core, {"worker": self._name}, self._claims.new_nonce()
+            item.kind, self._run, core, {"worker": self._name}, self._claims.new_nonce()
         )
-        yield from persist(Put(piece.record, encode(record)), while_waiting=held.keep)
-        first = yield from adopt(piece.record, piece.kind, self._run)
+        yield from persist(Put(item.record, encode(record)), while_waiting=claim.keep)
+        first = yield from adopt(item.record, item.kind, self._run)
         if first is not None and first.digest != record.digest:
             yield from Say(
-                f"{piece.record}: another process came first with another outcome, which "
+                f"{item.record}: another process came first with another outcome, which "
                 "stands; evaluation is not deterministic here"
             )
 
-    def _hand_back(self, held: HeldClaim) -> Steps[None]:
+    def _hand_back(self, claim: HeldClaim) -> Steps[None]:
         core = {
             "class": "released",
             "counted": False,
             "text": "not finished here",
             "worker": self._name,
         }
-        yield from self._claims.end(held.piece.slot, held.number, core)
+        yield from self._claims.end(claim.item.slot, claim.number, core)
 
     def _tell(self, wanted: Sequence[WorkItem]) -> Steps[None]:
         """Say once for whom this process waits."""
-        for piece in wanted:
-            number = yield from self._claims.latest(piece.slot)
-            if piece.slot in self._told or not number:
+        for item in wanted:
+            number = yield from self._claims.latest(item.slot)
+            if item.slot in self._told or not number:
                 continue
-            self._told.add(piece.slot)
-            holder = yield from self._claims.holder(piece.slot, number)
+            self._told.add(item.slot)
+            holder = yield from self._claims.holder(item.slot, number)
             if holder is not None:
-                yield from Say(f"{piece.what}: waiting for {holder['worker']} on {holder['host']}")
+                yield from Say(f"{item.what}: waiting for {holder['worker']} on {holder['host']}")

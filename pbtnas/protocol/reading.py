@@ -1,4 +1,4 @@
-"""Reading records inside the protocol: absent, damaged and foreign told apart."""
+"""Reads records inside the protocol, and tells absent, damaged and foreign ones apart."""
 
 from __future__ import annotations
 

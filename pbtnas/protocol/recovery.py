@@ -1,4 +1,4 @@
-"""Lost checkpoints: idle workers compute them again from the records of their jobs."""
+"""Recovers lost checkpoints: idle workers compute them again from the records of their jobs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LONGEST_S = 60.0  # between two looks
 
 
 class CheckpointRecovery:
-    """The repairs that one worker does.
+    """Finds lost checkpoints of a run, and has their jobs done once more.
 
     Args:
-        run: id of the run.
-        claims: the worker's view of the claims.
-        attendance: to its attempts.
+        run: Id of the run.
+        claims: The worker's view of the claims.
+        monitor: Monitor of the worker's attempts.
     """
 
     def __init__(self, run: str, claims: Claims, monitor: AttemptMonitor) -> None:

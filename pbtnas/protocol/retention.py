@@ -1,4 +1,4 @@
-"""The best member of every generation so far, and what keeping the best-ever leaves behind."""
+"""Decides which checkpoints are kept: those of the best-ever member; and which are garbage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pbtnas.records.schema import Champion, Manifest, Selected
 
 
 class Retention:
-    """The best member of each generation that was selected on."""
+    """Remembers the best member of each generation, and which checkpoints are kept for it."""
 
     def __init__(self) -> None:
         self._by_generation: dict[int, Champion] = {}

@@ -1,4 +1,4 @@
-"""Reuse of results between the runs of a study: which result of another run may be taken over.
+"""Decides which result of another run of the study may be taken over.
 
 A job's result is a pure function of its record, so the result of an equal job of another run is
 this job's result too: the checkpoint is copied, its digest checked, and the same core is

@@ -1,4 +1,4 @@
-"""Greedy model soups as a plan: what to average and try next, given what is known.
+"""Plans greedy model soups: what to average and try next, given what is known.
 
 The members of the best member's generation that have its architecture are tried in the order of
 their scores; each is averaged in for good if the search's own evaluation does not find the soup
@@ -60,7 +60,7 @@ class GreedySoup:
 
 @dataclass(frozen=True)
 class SoupProgress:
-    """How far a chain is.
+    """How far a greedy soup is.
 
     Args:
         trace: what was tried.
@@ -78,17 +78,17 @@ class SoupProgress:
 
 
 def advance(
-    chain: GreedySoup, trial_of: Callable[[tuple[Digest, ...]], Trial | None]
+    soup: GreedySoup, trial_of: Callable[[tuple[Digest, ...]], Trial | None]
 ) -> SoupProgress:
-    """Follow a chain as far as the outcomes of its trials are known.
+    """Follow a soup as far as the outcomes of its trials are known.
 
     Its score begins with what the best member got in the search: that is not measured again.
     """
-    ingredients: tuple[Digest, ...] = (chain.best.checkpoint,)
-    members: tuple[int, ...] = (chain.best.member,)
-    score = chain.best.score
+    ingredients: tuple[Digest, ...] = (soup.best.checkpoint,)
+    members: tuple[int, ...] = (soup.best.member,)
+    score = soup.best.score
     trace: list[Tried] = []
-    for candidate in chain.candidates:
+    for candidate in soup.candidates:
         mixture = (*ingredients, candidate.checkpoint)
         trial = trial_of(mixture)
         if trial is None:
@@ -140,57 +140,57 @@ def greedy_soup(
     return GreedySoup(name, part, modules, best, tuple(candidates))
 
 
-def pieces_of(chain: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
-    """What a chain wants next: a trial, or at their end the soup; nothing when it is there.
+def items_of(soup: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
+    """What a greedy soup wants next: a trial, or at their end the soup; nothing when it is there.
 
     Every trial has a seed of its own, from the run's `seed` and from what is averaged.
     """
 
     def trial_of(ingredients: tuple[Digest, ...]) -> Trial | None:
-        core = known.get(paths.trial(_digest(chain, ingredients)))
+        core = known.get(paths.trial(_digest(soup, ingredients)))
         return None if core is None else Trial.from_json(core)
 
-    stirred = advance(chain, trial_of)
-    if stirred.next is not None:
-        return [_trial(chain, stirred, seed)]
-    name = paths.soup(chain.which)
+    progress = advance(soup, trial_of)
+    if progress.next is not None:
+        return [_trial(soup, progress, seed)]
+    name = paths.soup(soup.which)
     if name in known:
         return []
     core = Soup(
-        which=chain.which,
-        part=chain.part,
-        generation=chain.best.generation,
-        member=chain.best.member,
-        architecture=chain.best.architecture,
-        search_score=chain.best.score,
-        score=stirred.score,
-        ingredients=stirred.members,
-        trace=stirred.trace,
+        which=soup.which,
+        part=soup.part,
+        generation=soup.best.generation,
+        member=soup.best.member,
+        architecture=soup.best.architecture,
+        search_score=soup.best.score,
+        score=progress.score,
+        ingredients=progress.members,
+        trace=progress.trace,
         checkpoint=Digest(""),  # known when it is made
     ).to_json()
-    work = WriteAverage(chain.mixture(stirred.ingredients))
-    return [WorkItem(name, "soup", f"{chain.which}: making it", work, core)]
+    work = WriteAverage(soup.mixture(progress.ingredients))
+    return [WorkItem(name, "soup", f"{soup.which}: making it", work, core)]
 
 
-def _trial(chain: GreedySoup, stirred: SoupProgress, seed: int) -> WorkItem:
-    assert stirred.next is not None, "there is something to try"
-    name = _digest(chain, stirred.next)
-    candidate = chain.candidates[len(stirred.trace)]
-    done = ", ".join(paths.member_name(member) for member in stirred.members)
+def _trial(soup: GreedySoup, progress: SoupProgress, seed: int) -> WorkItem:
+    assert progress.next is not None, "there is something to try"
+    name = _digest(soup, progress.next)
+    candidate = soup.candidates[len(progress.trace)]
+    done = ", ".join(paths.member_name(member) for member in progress.members)
     return WorkItem(
         record=paths.trial(name),
         kind="trial",
-        what=f"{chain.which}: {done} with {paths.member_name(candidate.member)}",
+        what=f"{soup.which}: {done} with {paths.member_name(candidate.member)}",
         work=Evaluate(
-            chain.mixture(stirred.next), derive(seed, "soup", int(name[:16], 16)), final=False
+            soup.mixture(progress.next), derive(seed, "soup", int(name[:16], 16)), final=False
         ),
-        core={"part": chain.part, "ingredients": list(stirred.next)},
+        core={"part": soup.part, "ingredients": list(progress.next)},
     )
 
 
-def _digest(chain: GreedySoup, ingredients: Sequence[Digest]) -> Digest:
-    """Of what is averaged: two chains that come to the same average try it once."""
-    return digest(["trial", chain.part, list(ingredients)])
+def _digest(soup: GreedySoup, ingredients: Sequence[Digest]) -> Digest:
+    """Of what is averaged: two soups that come to the same average try it once."""
+    return digest(["trial", soup.part, list(ingredients)])
 
 
 def _decides(name: str, owned: Sequence[str], modules: Sequence[str]) -> bool:

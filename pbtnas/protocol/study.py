@@ -151,7 +151,7 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
         self._looked_s = float("-inf")
         self._idle_since_s: float | None = None
 
-    # -- the things of a worker's life ---------------------------------------------------------
+    # -- the states of a worker ----------------------------------------------------------------
 
     def next_attempt(self) -> Steps[tuple[_Served, Attempt] | None]:
         """Claim a job of the run whose turn it is."""

@@ -1,4 +1,4 @@
-"""The coordinator's term: who coordinates, as a claim like any other.
+"""Decides who coordinates: the coordinator's term is a claim like any other.
 
 Two coordinators at once are harmless, only useless: a term saves work, and lets the second
 say who is the first.
@@ -34,12 +34,12 @@ class Leave(Exception):
 
 
 class Term:
-    """One coordinator's term.
+    """Takes the term for one coordinator, keeps it, and gives it up.
 
     Args:
-        claims: its view of the claims.
-        beat_s: between two heartbeats.
-        poll_s: longest wait between two looks at another's heartbeat.
+        claims: The coordinator's view of the claims.
+        beat_s: Seconds between two heartbeats.
+        poll_s: Longest wait between two looks at another's heartbeat, in seconds.
     """
 
     def __init__(self, claims: Claims, *, beat_s: float, poll_s: float) -> None:

@@ -93,9 +93,9 @@ class Pace:
     """How often a worker looks and speaks; none of it decides an outcome.
 
     Args:
-        beat_s: between two heartbeats of a job.
-        poll_s: longest wait between two looks at the directory.
-        attempts: counted failures after which a job is recorded as failed.
+        beat_s: Seconds between two heartbeats of a job.
+        poll_s: Longest wait between two looks at the directory, in seconds.
+        attempts: Counted failures after which a job is recorded as failed.
     """
 
     beat_s: float
@@ -109,7 +109,7 @@ EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is
 
 
 class WorkLoop(ABC, Generic[A]):
-    """Runs the life of a worker: `work` is the order of things, the five others are the things.
+    """Runs a worker: `work` is the order of its states, the other five methods are the states.
 
     `A` is an attempt, and whatever else a worker must know of it.
     """

@@ -1,1 +1,1 @@
-"""Many runs at once: their coordinators, their workers, and the reuse of equal jobs."""
+"""Conducts many runs at once: drives their coordinators and workers, copies what is reused."""

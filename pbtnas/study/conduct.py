@@ -1,4 +1,4 @@
-"""A study: its runs made, coordinated and worked on, until all of them are over."""
+"""Conducts a study: makes its runs, coordinates them and keeps workers, until all are over."""
 
 from __future__ import annotations
 

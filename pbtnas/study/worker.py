@@ -51,7 +51,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A run that is open, and what carries out its operations."""
+    """Holds a run that is open, and the driver that carries out its operations."""
 
     run: Run
     driver: WorkerDriver

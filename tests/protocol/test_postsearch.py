@@ -1,4 +1,4 @@
-"""Work after the search on a simulated directory: whoever dies, each piece comes to one outcome."""
+"""Work after the search on a simulated directory: whoever dies, each item comes to one outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN = "simulated"
 LEASE_S, PIECE_S, STEPS = 30.0, 8.0, 5
 
 
-def piece(step: int) -> WorkItem:
+def item(step: int) -> WorkItem:
     """A chain of evaluations, and what is cooked at its end."""
     mixture = Mixture((0,), (f"file-{step}",), (f"digest-{step}",))
     if step == STEPS:
@@ -36,12 +36,12 @@ def piece(step: int) -> WorkItem:
 
 
 def plan(known: Mapping[str, Mapping[str, Any]]) -> list[WorkItem]:
-    """A chain beside two pieces that wait for nobody."""
+    """A chain beside two items that wait for nobody."""
     free = [
-        WorkItem(paths.evaluation(name), "evaluation", name, piece(0).work, {"checkpoint": name})
+        WorkItem(paths.evaluation(name), "evaluation", name, item(0).work, {"checkpoint": name})
         for name in ("left", "right")
     ]
-    chain = (piece(step) for step in range(STEPS + 1))
+    chain = (item(step) for step in range(STEPS + 1))
     following = next((p for p in chain if p.record not in known), None)
     return [p for p in [following, *free] if p is not None and p.record not in known]
 
@@ -123,19 +123,19 @@ class World:
                 return None
             case Say() | Dead():
                 return None
-            case CarryOut(held):
+            case CarryOut(claim):
                 self.waking[name] += self.rng.uniform(0, PIECE_S)
                 self.carried_out += 1
-                return self.carry_out(name, held.piece)
+                return self.carry_out(name, claim.item)
         return self.store.execute(self.rng.randint(0, 1), operation)
 
-    def carry_out(self, name: str, piece: WorkItem) -> Completed | None:
+    def carry_out(self, name: str, item: WorkItem) -> Completed | None:
         if name in self.stopping:
             return None
-        if isinstance(piece.work, WriteAverage):
+        if isinstance(item.work, WriteAverage):
             self.store.private[f"private-{name}"] = b"soup"
             return Completed({"checkpoint": "soup"}, f"private-{name}")
-        return Completed({"score": float(len(piece.record))})
+        return Completed({"score": float(len(item.record))})
 
 
 def test_every_piece_has_one_outcome_whatever_happens() -> None:
@@ -144,7 +144,7 @@ def test_every_piece_has_one_outcome_whatever_happens() -> None:
     for seed in range(150):
         world = World(seed)
         world.run()
-        records = [piece(step).record for step in range(STEPS + 1)]
+        records = [item(step).record for step in range(STEPS + 1)]
         records += [paths.evaluation("left"), paths.evaluation("right")]
         for seen in filter(None, world.ends):
             assert set(seen) == set(records), f"seed {seed}"
@@ -159,7 +159,7 @@ def test_every_piece_has_one_outcome_whatever_happens() -> None:
 
 
 def test_undisturbed_processes_do_nothing_twice() -> None:
-    """Three at once share the pieces: claims are respected as long as their holders live."""
+    """Three at once share the items: claims are respected as long as their holders live."""
     world = World(0)
     world.rates, world.store.faults = {}, Faults()
     for _ in range(3):
@@ -167,9 +167,9 @@ def test_undisturbed_processes_do_nothing_twice() -> None:
     holders = set()
     carry_out = world.carry_out
 
-    def noting(name: str, piece: WorkItem) -> Completed | None:
+    def noting(name: str, item: WorkItem) -> Completed | None:
         holders.add(name)
-        return carry_out(name, piece)
+        return carry_out(name, item)
 
     world.carry_out = noting  # type: ignore[method-assign]
     world.run()

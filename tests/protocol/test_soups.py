@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbtnas.protocol.postsearch import Evaluate, WorkItem, WriteAverage
-from pbtnas.protocol.soups import Candidate, GreedySoup, NoSuchPart, advance, greedy_soup, pieces_of
+from pbtnas.protocol.soups import Candidate, GreedySoup, NoSuchPart, advance, greedy_soup, items_of
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup, Trial
 from pbtnas.search import SearchSpace, layer, switch
@@ -43,18 +43,18 @@ def test_a_chain_keeps_what_does_it_no_harm() -> None:
         ("c0", "c2", "c4", "c5"): trial(None, "missing"),
     }
 
-    stirred = advance(chain(9, 8, 7, 6, 5), outcomes.get)
+    progress = advance(chain(9, 8, 7, 6, 5), outcomes.get)
 
-    assert stirred.next is None
-    assert ("c0", "c2", "c4") == stirred.ingredients
-    assert ((0, 2, 4), 11.0) == (stirred.members, stirred.score)
+    assert progress.next is None
+    assert ("c0", "c2", "c4") == progress.ingredients
+    assert ((0, 2, 4), 11.0) == (progress.members, progress.score)
     assert [
         (1, 9, "ok", 9.0, False),
         (2, 8, "ok", 11.0, True),
         (3, 7, "diverged", None, False),
         (4, 6, "ok", 11.0, True),
         (5, 5, "missing", None, False),
-    ] == [tuple(vars(tried).values()) for tried in stirred.trace]
+    ] == [tuple(vars(tried).values()) for tried in progress.trace]
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=12))
@@ -67,13 +67,13 @@ def test_a_soup_is_never_worse_than_its_best_member(found: list[float | None]) -
         assert wanted is not None
         outcomes[wanted] = trial(score)
 
-    stirred = advance(whole, outcomes.get)
+    progress = advance(whole, outcomes.get)
 
-    assert stirred.next is None
-    assert [t.member for t in stirred.trace] == list(range(1, len(found) + 1))
-    kept = [BEST.score, *(t.score for t in stirred.trace if t.accepted and t.score is not None)]
-    assert kept == sorted(kept) and kept[-1] == stirred.score
-    assert len(kept) == len(stirred.ingredients) == len(stirred.members)
+    assert progress.next is None
+    assert [t.member for t in progress.trace] == list(range(1, len(found) + 1))
+    kept = [BEST.score, *(t.score for t in progress.trace if t.accepted and t.score is not None)]
+    assert kept == sorted(kept) and kept[-1] == progress.score
+    assert len(kept) == len(progress.ingredients) == len(progress.members)
 
 
 # -- candidates ----------------------------------------------------------------------------------
@@ -155,27 +155,27 @@ def test_a_part_that_the_task_does_not_have_is_told_with_those_it_has() -> None:
         greedy_soup("best-ever", *records, SPACE, "critic", {})
 
 
-# -- pieces --------------------------------------------------------------------------------------
+# -- work items ---------------------------------------------------------------------------------
 
 
-def outcome(piece: WorkItem) -> dict[str, Any]:
-    """What a piece could come to."""
-    if isinstance(piece.work, WriteAverage):
-        return {**piece.core, "checkpoint": "soup"}
-    score = float(len(piece.work.mixture.digests) + 9)
-    return {**piece.core, "outcome": "ok", "score": score, "metrics": {}}
+def outcome(item: WorkItem) -> dict[str, Any]:
+    """What an item could come to."""
+    if isinstance(item.work, WriteAverage):
+        return {**item.core, "checkpoint": "soup"}
+    score = float(len(item.work.mixture.digests) + 9)
+    return {**item.core, "outcome": "ok", "score": score, "metrics": {}}
 
 
 def test_a_chain_wants_its_trials_one_by_one_and_then_the_soup() -> None:
     """The soup's record tells it all; when it is there, nothing more is wanted."""
     whole, known = chain(9, 8), dict[str, Mapping[str, Any]]()
     wanted = []
-    while pieces := pieces_of(whole, known, seed=3):
-        (piece,) = pieces
-        known[piece.record] = outcome(piece)
-        wanted.append(piece)
+    while items := items_of(whole, known, seed=3):
+        (item,) = items
+        known[item.record] = outcome(item)
+        wanted.append(item)
 
-    first, second, cook = (piece.work for piece in wanted)
+    first, second, cook = (item.work for item in wanted)
     assert isinstance(first, Evaluate) and isinstance(second, Evaluate)
     assert not first.final and first.seed != second.seed
     assert [("c0", "c1"), ("c0", "c1", "c2")] == [w.mixture.digests for w in (first, second)]
@@ -189,9 +189,9 @@ def test_a_chain_wants_its_trials_one_by_one_and_then_the_soup() -> None:
 def test_two_chains_try_the_same_average_once() -> None:
     """Where best-ever and best-last are one member, their trials are the same records; another
     part or another seed of the run is another trial or another seed."""
-    (one,), (other,) = (pieces_of(chain(9, which=w), {}, seed=3) for w in ("a-soup", "b-soup"))
+    (one,), (other,) = (items_of(chain(9, which=w), {}, seed=3) for w in ("a-soup", "b-soup"))
     part = GreedySoup("a-soup", "encoder", ("encoder",), BEST, chain(9).candidates)
 
     assert (one.record, one.work) == (other.record, other.work)
-    assert pieces_of(part, {}, seed=3)[0].record != one.record
-    assert pieces_of(chain(9), {}, seed=4)[0].work != one.work
+    assert items_of(part, {}, seed=3)[0].record != one.record
+    assert items_of(chain(9), {}, seed=4)[0].work != one.work
