@@ -88,8 +88,8 @@ def study(
             return
         made = make_study(directory, planned)
         scratch_dir.mkdir(parents=True, exist_ok=True)
-        hands = worker_lines(directory, workers, devices, common)
-        outcomes, codes = conduct(made, tasks, hands, open_seeds=open_seeds)
+        lines = worker_lines(directory, workers, devices, common)
+        outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds)
     print_account(directory)
     _leave_with(outcomes, codes)
 

@@ -68,30 +68,32 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
     """
     stop = StopRequest()
     head = Supervised("coordinator", list(coordinator))
-    hands = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
-    everybody = [head, *hands]
+    helpers = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    processes = [head, *helpers]
     try:
         while not stop.asked:
-            for supervised in everybody:
+            for supervised in processes:
                 supervised.poll()
-            workers_ended = all(hand.code is not None for hand in hands)
+            workers_ended = all(helper.code is not None for helper in helpers)
             if head.code is not None and (head.code != ExitCode.OK or workers_ended):
                 break
-            if all(hand.code not in (None, ExitCode.OK) for hand in hands):
+            if all(helper.code not in (None, ExitCode.OK) for helper in helpers):
                 break
             stop.wait(0.1)
     finally:
-        codes = end(everybody)
+        codes = end(processes)
     if head.code is not None and not stop.asked:
-        return head.code or max((h.code or ExitCode.OK for h in hands), default=ExitCode.OK)
+        return head.code or max(
+            (helper.code or ExitCode.OK for helper in helpers), default=ExitCode.OK
+        )
     if not stop.asked:
-        return max(hand.code or ExitCode.OK for hand in hands)
+        return max(helper.code or ExitCode.OK for helper in helpers)
     return ExitCode.HANDED_BACK if ExitCode.HANDED_BACK in codes else ExitCode.OK
 
 
-def end(everybody: Sequence[Supervised]) -> list[int]:
+def end(processes: Sequence[Supervised]) -> list[int]:
     """Ask all that still run to stop, and wait for them."""
-    running = [supervised.process for supervised in everybody if supervised.process is not None]
+    running = [supervised.process for supervised in processes if supervised.process is not None]
     for process in running:
         process.terminate()
     return [process.wait() for process in running]
