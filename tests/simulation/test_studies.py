@@ -12,7 +12,7 @@ from pbtnas.protocol.operations import Steps
 from tests.simulation.studies import DAMAGED, DAMAGES, StudyWorld, run_study_seed
 from tests.simulation.world import always_fails
 
-SEEDS = 200
+SEEDS = 100
 NIGHTLY_SEEDS = 5000
 
 
