@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import pbtnas
 from pbtnas.cli import algorithms as cli_algorithms
 from pbtnas.cli import compare as cli_comparing
 from pbtnas.cli import evaluate as cli_results
@@ -41,6 +40,7 @@ from pbtnas.cli.shared import (
 )
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.logs import log_to_stderr
+from pbtnas.version import __version__
 
 if TYPE_CHECKING:
     from pbtnas.config import Config
@@ -59,7 +59,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, epilog=EXIT_CODES)
-@click.version_option(pbtnas.__version__)
+@click.version_option(__version__)
 @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
 def cli(quiet: bool) -> None:
     """Neural architecture search by Population Based Training over a shared directory."""

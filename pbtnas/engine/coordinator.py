@@ -26,11 +26,10 @@ from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Replace
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import store_nonce
 from pbtnas.records.names import Digest, Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
@@ -245,7 +244,7 @@ def open_coordinator(
         check_networks(config.search.mutated_networks, task)
         host = CoordinatorDriver(store, stop, task, run.hash, identity["worker"], label)
         engine = config.engine
-        claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+        claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
         search = search_of(config, space, run.config)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         opened.enter_context(closing(host))

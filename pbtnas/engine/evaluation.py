@@ -22,11 +22,10 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
 from pbtnas.protocol.soups import GreedySoup, greedy_soup, items_of
 from pbtnas.records import paths
-from pbtnas.records.envelope import store_nonce
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.store.finished import champions, soups
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, Run, open_run
 from pbtnas.tasks.base import HandedBack, HasParts, Task
@@ -149,7 +148,7 @@ def _opened(
     engine = config.engine
     identity = this_process("e")
     name = identity["worker"]
-    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     protocol = PostSearch(run.id, name, claims, poll_s=engine.poll_s)
     with PosixStore(root, name, primitive=run.primitive) as store:
         evaluator = Evaluator(

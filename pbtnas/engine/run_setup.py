@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pbtnas
 from pbtnas.config import Config, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
 from pbtnas.errors import ExitCode, PbtnasError
@@ -18,6 +17,7 @@ from pbtnas.records.envelope import digest
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
+from pbtnas.version import __version__
 
 log = logging.getLogger("pbtnas")
 
@@ -50,7 +50,7 @@ def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
         "task": config.task.name,
         "space": space_digest(space),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pbtnas": pbtnas.__version__,
+        "pbtnas": __version__,
     }
     run = create(root, to_json(config), about=about)
     differences = difference(from_json(run.config), config)

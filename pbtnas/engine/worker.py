@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pbtnas
 from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
@@ -18,12 +17,12 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import WriteHeartbeat
 from pbtnas.protocol.worker import Pace, Worker, WorkerEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import store_nonce
 from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
+from pbtnas.version import __version__
 
 log = logging.getLogger("pbtnas")
 
@@ -181,7 +180,7 @@ def work(
     )
     store = PosixStore(root, name, primitive=run.primitive)
     host = WorkerDriver(store, stop, training, name, engine.beat_s)
-    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=store_nonce)
+    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)
     try:
         training.warm_up()
@@ -195,11 +194,11 @@ def work(
 
 def warn_of_other_version(run: Run) -> None:
     """Say that the same job may have other bits here than where the run was started."""
-    if run.pbtnas != pbtnas.__version__:
+    if run.pbtnas != __version__:
         log.warning(
             "the run was started with pbtnas %s, this is %s: results may depend on who trains what",
             run.pbtnas,
-            pbtnas.__version__,
+            __version__,
         )
 
 

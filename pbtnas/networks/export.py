@@ -26,7 +26,6 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-import pbtnas
 from pbtnas.networks.card import Card, render
 from pbtnas.networks.export_directory import CARD, MODEL, SEARCH, STATE, check_target, write
 from pbtnas.networks.loading import SO_FAR, RunNetwork, load_from_run
@@ -38,6 +37,7 @@ from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import TaskError
 from pbtnas.tasks.loading import complete_options
 from pbtnas.tasks.optional import ShowsUse
+from pbtnas.version import __version__
 
 
 def export(
@@ -132,7 +132,7 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
             "fingerprint": results.fingerprint,
         },
         "products": sorted(member.products),
-        "versions": {"pbtnas": pbtnas.__version__, "torch": torch.__version__},
+        "versions": {"pbtnas": __version__, "torch": torch.__version__},
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,8 +101,3 @@ def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Reco
     if run is not None and body["run"] != run:
         raise ForeignRecord(f"{name}: belongs to run {body['run']}, not to run {run}")
     return Record(kind, body["run"], body["core"], body["meta"], body["nonce"])
-
-
-def store_nonce() -> str:
-    """A string that no other writer makes."""
-    return secrets.token_hex(8)

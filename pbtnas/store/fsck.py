@@ -16,10 +16,10 @@ from pathlib import Path
 from pbtnas.checkpoints.digests import file_digest
 from pbtnas.protocol.operations import Quarantine
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, RecordError, encode, store_nonce
+from pbtnas.records.envelope import Record, RecordError, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Child, Manifest, Result, Selected
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, open_run
@@ -123,7 +123,7 @@ def _result(
         if fault is not None and fault.damaged:
             yield fault
         return
-    restored = Record("result", run.id, copy.to_json(), {"restored": True}, store_nonce())
+    restored = Record("result", run.id, copy.to_json(), {"restored": True}, new_nonce())
     if fault is not None:
         yield Fault(name, f"{_cause(fault)}; restored from the selection", fault.damaged, restored)
     elif record is not None and record.digest != restored.digest:

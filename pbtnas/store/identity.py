@@ -71,3 +71,8 @@ def _started(pid: int) -> int | None:
     # The command, in parentheses, may itself hold spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def new_nonce() -> str:
+    """A string that no other writer makes."""
+    return secrets.token_hex(8)

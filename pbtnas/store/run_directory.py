@@ -26,10 +26,10 @@ from pbtnas.records.envelope import (
     decode,
     digest,
     encode,
-    store_nonce,
 )
 from pbtnas.records.names import Name
 from pbtnas.search.space import SearchSpace
+from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.reader import RunReader
 
@@ -87,10 +87,10 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
             (root / name).mkdir(exist_ok=True)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
         core = {**about, "primitive": best_primitive(root)}
-        store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, store_nonce())))
+        store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, new_nonce())))
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
-        store.put(paths.CONFIG, encode(Record("config", run.run, config, {}, store_nonce())))
+        store.put(paths.CONFIG, encode(Record("config", run.run, config, {}, new_nonce())))
     return open_run(root)
 
 
@@ -167,7 +167,7 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
 
     Raises `OSError` when they cannot be written.
     """
-    record = encode(Record("engine", run.id, {"engine": dict(engine)}, {}, store_nonce()))
+    record = encode(Record("engine", run.id, {"engine": dict(engine)}, {}, new_nonce()))
     writer = f"engine-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=run.primitive) as store:
         number = 1

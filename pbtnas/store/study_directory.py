@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.envelope import Record, encode
 from pbtnas.records.names import Name
+from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, best_primitive
@@ -95,7 +96,7 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
                 f"{min(unexpected)!r}; give a new or empty directory"
             )
         core = {"runs": list(runs), "pbtnas": pbtnas}
-        _put(root, paths.STUDY, Record("study", uuid.uuid4().hex, core, {}, store_nonce()))
+        _put(root, paths.STUDY, Record("study", uuid.uuid4().hex, core, {}, new_nonce()))
     for name in paths.STUDY_DIRECTORIES:
         (root / name).mkdir(exist_ok=True)
     return open_study(root)

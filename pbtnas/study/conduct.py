@@ -9,7 +9,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-import pbtnas
 from pbtnas.config import PlannedRun, difference, from_json, to_json
 from pbtnas.engine.driver import Trouble, drive
 from pbtnas.engine.signals import StopRequest
@@ -25,6 +24,7 @@ from pbtnas.store.run_directory import best_primitive
 from pbtnas.store.study_directory import Study, create_study
 from pbtnas.study.coordinators import CoordinatorsDriver, coordinator_of
 from pbtnas.training.prepared_tasks import PreparedTasks
+from pbtnas.version import __version__
 
 LOOK_S = 0.1  # longest wait between two looks at the workers
 
@@ -47,7 +47,7 @@ def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
     Raises `ChangedStudy` naming what differs, `NotARun` when the directory holds something else.
     """
     runs = [{"name": r.name, "seed": r.seed, "config": to_json(r.config)} for r in planned]
-    study = create_study(root, runs, pbtnas=pbtnas.__version__)
+    study = create_study(root, runs, pbtnas=__version__)
     given = {root / paths.study_run(run.name, run.seed): run.config for run in planned}
     stored = {run.root: from_json(run.config, run.label) for run in study.runs}
     lines = [f"{path.name}: not in the stored study" for path in given.keys() - stored.keys()]

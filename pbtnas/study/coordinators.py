@@ -20,7 +20,7 @@ from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.operations import Get, Operation, Sleep
 from pbtnas.protocol.study_coordinator import EndCoordinator, StartCoordinator, StudyCoordinator
 from pbtnas.protocol.term import CoordinatorEnding
-from pbtnas.records.envelope import store_nonce
+from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.study_directory import Study
@@ -35,7 +35,7 @@ def coordinator_of(study: Study, open_seeds: int) -> StudyCoordinator:
         open_seeds: How many seeds are in work at once.
     """
     runs = [RunOfStudy(run.label, run.seed) for run in study.runs]
-    return StudyCoordinator(study.id, runs, open_seeds, store_nonce, broken=(PbtnasError,))
+    return StudyCoordinator(study.id, runs, open_seeds, new_nonce, broken=(PbtnasError,))
 
 
 class CoordinatorsDriver(Driver):

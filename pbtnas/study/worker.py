@@ -20,9 +20,9 @@ from pbtnas.protocol.reuse import ReadKind, TakeCheckpoint
 from pbtnas.protocol.study import BusyElsewhere, CloseRun, OpenedRun, OpenRun, StudyWorker
 from pbtnas.protocol.worker import WorkerEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import RecordError, store_nonce
+from pbtnas.records.envelope import RecordError
 from pbtnas.records.heartbeat import busy_with
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study
@@ -156,7 +156,7 @@ def work_on_study(
     identity = this_process("w")
     name = identity["worker"]
     runs = [RunOfStudy(run.label, run.seed) for run in study.runs]
-    worker = StudyWorker(runs, identity, store_nonce, device=device, reuse=reuse, broken=BROKEN)
+    worker = StudyWorker(runs, identity, new_nonce, device=device, reuse=reuse, broken=BROKEN)
     log.info("%s: working on the study %s with %s", name, study.root, device)
     with PosixStore(study.root, name) as store:
         driver = StudyWorkerDriver(study, store, stop, name, Machine(device, scratch, task_file))

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from pbtnas import tasks
 from tests.docs.test_docs import DOCUMENTS, FENCED, ROOT, rows
 
 PAGE = ROOT / "docs" / "api.md"
@@ -27,11 +28,22 @@ def test_every_name_can_be_imported(module: str, name: str) -> None:
 
 def test_examples_in_the_documents_import_only_what_is_listed() -> None:
     """A program that a reader copies from a page rests on nothing that may move."""
-    unlisted = set()
+    programs = [path.read_text() for path in (ROOT / "examples").glob("own_*.py")]
     for document in DOCUMENTS:
-        for language, block in FENCED.findall(document.read_text()):
-            if language == "python":
-                for module, names in re.findall(r"^from (pbtnas[\w.]*) import (.+)$", block, re.M):
-                    unlisted |= {(module, n) for n in re.split(r",\s*", names)} - set(LISTED)
+        blocks = FENCED.findall(document.read_text())
+        programs += [block for language, block in blocks if language == "python"]
+    imported = {
+        (module, name)
+        for program in programs
+        for module, names in re.findall(r"^from (pbtnas[\w.]*) import (.+)$", program, re.M)
+        for name in re.split(r",\s*", names)
+    }
 
-    assert unlisted == set()
+    assert imported - set(LISTED) == set()
+
+
+def test_what_tasks_offer_is_listed() -> None:
+    """`pbtnas.tasks.__all__` and the page name the same modules."""
+    offered = {f"pbtnas.tasks.{module}" for module in tasks.__all__}
+
+    assert offered <= {module for module, _ in LISTED}

@@ -9,9 +9,10 @@ from typing import Any
 from pbtnas.checkpoints.files import write
 from pbtnas.config import Config, SearchConfig, TaskConfig, to_json
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import create, open_run, space_digest
@@ -92,5 +93,5 @@ def _checkpoint(root: Path, trainee: Trainee, name: Any) -> str:
 
 
 def _put(root: Path, name: str, kind: str, core: Mapping[str, Any]) -> None:
-    record = Record(kind, open_run(root).id, core, {}, store_nonce())
+    record = Record(kind, open_run(root).id, core, {}, new_nonce())
     (root / name).write_bytes(encode(record))

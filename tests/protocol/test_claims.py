@@ -14,8 +14,8 @@ from pbtnas.engine.driver import drive
 from pbtnas.protocol import operations
 from pbtnas.protocol.claims import Claims
 from pbtnas.records import paths
-from pbtnas.records.envelope import store_nonce
 from pbtnas.records.heartbeat import BEAT_LENGTH, Heartbeat
+from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 
 LEASE_S = 10.0
@@ -27,7 +27,7 @@ class Observer:
 
     def __init__(self, root: Path, name: str) -> None:
         self.store = PosixStore(root, name)
-        self.claims = Claims("run0", {"worker": name}, lease_s=LEASE_S, new_nonce=store_nonce)
+        self.claims = Claims("run0", {"worker": name}, lease_s=LEASE_S, new_nonce=new_nonce)
         self.now_s = 0.0
         self.dead: set[str] = set()
 

@@ -15,9 +15,9 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
 from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker, WorkerEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Job, Manifest, Result
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import create, open_run
 
@@ -70,7 +70,7 @@ class Workplace:
     def _put(
         self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> None:
-        self.store.put(name, encode(Record(kind, self.run, core, meta or {}, store_nonce())))
+        self.store.put(name, encode(Record(kind, self.run, core, meta or {}, new_nonce())))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
     create(tmp_path / "run", {}, about=about)
     run = open_run(tmp_path / "run").id
     store = PosixStore(tmp_path / "run", "test")
-    claims = Claims(run, this_process("w"), lease_s=60, new_nonce=store_nonce)
+    claims = Claims(run, this_process("w"), lease_s=60, new_nonce=new_nonce)
     worker = Worker(run, "here-1-w-def", claims, Pace(1.0, 0.1, attempts=3))
     yield Workplace(store, run, worker, Environment(store, StopRequest(())))
     store.close()

@@ -1,11 +1,8 @@
-"""Replays one simulated run, or one simulated study, and prints what happened in it:
-
-python -m tests.simulation SEED
-python -m tests.simulation study SEED
-"""
+"""Replays one simulated run, or one simulated study, and prints what happened in it."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from tests.simulation.studies import StudyWorld
@@ -13,10 +10,13 @@ from tests.simulation.world import World, reference
 
 
 def main() -> None:
-    *what, seed = sys.argv[1:]
-    if what == ["study"]:
-        replay_study(int(seed))
-    world = World(int(seed), trace=True)
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["run", "study"], default="run")
+    parser.add_argument("seed", type=int)
+    given = parser.parse_args()
+    if given.what == "study":
+        replay_study(given.seed)
+    world = World(given.seed, trace=True)
     fingerprint = world.run()
     print("faults:", world.injected, dict(world.store.counts))
     print("fingerprint", fingerprint, "expected", reference())

@@ -18,9 +18,9 @@ from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import MakeGeneration
 from pbtnas.protocol.reuse import Peer, ReadKind, Reuse, TakeCheckpoint
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, encode, store_nonce
+from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Job, Manifest, Outcome, Result
-from pbtnas.store.identity import this_process
+from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import Run, create, open_run
@@ -54,7 +54,7 @@ class Made:
         return open_run(self.root)
 
     def claims(self) -> Claims:
-        return Claims(self.run.id, this_process("w"), lease_s=60, new_nonce=store_nonce)
+        return Claims(self.run.id, this_process("w"), lease_s=60, new_nonce=new_nonce)
 
     def finish(self, outcome: Outcome = "ok", meta: Mapping[str, Any] = META) -> Path:
         """Publish the job's result; returns where its checkpoint lies."""
@@ -70,7 +70,7 @@ class Made:
     def _put(
         self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> None:
-        record = Record(kind, self.run.id, core, meta or {}, store_nonce())
+        record = Record(kind, self.run.id, core, meta or {}, new_nonce())
         self.store.put(name, encode(record))
 
 
