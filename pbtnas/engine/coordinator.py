@@ -30,6 +30,7 @@ from pbtnas.records.envelope import store_nonce
 from pbtnas.records.names import Digest, Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
+from pbtnas.store.absent import look_again
 from pbtnas.store.identity import this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
@@ -151,7 +152,8 @@ class CoordinatorDriver(Driver):
         if parent.checkpoint in self._verified:
             return True
         try:
-            verify(self.store.root / parent.name, parent.checkpoint, algorithm=self._algorithm)
+            path = self.store.root / parent.name
+            look_again(lambda: verify(path, parent.checkpoint, algorithm=self._algorithm), path)
         except FileNotFoundError:
             return False
         except CorruptCheckpoint as error:
