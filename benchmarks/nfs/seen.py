@@ -3,14 +3,13 @@
     seen.py publish DIRECTORY            publishes the names it is asked for
     seen.py look DIRECTORY ADDRESS       looks a name up, has it published at ADDRESS, and polls
 
-Prints seconds from the publish until `look` finds the name: plainly by `os.stat`, and through the
+Prints seconds from the publish until `look` finds the name: plainly, and through the
 `RunReader` that everything in pbtnas reads with; in a directory that it knows, and in one that
 is made together with the name.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import time
@@ -43,12 +42,12 @@ def look(root: Path, address: str) -> None:
         ways: dict[str, Callable[[Name], bool]] = {
             "reader.get": lambda name: reader.get(name) is not None,
             "reader.exists": reader.exists,
-            "os.stat": lambda name: os.path.exists(root / name),
+            "plain": lambda name: (root / name).exists(),
         }
         for way, found in ways.items():
             for directory in ("", "new"):
                 late = []
-                for i in range(TRIES if way != "os.stat" else 2):
+                for i in range(TRIES if way != "plain" else 2):
                     leaf = f"{way}-{i}"
                     name = Name(f"{directory}-{leaf}/x" if directory else leaf)
                     assert not found(name)
