@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def look_again(look: Callable[[], T], path: Path) -> T:
         return look()
 
 
-def open_each(directories: Iterable[Path | PurePosixPath], held: int | None = None) -> None:
+def open_each(directories: Iterable[Path | str], held: int | None = None) -> None:
     """Open directories, each below the one before, down to the first that is absent.
 
     Args:

@@ -6,7 +6,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from itertools import accumulate
+from pathlib import Path
 from typing import Self, TypeVar
 
 from pbtnas.records import paths
@@ -31,7 +32,7 @@ class RunReader:
         self.root = root
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         self._fd = look_again(lambda: os.open(root, flags), root)
-        self._place = root.absolute()
+        self._place = str(root.absolute())
 
     def close(self) -> None:
         os.close(self._fd)
@@ -107,7 +108,7 @@ class RunReader:
             # By its name, for opening the descriptor's "." asks nothing.  Should that lead to
             # another directory now, the look below is no fresher, but still into the right one.
             open_each([self._place])
-            open_each(list(reversed(PurePosixPath(name).parents))[1:], self._fd)
+            open_each(accumulate(name.split("/")[:-1], "{}/{}".format), self._fd)
             return look()
 
     def _read(self, name: Name) -> bytes:
