@@ -29,6 +29,7 @@ from pbtnas.records import paths
 from pbtnas.records.names import Digest, Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
+from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
@@ -150,7 +151,8 @@ class CoordinatorDriver(Driver):
         if parent.checkpoint in self._verified:
             return True
         try:
-            verify(self.store.root / parent.name, parent.checkpoint, algorithm=self._algorithm)
+            path = self.store.root / parent.name
+            look_again(lambda: verify(path, parent.checkpoint, algorithm=self._algorithm), path)
         except FileNotFoundError:
             return False
         except CorruptCheckpoint as error:

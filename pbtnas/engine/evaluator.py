@@ -31,6 +31,7 @@ from pbtnas.records import paths
 from pbtnas.records.names import Digest, Name
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
+from pbtnas.store.absent import look_again
 from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
@@ -210,7 +211,10 @@ class Evaluator(Driver):
     def _read(self, file: Name, digest: Digest) -> State:
         self._tick(0)
         try:
-            return read_verified([self.store.root / file], [digest], algorithm=self._run.hash)
+            path = self.store.root / file
+            return look_again(
+                lambda: read_verified([path], [digest], algorithm=self._run.hash), path
+            )
         except FileNotFoundError:
             raise _Missing(file) from None
         except CorruptCheckpoint:

@@ -15,6 +15,7 @@ from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
 from pbtnas.search.space import SearchSpace
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.version import __version__
@@ -30,7 +31,9 @@ class ChangedConfig(PbtnasError):
     def __init__(self, root: Path, differences: list[str]) -> None:
         lines = "\n".join(f"  {line}" for line in differences)
         remedy = "go on with the stored one (leave the configuration out), or use a new directory"
-        if not (root / paths.manifest(0)).exists():
+        with RunReader(root) as files:
+            begun = files.published(paths.manifest(0))
+        if not begun:
             remedy = (
                 "it has no job yet: delete it and give the command again, or use a new directory"
             )

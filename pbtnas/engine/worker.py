@@ -103,6 +103,7 @@ class WorkerDriver(Driver):
         until_s = time.monotonic() + seconds
         while True:
             event = self._training.news()
+            self.store.touch()
             self._say_trouble()
             if event is not None:
                 self._done = getattr(event, "done", self._done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,13 @@ class Account:
 
 def account(runs: Iterable[Path]) -> Account:
     """Add up the work in these run directories; those that do not exist yet have none."""
-    return sum((_account(root) for root in runs if root.is_dir()), Account())
+    return sum((_account(root) for root in runs), Account())
 
 
 def _account(root: Path) -> Account:
     total = Account()
     generation = 0
-    with RunReader(root) as files:
+    with suppress(FileNotFoundError, NotADirectoryError), RunReader(root) as files:
         while manifest := _read(files, paths.manifest(generation), "manifest"):
             for job in Manifest.from_json(manifest.core).jobs:
                 result = _read(files, paths.result(generation, job.member), "result")

@@ -181,7 +181,8 @@ class _Look:
     def time(self, name: Name) -> float | None:
         """When a file last changed, in seconds since the epoch; None if it is not there."""
         try:
-            return (self._root / name).stat().st_mtime
+            with RunReader(self._root) as files:
+                return files.changed_s(name)
         except OSError:
             return None
 

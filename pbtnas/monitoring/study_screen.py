@@ -84,8 +84,8 @@ def study_status(study: Study, *, now: float) -> StudyStatus:
 
     Raises `RecordError` for records that cannot be used.
     """
-    finished = [run for run in study.runs if (run.root / paths.FINAL).exists()]
-    begun = [run for run in study.runs if (run.root / paths.RUN).exists()]
+    finished = [run for run in study.runs if run.has(paths.FINAL)]
+    begun = [run for run in study.runs if run.has(paths.RUN)]
     ended = study.ended() or {}
     done = {run.label for run in finished}
     labels = [run.label for run in study.runs if run.label not in done]

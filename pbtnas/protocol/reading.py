@@ -26,7 +26,7 @@ def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
 
 
 def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:
-    """Read back what won a slot that is known to be filled, waiting out a stale view.
+    """Read back what won a slot that is known to be filled, should this machine see it late.
 
     None if it stays away or was damaged: then the step has to be done again.
     """
@@ -43,7 +43,9 @@ def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:
 def newest_generation(known: int) -> Steps[int]:
     """The highest generation with a manifest, at least `known`; -1 if there is none.
 
-    Starts at the hint in HEAD and probes by name: a listing may lag, a name does not.
+    Starts at the hint in HEAD and probes by name.  A name that is absent is looked for past the
+    caches of a network file system (`store.absent`), so this sees a new manifest at once there;
+    were it late nevertheless, the next look would find it.
     """
     generation = known
     hint = yield from Get(paths.HEAD)

@@ -58,7 +58,7 @@ def _file_system(root: Path) -> Answer:
         if Path(mount) in resolved.parents and len(mount) >= len(best):
             best, kind = mount, found
     if kind.startswith("nfs"):
-        hint = "; names may be seen up to a minute late, which delays and never decides"
+        hint = "; every name that is absent is looked for twice, past the client's cache"
         return Answer(True, f"file system: {kind} at {best}{hint}")
     return Answer(True, f"file system: {kind} at {best}")
 

@@ -11,7 +11,9 @@ import errno
 import itertools
 import os
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +37,14 @@ from pbtnas.records.names import Digest, Name
 from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
+
+TICK_S = 0.05
+"""How long after a publish its directory is touched.
+
+A client of NFSv3 learns that names were added by the directory's time alone.  If it looked for a
+name after another change, and the name was published before the server's clock ticked (every 1 to
+10 ms), the directory seems unchanged to it, and the name absent, for a minute or more.
+"""
 
 
 class PosixStore(RunReader):
@@ -65,9 +75,17 @@ class PosixStore(RunReader):
         self.trouble: Callable[[str], None] = lambda text: None
         self._troubled: set[str] = set()  # sorts of operations that failed when last tried
         self._count = itertools.count(1)
+        self._touches: dict[str, float] = {}  # directories to touch, and from when on
+
+    def close(self) -> None:
+        if self._touches:
+            time.sleep(TICK_S)
+        self.touch()
+        super().close()
 
     def execute(self, operation: Any) -> Any:
         """Carry out a storage operation and reply; failures are replies too, never raised."""
+        self.touch()
         try:
             reply = self._execute(operation)
         except OSError as error:
@@ -134,7 +152,20 @@ class PosixStore(RunReader):
             self._unlink(private)
         if durable:
             self._sync(_parent(name))
+        self._touch_later(_parent(name))
         return Published.WON if won else Published.LOST
+
+    def _touch_later(self, directory: str) -> None:
+        """Let every client see that names were added; see `TICK_S`."""
+        self._touches[directory] = time.monotonic() + TICK_S
+
+    def touch(self) -> None:
+        """Touch the directories that are due; `execute` does, and so does who waits for long."""
+        now_s = time.monotonic()
+        for directory in [at for at, due_s in self._touches.items() if due_s <= now_s]:
+            self._touches.pop(directory, None)
+            with suppress(OSError):
+                os.utime(directory or ".", dir_fd=self._fd)
 
     def replace(self, name: Name, data: bytes) -> None:
         """Replace a hint or a view in one step."""
@@ -165,6 +196,7 @@ class PosixStore(RunReader):
             shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
         if durable:
             self._sync(_parent(name))
+        self._touch_later(_parent(name))
         return Published.WON if won else Published.LOST
 
     def _quarantine(self, name: str) -> None:
@@ -229,6 +261,7 @@ class PosixStore(RunReader):
             self._mkdir(f"{directory}/{name}")
         self._sync(directory)
         self._sync(_parent(directory))
+        self._touch_later(_parent(directory))
 
     def _mkdir(self, name: str) -> None:
         try:

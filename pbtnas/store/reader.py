@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, decode
 from pbtnas.records.names import Name
+from pbtnas.store.absent import look_again, open_each
+
+T = TypeVar("T")
 
 
 class RunReader:
     """A run directory, or a study's, held open to be read.
 
-    Should its mount go away, the empty place where it was is not taken for it.
+    Should its mount go away, the empty place where it was is not taken for it.  What is not
+    there is looked for twice, as `store.absent` explains.
 
     Raises `OSError` when the directory cannot be opened; so does every method when something
     that is there cannot be read.
@@ -23,7 +30,9 @@ class RunReader:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        self._fd = look_again(lambda: os.open(root, flags), root)
+        self._place = str(root.absolute())
 
     def close(self) -> None:
         os.close(self._fd)
@@ -49,16 +58,18 @@ class RunReader:
         On a file system without hard links a record is a directory that holds one file.
         """
         try:
-            return self._read(name)
+            return self._look(name, lambda: self._read(name))
         except IsADirectoryError:
-            return self._read(paths.within(name, paths.INSIDE))
+            inside = paths.within(name, paths.INSIDE)
+            return self._look(inside, lambda: self._read(inside))
         except FileNotFoundError:
             return None
 
     def names(self, directory: Name) -> list[str]:
         """Names in a directory, in any order; none if it is absent."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+            fd = self._look(directory, lambda: os.open(directory, flags, dir_fd=self._fd))
         except FileNotFoundError:
             return []
         try:
@@ -69,10 +80,36 @@ class RunReader:
 
     def exists(self, name: Name) -> bool:
         """Whether there is a file of that name, such as a checkpoint."""
+        status = self._status(name)
+        return status is not None and stat.S_ISREG(status.st_mode)
+
+    def published(self, name: Name) -> bool:
+        """Whether there is a record of that name, be it readable or not."""
+        return self._status(name) is not None
+
+    def changed_s(self, name: Name) -> float | None:
+        """When a file was last written, in seconds since the epoch; None if it is absent."""
+        status = self._status(name)
+        return None if status is None else status.st_mtime
+
+    def _status(self, name: Name) -> os.stat_result | None:
         try:
-            return stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
+            return self._look(name, lambda: os.stat(name, dir_fd=self._fd, follow_symlinks=False))
         except FileNotFoundError:
-            return False
+            return None
+
+    def _look(self, name: Name, look: Callable[[], T]) -> T:
+        """Look for a name, and once more if it is absent."""
+        try:
+            return look()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):  # replaced while it was looked up
+                raise
+            # By its name, for opening the descriptor's "." asks nothing.  Should that lead to
+            # another directory now, the look below is no fresher, but still into the right one.
+            open_each([self._place])
+            open_each(accumulate(name.split("/")[:-1], "{}/{}".format), self._fd)
+            return look()
 
     def _read(self, name: Name) -> bytes:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)

@@ -122,14 +122,15 @@ def check_format(root: Path) -> None:
     Raises `NotYetARun` when it is missing or holds nothing but what a run begins with,
     `ForeignRecord` for another version's, `NotARun` for anything else.
     """
-    if not root.exists():
-        raise NotYetARun(f"{root}: there is no such directory")
-    if not root.is_dir():
-        raise NotARun(f"{root}: a file, not a run directory")
-    with RunReader(root) as files:
-        text = files.get(paths.FORMAT)
+    try:
+        with RunReader(root) as files:
+            text = files.get(paths.FORMAT)
+            names = {name for name in files.names(Name(".")) if not name.startswith(".")}
+    except FileNotFoundError:
+        raise NotYetARun(f"{root}: there is no such directory") from None
+    except NotADirectoryError:
+        raise NotARun(f"{root}: a file, not a run directory") from None
     if text is None:
-        names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
         if paths.FORMAT in names:
             return  # another process has made it in this moment
         unexpected = names - set(paths.TOP_DIRECTORIES)

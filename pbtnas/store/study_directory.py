@@ -15,6 +15,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,10 @@ class StudyRun:
         """Name and seed, as its directory is called."""
         return self.root.name
 
+    def has(self, name: Name) -> bool:
+        """Whether a record of that name is published in the run, which need not exist yet."""
+        return _has(self.root, name)
+
 
 @dataclass(frozen=True)
 class Study:
@@ -73,7 +78,7 @@ class Study:
 
 def is_study(root: Path) -> bool:
     """Whether this directory holds a study, rather than a run."""
-    return (root / paths.STUDY).exists()
+    return _has(root, paths.STUDY)
 
 
 def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) -> Study:
@@ -108,9 +113,8 @@ def open_study(root: Path) -> Study:
     Raises `NotARun` when there is none, `RecordError` when its record is damaged or too new.
     """
     record = None
-    if root.is_dir():
-        with RunReader(root) as files:
-            record = files.record(paths.STUDY, "study")
+    with suppress(FileNotFoundError, NotADirectoryError), RunReader(root) as files:
+        record = files.record(paths.STUDY, "study")
     if record is None:
         raise NotARun(f"{root}: not the directory of a study: it has no {paths.STUDY}")
     runs = tuple(
@@ -118,6 +122,14 @@ def open_study(root: Path) -> Study:
         for r in record.core["runs"]
     )
     return Study(record.run, root, runs)
+
+
+def _has(root: Path, name: Name) -> bool:
+    try:
+        with RunReader(root) as files:
+            return files.published(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _put(root: Path, name: Name, record: Record) -> None:

@@ -89,10 +89,8 @@ class CoordinatorsDriver(Driver):
         assert isinstance(operation, Get), f"{run} is not open: {operation!r}"
         root = self._runs[run].root
         # What cannot be read now is waited for when the run is opened.
-        with suppress(OSError):
-            if root.is_dir():
-                with RunReader(root) as reader:
-                    return reader.get(operation.name)
+        with suppress(OSError), RunReader(root) as reader:
+            return reader.get(operation.name)
         return None
 
     def _start(self, run: str) -> Coordinator | CoordinatorEnding:

@@ -28,6 +28,7 @@ from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
+from pbtnas.store.absent import look_again
 from pbtnas.store.patience import UNWRITABLE
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import check_space, open_run
@@ -207,7 +208,9 @@ class Trainer:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
             try:
-                state = read_verified(files, job.inputs, algorithm=self._place.hash)
+                state = look_again(
+                    lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
+                )
             except OSError as error:
                 if error.errno != errno.ESTALE:
                     raise

@@ -56,6 +56,13 @@ class RecordFiles:
             self.problems.append(f"{name}: cannot be read ({error.strerror})")
             return None
 
+    def published(self, name: Name) -> bool:
+        """Whether there is a record of that name, be it readable or not."""
+        try:
+            return self._reader.published(name)
+        except NotADirectoryError:
+            return False
+
     def names(self, directory: Name) -> Set[Name]:
         """Names in a directory as `store.paths` spells them, listed once; none if it is absent."""
         if directory not in self._names:

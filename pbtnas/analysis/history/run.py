@@ -90,7 +90,7 @@ class History:
     @classmethod
     def _read(cls, files: RecordFiles) -> History:
         run_dir = files.root
-        begun = (run_dir / paths.manifest(0)).exists()
+        begun = files.published(paths.manifest(0))
         run = files.read(paths.RUN, "run", expected=begun)
         files.run = None if run is None else run.run
         config = files.read(paths.CONFIG, "config", expected=begun)
@@ -176,7 +176,7 @@ def _count(files: RecordFiles, final: Record | None) -> int:
         return int(final.core["generations"])
     directory = paths.directory_of(paths.generation(0))
     numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
-    return max((n + 1 for n in numbers if (files.root / paths.manifest(n)).exists()), default=0)
+    return max((n + 1 for n in numbers if files.published(paths.manifest(n))), default=0)
 
 
 def _numbered(name: str) -> bool:
