@@ -33,9 +33,10 @@ from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.products import Products
+from pbtnas.store.products import Products, check_products
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task
+from pbtnas.tasks.preparing import prepare
 from pbtnas.weights.averaging import average
 
 T = TypeVar("T")
@@ -129,7 +130,9 @@ class Evaluator(Driver):
             for name in paths.AFTERWARDS_DIRECTORIES:
                 (self.store.root / name).mkdir(exist_ok=True)
             self._scratch.mkdir(parents=True, exist_ok=True)
-            self._task.prepare(Products(self.store, self._scratch))
+            products = Products(self.store, self._scratch)
+            used = prepare(self._task, products, threads=self._config.run.threads).products
+            check_products(self.store, self._run.id, used)
 
         try:
             self._patiently(ready)
