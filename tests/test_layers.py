@@ -97,6 +97,21 @@ def test_dependencies_point_one_way() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_tasks_are_prepared_in_one_place() -> None:
+    """Whoever calls `prepare` elsewhere may do it with other threads, and other bits."""
+    calls = [
+        str(file.relative_to(PACKAGE))
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "prepare"
+        and ast.unparse(node.func.value) != "super()"
+    ]
+
+    assert calls == ["tasks/preparing.py"]
+
+
 def test_the_table_is_about_the_tree() -> None:
     """A layer that is gone leaves the table, and a new one is entered."""
     assert MAY_IMPORT.keys() | MAY_IMPORT_EVERYTHING == layers().keys()

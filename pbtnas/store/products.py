@@ -56,14 +56,19 @@ def started_with(files: RunReader, run: str) -> Mapping[str, str] | None:
     return None if record is None else Manifest.from_json(record.core).products
 
 
-def check_products(files: RunReader, run: str, used: Mapping[str, str]) -> bool:
+def check_products(
+    files: RunReader, run: str, used: Mapping[str, str], *, all_of_them: bool = True
+) -> bool:
     """Whether it is known by now that the run was started with the products used here.
 
-    Raises `OtherProducts` naming one that differs.
+    `used` are all that its results rest on, or only some.  Raises `OtherProducts` naming one that
+    differs.
     """
     started = started_with(files, run)
     if started is None:
         return False
+    if not all_of_them:
+        started = {name: sha256 for name, sha256 in started.items() if name in used}
     sentence = other_product(started, used)
     if sentence is not None:
         raise OtherProducts(f"{files.root}: {sentence}")
