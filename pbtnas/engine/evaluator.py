@@ -6,9 +6,12 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import torch
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import Config
@@ -149,9 +152,10 @@ class Evaluator(Driver):
             with as_in_the_search(self._config.run.threads):
                 match held.piece.work:
                     case Evaluate() as work:
-                        return self._evaluate(held.piece.what, work)
+                        done = self._evaluate(held.piece.what, work)
                     case WriteAverage(mixture):
-                        return self._cook(mixture)
+                        done = self._cook(mixture)
+            return replace(done, where={"device": self._device, "torch": torch.__version__})
         except HandedBack:
             return None
         finally:

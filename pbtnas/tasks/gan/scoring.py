@@ -95,23 +95,23 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
     judge = extractor("cpu")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
-        computed = "on-" + re.sub(r"[^A-Za-z0-9]+", "-", torch.cuda.get_device_name())
+        computed = torch.cuda.get_device_name()
     else:
-        computed = f"on-cpu-{torch.get_num_threads()}"
+        computed = f"cpu, {torch.get_num_threads()} threads"
     measured = f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}"
-    kept = cache / f"{measured}.{computed}.npz"
+    kept = cache / f"{measured}.{re.sub(r'[^A-Za-z0-9]+', '-', computed)}.npz"
     try:
         _check(read_statistics(kept), judge, images, str(kept))
         return kept.read_bytes()
     except StatisticsError as error:
         log.debug("measuring %s: %s", images.name, error)  # nothing is kept, or it is damaged
-    log.info("measuring %s %s", images.name, computed.replace("-", " "))
+    log.info("measuring %s on %s", images.name, computed)
     chunks = (
         torch.from_numpy(images.images[start : start + CHUNK]).to(device)
         for start in range(0, len(images), CHUNK)
     )
     found = measure(extractor(device), chunks, len(images), data_digest=images.digest)
-    data = found.statistics.to_bytes()
+    data = replace(found.statistics, measured_on=computed).to_bytes()
     partial = cache / f".{kept.name}.{uuid.uuid4().hex}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
