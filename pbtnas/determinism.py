@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What libraries read when they are loaded."""
 
 
 def seed_everything(seed: int, device: str) -> None:
@@ -52,6 +58,13 @@ def restore_global_rngs(
         torch.cuda.set_rng_state(tensors["cuda"].clone(), device)
 
 
+def use_threads(threads: int) -> None:
+    """Compute with so many threads from now on: torch, numpy and whatever else is loaded."""
+    # numpy's BLAS does not listen to torch, and it read the environment when it was imported.
+    _libraries(len(sys.modules)).limit(limits=threads)
+    torch.set_num_threads(threads)
+
+
 def refuse_nondeterminism() -> None:
     """Make an operation without a deterministic kernel an error, for the rest of the process."""
     # What use_deterministic_algorithms(True) does, without the seconds of importing a compiler.
@@ -85,15 +98,40 @@ def _allow_tf32(*, convolutions: bool, products: bool) -> None:
 
 @contextmanager
 def as_in_the_search(threads: int) -> Iterator[None]:
-    """Use threads, precision and determinism of a training process, for work outside of one."""
+    """Use threads, precision and determinism of a job, whatever this process was started with.
+
+    Everything that can enter a result is computed under it, unless a training process does so.
+    """
     # cuBLAS reads it when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    torch.set_num_threads(threads)
-    refuse_nondeterminism()
     try:
-        with tf32(False):
+        limited = _libraries(len(sys.modules)).limit(limits=threads)
+        with limited, _told_to_libraries(threads), tf32(False):
+            torch.set_num_threads(threads)
+            refuse_nondeterminism()
             yield
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """What computes with threads; looked for again when there are more `modules` than before."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def _told_to_libraries(threads: int) -> Iterator[None]:
+    """Tell those libraries that are loaded meanwhile, which read it when they are."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from pbtnas.determinism import as_in_the_search, full_float32, tf32
 
@@ -55,3 +57,14 @@ def test_work_outside_of_a_search_is_done_as_in_it() -> None:
 
     assert allowed() == (True, False)
     assert before == (torch.get_num_threads(), torch.get_deterministic_debug_mode())
+
+
+def test_numpy_has_as_many_threads_as_torch() -> None:
+    """Its BLAS does not listen to torch; a product may be made with it."""
+    np.linalg.inv(np.eye(3))  # so that it is loaded
+    before = [library["num_threads"] for library in threadpool_info()]
+
+    with as_in_the_search(threads=3):
+        assert {library["num_threads"] for library in threadpool_info()} == {3}
+
+    assert [library["num_threads"] for library in threadpool_info()] == before

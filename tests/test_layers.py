@@ -56,8 +56,8 @@ MAY_BE_IMPORTED_BY_ALL = {"errors"}
 
 PURE = ("search", "records", "protocol")
 HARMLESS = {
-    *("__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "fractions", "functools"),
-    *("hashlib", "itertools", "json", "math", "random", "re", "typing", "zlib"),
+    *("__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "fractions"),
+    *("functools", "hashlib", "itertools", "json", "math", "random", "re", "typing", "zlib"),
 }
 """Standard modules that compute: they ask the machine for nothing."""
 
@@ -95,6 +95,21 @@ def test_dependencies_point_one_way() -> None:
                     wrong.append(f"{file.relative_to(PACKAGE)} may not import {name}")
 
     assert not wrong, "\n".join(wrong)
+
+
+def test_tasks_are_prepared_in_one_place() -> None:
+    """Whoever calls `prepare` elsewhere may do it with other threads, and other bits."""
+    calls = [
+        str(file.relative_to(PACKAGE))
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "prepare"
+        and ast.unparse(node.func.value) != "super()"
+    ]
+
+    assert calls == ["tasks/preparing.py"]
 
 
 def test_the_table_is_about_the_tree() -> None:

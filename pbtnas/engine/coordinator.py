@@ -17,6 +17,7 @@ from pbtnas.analysis.history.generation import read_attempts
 from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
+from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver, Trouble, drive
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
@@ -37,6 +38,7 @@ from pbtnas.store.products import Products
 from pbtnas.store.reader import RunReader
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
+from pbtnas.tasks.preparing import Prepared, prepare
 from pbtnas.weights import carry_out, report
 
 T = TypeVar("T")
@@ -67,6 +69,7 @@ class CoordinatorDriver(Driver):
         algorithm: of the checkpoints' digests.
         writer: name for private files.
         label: of the run, where several are coordinated.
+        threads: to mix with: those of a job.
     """
 
     def __init__(
@@ -77,8 +80,11 @@ class CoordinatorDriver(Driver):
         algorithm: str,
         writer: str,
         label: str = "",
+        *,
+        threads: int = 1,
     ) -> None:
         super().__init__(store, stop, label)
+        self._threads = threads
         self._task = task
         self._algorithm = algorithm
         self._writer = writer
@@ -127,7 +133,8 @@ class CoordinatorDriver(Driver):
         try:
             if not (self._intact(base) and self._intact(donor)):
                 return None
-            written = self._written(mix, base, donor, private)
+            with as_in_the_search(self._threads):
+                written = self._written(mix, base, donor, private)
             self.report("")
             return written
         except (OSError, CorruptCheckpoint) as error:
@@ -137,6 +144,7 @@ class CoordinatorDriver(Driver):
 
     def _written(self, mix: Mix, base: Parent, donor: Parent, private: str) -> Mixed:
         birth, space, root = mix.birth, self._task.space, self.store.root
+        seed_everything(birth.seed, "cpu")
         fresh = self._task.create(birth.architecture, birth.seed).state()
         with open_layers([root / base.name]) as ours, open_layers([root / donor.name]) as theirs:
             child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
@@ -183,9 +191,8 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Coor
     `ForeignRecord`.
     """
 
-    def prepared(store: PosixStore) -> Task:
-        task.prepare(Products(store, scratch))
-        return task
+    def prepared(store: PosixStore) -> Prepared:
+        return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     scratch.mkdir(parents=True, exist_ok=True)
     with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as opened:
@@ -202,7 +209,7 @@ def open_coordinator(
     root: Path,
     config: Config,
     space: SearchSpace,
-    prepared: Callable[[PosixStore], Task],
+    prepared: Callable[[PosixStore], Prepared],
     *,
     stop: StopRequest,
     label: str = "",
@@ -235,7 +242,7 @@ def open_coordinator(
             lock = FileLock(root / paths.COORDINATOR_LOCK)
             opened.enter_context(begun(lambda: lock.acquire(timeout=0)))
             store = opened.enter_context(begun(opened_store))
-            task = begun(lambda: prepared(store))
+            ready = begun(lambda: prepared(store))
         except AskedToStop:
             ending = CoordinatorEnding.STOPPED
         except Timeout:
@@ -243,11 +250,13 @@ def open_coordinator(
         if ending is not None:
             yield ending
             return
-        check_networks(config.search.mutated_networks, task)
-        host = CoordinatorDriver(store, stop, task, run.hash, identity["worker"], label)
+        check_networks(config.search.mutated_networks, ready.task)
+        host = CoordinatorDriver(
+            store, stop, ready.task, run.hash, identity["worker"], label, threads=config.run.threads
+        )
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
-        search = search_of(config, space, run.config)
+        search = search_of(config, space, run.config, ready.products)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         opened.enter_context(closing(host))
         yield OpenCoordinator(protocol, host)

@@ -6,9 +6,12 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import torch
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import Config
@@ -34,9 +37,10 @@ from pbtnas.state import State
 from pbtnas.store.absent import look_again
 from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.products import Products
+from pbtnas.store.products import Products, check_products
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task
+from pbtnas.tasks.preparing import prepare
 from pbtnas.weights.averaging import average
 
 T = TypeVar("T")
@@ -130,7 +134,9 @@ class Evaluator(Driver):
             for name in paths.AFTERWARDS_DIRECTORIES:
                 (self.store.root / name).mkdir(exist_ok=True)
             self._scratch.mkdir(parents=True, exist_ok=True)
-            self._task.prepare(Products(self.store, self._scratch))
+            products = Products(self.store, self._scratch)
+            used = prepare(self._task, products, threads=self._config.run.threads).products
+            check_products(self.store, self._run.id, used)
 
         try:
             self._patiently(ready)
@@ -147,9 +153,10 @@ class Evaluator(Driver):
             with as_in_the_search(self._config.run.threads):
                 match claim.item.work:
                     case Evaluate() as work:
-                        return self._evaluate(claim.item.what, work)
+                        done = self._evaluate(claim.item.what, work)
                     case WriteAverage(mixture):
-                        return self._write_average(mixture)
+                        done = self._write_average(mixture)
+            return replace(done, where={"device": self._device, "torch": torch.__version__})
         except HandedBack:
             return None
         finally:

@@ -68,12 +68,16 @@ def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
 
 
 def search_of(
-    config: Config, space: SearchSpace, stored: Mapping[str, Any] | None = None
+    config: Config,
+    space: SearchSpace,
+    stored: Mapping[str, Any] | None = None,
+    products: Mapping[str, str] | None = None,
 ) -> Search:
     """What the configuration says of the search, in the form the protocol works with.
 
     `stored` is the configuration as it stands in the run directory: the chain begins with
-    exactly that, so that a later pbtnas with more keys can go on with the run.
+    exactly that, so that a later pbtnas with more keys can go on with the run.  `products` are
+    the SHA-256 of those that the prepared task uses, by name.
     """
     search = config.search
     return Search(
@@ -88,6 +92,7 @@ def search_of(
         skip_selection=frozenset(search.skip_selection),
         threads=config.run.threads,
         origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
+        products=products or {},
     )
 
 

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ class Statistics:
         resize: method by which images were brought to the extractor's size.
         data_digest: identity of the images: the SHA-256 of their pixels, or of mu and sigma
             for a file that does not say.
+        measured_on: device that computed them, on which their last digits depend; None for a file
+            that does not say.
     """
 
     mu: Tensor
@@ -52,6 +55,7 @@ class Statistics:
     extractor_digest: str | None
     resize: str
     data_digest: str
+    measured_on: str | None = None
 
     def mismatch(self, extractor: str, digest: str, resize: str) -> str | None:
         """How they were made otherwise than with this extractor and resize, in words, or None.
@@ -74,6 +78,9 @@ class Statistics:
         if self.n is None or self.extractor_digest is None:
             raise ValueError("statistics of a file that says too little are not written again")
         file = io.BytesIO()
+        says: dict[str, Any] = (
+            {} if self.measured_on is None else {"measured_on": np.array(self.measured_on)}
+        )
         np.savez(
             file,
             mu=self.mu.numpy(),
@@ -83,6 +90,7 @@ class Statistics:
             extractor_digest=np.array(self.extractor_digest),
             resize=np.array(self.resize),
             data_digest=np.array(self.data_digest),
+            **says,
         )
         return file.getvalue()
 
@@ -219,7 +227,11 @@ def parse_statistics(data: bytes, name: str) -> Statistics:
     own = ("n", "extractor", "extractor_digest", "resize", "data_digest")
     if all(key in fields for key in own):
         n, extractor, extractor_digest, resize, data_digest = (fields[key].item() for key in own)
-        return Statistics(mu, sigma, n, extractor, extractor_digest, resize, data_digest)
+        said = fields.get("measured_on")
+        measured_on = None if said is None else str(said.item())
+        return Statistics(
+            mu, sigma, n, extractor, extractor_digest, resize, data_digest, measured_on
+        )
     return _of_inception(mu, sigma, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from pbtnas.networks.export_directory import MODEL, NotAnExport, is_export, read
 from pbtnas.networks.members import load_member, load_soup
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.store.finished import best_so_far, champions, soups
-from pbtnas.store.products import lookup
+from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
 from pbtnas.tasks.base import Task, TaskError, Trainee
@@ -65,7 +66,8 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
             best-ever-soup; of a run that is not finished, best-so-far.  An export holds only one.
         task_file: "FILE.py:Class", for a task of the user's own.
 
-    Raises `NotARun`, `NotAnExport`, `TaskError` or `CorruptCheckpoint`, each with one sentence.
+    Raises `NotARun`, `NotAnExport`, `TaskError`, `OtherProducts` or `CorruptCheckpoint`, each with
+    one sentence.
     """
     if is_export(directory):
         return _load_export(directory, which, task_file)
@@ -85,6 +87,8 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
         products = _Remembered(partial(lookup, files))
         if isinstance(task, Recalls):
             task.recall(products)
+            used = {n: hashlib.sha256(data).hexdigest() for n, data in products.seen.items()}
+            check_products(files, run.id, used, all_of_them=False)
         trainee = _trainee(root, run, config, task, best)
     network = network_of(trainee, config.task.name)
     return RunNetwork(task, network, which, run, config, best, products.seen)

@@ -127,6 +127,9 @@ class Coordinator:
         manifest = Manifest.from_json(record.core)
         if manifest.previous != first.previous:
             raise BrokenChain(f"{paths.manifest(0)}: made from another configuration or task")
+        other = generations.other_product(manifest.products, first.products)
+        if other is not None:
+            raise BrokenChain(other)
         return manifest
 
     def _carry(self, manifest: Manifest) -> Steps[Manifest | None]:

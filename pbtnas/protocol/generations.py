@@ -7,8 +7,9 @@ computes them, they agree, and the first to publish decides nothing but whose co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
@@ -35,6 +36,7 @@ class Search:
         skip_selection: generations after which only failed members are replaced.
         threads: torch threads of a job.
         origin: digest of configuration and task; the root of the hash chain.
+        products: SHA-256 of the products of the task that results rest on, by name.
     """
 
     space: SearchSpace
@@ -48,6 +50,7 @@ class Search:
     skip_selection: frozenset[int]
     threads: int
     origin: Digest
+    products: Mapping[str, str] = field(default_factory=dict)
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -61,7 +64,31 @@ def first_manifest(search: Search) -> Manifest:
         _job(search, 0, member, architecture, ())
         for member, architecture in enumerate(architectures)
     )
-    return Manifest(generation=0, previous=search.origin, config=0, jobs=jobs)
+    return Manifest(0, search.origin, 0, jobs, search.products)
+
+
+def other_product(started: Mapping[str, str], used: Mapping[str, str]) -> str | None:
+    """One sentence about the first product that is not the one a run was started with, or None.
+
+    Args:
+        started: the products that the first manifest names; none in runs begun before products
+            were recorded, which go on with those that are there.
+        used: the products that somebody works with.
+    """
+    if not started:
+        return None
+    for name in sorted(started.keys() | used.keys()):
+        if started.get(name) != used.get(name):
+            return (
+                f"{paths.product(name)}: this run was started with {_shown(started.get(name))}, "
+                f"and here is {_shown(used.get(name))}; restore the file and use the code and the "
+                "versions of then, or start a new run"
+            )
+    return None
+
+
+def _shown(sha256: str | None) -> str:
+    return "no such product" if sha256 is None else f"the product with SHA-256 {sha256[:12]}..."
 
 
 def select(search: Search, manifest: Manifest, results: Mapping[int, Result]) -> Selected:

@@ -8,7 +8,7 @@ so the claims on it only save work: an item done twice is decided by the first t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
@@ -132,10 +132,14 @@ class CarryOut(Operation["Completed | None"]):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The rest of a record's core, and the private file of the checkpoint if one was written."""
+    """The rest of a record's core, and the private file of the checkpoint if one was written.
+
+    `where` says on what it was computed; it is in the record's meta.
+    """
 
     found: Mapping[str, Any]
     file: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
 
 
 class PostSearch:
@@ -225,9 +229,8 @@ class PostSearch:
         if done.file is not None:
             blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
             yield from persist(blob, while_waiting=claim.keep)
-        record = Record(
-            item.kind, self._run, core, {"worker": self._name}, self._claims.new_nonce()
-        )
+        meta = {"worker": self._name, **done.where}
+        record = Record(item.kind, self._run, core, meta, self._claims.new_nonce())
         yield from persist(Put(item.record, encode(record)), while_waiting=claim.keep)
         first = yield from adopt(item.record, item.kind, self._run)
         if first is not None and first.digest != record.digest:

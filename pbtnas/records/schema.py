@@ -8,7 +8,7 @@ shares its parts with the record (`dataclasses.asdict` would copy them, at many 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pbtnas.records.names import Digest
@@ -68,20 +68,28 @@ class Manifest:
         previous: Digest of the selection before it; of configuration and space for the first.
         config: Number of the configuration in force.
         jobs: Jobs, one for each member alive, by member.
+        products: SHA-256 of the products of the task that results rest on, by name; only in the
+            first manifest, and there only if there are some.
     """
 
     generation: int
     previous: Digest
     config: int
     jobs: tuple[Job, ...]
+    products: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "jobs": [job.to_json() for job in self.jobs]}
+        data = {**vars(self), "jobs": [job.to_json() for job in self.jobs]}
+        if not self.products:
+            # Manifests written before there was this key have the same bytes still.
+            del data["products"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
         jobs = tuple(Job.from_json(job) for job in data["jobs"])
-        return cls(data["generation"], data["previous"], data["config"], jobs)
+        products = data.get("products", {})
+        return cls(data["generation"], data["previous"], data["config"], jobs, products)
 
     def job(self, member: int) -> Job:
         return next(job for job in self.jobs if job.member == member)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
+from pbtnas.errors import PbtnasError
+from pbtnas.protocol.generations import other_product
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
+from pbtnas.records.schema import Manifest
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 
@@ -32,6 +37,42 @@ def lookup(files: RunReader, name: str) -> bytes | None:
             "it, and it will be made again"
         )
     return data
+
+
+class OtherProducts(PbtnasError):
+    """A product is not the one that the run was started with; one sentence."""
+
+
+def started_with(files: RunReader, run: str) -> Mapping[str, str] | None:
+    """SHA-256 of the products that the results of a run rest on, by name.
+
+    None while there is no first manifest, or while it is damaged.  Runs begun before products were
+    recorded, and runs of tasks without products, have none.
+    """
+    try:
+        record = files.record(paths.manifest(0), "manifest", run)
+    except CorruptRecord:
+        return None  # the coordinator publishes it again
+    return None if record is None else Manifest.from_json(record.core).products
+
+
+def check_products(
+    files: RunReader, run: str, used: Mapping[str, str], *, all_of_them: bool = True
+) -> bool:
+    """Whether it is known by now that the run was started with the products used here.
+
+    `used` are all that its results rest on, or only some.  Raises `OtherProducts` naming one that
+    differs.
+    """
+    started = started_with(files, run)
+    if started is None:
+        return False
+    if not all_of_them:
+        started = {name: sha256 for name, sha256 in started.items() if name in used}
+    sentence = other_product(started, used)
+    if sentence is not None:
+        raise OtherProducts(f"{files.root}: {sentence}")
+    return True
 
 
 class Products:
@@ -60,3 +101,8 @@ class Products:
     def lookup(self, name: str) -> bytes | None:
         """The product of that name, or None.  Raises `CorruptRecord` if it is damaged."""
         return lookup(self._store, name)
+
+    def unique(self, name: str) -> str:
+        """A random word, the same for all processes of the run."""
+        word = self.lookup(name) or self.publish(name, secrets.token_hex(8).encode())
+        return word.decode()

@@ -102,7 +102,7 @@ class CoordinatorsDriver(Driver):
                     planned.root,
                     config,
                     self._tasks.load(config.task).space,
-                    lambda store: self._tasks.of(config.task, store),
+                    lambda store: self._tasks.of(config.task, store, threads=config.run.threads),
                     stop=self.stop,
                     label=run,
                 )

@@ -13,16 +13,19 @@ from pbtnas.records.envelope import digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.products import published
+from pbtnas.store.products import published, started_with
 from pbtnas.store.run_directory import Run
 
 
 def kind_of(run: Run, store: PosixStore) -> str | None:
     """Digest of what, besides a job's record, decides its result; None if it cannot be read."""
     try:
-        return digest([run.config["task"], run.space, run.hash, published(store)])
+        found, started = published(store), started_with(store, run.id)
     except OSError:
         return None
+    if started is None or any(found.get(name) != sha256 for name, sha256 in started.items()):
+        return None
+    return digest([run.config["task"], run.space, run.hash, found])
 
 
 def take_checkpoint(

@@ -127,6 +127,12 @@ class Preparation(Protocol):
     def lookup(self, name: str) -> bytes | None:
         """The product of that name, or None if nobody published it yet."""
 
+    def unique(self, name: str) -> str:
+        """A word that no other run has, to name things of this machine with.
+
+        All processes of the run see the same.  No result may depend on it.
+        """
+
 
 class Task(Protocol):
     """A problem to search networks for.  Made from the `task:` section of the config."""

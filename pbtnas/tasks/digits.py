@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pbtnas.config import number
 from pbtnas.data.digits import load_digits
 from pbtnas.data.grids import grid_png
+from pbtnas.determinism import as_in_the_search
 from pbtnas.metrics.frechet import Gaussian, frechet_distance
 from pbtnas.models.digits.features import FeatureNet, train_features
 from pbtnas.models.digits.networks import LATENTS, Discriminator, Generator, digits_space
@@ -81,7 +82,9 @@ class DigitsTask:
         images, labels = load_digits()
         weights = run.lookup(_FEATURES)
         if weights is None:
-            trained = train_features(images, labels)
+            # The same judge for every `run.threads`, so that scores of such runs can be compared.
+            with as_in_the_search(threads=1):
+                trained = train_features(images, labels)
             weights = run.publish(_FEATURES, safetensors.torch.save(trained.state_dict()))
         judge = FeatureNet().requires_grad_(False).eval()
         judge.load_state_dict(safetensors.torch.load(weights))

@@ -14,15 +14,18 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products, published
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.loading import load_task
+from pbtnas.tasks.preparing import Prepared, prepare
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A prepared task is a function of its section of the configuration and of its products."""
+class _Known:
+    """A prepared task is a function of its section of the configuration, of the threads it was
+    prepared with, and of the run's products."""
 
     section: TaskConfig
+    threads: int
     products: dict[str, bytes]
-    task: Task
+    ready: Prepared
 
 
 class PreparedTasks:
@@ -36,22 +39,22 @@ class PreparedTasks:
     def __init__(self, scratch: Path, task_file: str | None) -> None:
         self._scratch = scratch
         self._task_file = task_file
-        self._known: list[_Prepared] = []
+        self._known: list[_Known] = []
 
     def load(self, section: TaskConfig) -> Task:
         """A task for that section, prepared or not.  Raises `TaskError` and `ConfigError`."""
         for known in self._known:
             if known.section == section:
-                return known.task
+                return known.ready.task
         return self._new(section)
 
-    def of(self, section: TaskConfig, store: PosixStore) -> Task:
-        """The task, prepared for the run in that directory.
+    def of(self, section: TaskConfig, store: PosixStore, *, threads: int) -> Prepared:
+        """The task, prepared with so many threads for the run in that directory.
 
-        A run without products is given those of an earlier run of the same task.  Raises
-        `TaskError`, `ConfigError`, `OSError` and `CorruptRecord`.
+        A run without products is given those of an earlier run of the same task and threads.
+        Raises `TaskError`, `ConfigError`, `OSError` and `CorruptRecord`.
         """
-        alike = [known for known in self._known if known.section == section]
+        alike = [k for k in self._known if (k.section, k.threads) == (section, threads)]
         products = Products(store, self._scratch)
         if alike and not published(store):
             for name, data in alike[0].products.items():
@@ -59,11 +62,10 @@ class PreparedTasks:
         found = _all(products, store)
         for known in alike:
             if known.products == found:
-                return known.task
-        task = self._new(section)
-        task.prepare(products)
-        self._known.append(_Prepared(section, _all(products, store), task))
-        return task
+                return known.ready
+        ready = prepare(self._new(section), products, threads=threads)
+        self._known.append(_Known(section, threads, _all(products, store), ready))
+        return ready
 
     def _new(self, section: TaskConfig) -> Task:
         return load_task(

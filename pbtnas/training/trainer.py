@@ -12,6 +12,7 @@ import math
 import socket
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import from_json
 from pbtnas.cuda import check_computes, failure_of
-from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything
+from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything, use_threads
 from pbtnas.errors import PbtnasError
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -31,6 +32,8 @@ from pbtnas.state import State
 from pbtnas.store.absent import look_again
 from pbtnas.store.patience import UNWRITABLE
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.products import check_products
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_space, open_run
 from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, Trainee
 from pbtnas.training import snapshots
@@ -64,15 +67,19 @@ class Place:
 
     Args:
         root: the run directory.
+        run: its id.
         hash: algorithm of its checkpoints' digests.
         snapshot_s: between two snapshots.
         task: prepared.
+        products: SHA-256 of what it was prepared with, by name.
     """
 
     root: Path
+    run: str
     hash: str
     snapshot_s: float
     task: Task
+    products: Mapping[str, str]
 
 
 class Trainer:
@@ -87,11 +94,13 @@ class Trainer:
         self._device = setting.device
         self._scratch = Path(setting.scratch)
         self._writer = setting.writer
+        self._threads: int | None = None  # none are set yet
         refuse_nondeterminism()
         check_computes(self._device)
         self._task_file = setting.task_file
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
+        self._agreed: set[Path] = set()  # runs that were started with the products used here
         self._place = self._at(Path(setting.root))
 
     def _at(self, root: Path) -> Place:
@@ -100,16 +109,30 @@ class Trainer:
             run = open_run(root)
             config = from_json(run.config)
             with PosixStore(root, f"{self._writer}-training", primitive=run.primitive) as store:
-                task = self._tasks.of(config.task, store)
-            check_space(root, run, task.space, self._task_file or config.task.name)
-            self._places[root] = Place(root, run.hash, config.engine.snapshot_s, task)
+                ready = self._tasks.of(config.task, store, threads=config.run.threads)
+            check_space(root, run, ready.task.space, self._task_file or config.task.name)
+            self._places[root] = Place(
+                root, run.id, run.hash, config.engine.snapshot_s, ready.task, ready.products
+            )
         return self._places[root]
+
+    def _for_a_job(self, root: Path) -> Place:
+        """The run in that directory, which has a first manifest by now.
+
+        Raises `OtherProducts` when it was started with other products than are here.
+        """
+        place = self._at(root)
+        if place.root not in self._agreed:
+            with RunReader(root) as files:
+                if check_products(files, place.run, place.products):
+                    self._agreed.add(place.root)
+        return place
 
     def carry_out(self, root: Path, job: Job, attempt: int) -> dict[str, Any]:
         """Do a job of the run in that directory; the message that says what came of it."""
         began_s = time.monotonic()
         try:
-            self._place = self._at(root)
+            self._place = self._for_a_job(root)
         except PbtnasError as error:
             return {"unable": str(error)}
         except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
@@ -136,8 +159,9 @@ class Trainer:
             return _raised(error)
 
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
-        if torch.get_num_threads() != job.threads:
-            torch.set_num_threads(job.threads)
+        if self._threads != job.threads:
+            use_threads(job.threads)
+            self._threads = job.threads
         seed_everything(job.seed, self._device)
         full_float32()  # whatever the task of another run has allowed before
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))

@@ -178,3 +178,23 @@ def test_a_child_must_be_there_for_every_birth() -> None:
 
     with pytest.raises(KeyError):
         generations.next_manifest(SEARCH, manifest, selected, some)
+
+
+def test_products_are_in_the_first_manifest_and_only_if_there_are_some() -> None:
+    """Runs of tasks without products have the bytes they always had."""
+    without, products = generations.first_manifest(SEARCH), {"judge": "a" * 64}
+    made = generations.first_manifest(replace(SEARCH, products=products))
+
+    assert "products" not in without.to_json()
+    assert Manifest.from_json(without.to_json()) == without
+    assert made.to_json() == {**without.to_json(), "products": products}
+    assert Manifest.from_json(made.to_json()) == made
+
+
+def test_other_products_are_named() -> None:
+    """One that differs, is missing or is new; a run that recorded none goes on with any."""
+    other = generations.other_product
+    assert other({}, {"a": "1"}) is None
+    assert other({"a": "1"}, {"a": "1"}) is None
+    for used in ({"a": "2"}, {}, {"a": "1", "b": "3"}):
+        assert "this run was started with" in (other({"a": "1"}, used) or "")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import random
+import secrets
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pbtnas.search import Architecture, SearchSpace, layer, switch
 from pbtnas.state import State
-from pbtnas.tasks.base import Context, Evaluation, Trainee
+from pbtnas.tasks.base import Context, Evaluation, Preparation, Trainee
 from pbtnas.tasks.supervised import Split, SupervisedTask, SupervisedTrainee
 
 
@@ -174,3 +178,29 @@ class WideningTask(TinyTask):
         if choices["hidden"] == "linear":
             net.hidden = nn.Linear(4, 5)
         return net
+
+
+class RandomProductTask(TinyTask):
+    """Its product is another one whenever it is made."""
+
+    def prepare(self, run: Preparation) -> None:
+        super().prepare(run)
+        run.lookup("token") or run.publish("token", secrets.token_bytes(8))
+
+
+class ThreadedProductTask(TinyTask):
+    """Its product is a sum whose order depends on the number of threads."""
+
+    def prepare(self, run: Preparation) -> None:
+        super().prepare(run)
+        numbers = torch.rand(1_000_001, generator=torch.Generator().manual_seed(0))
+        run.lookup("sum") or run.publish("sum", struct.pack("<f", numbers.sum().item()))
+
+
+class GlobalNoiseTask(TinyTask):
+    """Its product comes from the global generators of torch, numpy and random."""
+
+    def prepare(self, run: Preparation) -> None:
+        super().prepare(run)
+        noise = [torch.rand(()).item(), np.random.random(), random.random()]  # noqa: NPY002
+        run.lookup("noise") or run.publish("noise", struct.pack("<3d", *noise))

@@ -402,6 +402,7 @@ def test_statistics_are_measured_once(
     TinyGan(TINY).prepare(run)
     (name,) = run.products
     assert parse_statistics(run.products[name], name).n == COUNT
+    assert parse_statistics(run.products[name], name).measured_on is not None
     assert len(list(data.iterdir())) == 1
 
     def fail(*_: object) -> None:

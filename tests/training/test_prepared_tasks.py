@@ -36,9 +36,9 @@ def test_runs_of_one_task_share_what_was_prepared(open_store: OpenStore, tmp_pat
     """The second run is given the first one's products, and the same task."""
     tasks = PreparedTasks(tmp_path, TASK)
     first, second = open_store("first"), open_store("second")
-    task = tasks.of(SECTION, first)
+    task = tasks.of(SECTION, first, threads=1).task
 
-    assert tasks.of(SECTION, second) is task
+    assert tasks.of(SECTION, second, threads=1).task is task
     assert tasks.load(SECTION) is task
     assert published(first) == published(second) != {}
 
@@ -49,9 +49,9 @@ def test_a_run_with_products_of_its_own_keeps_them(open_store: OpenStore, tmp_pa
     first, other = open_store("first"), open_store("other")
     data = b"\0" * 960
     Products(other, tmp_path).publish("points", data)
-    task = tasks.of(SECTION, first)
-    second = tasks.of(SECTION, other)
+    task = tasks.of(SECTION, first, threads=1).task
+    second = tasks.of(SECTION, other, threads=1).task
 
     assert second is not task
     assert Products(other, tmp_path).lookup("points") == data
-    assert tasks.of(SECTION, other) is second
+    assert tasks.of(SECTION, other, threads=1).task is second

@@ -6,12 +6,13 @@ plain words what would go wrong.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,8 +39,10 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.preparing import prepare
 
 _NOT_DETERMINISTIC = " does not have a deterministic implementation"  # as torch puts it
+_THREADS = 4  # of another preparation
 _STEPS = 2  # of every training; the shortest that can be interrupted
 
 
@@ -91,7 +94,7 @@ def check(
     with tempfile.TemporaryDirectory() as directory, as_in_the_search(threads=1):
         checks = _Checks(task, mix, seed, Path(directory), device)
         with checks.reporting("prepare()"):
-            task.prepare(RehearsalProducts(checks.directory))
+            checks.prepared()
             checks.names()
             for number in range(rounds):
                 with checks.reporting("create()"):
@@ -153,6 +156,41 @@ class _Checks:
     def train(self, trainee: Trainee, seed: int, stop_at: int) -> RehearsalSnapshot:
         self.doing = "train()"
         return train(trainee, _STEPS, self.context(seed, stop_at))
+
+    def prepared(self) -> None:
+        """Prepare the task, and copies of it in other circumstances, and compare the products."""
+        again, threaded = copy.deepcopy(self.task), copy.deepcopy(self.task)
+        ours = self.products(self.task, threads=1)
+        self.compare_products(
+            ours,
+            self.products(again, threads=1),
+            Level.ERROR,
+            "the second time: the outcome of a run must not depend on which process prepares "
+            "first, so make products without clocks, names of machines or random numbers of the "
+            "operating system (`unique` of what prepare() is given is for those)",
+        )
+        # No error: a run has one number of threads, and all its processes prepare with it.
+        self.compare_products(
+            ours,
+            self.products(threaded, threads=_THREADS),
+            Level.WARNING,
+            f"with {_THREADS} threads than with one: runs with another run.threads score "
+            "otherwise, so do not compare their scores",
+        )
+
+    def products(self, task: Task, threads: int) -> dict[str, bytes]:
+        made = RehearsalProducts(self.directory)
+        prepare(task, made, threads=threads)
+        return made.products
+
+    def compare_products(
+        self, ours: Mapping[str, bytes], others: Mapping[str, bytes], level: Level, why: str
+    ) -> None:
+        for name in sorted(ours.keys() | others.keys()):
+            if name not in ours or name not in others:
+                self.say(Level.ERROR, f"prepare() publishes {name!r} only now and then")
+            elif ours[name] != others[name]:
+                self.say(level, f"prepare() makes another product {name!r} {why}")
 
     def names(self) -> None:
         """Build every option once, and judge the names of all tensors."""

@@ -7,6 +7,7 @@ can leave `train` at a tick.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,6 +78,7 @@ class RehearsalProducts:
 
     directory: Path
     products: dict[str, bytes] = field(default_factory=dict)
+    _words: dict[str, str] = field(default_factory=dict, init=False)
 
     def publish(self, name: str, data: bytes) -> bytes:
         """The first product of that name wins."""
@@ -85,6 +87,10 @@ class RehearsalProducts:
     def lookup(self, name: str) -> bytes | None:
         """The product of that name, if any."""
         return self.products.get(name)
+
+    def unique(self, name: str) -> str:
+        """A random word, as a run has it."""
+        return self._words.setdefault(name, secrets.token_hex(8))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -75,9 +74,7 @@ class DrQV2Task:
         if known is None:
             known = run.publish(_FACTS, json.dumps(asdict(probe(self.options))).encode())
         self._facts = Facts(**json.loads(known))
-        # Random, so that no other run of this machine has it; it is in no result.
-        token = run.lookup(_RUN) or run.publish(_RUN, secrets.token_hex(8).encode())
-        self._run = token.decode()
+        self._run = run.unique(_RUN)
         self._say_what_replay_needs(run.directory)
 
     def recall(self, lookup: Lookup) -> None:

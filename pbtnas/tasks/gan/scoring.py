@@ -6,6 +6,7 @@ Shapes: B images of a batch, S pixels a side, L length of a latent.
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -86,21 +87,31 @@ def _read(file: Path) -> bytes:
 
 
 def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Path) -> bytes:
-    """Measure the images in one pass, or read the cache if this machine did so before."""
+    """Measure the images in one pass, or read the cache if this machine did so before.
+
+    On a GPU, where there is one, because a CPU takes an hour.  The bits depend on that: the cache
+    keeps what was measured differently apart, and a run records which product it was started with.
+    """
     judge = extractor("cpu")
-    kept = cache / f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}.npz"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        computed = torch.cuda.get_device_name()
+    else:
+        computed = f"cpu, {torch.get_num_threads()} threads"
+    measured = f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}"
+    kept = cache / f"{measured}.{re.sub(r'[^A-Za-z0-9]+', '-', computed)}.npz"
     try:
         _check(read_statistics(kept), judge, images, str(kept))
         return kept.read_bytes()
     except StatisticsError as error:
         log.debug("measuring %s: %s", images.name, error)  # nothing is kept, or it is damaged
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    log.info("measuring %s on %s", images.name, computed)
     chunks = (
         torch.from_numpy(images.images[start : start + CHUNK]).to(device)
         for start in range(0, len(images), CHUNK)
     )
     found = measure(extractor(device), chunks, len(images), data_digest=images.digest)
-    data = found.statistics.to_bytes()
+    data = replace(found.statistics, measured_on=computed).to_bytes()
     partial = cache / f".{kept.name}.{uuid.uuid4().hex}"
     try:
         cache.mkdir(parents=True, exist_ok=True)

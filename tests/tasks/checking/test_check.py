@@ -82,3 +82,23 @@ def test_divergence_of_a_random_member_is_no_error() -> None:
     (finding,) = problems(Exploding(), rounds=1)
 
     assert finding.level is Level.WARNING and "loss is inf" in finding.sentence
+
+
+def test_a_product_that_differs_from_process_to_process_is_an_error() -> None:
+    """Whoever publishes first would decide the outcome of the run."""
+    (finding,) = [f for f in problems(broken.RandomProductTask(), 0) if f.level is Level.ERROR]
+
+    assert "prepare() makes another product 'token' the second time" in finding.sentence
+
+
+def test_a_product_that_depends_on_threads_is_told() -> None:
+    """It is a warning: all processes of a run prepare with as many threads."""
+    (finding,) = problems(broken.ThreadedProductTask(), 0)
+
+    assert finding.level is Level.WARNING
+    assert "prepare() makes another product 'sum' with 4 threads than with one" in finding.sentence
+
+
+def test_products_under_the_global_generators_are_equal() -> None:
+    """The engine seeds them before prepare(), with the same seed for all runs."""
+    assert problems(broken.GlobalNoiseTask(), 0) == []

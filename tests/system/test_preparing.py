@@ -1,0 +1,157 @@
+"""The outcome of a search does not depend on who prepares first, nor on anybody's threads."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pbtnas.config import load
+from pbtnas.engine.run_setup import start_run
+from pbtnas.records import paths
+from pbtnas.records.schema import Selected
+from pbtnas.tasks.digits import DigitsTask
+from pbtnas.tasks.loading import load_task
+from tests.system.site import Running, Site, close_site, make_site
+
+TASK = f"{Path(__file__).with_name('threaded_task.py')}:ThreadedTask"
+PRODUCTS = ("points", "shift")
+
+
+def threaded(site: Site, command: str, threads: str) -> Running:
+    """A coordinator or a worker on the task, started where there are so many threads."""
+    where = [str(site.config)] if command == "coordinator" else ["--device", "cpu"]
+    common = ("--task", TASK, "--scratch", str(site.directory / "scratch"))
+    return site.start(command, *where, str(site.run_dir), *common, OMP_NUM_THREADS=threads)
+
+
+def threaded_site(directory: Path) -> Site:
+    site = make_site(directory)
+    text = site.config.read_text().replace("FaultyTask", "ThreadedTask")
+    site.config.write_text(text.replace("generations: 4", "generations: 2"))
+    return site
+
+
+def prepared(site: Site) -> bool:
+    return all((site.run_dir / paths.product(name)).exists() for name in PRODUCTS)
+
+
+def coordinator_first(site: Site) -> list[Running]:
+    coordinator = threaded(site, "coordinator", "4")
+    site.until(lambda: prepared(site), "the coordinator to prepare")
+    return [coordinator, threaded(site, "worker", "2")]
+
+
+def worker_first(site: Site) -> list[Running]:
+    space = load_task("ThreadedTask", {}, task_file=TASK).space
+    start_run(site.run_dir, load(site.config), space)
+    worker = threaded(site, "worker", "1")
+    site.until(lambda: prepared(site), "the training process to prepare")
+    assert not site.has(paths.manifest(0))
+    return [worker, threaded(site, "coordinator", "2")]
+
+
+def fingerprint(site: Site) -> Any:
+    return site.record(paths.FINAL, "final").core["fingerprint"]
+
+
+def test_whoever_prepares_first_the_outcome_is_the_same(tmp_path: Path) -> None:
+    """A coordinator with four threads, or a worker with one: the same products and fingerprint,
+    and the first manifest names the products."""
+    found = []
+    for first in (coordinator_first, worker_first):
+        site = threaded_site(tmp_path / first.__name__)
+        processes = first(site)
+        assert [process.ends() for process in processes] == [0, 0], processes[0].said()
+        close_site(site)
+        found.append(fingerprint(site))
+        assert site.manifest(0).products == {
+            name: (site.run_dir / paths.product(name)).read_bytes()[:64].decode()
+            for name in PRODUCTS
+        }
+        assert site.manifest(1).products == {}
+
+    assert found[0] == found[1]
+
+
+def test_a_run_with_another_product_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Coordinator, worker and evaluation say which product is not the run's."""
+    site = threaded_site(tmp_path / "site")
+    for process in coordinator_first(site):
+        assert process.ends() == 0, process.said()
+    data = b"\0" * 8
+    content = hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+    (site.run_dir / paths.product("shift")).write_bytes(content)
+    sentence = r"products/shift: this run was started with the product with SHA-256 .*start a new"
+
+    where = ("--device", "cpu", "--task", TASK, "--scratch", str(site.directory / "scratch"))
+    evaluation = site.start("evaluate", str(site.run_dir), *where)
+    evaluation.until_it_says(sentence)
+    assert evaluation.ends() == 1
+    (site.run_dir / paths.FINAL).unlink()
+
+    coordinator = threaded(site, "coordinator", "1")
+    coordinator.until_it_says(sentence)
+    assert coordinator.ends() == 1
+    (site.run_dir / paths.result(1, 0)).unlink()
+    worker = threaded(site, "worker", "1")
+    worker.until_it_says(sentence)
+    assert worker.ends() != 0
+    close_site(site)
+
+
+DIGITS = """\
+task: {name: digits, images: 100}
+search: {population: 3, generations: 3, first_epochs: 1, epochs: 1, tau: 0.34}
+engine: {lease_s: 3, beat_s: 0.2, poll_s: 0.1, snapshot_s: 0}
+"""
+
+
+def digits_site(directory: Path) -> Site:
+    site = make_site(directory)
+    site.config.write_text(DIGITS)
+    return site
+
+
+def digits(site: Site, command: str, threads: str) -> Running:
+    where = [str(site.config)] if command == "coordinator" else ["--device", "cpu"]
+    scratch = ("--scratch", str(site.directory / "scratch"))
+    return site.start(command, *where, str(site.run_dir), *scratch, OMP_NUM_THREADS=threads)
+
+
+def outcome(site: Site) -> dict[str, Any]:
+    """Fingerprint, and every checkpoint and score of every generation."""
+    selections = [
+        Selected.from_json(site.record(paths.selection(g), "selection").core) for g in range(3)
+    ]
+    results = {f"g{s.generation} m{r.member}": r for s in selections for r in s.results}
+    return {"fingerprint": fingerprint(site), "results": results}
+
+
+def test_the_demonstration_in_small(tmp_path: Path) -> None:
+    """`make demo-crash` with three members: undisturbed and under SIGKILL, with other numbers of
+    threads, every checkpoint, score and fingerprint of the built-in task is the same."""
+    calm = digits_site(tmp_path / "calm")
+    processes = [digits(calm, "coordinator", "2"), digits(calm, "worker", "2")]
+    assert [process.ends() for process in processes] == [0, 0], processes[0].said()
+    close_site(calm)
+
+    site = digits_site(tmp_path / "killed")
+    start_run(site.run_dir, load(site.config), DigitsTask().space)
+    worker = digits(site, "worker", "1")
+    site.until(lambda: any((site.run_dir / paths.PRODUCTS).iterdir()), "the worker to prepare")
+    coordinator = digits(site, "coordinator", "4")
+    site.until(lambda: site.has(paths.result(0, 0)), "a result")
+    worker.kill()
+    worker = digits(site, "worker", "4")
+    site.until(lambda: site.has(paths.selection(0)), "a selection")
+    coordinator.kill()
+    coordinator = digits(site, "coordinator", "1")
+    site.until(lambda: site.has(paths.result(1, 1)), "a result of the next generation")
+    worker.kill()
+    coordinator.kill()
+    processes = [digits(site, "coordinator", "2"), digits(site, "worker", "1")]
+    assert [process.ends() for process in processes] == [0, 0], processes[0].said()
+    close_site(site)
+
+    assert outcome(site) == outcome(calm)
