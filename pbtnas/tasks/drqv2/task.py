@@ -73,7 +73,8 @@ class DrQV2Task:
         """
         known = run.lookup(_FACTS)
         if known is None:
-            known = run.publish(_FACTS, json.dumps(asdict(probe(self.options))).encode())
+            found = asdict(probe(self.options, type(self)))
+            known = run.publish(_FACTS, json.dumps(found).encode())
         self._facts = Facts(**json.loads(known))
         # Random, so that no other run of this machine has it; it is in no result.
         token = run.lookup(_RUN) or run.publish(_RUN, secrets.token_hex(8).encode())
