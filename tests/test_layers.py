@@ -17,6 +17,7 @@ PACKAGE = Path(pbtnas.__file__).parent
 # A folder or a module right below `pbtnas`: the others it may import.
 MAY_IMPORT = {
     # Leaves.
+    "child_python": "",
     "cuda": "",
     "data": "",
     "determinism": "",
@@ -35,10 +36,10 @@ MAY_IMPORT = {
     "protocol": "search records",
     # Files.
     "checkpoints": "state",
-    "rl": "checkpoints",
+    "rl": "child_python checkpoints",
     "store": "search records protocol checkpoints",
     # What is trained, and the process that trains it.
-    "tasks": "config search state models data rl metrics determinism",
+    "tasks": "config search state models data rl metrics determinism child_python",
     "training": "config search state records checkpoints store tasks determinism cuda logs",
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks tabular",
@@ -47,7 +48,7 @@ MAY_IMPORT = {
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "
-        "determinism cuda"
+        "determinism cuda child_python"
     ),
     "study": "version config records protocol checkpoints store training engine",
 }

@@ -31,6 +31,7 @@ from pbtnas.cli.shared import (
     given,
     leave,
     load_task_of,
+    machine_option,
     overrides_option,
     quietly,
     run_dir_argument,
@@ -76,6 +77,7 @@ def cli(quiet: bool) -> None:
 @devices_option
 @task_file_option
 @scratch_option
+@machine_option
 @overrides_option
 def run(
     config: Path,
@@ -104,6 +106,7 @@ def run(
 @click.argument("arguments", nargs=-1, required=True, metavar="[CONFIG] RUN_DIR")
 @task_file_option
 @scratch_option
+@machine_option
 @overrides_option
 @click.option("--dry-run", is_flag=True, help="Check everything, print the configuration, stop.")
 def coordinator(
@@ -167,6 +170,7 @@ def _run_and_config(arguments: Sequence[str], overrides: Sequence[str]) -> tuple
 @cli_study.reuse_option
 @task_file_option
 @scratch_option
+@machine_option
 def worker(
     run_dir: Path,
     device: str | None,

@@ -14,6 +14,7 @@ import click
 from pbtnas.cli.shared import (
     given,
     load_task_of,
+    machine_option,
     run_dir_argument,
     scratch_option,
     task_file_option,
@@ -55,6 +56,7 @@ def work_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         task_file_option,
         scratch_option,
+        machine_option,
         click.option("--json", "as_json", is_flag=True, help="For programs."),
     )
     for option in reversed(in_order):

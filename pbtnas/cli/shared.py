@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,29 @@ scratch_option = click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of this machine for data and replay buffers.",
+)
+
+
+def _name_machine(_: click.Context, option: click.Parameter, name: str | None) -> None:
+    """Let this process and all that it starts bear the name of this machine."""
+    from pbtnas.records.paths import safe
+    from pbtnas.store.identity import MACHINE
+
+    if name is None:
+        return
+    try:
+        os.environ[MACHINE] = safe(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from error
+
+
+machine_option = click.option(
+    "--machine",
+    metavar="NAME",
+    envvar="PBTNAS_MACHINE",
+    callback=_name_machine,
+    expose_value=False,
+    help="The name of this machine, where its host name is none (PBTNAS_MACHINE).",
 )
 overrides_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. run.seed=3."

@@ -15,6 +15,7 @@ from pbtnas.cli.shared import (
     disk_errors,
     given,
     leave,
+    machine_option,
     scratch_option,
     task_file_option,
     worker_lines,
@@ -53,6 +54,7 @@ reuse_option = click.option(
 @reuse_option
 @task_file_option
 @scratch_option
+@machine_option
 @click.option("--dry-run", is_flag=True, help="Check everything, list the runs, stop.")
 def study(
     study_file: Path,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pbtnas.child_python import python_command, python_environment
 from pbtnas.engine.signals import StopRequest
 from pbtnas.errors import ExitCode
 
@@ -42,8 +42,11 @@ class Supervised:
             return
         if self.process is None:
             self.began_s = now_s
-            command = [sys.executable, "-m", "pbtnas", *self.arguments]
-            self.process = subprocess.Popen(command, start_new_session=True)
+            self.process = subprocess.Popen(
+                python_command("-m", "pbtnas", *self.arguments),
+                env=python_environment(),
+                start_new_session=True,
+            )
             return
         code = self.process.poll()
         if code is None:
@@ -109,7 +112,8 @@ def helper_processes(commands: Sequence[Sequence[str]]) -> Iterator[None]:
     """
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "pbtnas", *arguments],
+            python_command("-m", "pbtnas", *arguments),
+            env=python_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             # Signals of the terminal reach only this process, which passes them on.

@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pbtnas.child_python import python_command, python_environment
 from pbtnas.engine.parent_death import end_with_parent
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, Stopped, Trained
 from pbtnas.records.schema import Result
@@ -68,12 +68,12 @@ class TrainingProcess:
         told = {"setting": self._setting, "fd": theirs.fileno(), "parent": os.getpid()}
         with self._open_log() as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pbtnas.training", json.dumps(told)],
+                python_command("-m", "pbtnas.training", json.dumps(told)),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self._environment},
+                env=python_environment(self._environment),
                 start_new_session=True,
                 preexec_fn=_end_with_worker,  # before the seconds of imports; we have no threads
             )

@@ -11,8 +11,8 @@ import importlib.util
 import logging
 import os
 import subprocess
-import sys
 
+from pbtnas.child_python import python_command, python_environment
 from pbtnas.errors import ExitCode, PbtnasError
 
 log = logging.getLogger(__name__)
@@ -80,10 +80,9 @@ def _egl_device(device: str) -> str:
 
 def _works(name: str) -> bool:
     # In a process of its own: a failing driver may end it, and MuJoCo tries only once.
-    environment = {**os.environ, "MUJOCO_GL": name}
     probe = subprocess.run(
-        [sys.executable, "-c", _PROBE],
-        env=environment,
+        python_command("-c", _PROBE),
+        env=python_environment({"MUJOCO_GL": name}),
         capture_output=True,
         timeout=_PROBE_LIMIT_S,
         check=False,

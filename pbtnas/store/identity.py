@@ -6,6 +6,7 @@ host, boot, process-id namespace, process id and the moment that process started
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_READABLE = 24  # characters of the host in a name
+MACHINE = "PBTNAS_MACHINE"
+"""Variable with the name of this machine, where the scheduler knows better than the host."""
 
 
 def this_process(role: str) -> dict[str, Any]:
     """The identity of this process; `worker` in it is unique and safe in a file name."""
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    host = machine()
     return {
         "worker": f"{host}-{os.getpid()}-{role}-{secrets.token_hex(3)}",
         "host": host,
@@ -28,6 +32,22 @@ def this_process(role: str) -> dict[str, Any]:
         "pid": os.getpid(),
         "started": _started(os.getpid()),
     }
+
+
+def machine() -> str:
+    """This machine in names; one that was given a name keeps it over boots."""
+    given = os.environ.get(MACHINE)
+    return machine_name(given, None) if given else machine_name(socket.gethostname(), _boot())
+
+
+def machine_name(host: str, boot: str | None) -> str:
+    """A readable beginning of the host name, and a digest that no other machine has.
+
+    Pods may share the first letters of their host names, and cloned images all of them.
+    """
+    whole = host if boot is None else f"{host}\n{boot}"
+    readable = re.sub(r"[^A-Za-z0-9-]", "-", host)[:_READABLE]
+    return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def provably_dead(holder: Mapping[str, Any]) -> bool:
@@ -42,7 +62,13 @@ def provably_dead(holder: Mapping[str, Any]) -> bool:
     if (holder.get("boot"), holder.get("pid_namespace")) != (boot, namespace):
         return False
     pid, started = holder.get("pid"), holder.get("started")
-    return isinstance(pid, int) and started is not None and _started(pid) != started
+    if not isinstance(pid, int) or pid <= 0 or started is None:
+        return False
+    if not _exists(pid):
+        return True
+    # It may be another process with the same id; /proc mounted hidepid shows no start time.
+    stat = _stat(pid)
+    return stat is not None and (stat[0] in "ZX" or int(stat[19]) != started)
 
 
 def _boot() -> str:
@@ -59,18 +85,31 @@ def _pid_namespace() -> str:
         return ""
 
 
-def _started(pid: int) -> int | None:
-    """Clock ticks from boot to the start of a process; None if there is no such process.
+def _exists(pid: int) -> bool:
+    """Whether the kernel has a process of that id, whoever may look at it in /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it belongs to somebody else
+    return True
 
-    A zombie has ended: it holds nothing any more.
-    """
+
+def _started(pid: int) -> int | None:
+    """Clock ticks from boot to the start of a process, where that can be read."""
+    stat = _stat(pid)
+    return None if stat is None else int(stat[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What /proc says of a process, from its state on; None if it says nothing."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     # The command, in parentheses, may itself hold spaces and parentheses.
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    return stat.rpartition(")")[2].split()
 
 
 def new_nonce() -> str:

@@ -22,6 +22,8 @@ from pbtnas.tasks.base import Options, Task, TaskError
 GROUP = "pbtnas.tasks"
 """The entry point group in which packages install their tasks."""
 
+_PREFIX = "pbtnas_task_file_"  # never the name of an installed module
+
 
 def load_task(
     name: str,
@@ -93,7 +95,7 @@ def _from_file(name: str, task_file: str) -> Any:
     path = Path(file).resolve()
     if not path.is_file():
         raise TaskError(f"--task {task_file}: there is no file {path}")
-    module = _imported(path)
+    module = import_file(path)
     if not hasattr(module, class_name):
         classes = [n for n, c in vars(module).items() if inspect.isclass(c)]
         match = closest(class_name, classes)
@@ -102,9 +104,14 @@ def _from_file(name: str, task_file: str) -> Any:
     return getattr(module, class_name)
 
 
-def _imported(path: Path) -> ModuleType:
+def is_task_file(module: str) -> bool:
+    """Whether a module of that name is a file that `--task` named."""
+    return module.startswith(_PREFIX)
+
+
+def import_file(path: Path) -> ModuleType:
     """The module of a file; what lies beside it can be imported by it, as in a script."""
-    name = f"pbtnas_task_file_{path.stem}"  # never the name of an installed module
+    name = f"{_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None, "a .py file always has a loader"
     module = importlib.util.module_from_spec(spec)

@@ -38,6 +38,7 @@ from pbtnas.records.envelope import decode, digest
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import pbtnas
+from pbtnas.store.identity import machine_name
 from tests.search.rules import selection_rule
 from tests.simulation.no_claims import NoClaims
 from tests.simulation.store import Faults, SimulatedStore
@@ -117,6 +118,11 @@ def new_nonce(name: str) -> Callable[[], str]:
     """Makes strings that no other process makes."""
     nonces = iter(range(10**9))
     return lambda: f"{name}/{next(nonces)}"
+
+
+def named(machine: int) -> str:
+    """How names of processes tell a machine: their host names agree in the first forty letters."""
+    return machine_name(f"{'pod-of-a-long-experiment' * 2}-{machine}", "the boot of this kernel")
 
 
 @dataclass
@@ -227,7 +233,7 @@ class World:
     def spawn(self, kind: str, machine: int | None = None) -> None:
         self.spawned += 1
         machine = self.rng.randrange(MACHINES) if machine is None else machine
-        name = f"host{machine}-{self.spawned}-{kind}-x"
+        name = f"{named(machine)}-{self.spawned}-{kind}-x"
         offset, rate = self.rng.uniform(-1e5, 1e5), self.rng.uniform(0.8, 1.25)
 
         def clock() -> float:

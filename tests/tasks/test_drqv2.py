@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,8 +32,10 @@ from pbtnas.tasks.checking.rehearsal import (
     train,
 )
 from pbtnas.tasks.drqv2 import task as drqv2
+from pbtnas.tasks.drqv2.environments import Facts, make_environment, probe
 from pbtnas.tasks.drqv2.options import DrQV2Options
 from pbtnas.tasks.drqv2.task import DrQV2Task, DrQV2Trainee
+from pbtnas.tasks.loading import load_task
 from pbtnas.weights.mixing import mix_states
 from tests.models.drqv2 import drqv2_architecture
 from tests.tasks.contract import (
@@ -229,6 +232,7 @@ def test_the_noise_falls_linearly_with_the_steps_of_a_life() -> None:
     [
         ({"frames_per_epoch": 1001}, "task.frames_per_epoch: expected a multiple of action_repeat"),
         ({"replay": "shared", "replay_from": "donor"}, "task.replay_from: expected base"),
+        ({"environment": "this:Pendulum-v1"}, "task.environment: expected a name without a module"),
         ({"environment": "Pendulum-v1", "camera": 1}, "task.camera: expected null"),
         ({"environment": "Pendulum-v1", "shadows": False}, "task.shadows: expected true"),
         ({"observations": "pixel"}, "did you mean 'pixels'"),
@@ -648,3 +652,34 @@ def test_learning_moves_the_point_home(tmp_path: Path) -> None:
     job(trainee, tmp_path, seed=1, epochs=67)
 
     assert score().score > before.score / 2
+
+
+OWN = """
+import gymnasium
+from gymnasium.envs.classic_control.pendulum import PendulumEnv
+from pbtnas.tasks.drqv2.task import DrQV2Task
+
+class Slow(PendulumEnv):
+    pass
+
+gymnasium.register("Slow-v0", entry_point=Slow, max_episode_steps=200)
+
+class SlowAgent(DrQV2Task):
+    pass
+"""
+
+
+def test_the_file_of_the_task_registers_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment of one's own is named by the command line and found by the probe too."""
+    pytest.importorskip("gymnasium")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "own.py").write_text(OWN)
+    options = {"environment": "Slow-v0", "observations": "state"}
+    task = load_task("SlowAgent", options, task_file=f"{tmp_path / 'own.py'}:SlowAgent")
+
+    assert isinstance(task, DrQV2Task)
+    assert probe(task.options, type(task)) == Facts(actions=1, features=3)
+    environment = make_environment(task.options, 0, "cpu")
+    assert environment.reset().shape == (9,)

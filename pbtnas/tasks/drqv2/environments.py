@@ -1,10 +1,12 @@
 """Makes the environment that the options name, and finds the sizes of what it shows.
 
 Run as a module it prints the facts about an environment, `{"actions": 6, "features": 24}`.
+Further arguments name the module or file of the user's task, which registers environments.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -12,7 +14,9 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 
+from pbtnas.child_python import python_command, python_environment
 from pbtnas.config.fields import closest
 from pbtnas.models.drqv2.networks import Sizes
 from pbtnas.rl.environments import StackedFrames
@@ -21,6 +25,7 @@ from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from pbtnas.rl.suite import Suite, suite_environment
 from pbtnas.tasks.base import TaskError
 from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.loading import import_file, is_task_file
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +54,17 @@ class Facts:
         return Sizes(observation, self.actions, options.hidden, options.channels)
 
 
-def probe(options: DrQV2Options) -> Facts:
+def probe(options: DrQV2Options, task: type) -> Facts:
     """Find the facts about the environment.  Raises `TaskError` when it cannot be made.
 
     In a process of its own and without OpenGL: MuJoCo settles what renders, and on which GPU,
-    when it is first imported, and nobody knows yet which GPU this process will use.
+    when it is first imported, and nobody knows yet which GPU this process will use.  What
+    defines the class `task` is imported there too: it may register the environment.
     """
+    own = [] if task.__module__.startswith("pbtnas.") else [_source_of(task)]
     done = subprocess.run(
-        [sys.executable, "-m", __name__, options.environment],
-        env={**os.environ, "MUJOCO_GL": "disable"},
+        python_command("-m", __name__, options.environment, *own),
+        env=python_environment({"MUJOCO_GL": "disable"}),
         capture_output=True,
         text=True,
         timeout=_PROBE_LIMIT_S,
@@ -146,5 +153,21 @@ def _facts(name: str) -> Facts:
     return Facts(core.actions, core.shape[0])
 
 
+def _source_of(task: type) -> str:
+    """The file that `--task` named, or the module of an installed task."""
+    module = task.__module__
+    return str(sys.modules[module].__file__) if is_task_file(module) else module
+
+
+def _register(source: str) -> None:
+    """Import what `_source_of` says."""
+    if source.endswith(".py"):
+        import_file(Path(source))
+    else:
+        importlib.import_module(source)
+
+
 if __name__ == "__main__":
+    for _source in sys.argv[2:]:
+        _register(_source)
     sys.stdout.write(json.dumps(asdict(_facts(sys.argv[1]))) + "\n")

@@ -78,6 +78,13 @@ class DrQV2Options:
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the options, for `parse`."""
+        if ":" in self.environment:
+            # Gymnasium would import the module before the colon, in every process of the run.
+            yield (
+                "environment",
+                "a name without a module: register it in the file of --task FILE.py:Class, "
+                "and give its id alone",
+            )
         if self.frames_per_epoch % self.action_repeat:
             yield "frames_per_epoch", f"a multiple of action_repeat, which is {self.action_repeat}"
         if self.replay == "shared" and self.replay_from == "donor":

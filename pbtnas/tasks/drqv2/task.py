@@ -72,7 +72,8 @@ class DrQV2Task:
         """
         known = run.lookup(_FACTS)
         if known is None:
-            known = run.publish(_FACTS, json.dumps(asdict(probe(self.options))).encode())
+            found = asdict(probe(self.options, type(self)))
+            known = run.publish(_FACTS, json.dumps(found).encode())
         self._facts = Facts(**json.loads(known))
         self._run = run.unique(_RUN)
         self._say_what_replay_needs(run.directory)
