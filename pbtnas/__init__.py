@@ -20,8 +20,8 @@ def load(
     See docs/using-networks.md.
 
     Args:
-        directory: of an export (`pbtnas export`) or of a run.
-        which: member of the run: "best-ever" (the default), "best-last", ...; of a run that is
+        directory: The directory of an export (`pbtnas export`) or of a run.
+        which: The member of the run: "best-ever" (the default), "best-last", ...; of a run that is
             not finished, "best-so-far".
         task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
 

@@ -23,13 +23,13 @@ class State:
     so that `SearchSpace.owner` finds the variable they belong to.
 
     Args:
-        live: trained parameters; donated ones are shrink-perturbed.
-        buffers: estimates kept by modules (running statistics, spectral-norm vectors);
+        live: Trained parameters; donated ones are shrink-perturbed.
+        buffers: Estimates kept by modules (running statistics, spectral-norm vectors);
             copied, never perturbed.
-        averaged: averaged copies of `live` or `buffers` tensors, under the same names (EMA
+        averaged: Averaged copies of `live` or `buffers` tensors, under the same names (EMA
             generator, target critic); copied, never perturbed.
-        optimizer: moments as "<parameter name>/<moment>"; dropped for donated parameters.
-        extra: tensors without an owner; the base's, but those whose name begins with "donor."
+        optimizer: Moments as "<parameter name>/<moment>"; dropped for donated parameters.
+        extra: Tensors without an owner; the base's, but those whose name begins with "donor."
             the donor's.
         info: JSON without an owner (counters, schedule positions); always the base's.
     """
@@ -51,9 +51,9 @@ class LazyTensor:
     States larger than memory allows pass through it one tensor at a time this way.
 
     Args:
-        shape: shape of the tensor.
-        dtype: dtype of the tensor.
-        make: function that returns the tensor; it may be shared, so nobody writes to it.
+        shape: The shape of the tensor.
+        dtype: The dtype of the tensor.
+        make: The function that returns the tensor; it may be shared, so nobody writes to it.
     """
 
     shape: tuple[int, ...]

@@ -74,10 +74,10 @@ def write_overlay(
     """Write an overlay and return the digest of the file; each tensor is made when its turn is.
 
     Args:
-        path: private to the caller, as in `write`.
-        tensors: what the overlay contains.
-        keys: all tensors of the child; those not in `tensors` are read from its base.
-        algorithm: of the digest.
+        path: The file, private to the caller, as in `write`.
+        tensors: The tensors of the overlay.
+        keys: The keys of all tensors of the child; those not in `tensors` are read from its base.
+        algorithm: The algorithm of the digest.
 
     Raises what `write` raises.
     """

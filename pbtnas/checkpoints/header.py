@@ -54,9 +54,9 @@ class Header:
     """What a file says about itself.
 
     Args:
-        entries: the tensors by key, in the order of their bytes, which touch each other.
-        metadata: free text by key.
-        size: bytes before the data.
+        entries: The tensors by key, in the order of their bytes, which touch each other.
+        metadata: Free text by key.
+        size: Bytes before the data.
     """
 
     entries: dict[str, Entry]

@@ -54,9 +54,9 @@ class CorruptCheckpoint(PbtnasError):
     """A file is not the checkpoint it should be: damaged, cut off, foreign or too new.
 
     Args:
-        path: the file.
-        expected: what should be there.
-        found: what is there.
+        path: The file.
+        expected: The expected content.
+        found: The content found.
     """
 
     def __init__(self, path: Path, expected: str, found: str) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbtnas.cli import algorithms as cli_algorithms
-from pbtnas.cli import compare as cli_comparing
-from pbtnas.cli import evaluate as cli_results
-from pbtnas.cli import inspect as cli_looking
-from pbtnas.cli import networks as cli_models
+from pbtnas.cli import compare as cli_compare
+from pbtnas.cli import evaluate as cli_evaluate
+from pbtnas.cli import inspect as cli_inspect
+from pbtnas.cli import networks as cli_networks
 from pbtnas.cli import study as cli_study
 from pbtnas.cli import tasks as cli_tasks
 from pbtnas.cli.inspect import print_status
@@ -237,19 +237,19 @@ def _work(
 
 
 for command in (
-    cli_looking.status,
-    cli_looking.fsck,
-    cli_looking.doctor,
-    cli_results.evaluate,
-    cli_results.soup,
-    cli_models.export,
-    cli_models.play,
+    cli_inspect.status,
+    cli_inspect.fsck,
+    cli_inspect.doctor,
+    cli_evaluate.evaluate,
+    cli_evaluate.soup,
+    cli_networks.export,
+    cli_networks.play,
     cli_study.study,
-    cli_comparing.compare,
-    cli_comparing.plot,
-    cli_comparing.report,
-    cli_looking.space,
-    cli_looking.config,
+    cli_compare.compare,
+    cli_compare.plot,
+    cli_compare.report,
+    cli_inspect.space,
+    cli_inspect.config,
     cli_tasks.task,
     cli_algorithms.algorithm,
     cli_tasks.data,

@@ -72,9 +72,9 @@ def disk_errors(
     """End the command with the file and the reason, where the disk refuses something.
 
     Args:
-        code: to exit with.
-        kind: which errors are the user's to mend; any other is unexpected.
-        place: named where the error names no file.
+        code: The code to exit with.
+        kind: The errors that the user can mend; any other is unexpected.
+        place: The place named where the error names no file.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Drives a coordinator for real: mixes children, holds the lock of the machine, minds signals."""
+"""Runs a coordinator: mixes children, locks out others on this machine, heeds signals."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class CoordinatorDriver(Driver):
     """Carries out a coordinator's operations, mixing included.
 
     Args:
-        store: the run directory.
-        stop: whether it was asked to stop.
-        task: makes the fresh initialisations.
-        algorithm: of the checkpoints' digests.
-        writer: name for private files.
-        label: of the run, where several are coordinated.
-        threads: to mix with: those of a job.
+        store: The run directory.
+        stop: The request to stop.
+        task: The task, which makes the fresh initialisations.
+        algorithm: The algorithm of the checkpoints' digests.
+        writer: The name for private files.
+        label: The label of the run, where several are coordinated.
+        threads: The number of threads to mix with: those of a job.
     """
 
     def __init__(
@@ -176,12 +176,12 @@ class OpenCoordinator:
     """Holds a coordinator that is ready to begin, and the driver that carries it out."""
 
     protocol: Coordinator
-    host: CoordinatorDriver
+    driver: CoordinatorDriver
 
     def finish(self, ending: CoordinatorEnding) -> None:
         """Clear up after it has ended."""
         if ending is CoordinatorEnding.FINISHED:
-            self.host.finish()
+            self.driver.finish()
 
 
 def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> CoordinatorEnding:
@@ -198,7 +198,7 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Coor
     with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
-        ending = drive(opened.protocol.coordinate(), opened.host.execute)
+        ending = drive(opened.protocol.coordinate(), opened.driver.execute)
         opened.finish(ending)
     log.info("coordinator: %s", ending.value)
     return ending
@@ -217,12 +217,12 @@ def open_coordinator(
     """Make or open a run and get ready to coordinate it; or the ending, if that is not to be.
 
     Args:
-        root: the run directory.
-        config: of the run.
-        space: of its task.
-        prepared: the task, prepared for the run in that directory.
-        stop: whether to stop.
-        label: of the run, where several are coordinated.
+        root: The run directory.
+        config: The configuration of the run.
+        space: The search space of its task.
+        prepared: The task, prepared for the run in that directory.
+        stop: The request to stop.
+        label: The label of the run, where several are coordinated.
 
     Raises `ChangedConfig`, `NotARun` and `TaskError`.
     """
@@ -251,15 +251,15 @@ def open_coordinator(
             yield ending
             return
         check_networks(config.search.mutated_networks, ready.task)
-        host = CoordinatorDriver(
+        driver = CoordinatorDriver(
             store, stop, ready.task, run.hash, identity["worker"], label, threads=config.run.threads
         )
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
         search = search_of(config, space, run.config, ready.products)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
-        opened.enter_context(closing(host))
-        yield OpenCoordinator(protocol, host)
+        opened.enter_context(closing(driver))
+        yield OpenCoordinator(protocol, driver)
 
 
 def holder_of(root: Path) -> str:

@@ -1,4 +1,4 @@
-"""Drives the protocol for real: the loop that carries out its operations one after the other."""
+"""Runs the protocol: a loop carries out its operations one after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def drive(steps: Steps[T], execute: Callable[[Any], Any]) -> T:
-    """Carry out the operations of a piece of protocol; what it returns in the end.
+    """Carry out the operations of a piece of protocol, and return its result.
 
     An error of an operation is raised inside the protocol, where the operation was asked for.
     """
@@ -42,7 +42,7 @@ class Trouble:
     """Says that a directory cannot be used, once for each reason, and that it can again.
 
     Args:
-        label: of the run, said before, where there are several.
+        label: The label of the run, put before each message where there are several.
     """
 
     def __init__(self, label: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The number to report: the best members of a finished run and soups of them, with care.
+"""Evaluates the best members of a finished run, and soups of them, for the number to report.
 
 The search score is a noisy maximum over many looks; here the best-ever and the best member of
 the last generation are evaluated again, with as many images or episodes as the task's final
@@ -36,13 +36,13 @@ class FinalEvaluation:
     """A final evaluation, of a member or of a soup.
 
     Args:
-        which: best-ever, best-last, or the name of a soup.
-        champion: the member, and its score during the search; of a soup, the member that it
+        which: Name: best-ever, best-last, or that of a soup.
+        champion: The member, and its score during the search; of a soup, the member that it
             began with.
-        soup: the soup, if it is one.
-        score: in the final evaluation; NaN if it diverged.
-        metrics: further numbers.
-        artifacts: files for people.
+        soup: The soup, if it is one.
+        score: The score in the final evaluation; NaN if it diverged.
+        metrics: Further numbers.
+        artifacts: Files for people.
     """
 
     which: str
@@ -82,7 +82,7 @@ def make_soups(
     """Make the greedy soups of best-ever and best-last, and evaluate them beside these.
 
     Args:
-        part: of the networks, to be averaged, as the task names it; None for everything.
+        part: The part of the networks to average, as the task names it; None for everything.
 
     Raises `NoSuchPart`, and what `evaluate` raises.
     """
@@ -119,11 +119,11 @@ class _Work:
     """A finished run, and this process as one of those that work on it.
 
     Args:
-        store: the run directory.
-        run: which it is.
-        seed: of the run.
-        protocol: what this process does.
-        evaluator: carries that out.
+        store: The run directory.
+        run: The run in that directory.
+        seed: The seed of the run.
+        protocol: The protocol that this process follows.
+        evaluator: The driver that carries out the protocol's operations.
     """
 
     store: PosixStore

@@ -1,4 +1,4 @@
-"""Drives the work after the search for real: loads, averages, evaluates, and writes soups."""
+"""Carries out the work after the search: loads, averages and evaluates, and writes soups."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class EvaluationContext:
     """The `Context` of an evaluation after the search.
 
     Args:
-        seed: of the evaluation.
-        device: a torch device.
-        scratch: a directory of this machine.
-        final: whether it is for the number to report.
-        on_tick: told at every tick how many there were.
+        seed: The seed of the evaluation.
+        device: A torch device.
+        scratch: A directory of this machine.
+        final: Whether the evaluation is for the number to report.
+        on_tick: The function called at every tick with the number of ticks so far.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class Evaluator(Driver):
     """Carries out the operations of `protocol.postsearch`.
 
     Args:
-        store: the run directory.
-        stop: whether this process was asked to stop.
-        run: which run it is.
-        config: of the run.
-        task: of the run; prepared when the first item is begun.
-        writer: name for private files.
-        device: a torch device.
-        scratch: a directory of this machine, made if missing.
+        store: The run directory.
+        stop: The request to stop.
+        run: The run in that directory.
+        config: The configuration of the run.
+        task: The task of the run; prepared when the first item is begun.
+        writer: The name for private files.
+        device: A torch device.
+        scratch: A directory of this machine, made if missing.
     """
 
     def __init__(

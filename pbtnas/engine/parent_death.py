@@ -1,6 +1,6 @@
-"""Processes that end with the one that started them, however that one ends.
+"""Ends a process when the process that started it ends, however that one ends.
 
-Only Linux can do it; elsewhere they are left to themselves, which costs time and no more.
+Only Linux can do it; elsewhere such processes are left to themselves, which costs time and no more.
 """
 
 from __future__ import annotations

@@ -26,12 +26,12 @@ class TrainingProcess:
     """Manages one training process, in a session of its own; replaces it after a failure.
 
     Args:
-        setting: what `training.Setting` holds, as JSON.
-        log: file for whatever the process prints.
-        environment: added to the environment (threads, the visible GPU).
-        start_s: time to get ready.
-        hang_s: longest time without progress.
-        grace_s: time for a snapshot after `halt`.
+        setting: The fields of `training.Setting`, as JSON.
+        log: The file for whatever the process prints.
+        environment: Variables added to the environment (threads, the visible GPU).
+        start_s: Time to get ready.
+        hang_s: Longest time without progress.
+        grace_s: Time for a snapshot after `halt`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Drives a worker for real: a run directory, a training process, a device and signals."""
+"""Runs a worker on a run directory, with a training process, a device and signals."""
 
 from __future__ import annotations
 
@@ -180,12 +180,12 @@ def work(
         root, name, log_file, [from_json(run.config)], device, scratch, task_file
     )
     store = PosixStore(root, name, primitive=run.primitive)
-    host = WorkerDriver(store, stop, training, name, engine.beat_s)
+    driver = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)
     try:
         training.warm_up()
-        ending = drive(Worker(run.id, name, claims, pace_of(engine)).work(), host.execute)
+        ending = drive(Worker(run.id, name, claims, pace_of(engine)).work(), driver.execute)
     finally:
         training.discard()
         store.close()
@@ -220,12 +220,12 @@ def training_process(
     """The training process of a worker, not yet started.
 
     Args:
-        root: the run directory to get ready for.
-        name: of the worker.
-        log_file: for what the process prints.
-        configs: of the runs it will work for; the most patient of them decides.
-        device: to train on.
-        scratch: a directory of this machine, made if missing.
+        root: The run directory to get ready for.
+        name: The name of the worker.
+        log_file: The file for what the process prints.
+        configs: The configurations of the runs it will work for; the most patient of them decides.
+        device: The device to train on.
+        scratch: A directory of this machine, made if missing.
         task_file: "FILE.py:Class" of the command line, or None.
     """
     scratch.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ RUN_LINES, WORKER_LINES, TROUBLE_LINES = 12, 4, 3
 
 
 @dataclass(frozen=True)
-class OpenRun:
+class UnfinishedRun:
     """A run in work.
 
     Args:
@@ -69,7 +69,7 @@ class StudyStatus:
     finished: tuple[str, ...]
     failed: Mapping[str, str]
     waiting: tuple[str, ...]
-    open: tuple[OpenRun, ...]
+    open: tuple[UnfinishedRun, ...]
     progress: float
     left_s: float | None
     workers: tuple[Seen, ...]
@@ -136,9 +136,9 @@ def render(status: StudyStatus) -> str:
     return "\n".join(clipped(line, COLUMNS) for line in lines)
 
 
-def _open(run: StudyRun, seen: Status) -> OpenRun:
+def _open(run: StudyRun, seen: Status) -> UnfinishedRun:
     search = run.config["search"]
-    return OpenRun(
+    return UnfinishedRun(
         label=run.label,
         generation=seen.generation,
         generations=search["generations"],
@@ -188,12 +188,12 @@ def _trouble(root: Path, runs: Mapping[str, Status], workers: Sequence[Seen]) ->
     return tuple(trouble)
 
 
-def _open_lines(runs: Sequence[OpenRun]) -> list[str]:
+def _open_lines(runs: Sequence[UnfinishedRun]) -> list[str]:
     width = max((len(run.label) for run in runs), default=0)
     return [f"{run.label:{width}}  {_how_far(run)}" for run in runs]
 
 
-def _how_far(run: OpenRun) -> str:
+def _how_far(run: UnfinishedRun) -> str:
     if run.generation is None:
         return "not begun"
     best = "" if run.best_ever is None else f", best {run.best_ever.score:.6g}"

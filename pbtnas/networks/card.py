@@ -17,11 +17,11 @@ class Card:
     """What a card says.
 
     Args:
-        config: of the export.
-        search: the run's whole configuration, as JSON.
-        task_file: with which it was exported; None for an installed task.
-        example: a line of Python that uses `network`.
-        artifacts: names of the final evaluation's files beside the card: pictures, videos, texts.
+        config: The configuration of the export.
+        search: The run's whole configuration, as JSON.
+        task_file: The task file it was exported with; None for an installed task.
+        example: A line of Python that uses `network`.
+        artifacts: Names of the final evaluation's files beside the card: pictures, videos, texts.
     """
 
     config: Mapping[str, Any]

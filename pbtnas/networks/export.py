@@ -46,11 +46,11 @@ def export(
     """Export a member of a finished run; returns the files.
 
     Args:
-        root: the run directory.
-        directory: to export to; an unchanged older export is replaced.
-        which: best-ever, best-last, or the name of a soup.
+        root: The run directory.
+        directory: The directory to export to; an unchanged older export is replaced.
+        which: Name: best-ever, best-last, or that of a soup.
         task_file: "FILE.py:Class", for a task of the user's own.
-        whole: add the checkpoint, with which training could go on.
+        whole: Whether to add the checkpoint, with which training could go on.
 
     Raises what `load_from_run` and `directory.write` raise.
     """

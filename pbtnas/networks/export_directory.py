@@ -78,9 +78,9 @@ def write(directory: Path, config: Mapping[str, Any], files: Mapping[str, bytes]
     """Write an export, in place of an older one if there is one.
 
     Args:
-        directory: made if missing; it appears whole or not at all.
-        config: without format, digests and list of files.
-        files: all but `config.json`, by name.
+        directory: The directory, made if missing; it appears whole or not at all.
+        config: The configuration without format, digests and list of files.
+        files: All files but `config.json`, by name.
 
     Raises `NotAnExport`, and leaves everything as it is, when the directory has something else
     than an unchanged export; `OSError` when it cannot be written.

@@ -32,8 +32,8 @@ class Loaded:
     """A trained network, in evaluation mode on the CPU.
 
     Args:
-        task: that trained it; not prepared.
-        network: what its trainee's `trained_network` gives.
+        task: The task that trained it; not prepared.
+        network: The result of its trainee's `trained_network`.
     """
 
     task: Task
@@ -45,9 +45,9 @@ class RunNetwork(Loaded):
     """A network out of a run, and where it comes from.
 
     Args:
-        which: best-ever, best-last, or the name of a soup.
-        best: the member or soup of that name.
-        products: of the run, as far as the task needed them, by name.
+        which: Name: best-ever, best-last, or that of a soup.
+        best: The member or soup of that name.
+        products: The products of the run, as far as the task needed them, by name.
     """
 
     which: str
@@ -61,8 +61,8 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
     """The trained network of a run or of an export.
 
     Args:
-        directory: of a run, or an export.
-        which: best-ever, which is the default, best-last, or the name of a soup, such as
+        directory: The directory of a run or of an export.
+        which: Name: best-ever, which is the default, best-last, or the name of a soup, such as
             best-ever-soup; of a run that is not finished, best-so-far.  An export holds only one.
         task_file: "FILE.py:Class", for a task of the user's own.
 

@@ -28,8 +28,8 @@ class Answer:
     """What one trial found.
 
     Args:
-        good: whether a run can live with it.
-        text: one sentence.
+        good: Whether a run can live with it.
+        text: One sentence.
     """
 
     good: bool

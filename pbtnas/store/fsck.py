@@ -30,10 +30,10 @@ class Fault:
     """Something that is not as it was written.
 
     Args:
-        name: of the file, in the run directory.
-        what: what is wrong with it, and what will become of it.
-        damaged: whether there is a file to put aside.
-        restored: the record to write in its place, where there is a copy.
+        name: The name of the file, in the run directory.
+        what: The fault of the file, and what will become of it.
+        damaged: Whether there is a file to put aside.
+        restored: The record to write in its place, where there is a copy.
     """
 
     name: Name

@@ -37,11 +37,11 @@ def patiently(
     """Do what writes to a directory; while that cannot be written, wait instead of failing.
 
     Args:
-        act: done again until it succeeds.
-        root: named where an error names no file.
-        wait: for so many seconds; what it raises ends the waiting.
-        report: told after each failure what is the matter, and "" when it is over.
-        refuse: errors that are not waited for, of those in `UNWRITABLE`.
+        act: The function called again until it succeeds.
+        root: The directory named where an error names no file.
+        wait: The function that waits for so many seconds; what it raises ends the waiting.
+        report: The function called with the trouble after each failure, and with "" when it ends.
+        refuse: Errors that are not waited for, of those in `UNWRITABLE`.
     """
     pauses = backoff()
     failed = False

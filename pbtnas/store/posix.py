@@ -1,4 +1,4 @@
-"""The run directory as it really is: the storage operations on a POSIX file system.
+"""Carries out the storage operations in a run directory on a POSIX file system.
 
 Every publish writes a private file, makes it durable, and gives it its name in one step that
 never replaces anything.  The directory is held open: should its mount go away, nothing is
@@ -51,9 +51,9 @@ class PosixStore(RunReader):
     """A run directory, and the way to carry out storage operations in it.
 
     Args:
-        root: the run directory.
-        writer: unique to this process; part of the names of its private files.
-        primitive: how a name is published without replacing one: by hard link, or, where the
+        root: The run directory.
+        writer: The writer's name, unique to this process; part of the names of its private files.
+        primitive: The way a name is published without replacing one: by hard link, or, where the
             file system has none, by renaming a non-empty directory.
 
     `trouble` is called with a sentence when an operation failed (disk full, no permission), and

@@ -82,8 +82,8 @@ class Products:
     content and digest together.
 
     Args:
-        store: of the run directory.
-        directory: of this machine, for what need not be shared.
+        store: The run directory.
+        directory: A directory of this machine, for what need not be shared.
     """
 
     def __init__(self, store: PosixStore, directory: Path) -> None:

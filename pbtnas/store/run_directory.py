@@ -49,12 +49,12 @@ class Run:
     """Which run a directory holds.
 
     Args:
-        id: unique to the run; every record carries it.
-        primitive: how records are published in it.
-        hash: algorithm of the checkpoints' digests.
-        space: digest of the task's search space.
-        pbtnas: the version that started it.
-        config: the resolved configuration as JSON, with the engine settings that hold now.
+        id: The id, unique to the run; every record carries it.
+        primitive: The way records are published in it.
+        hash: The algorithm of the checkpoints' digests.
+        space: The digest of the task's search space.
+        pbtnas: The version that started it.
+        config: The resolved configuration as JSON, with the engine settings that hold now.
     """
 
     id: str
@@ -69,9 +69,9 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
     """Make a run directory, or adopt the run that is there.
 
     Args:
-        root: created with its parents if missing.
-        config: the resolved configuration as JSON, stored if none is.
-        about: further entries of `run.json` (hash, space, seed, task, created).
+        root: The run directory, created with its parents if missing.
+        config: The resolved configuration as JSON, stored if none is.
+        about: Further entries of `run.json` (hash, space, seed, task, created).
 
     Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
     written.

@@ -34,10 +34,10 @@ class StudyRun:
     """One run of a study.
 
     Args:
-        name: of the algorithm or variant.
-        seed: of the run.
-        root: its run directory, which need not exist yet.
-        config: resolved, as JSON.
+        name: The name of the algorithm or variant.
+        seed: The seed of the run.
+        root: Its run directory, which need not exist yet.
+        config: The resolved configuration, as JSON.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Study:
     """What a study's directory says.
 
     Args:
-        id: unique to the study.
-        root: its directory.
-        runs: seed by seed, for each seed in the order of the study's file.
+        id: The id, unique to the study.
+        root: The directory of the study.
+        runs: The runs, seed by seed, for each seed in the order of the study's file.
     """
 
     id: str
@@ -85,9 +85,9 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
     """Make a study's directory, or open the study that is there, whatever its runs.
 
     Args:
-        root: created with its parents if missing.
+        root: The study directory, created with its parents if missing.
         runs: {"name", "seed", "config"} each.
-        pbtnas: the version that makes it.
+        pbtnas: The version that makes it.
 
     Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
     written.

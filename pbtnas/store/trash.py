@@ -20,7 +20,7 @@ class Deletion:
     """Empties the trash of a run in a thread of its own, a file at a time.
 
     Args:
-        root: the run directory.
+        root: The run directory.
     """
 
     def __init__(self, root: Path) -> None:

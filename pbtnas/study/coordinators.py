@@ -68,7 +68,7 @@ class CoordinatorsDriver(Driver):
             case Sleep(seconds):
                 self._sleep(seconds)
             case InRun(run, inner) if run in self._open:
-                return self._open[run][0].host.execute(inner)
+                return self._open[run][0].driver.execute(inner)
             case InRun(run, inner):
                 return self._look(run, inner)
             case StartCoordinator(run):

@@ -32,7 +32,7 @@ class PreparedTasks:
     """The tasks that were prepared so far.
 
     Args:
-        scratch: a directory of this machine.
+        scratch: A directory of this machine.
         task_file: "FILE.py:Class" of the command line, or None.
     """
 

@@ -47,11 +47,11 @@ class Setting:
     """What a training process is told when it is started.
 
     Args:
-        root: the run directory to get ready for; every job names its own.
-        writer: name of its worker; part of the names of private files.
+        root: The run directory to get ready for; every job names its own.
+        writer: The name of its worker; part of the names of private files.
         task_file: "FILE.py:Class" of the command line, or None.
-        device: a torch device.
-        scratch: a directory of this machine.
+        device: A torch device.
+        scratch: A directory of this machine.
     """
 
     root: str
@@ -66,12 +66,12 @@ class Place:
     """A run, as far as training in it needs to know.
 
     Args:
-        root: the run directory.
-        run: its id.
-        hash: algorithm of its checkpoints' digests.
-        snapshot_s: between two snapshots.
-        task: prepared.
-        products: SHA-256 of what it was prepared with, by name.
+        root: The run directory.
+        run: The id of the run.
+        hash: The algorithm of its checkpoints' digests.
+        snapshot_s: Seconds between two snapshots.
+        task: The prepared task.
+        products: The SHA-256 of what it was prepared with, by name.
     """
 
     root: Path

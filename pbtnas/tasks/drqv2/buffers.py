@@ -150,7 +150,7 @@ class Buffers:
         for path in self._root.iterdir() if self._root.is_dir() else ():
             match = _NAME.match(path.name)
             if match and int(match[1]) < steps:
-                shutil.rmtree(path, ignore_errors=True)  # a colleague may be at it too
+                shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
 
     def _copies(self, name: str) -> Iterator[Path]:
         """The finished buffer of that name, and unfinished ones of attempts, which may vanish."""
