@@ -20,7 +20,7 @@ from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
-from pbtnas.protocol.soups import GreedySoup, greedy_soup, items_of
+from pbtnas.protocol.soups import GreedySoup, greedy_soup, work_items_of
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup
 from pbtnas.search.seeding import derive
@@ -168,7 +168,7 @@ def _plan(
 
     def plan(known: Outcomes) -> list[WorkItem]:
         # First the soups: their trials wait for each other, final evaluations for nobody.
-        items = [item for soup in soups for item in items_of(soup, known, run_seed)]
+        items = [item for soup in soups for item in work_items_of(soup, known, run_seed)]
         for which, c in best.items():
             file = paths.checkpoint(c.generation, c.checkpoint)
             items.append(_final(which, Mixture(c.architecture, (file,), (c.checkpoint,)), seed))

@@ -37,7 +37,7 @@ class InRun(Operation[R]):
 
     Args:
         run: Label of the run.
-        operation: What to do there.
+        operation: Operation to carry out there.
         as_peer: Whether it is only a look from another run, which shows no sign of life there.
     """
 
@@ -53,7 +53,7 @@ def in_run(
     as_peer: bool = False,
     before_waiting: Operation[None] | None = None,
 ) -> Steps[T]:
-    """Address the operations of a piece of protocol to one run.
+    """Address the operations of a protocol to one run.
 
     Args:
         run: Label of the run.

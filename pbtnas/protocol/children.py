@@ -20,7 +20,7 @@ class Children:
 
     Args:
         run: Id of the run.
-        new_record: Makes a record of that kind, with that core and meta.
+        new_record: Function that makes a record from a kind, core and meta.
     """
 
     def __init__(

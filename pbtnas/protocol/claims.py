@@ -25,7 +25,7 @@ class Claims:
         run: Id of the run.
         holder: JSON that identifies this process (worker, host, boot, pid, start).
         lease_s: Silence after which a claim counts as expired, in seconds.
-        new_nonce: Makes a string that nobody else makes.
+        new_nonce: Function that makes a string that no other process makes.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class Coordinator:
 
     Args:
         run: Id of the run.
-        search: What is searched, and how.
+        search: Search to coordinate: space, algorithm and settings.
         claims: This coordinator's view of the claims.
         beat_s: Seconds between two heartbeats.
         poll_s: Longest wait between two looks at the directory, in seconds.

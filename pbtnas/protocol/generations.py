@@ -25,18 +25,18 @@ class Search:
     """Holds everything that decides the outcome of a run besides the training itself.
 
     Args:
-        space: of the task.
-        algorithm: returns the births of a generation.
-        selection: counts and probabilities.
-        seed: of the run.
-        population: number of members.
-        generations: number of generations.
-        epochs: a generation trains.
-        first_epochs: the first generation trains.
-        skip_selection: generations after which only failed members are replaced.
-        threads: torch threads of a job.
-        origin: digest of configuration and task; the root of the hash chain.
-        products: SHA-256 of the products of the task that results rest on, by name.
+        space: Search space of the task.
+        algorithm: Function that returns the births of a generation.
+        selection: Counts and probabilities.
+        seed: Seed of the run.
+        population: Number of members.
+        generations: Number of generations.
+        epochs: Number of epochs that a generation trains.
+        first_epochs: Number of epochs that the first generation trains.
+        skip_selection: Generations after which only failed members are replaced.
+        threads: Number of torch threads of a job.
+        origin: Digest of configuration and task; the root of the hash chain.
+        products: SHA-256 of the task's products that results rest on, by name.
     """
 
     space: SearchSpace
@@ -139,7 +139,7 @@ def next_manifest(
 
 
 def fingerprint(selected: Selected) -> Digest:
-    """What a whole run comes to: the digest of its last selection, which holds the chain."""
+    """The fingerprint of a run: the digest of its last selection, which holds the hash chain."""
     return digest(["pbtnas", Record("selection", "", selected.to_json()).digest])
 
 

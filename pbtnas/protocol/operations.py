@@ -31,7 +31,7 @@ class Operation(Generic[R]):
 
 
 Steps = Generator[Operation[Any], Any, T]
-"""A piece of protocol: yields operations, is sent replies, returns a T."""
+"""A protocol: yields operations, is sent replies, returns a T."""
 
 
 class Published(enum.Enum):

@@ -1,8 +1,9 @@
-"""Shares the work after the search among the processes that come.
+"""Plans and shares the work after a search: final evaluations and soups.
 
-Pure protocol, like `worker`: generators that yield operations.  What is to be done is cut into
-items.  The outcome of an item is a write-once record and a pure function of the finished run,
-so the claims on it only save work: an item done twice is decided by the first to publish.
+Pure protocol, like `worker`: generators that yield operations.  The work is a set of items that
+several processes may claim.  The outcome of an item is a write-once record and a pure function of
+the finished run, so the claims on it only save work: an item done twice is decided by the first to
+publish.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from pbtnas.search.space import Architecture
 
 @dataclass(frozen=True)
 class Mixture:
-    """Checkpoints to average; of one alone, that one itself.
+    """Names the checkpoints to average; the average of one checkpoint is that checkpoint.
 
     Args:
-        architecture: of the network that the average is for.
-        files: names of the checkpoints in the run directory, the best member's first.
-        digests: of these files.
-        modules: what is averaged, by dotted path; empty for everything.
+        architecture: Architecture of the averaged network.
+        files: Names of the checkpoints in the run directory, the best member's first.
+        digests: Digests of these files.
+        modules: Dotted paths of the averaged modules; empty for all modules.
     """
 
     architecture: Architecture
@@ -70,14 +71,14 @@ class WriteAverage:
 
 @dataclass(frozen=True)
 class WorkItem:
-    """Something to be done once.
+    """Describes one unit of work after the search, and the record of its outcome.
 
     Args:
-        record: name of the record that says what came of it.
-        kind: of that record.
-        what: in words, for people.
-        work: what to do.
-        core: the part of the record's core that is known before.
+        record: Name of the record that holds its outcome.
+        kind: Kind of that record.
+        what: Description for log messages.
+        work: Evaluation or average to carry out.
+        core: Part of the record's core that is known before the work is done.
     """
 
     record: Name
@@ -99,7 +100,7 @@ Plan = Callable[[Outcomes], Sequence[WorkItem]]
 
 
 class HeldClaim:
-    """A claim on an item, and its heartbeat."""
+    """Holds a claim on an item and writes its heartbeat."""
 
     def __init__(self, item: WorkItem, number: int) -> None:
         self.item = item
@@ -118,13 +119,13 @@ class HeldClaim:
 
 @dataclass(frozen=True, slots=True)
 class GetReady(Operation[bool]):
-    """Make or find what all items need, before the first.  Replies whether it is done: False
+    """Prepare what all items need, before the first item.  Replies whether it is done: False
     when this process was asked to stop meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarryOut(Operation["Completed | None"]):
-    """Do an item.  Replies `Completed`; None if this process was asked to stop meanwhile, or
+    """Carry out an item.  Replies `Completed`; None if this process was asked to stop meanwhile, or
     somebody else has done it."""
 
     claim: HeldClaim
@@ -132,7 +133,7 @@ class CarryOut(Operation["Completed | None"]):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The rest of a record's core, and the private file of the checkpoint if one was written.
+    """Holds the rest of a record's core, and the private file of a written checkpoint.
 
     `where` says on what it was computed; it is in the record's meta.
     """
@@ -143,13 +144,13 @@ class Completed:
 
 
 class PostSearch:
-    """Does the work that a plan wants, together with other processes.
+    """Carries out the work items of a plan, together with other processes.
 
     Args:
-        run: id of the run.
-        name: of this process.
-        claims: its view of the claims.
-        poll_s: longest wait between two looks at the directory.
+        run: Id of the run.
+        name: Name of this process.
+        claims: View of the claims by this process.
+        poll_s: Longest wait between two reads of the directory, in seconds.
     """
 
     def __init__(self, run: str, name: str, claims: Claims, *, poll_s: float) -> None:
@@ -158,10 +159,10 @@ class PostSearch:
         self._claims = claims
         self._poll_s = poll_s
         self._ready = False
-        self._told: set[Slot] = set()
+        self._reported: set[Slot] = set()
 
     def see_through(self, plan: Plan) -> Steps[Outcomes | None]:
-        """Do what the plan wants, and wait for what others do, until it wants no more.
+        """Carry out the items of the plan, and wait for those of others, until none is left.
 
         Returns all outcomes, or None if this process was asked to stop before.
         """
@@ -182,7 +183,7 @@ class PostSearch:
             if not idle:
                 since_s = now_s
             elif not (yield from Stopping()):
-                yield from self._tell(wanted)
+                yield from self._report_waiting(wanted)
                 yield from Sleep(pause_s(now_s - since_s, self._poll_s))
         return known
 
@@ -197,7 +198,7 @@ class PostSearch:
         return record.core
 
     def _attempt(self, item: WorkItem) -> Steps[Mapping[str, Any] | None]:
-        """Do an item, if nobody else is at it; None without an outcome."""
+        """Carry out an item unless another process has claimed it; None without an outcome."""
         if not self._ready:
             self._ready = yield from GetReady()
             if not self._ready:
@@ -214,16 +215,16 @@ class PostSearch:
         yield from Say(item.what if number == 1 else f"{item.what}, attempt {number}")
         done = yield from CarryOut(claim)
         if done is None:
-            yield from self._hand_back(claim)
+            yield from self._release(claim)
         else:
             try:
                 yield from self._publish(claim, done)
             except AskedToStop:  # while the disk was full
-                yield from self._hand_back(claim)
+                yield from self._release(claim)
         return (yield from self._outcome(item))
 
     def _publish(self, claim: HeldClaim, done: Completed) -> Steps[None]:
-        """Weights before words.  Raises `AskedToStop`."""
+        """Publish the checkpoint, then the record that names it.  Raises `AskedToStop`."""
         item = claim.item
         core = {**item.core, **done.found}
         if done.file is not None:
@@ -239,7 +240,7 @@ class PostSearch:
                 "stands; evaluation is not deterministic here"
             )
 
-    def _hand_back(self, claim: HeldClaim) -> Steps[None]:
+    def _release(self, claim: HeldClaim) -> Steps[None]:
         core = {
             "class": "released",
             "counted": False,
@@ -248,13 +249,13 @@ class PostSearch:
         }
         yield from self._claims.end(claim.item.slot, claim.number, core)
 
-    def _tell(self, wanted: Sequence[WorkItem]) -> Steps[None]:
-        """Say once for whom this process waits."""
+    def _report_waiting(self, wanted: Sequence[WorkItem]) -> Steps[None]:
+        """Report once for each item which process this one waits for."""
         for item in wanted:
             number = yield from self._claims.latest(item.slot)
-            if item.slot in self._told or not number:
+            if item.slot in self._reported or not number:
                 continue
-            self._told.add(item.slot)
+            self._reported.add(item.slot)
             holder = yield from self._claims.holder(item.slot, number)
             if holder is not None:
                 yield from Say(f"{item.what}: waiting for {holder['worker']} on {holder['host']}")

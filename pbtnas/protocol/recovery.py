@@ -34,8 +34,8 @@ class CheckpointRecovery:
         """Now and then, restore the generation in work and the one before.
 
         Args:
-            waited_s: how long the worker has had nothing to do.
-            newest: manifest of the generation in work.
+            waited_s: Time that the worker has been idle, in seconds.
+            newest: Manifest of the generation in work.
         """
         if waited_s < self._waited_s:
             self._due_s = FIRST_S  # it had something to do in between

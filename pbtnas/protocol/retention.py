@@ -14,7 +14,7 @@ class Retention:
         self._kin: dict[int, frozenset[Digest]] = {}
 
     def add(self, champion: Champion | None, manifest: Manifest, selected: Selected) -> None:
-        """Take in the best member of a generation; None if nobody had a score."""
+        """Record the best member of a generation; None if nobody had a score."""
         if champion is not None:
             self._by_generation[champion.generation] = champion
             self._kin[champion.generation] = frozenset(

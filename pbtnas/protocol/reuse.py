@@ -99,8 +99,8 @@ class Reuse:
     """Decides what one run takes over from its peers.
 
     Args:
-        own: The run that takes.
-        peers: Says which runs are open now; `own` may be among them.
+        own: Run that takes over results.
+        peers: Function that returns the runs open now; `own` may be among them.
         device: Device of this worker; what another kind of device computed has other bits.
     """
 

@@ -1,4 +1,4 @@
-"""Plans greedy model soups: what to average and try next, given what is known.
+"""Plans greedy model soups: the next trial or average, given the known outcomes.
 
 The members of the best member's generation that have its architecture are tried in the order of
 their scores; each is averaged in for good if the search's own evaluation does not find the soup
@@ -28,7 +28,7 @@ class NoSuchPart(PbtnasError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A member that may be averaged in."""
+    """Names a member that may be averaged in."""
 
     member: int
     score: float
@@ -37,14 +37,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class GreedySoup:
-    """A soup to be made.
+    """Describes a greedy soup to make.
 
     Args:
-        which: its name.
-        part: of the networks, that is averaged; None for everything.
-        modules: the part's, by dotted path; empty for everything.
-        best: the member it begins with.
-        candidates: the others, by falling score.
+        which: Name of the soup.
+        part: Name of the averaged part of the networks; None for all modules.
+        modules: Dotted paths of the part's modules; empty for all modules.
+        best: Member that the soup begins with.
+        candidates: Other members, by falling score.
     """
 
     which: str
@@ -60,14 +60,14 @@ class GreedySoup:
 
 @dataclass(frozen=True)
 class SoupProgress:
-    """How far a greedy soup is.
+    """Describes the progress of a greedy soup.
 
     Args:
-        trace: what was tried.
-        ingredients: checkpoints in the soup, the best member's first.
-        members: whose they are.
-        score: of the soup so far.
-        next: ingredients to try now; None at the end.
+        trace: Candidates tried so far, with their outcomes.
+        ingredients: Checkpoints in the soup, the best member's first.
+        members: Members that the ingredients belong to.
+        score: Score of the soup so far.
+        next: Ingredients of the next trial; None at the end.
     """
 
     trace: tuple[Tried, ...]
@@ -80,7 +80,7 @@ class SoupProgress:
 def advance(
     soup: GreedySoup, trial_of: Callable[[tuple[Digest, ...]], Trial | None]
 ) -> SoupProgress:
-    """Follow a soup as far as the outcomes of its trials are known.
+    """Advance a soup as far as the outcomes of its trials are known.
 
     Its score begins with what the best member got in the search: that is not measured again.
     """
@@ -110,16 +110,16 @@ def greedy_soup(
     part: str | None,
     parts: Mapping[str, Sequence[str]],
 ) -> GreedySoup:
-    """The soup of a best member's generation.
+    """Return the greedy soup of a best member's generation.
 
     Args:
-        which: best member it is: best-ever or best-last.
-        best: that member.
-        manifest: of its generation.
-        selected: of its generation.
-        space: of the task.
-        part: a key of `parts`, or None for everything.
-        parts: modules by part, as the task has them.
+        which: Name of the best member: best-ever or best-last.
+        best: Best member.
+        manifest: Manifest of its generation.
+        selected: Selection of its generation.
+        space: Search space of the task.
+        part: Key of `parts`, or None for all modules.
+        parts: Modules of each part of the task's networks.
 
     Raises `NoSuchPart` with one sentence.
     """
@@ -140,8 +140,8 @@ def greedy_soup(
     return GreedySoup(name, part, modules, best, tuple(candidates))
 
 
-def items_of(soup: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
-    """What a greedy soup wants next: a trial, or at their end the soup; nothing when it is there.
+def work_items_of(soup: GreedySoup, known: Outcomes, seed: int) -> list[WorkItem]:
+    """Return the next item of a greedy soup: a trial, then the soup; none once it is recorded.
 
     Every trial has a seed of its own, from the run's `seed` and from what is averaged.
     """
@@ -189,12 +189,12 @@ def _trial(soup: GreedySoup, progress: SoupProgress, seed: int) -> WorkItem:
 
 
 def _digest(soup: GreedySoup, ingredients: Sequence[Digest]) -> Digest:
-    """Of what is averaged: two soups that come to the same average try it once."""
+    """Return the digest of an average: two soups that reach the same average try it once."""
     return digest(["trial", soup.part, list(ingredients)])
 
 
 def _decides(name: str, owned: Sequence[str], modules: Sequence[str]) -> bool:
-    """Whether a variable has a say in these modules; all have in everything."""
+    """Whether a variable decides these modules; every variable decides all modules."""
     if not modules:
         return True
     return any(f"{path}.".startswith(f"{m}.") for path in (name, *owned) for m in modules)

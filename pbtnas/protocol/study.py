@@ -48,12 +48,12 @@ POLL_S = 0.5  # longest wait between two looks for work
 
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
-    """What a worker has to know of a run.
+    """Holds what a worker has to know of a run.
 
     Args:
         id: Id of the run.
         lease_s: Silence after which a claim counts as expired.
-        pace: How often to look and speak.
+        pace: Intervals between reads and heartbeats, and the number of attempts.
     """
 
     id: str
@@ -89,7 +89,7 @@ class _Served:
     """A run that is open.
 
     Args:
-        run: Which it is.
+        run: The run of the study.
         place: Place of its seed and of itself in the study.
         worker: Worker that takes its jobs and carries them out.
         peer: The run as the others see it.
@@ -122,7 +122,7 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
     Args:
         runs: The runs, in the order of the study.
         holder: JSON that identifies this process; its `worker` is the name of this worker.
-        new_nonce: Makes a string that nobody else makes.
+        new_nonce: Function that makes a string that no other process makes.
         device: Device of this worker.
         reuse: Whether to take over what other runs have computed.
         broken: Errors that leave a run alone.
@@ -208,7 +208,7 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
 
         Args:
             served: The run.
-            steps: What to do.
+            steps: Protocol to carry out there.
             announced: Whether it may take long, so that the other runs have to be told.
         """
         others = tuple(s.label for s in self._serving() if s is not served) if announced else ()

@@ -79,11 +79,11 @@ class _Running:
     """A coordinator at work.
 
     Args:
-        run: What it coordinates.
-        steps: Its protocol, begun.
-        due_s: When it wants to go on.
-        reply: Reply to what it asked for last.
-        ending: How it ended; None while it goes on, and where an error ended it.
+        run: Run that it coordinates.
+        steps: Protocol of the coordinator, begun.
+        due_s: Time at which it goes on, in seconds.
+        reply: Reply to its last operation.
+        ending: Ending of the coordinator; None while it goes on, and where an error ended it.
     """
 
     run: RunOfStudy
@@ -99,8 +99,8 @@ class StudyCoordinator:
     Args:
         study: Id of the study.
         runs: The runs, in the order of the study.
-        open_seeds: How many seeds are in work at once.
-        new_nonce: Makes a string that nobody else makes.
+        open_seeds: Number of seeds in work at once.
+        new_nonce: Function that makes a string that no other process makes.
         broken: Errors that end the work on a run until somebody mends it.
     """
 

@@ -90,7 +90,7 @@ class WorkerEnding(enum.Enum):
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a worker looks and speaks; none of it decides an outcome.
+    """Sets how often a worker reads and writes heartbeats; none of it decides an outcome.
 
     Args:
         beat_s: Seconds between two heartbeats of a job.
@@ -159,8 +159,8 @@ class Worker(WorkLoop[Attempt]):
         run: Id of the run.
         name: Name of this worker.
         claims: This worker's view of the claims.
-        pace: How often it looks and speaks.
-        reuse: What it may take over from other runs; None if there are no others.
+        pace: Intervals between reads and heartbeats, and the number of attempts.
+        reuse: Decides which results of other runs to take over; None if there are no others.
     """
 
     def __init__(
@@ -311,7 +311,7 @@ class Worker(WorkLoop[Attempt]):
     # -- publishing ----------------------------------------------------------------------------
 
     def publish_last(self) -> Steps[None]:
-        """Publish the job finished last, if there is one: weights before words."""
+        """Publish the job finished last, if there is one: its checkpoint first, then its record."""
         if self._unpublished is None:
             return
         attempt, trained = self._unpublished

@@ -22,7 +22,9 @@ def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Supervised, Live]:
     ends: list[int] = []
 
     class Process:
-        def __init__(self, command: list[str], start_new_session: bool) -> None:
+        def __init__(
+            self, command: list[str], start_new_session: bool, env: dict[str, str]
+        ) -> None:
             self.code = ends.pop()
 
         def poll(self) -> int:

@@ -27,7 +27,7 @@ LEASE_S, PIECE_S, STEPS = 30.0, 8.0, 5
 
 
 def item(step: int) -> WorkItem:
-    """A chain of evaluations, and what is cooked at its end."""
+    """One of a sequence of evaluations, or the average written at its end."""
     mixture = Mixture((0,), (f"file-{step}",), (f"digest-{step}",))
     if step == STEPS:
         return WorkItem(paths.soup("chain-soup"), "soup", "soup", WriteAverage(mixture), {})
@@ -36,13 +36,13 @@ def item(step: int) -> WorkItem:
 
 
 def plan(known: Mapping[str, Mapping[str, Any]]) -> list[WorkItem]:
-    """A chain beside two items that wait for nobody."""
+    """A sequence of items beside two items that wait for nobody."""
     free = [
         WorkItem(paths.evaluation(name), "evaluation", name, item(0).work, {"checkpoint": name})
         for name in ("left", "right")
     ]
-    chain = (item(step) for step in range(STEPS + 1))
-    following = next((p for p in chain if p.record not in known), None)
+    sequence = (item(step) for step in range(STEPS + 1))
+    following = next((p for p in sequence if p.record not in known), None)
     return [p for p in [following, *free] if p is not None and p.record not in known]
 
 

@@ -16,8 +16,8 @@ from tests.simulation import world as simulation
 from tests.simulation.world import SEARCH, World
 
 
-def crown(champions: Retention, generation: int, scores: dict[int, float | None]) -> None:
-    """A generation in which even and odd members have one architecture each."""
+def add(retention: Retention, generation: int, scores: dict[int, float | None]) -> None:
+    """Add a generation in which even and odd members have one architecture each."""
     jobs = tuple(Job(generation, m, (m % 2,), (), 0, 1, 1) for m in scores)
     results = tuple(
         Result(m, "diverged", None, {}, None)
@@ -28,20 +28,20 @@ def crown(champions: Retention, generation: int, scores: dict[int, float | None]
     ranking = tuple(sorted(scores, key=lambda m: -(scores[m] or -99)))
     manifest = Manifest(generation, "", 0, jobs)
     selected = Selected(generation, "", ranking, (), results)
-    champions.add(generations.champion(manifest, selected), manifest, selected)
+    retention.add(generations.champion(manifest, selected), manifest, selected)
 
 
 def test_those_with_the_architecture_of_the_best_ever_are_kept() -> None:
     """Of its generation, and without those that have no checkpoint; until a better one comes."""
-    champions = Retention()
-    assert champions.retained() == frozenset()
-    crown(champions, 0, {0: 1.0, 1: 3.0, 2: 2.0, 3: 2.0, 5: None})
-    assert champions.retained() == {"g0m1", "g0m3"}
-    crown(champions, 1, {0: 2.0, 2: 1.0, 4: 2.5})
-    assert champions.retained() == {"g0m1", "g0m3"}
-    crown(champions, 2, {0: 4.0, 2: 1.0, 1: 2.5})
-    assert champions.retained() == {"g2m0", "g2m2"}
-    assert champions.collectable(range(2, 3)) == [0, 2]
+    retention = Retention()
+    assert retention.retained() == frozenset()
+    add(retention, 0, {0: 1.0, 1: 3.0, 2: 2.0, 3: 2.0, 5: None})
+    assert retention.retained() == {"g0m1", "g0m3"}
+    add(retention, 1, {0: 2.0, 2: 1.0, 4: 2.5})
+    assert retention.retained() == {"g0m1", "g0m3"}
+    add(retention, 2, {0: 4.0, 2: 1.0, 1: 2.5})
+    assert retention.retained() == {"g2m0", "g2m2"}
+    assert retention.collectable(range(2, 3)) == [0, 2]
 
 
 def test_what_a_soup_of_the_best_ever_needs_outlives_the_search(

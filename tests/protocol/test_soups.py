@@ -1,4 +1,4 @@
-"""The greedy chain as a plan: what is tried next, what stays in, and what is done twice."""
+"""The plan of a greedy soup: its next trial, its ingredients, and the trials that soups share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbtnas.protocol.postsearch import Evaluate, WorkItem, WriteAverage
-from pbtnas.protocol.soups import Candidate, GreedySoup, NoSuchPart, advance, greedy_soup, items_of
+from pbtnas.protocol.soups import (
+    Candidate,
+    GreedySoup,
+    NoSuchPart,
+    advance,
+    greedy_soup,
+    work_items_of,
+)
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup, Trial
 from pbtnas.search import SearchSpace, layer, switch
@@ -23,7 +30,7 @@ from tests.tasks.test_drqv2 import FACTS, PIXELS, TINY
 BEST = Champion(4, 0, 10.0, (1, 0), "c0")
 
 
-def chain(*scores: float, which: str = "best-ever-soup") -> GreedySoup:
+def greedy(*scores: float, which: str = "best-ever-soup") -> GreedySoup:
     candidates = [Candidate(i + 1, score, f"c{i + 1}") for i, score in enumerate(scores)]
     return GreedySoup(which, None, (), BEST, tuple(candidates))
 
@@ -32,7 +39,7 @@ def trial(score: float | None, outcome: Any = "ok") -> Trial:
     return Trial(None, (), outcome, score, {})
 
 
-def test_a_chain_keeps_what_does_it_no_harm() -> None:
+def test_a_soup_keeps_members_that_do_not_lower_its_score() -> None:
     """Better and equal stay in, worse, diverged and missing do not, and each is tried with
     what is in the soup by then."""
     outcomes = {
@@ -43,7 +50,7 @@ def test_a_chain_keeps_what_does_it_no_harm() -> None:
         ("c0", "c2", "c4", "c5"): trial(None, "missing"),
     }
 
-    progress = advance(chain(9, 8, 7, 6, 5), outcomes.get)
+    progress = advance(greedy(9, 8, 7, 6, 5), outcomes.get)
 
     assert progress.next is None
     assert ("c0", "c2", "c4") == progress.ingredients
@@ -59,8 +66,8 @@ def test_a_chain_keeps_what_does_it_no_harm() -> None:
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=12))
 def test_a_soup_is_never_worse_than_its_best_member(found: list[float | None]) -> None:
-    """However trials come out; every candidate is tried once, and the chain ends."""
-    whole = chain(*range(len(found)))
+    """However trials come out; every candidate is tried once, and the soup ends."""
+    whole = greedy(*range(len(found)))
     outcomes: dict[tuple[str, ...], Trial] = {}
     for score in found:
         wanted = advance(whole, outcomes.get).next
@@ -166,32 +173,32 @@ def outcome(item: WorkItem) -> dict[str, Any]:
     return {**item.core, "outcome": "ok", "score": score, "metrics": {}}
 
 
-def test_a_chain_wants_its_trials_one_by_one_and_then_the_soup() -> None:
+def test_a_soup_wants_its_trials_one_by_one_and_then_its_average() -> None:
     """The soup's record tells it all; when it is there, nothing more is wanted."""
-    whole, known = chain(9, 8), dict[str, Mapping[str, Any]]()
+    whole, known = greedy(9, 8), dict[str, Mapping[str, Any]]()
     wanted = []
-    while items := items_of(whole, known, seed=3):
+    while items := work_items_of(whole, known, seed=3):
         (item,) = items
         known[item.record] = outcome(item)
         wanted.append(item)
 
-    first, second, cook = (item.work for item in wanted)
+    first, second, average = (item.work for item in wanted)
     assert isinstance(first, Evaluate) and isinstance(second, Evaluate)
     assert not first.final and first.seed != second.seed
     assert [("c0", "c1"), ("c0", "c1", "c2")] == [w.mixture.digests for w in (first, second)]
     assert (paths.checkpoint(4, "c0"), paths.checkpoint(4, "c1")) == first.mixture.files
-    assert isinstance(cook, WriteAverage) and cook.mixture == second.mixture
+    assert isinstance(average, WriteAverage) and average.mixture == second.mixture
     soup = Soup.from_json(known[paths.soup("best-ever-soup")])
     assert soup == Soup.from_json(soup.to_json())
     assert ((0, 1, 2), 12.0, "soup") == (soup.ingredients, soup.score, soup.checkpoint)
 
 
-def test_two_chains_try_the_same_average_once() -> None:
+def test_two_soups_try_the_same_average_once() -> None:
     """Where best-ever and best-last are one member, their trials are the same records; another
     part or another seed of the run is another trial or another seed."""
-    (one,), (other,) = (items_of(chain(9, which=w), {}, seed=3) for w in ("a-soup", "b-soup"))
-    part = GreedySoup("a-soup", "encoder", ("encoder",), BEST, chain(9).candidates)
+    (one,), (other,) = (work_items_of(greedy(9, which=w), {}, seed=3) for w in ("a-soup", "b-soup"))
+    part = GreedySoup("a-soup", "encoder", ("encoder",), BEST, greedy(9).candidates)
 
     assert (one.record, one.work) == (other.record, other.work)
-    assert items_of(part, {}, seed=3)[0].record != one.record
-    assert items_of(chain(9), {}, seed=4)[0].work != one.work
+    assert work_items_of(part, {}, seed=3)[0].record != one.record
+    assert work_items_of(greedy(9), {}, seed=4)[0].work != one.work
