@@ -238,7 +238,7 @@ def open_coordinator(
     with ExitStack() as opened:
         try:
             run = begun(lambda: start_run(root, config, space))
-            # Only for a quick and friendly answer; on a network file system it may not hold.
+            # Only for a quick answer; on a network file system it may not hold.
             lock = FileLock(root / paths.COORDINATOR_LOCK)
             opened.enter_context(begun(lambda: lock.acquire(timeout=0)))
             store = opened.enter_context(begun(opened_store))
