@@ -26,6 +26,7 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.study_directory import create_study
 from pbtnas.study import conduct
 from pbtnas.tasks.loading import load_task
+from pbtnas.tasks.preparing import Prepared
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
 from tests.system.site import TASK, Site
@@ -88,7 +89,12 @@ def evaluation_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) 
 def coordinator_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list[Flaky]:
     """A coordinator that makes its run, opens it and prepares the task."""
     task = faulty()
-    steps = [Flaky(start_run, number), Flaky(PosixStore, number), Flaky(lambda store: task, number)]
+    ready = Prepared(task, {})
+    steps = [
+        Flaky(start_run, number),
+        Flaky(PosixStore, number),
+        Flaky(lambda store: ready, number),
+    ]
     monkeypatch.setattr(coordinator, "start_run", steps[0])
     monkeypatch.setattr(coordinator, "PosixStore", steps[1])
     with open_coordinator(
@@ -160,7 +166,11 @@ def test_a_coordinator_that_is_asked_to_stop_leaves_a_full_disk(
 
     monkeypatch.setattr(coordinator, "start_run", full)
     with open_coordinator(
-        site.run_dir, load(site.config), faulty().space, lambda store: faulty(), stop=stop
+        site.run_dir,
+        load(site.config),
+        faulty().space,
+        lambda store: Prepared(faulty(), {}),
+        stop=stop,
     ) as opened:
         assert opened is CoordinatorEnding.STOPPED
 
