@@ -107,7 +107,7 @@ def as_in_the_search(threads: int) -> Iterator[None]:
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     try:
         limited = _libraries(len(sys.modules)).limit(limits=threads)
-        with limited, _told_to_libraries(threads), tf32(False):
+        with limited, _thread_variables(threads), tf32(False):
             torch.set_num_threads(threads)
             refuse_nondeterminism()
             yield
@@ -123,7 +123,7 @@ def _libraries(modules: int) -> ThreadpoolController:
 
 
 @contextmanager
-def _told_to_libraries(threads: int) -> Iterator[None]:
+def _thread_variables(threads: int) -> Iterator[None]:
     """Tell those libraries that are loaded meanwhile, which read it when they are."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))

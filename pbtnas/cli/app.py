@@ -46,7 +46,7 @@ from pbtnas.version import __version__
 if TYPE_CHECKING:
     from pbtnas.config import Config
     from pbtnas.engine.signals import StopRequest
-    from pbtnas.protocol.worker import WorkerEnding
+    from pbtnas.protocol.work_loop import WorkerEnding
 
 
 class _Group(click.Group):
@@ -188,7 +188,7 @@ def worker(
     from pbtnas.engine import devices
     from pbtnas.engine.parent_death import stop_with_parent
     from pbtnas.engine.signals import StopRequest
-    from pbtnas.protocol.worker import WorkerEnding
+    from pbtnas.protocol.work_loop import WorkerEnding
 
     scratch = scratch or devices.default_scratch()
     device = device or devices.default_device()
@@ -222,7 +222,7 @@ def _work(
 ) -> WorkerEnding:
     """Work on what is in the directory, or will soon be: a run or a study."""
     from pbtnas.engine.worker import wait_for, work
-    from pbtnas.protocol.worker import WorkerEnding
+    from pbtnas.protocol.work_loop import WorkerEnding
     from pbtnas.store.study_directory import Study
     from pbtnas.study.worker import work_on_study
 

@@ -66,7 +66,7 @@ def evaluate(
     """
     with _opened(root, task, device, scratch, stop) as work:
         best, made = champions(work.store, work.run), soups(work.store, work.run)
-        known = work.see_through(_plan(work.seed, best, made, ()))
+        known = work.complete(_plan(work.seed, best, made, ()))
         return _finals(root, known, best, made)
 
 
@@ -93,7 +93,7 @@ def make_soups(
             greedy_soup(which, champion, *_generation(work, champion), task.space, part, parts)
             for which, champion in best.items()
         ]
-        known = work.see_through(_plan(work.seed, best, {}, soups))
+        known = work.complete(_plan(work.seed, best, {}, soups))
         return _finals(root, known, best, _made(soups, known))
 
 
@@ -132,8 +132,8 @@ class _Work:
     protocol: PostSearch
     evaluator: Evaluator
 
-    def see_through(self, plan: Plan) -> Outcomes:
-        known = drive(self.protocol.see_through(plan), self.evaluator.execute)
+    def complete(self, plan: Plan) -> Outcomes:
+        known = drive(self.protocol.complete(plan), self.evaluator.execute)
         if known is None:
             raise HandedBack
         return known
@@ -201,16 +201,18 @@ def _made(soups: Sequence[GreedySoup], known: Outcomes) -> dict[str, Soup]:
 def _finals(
     root: Path, known: Outcomes, best: Mapping[str, Champion], made: Mapping[str, Soup]
 ) -> list[FinalEvaluation]:
-    finals = [_told(root, known, which, champion, None) for which, champion in best.items()]
+    finals = [
+        _final_evaluation(root, known, which, champion, None) for which, champion in best.items()
+    ]
     for which, soup in made.items():
         began = next(
             c for c in best.values() if (c.generation, c.member) == (soup.generation, soup.member)
         )
-        finals.append(_told(root, known, which, began, soup))
+        finals.append(_final_evaluation(root, known, which, began, soup))
     return finals
 
 
-def _told(
+def _final_evaluation(
     root: Path, known: Outcomes, which: str, champion: Champion, soup: Soup | None
 ) -> FinalEvaluation:
     checkpoint = champion.checkpoint if soup is None else soup.checkpoint

@@ -15,7 +15,8 @@ from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import WriteHeartbeat
-from pbtnas.protocol.worker import Pace, Worker, WorkerEnding
+from pbtnas.protocol.work_loop import WorkerEnding
+from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import new_nonce, this_process

@@ -161,7 +161,7 @@ class PostSearch:
         self._ready = False
         self._reported: set[Slot] = set()
 
-    def see_through(self, plan: Plan) -> Steps[Outcomes | None]:
+    def complete(self, plan: Plan) -> Steps[Outcomes | None]:
         """Carry out the items of the plan, and wait for those of others, until none is left.
 
         Returns all outcomes, or None if this process was asked to stop before.

@@ -37,7 +37,8 @@ from pbtnas.protocol.attempts import Attempt
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Get, Now, Operation, Say, Sleep, Steps, Stopping, pause_s
 from pbtnas.protocol.reuse import Peer, Reuse
-from pbtnas.protocol.worker import Pace, Worker, WorkerEnding, WorkLoop
+from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
+from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 
 T = TypeVar("T")

@@ -34,12 +34,10 @@ reaches this module in another way.
 
 from __future__ import annotations
 
-import enum
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from pbtnas.protocol.affinity import HostAffinity
 from pbtnas.protocol.attempts import (
@@ -52,7 +50,6 @@ from pbtnas.protocol.attempts import (
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
-    AskedToStop,
     Get,
     List,
     Now,
@@ -70,22 +67,11 @@ from pbtnas.protocol.operations import (
 from pbtnas.protocol.reading import newest_generation, read
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
+from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.names import Slot
 from pbtnas.records.schema import Job, Manifest, Result, last_line
-
-A = TypeVar("A")
-
-
-class WorkerEnding(enum.Enum):
-    """How a worker ends."""
-
-    FINISHED = "the run is finished"
-    STOPPED = "stopped"
-    HANDED_BACK = "stopped, its job handed back unfinished"
-    QUARANTINED = "stopped after three failures of this machine in a row"
-    EXTINCT = "no member has a score, so the run cannot go on"
 
 
 @dataclass(frozen=True)
@@ -106,50 +92,6 @@ class Pace:
 INFRA_IN_A_ROW = 3
 RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
-
-
-class WorkLoop(ABC, Generic[A]):
-    """Runs a worker: `work` is the order of its states, the other five methods are the states.
-
-    `A` is an attempt, and whatever else a worker must know of it.
-    """
-
-    def work(self) -> Steps[WorkerEnding]:
-        """Work until there is nothing left to do, somebody says stop, or this machine is unfit."""
-        try:
-            while True:
-                attempt = yield from self.next_attempt()
-                if attempt is not None:
-                    yield from self.start(attempt)
-                # Publishing comes after the next start: making a checkpoint durable takes as
-                # long as the disk wants, and the training process need not wait for it.
-                yield from self.publish_last()
-                ending = yield from (self.wait() if attempt is None else self.attend(attempt))
-                if ending is not None:
-                    yield from self.publish_last()
-                    return ending
-        except AskedToStop:  # while the disk was full
-            return WorkerEnding.HANDED_BACK
-
-    @abstractmethod
-    def next_attempt(self) -> Steps[A | None]:
-        """Claim a job, if there is one to take."""
-
-    @abstractmethod
-    def start(self, attempt: A) -> Steps[None]:
-        """Have a claimed job trained."""
-
-    @abstractmethod
-    def publish_last(self) -> Steps[None]:
-        """Publish the job finished last, if there is one."""
-
-    @abstractmethod
-    def attend(self, attempt: A) -> Steps[WorkerEnding | None]:
-        """Watch a started attempt to its end; returns an ending if this worker ends with it."""
-
-    @abstractmethod
-    def wait(self) -> Steps[WorkerEnding | None]:
-        """Pass some time without work; returns an ending if there is no use in waiting."""
 
 
 class Worker(WorkLoop[Attempt]):

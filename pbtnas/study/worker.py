@@ -18,7 +18,7 @@ from pbtnas.engine.worker import WorkerDriver, pace_of, training_process, warn_o
 from pbtnas.protocol.addressed import InRun, RunOfStudy
 from pbtnas.protocol.reuse import ReadKind, TakeCheckpoint
 from pbtnas.protocol.study import BusyElsewhere, CloseRun, OpenedRun, OpenRun, StudyWorker
-from pbtnas.protocol.worker import WorkerEnding
+from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError
 from pbtnas.records.heartbeat import busy_with

@@ -84,7 +84,7 @@ class World:
             lease_s=LEASE_S,
             new_nonce=lambda: f"{name}/{next(nonces)}",
         )
-        self.actors[name] = PostSearch(RUN, name, claims, poll_s=1.0).see_through(plan)
+        self.actors[name] = PostSearch(RUN, name, claims, poll_s=1.0).complete(plan)
         self.waking[name], self.replies[name] = self.store.now, None
 
     def step(self) -> None:

@@ -13,7 +13,8 @@ from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
-from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker, WorkerEnding
+from pbtnas.protocol.work_loop import WorkerEnding
+from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Job, Manifest, Result

@@ -29,7 +29,7 @@ from pbtnas.protocol.study_coordinator import (
     StudyCoordinator,
     StudyOutcomes,
 )
-from pbtnas.protocol.worker import WorkerEnding
+from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, RecordError, decode, encode
 from pbtnas.records.schema import Job
