@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": "",
     "logs": "",
     "metrics": "",
+    "regular_files": "",
     "search": "",
     "state": "",
     "tabular": "",
