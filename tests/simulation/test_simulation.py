@@ -27,7 +27,7 @@ def failures(seeds: range) -> list[str]:
         ]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_every_seed_ends_with_the_fingerprint_of_the_undisturbed_run() -> None:
     """Kills, pauses, stale views, full disks, damage and power cuts never change a search."""
     assert failures(range(SEEDS)) == []

@@ -27,7 +27,7 @@ def failures(seeds: range) -> list[str]:
         ]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_every_run_of_a_study_ends_as_its_search_does_undisturbed() -> None:
     """Whatever happens to its processes and to one of its runs, the others end with their
     fingerprints, and what is wrong is named."""

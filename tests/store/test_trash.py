@@ -58,7 +58,7 @@ def test_the_thread_deletes_while_others_work(root: Path, monkeypatch: pytest.Mo
     discarded = Deletion(root)
     discarded.ask(3)
     assert discarded._thread is not None
-    discarded._thread.join(timeout=10)
+    discarded._thread.join(timeout=60)
     assert left(root) == []
 
 

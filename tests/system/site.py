@@ -242,8 +242,8 @@ def close_site(site: Site) -> None:
         if running.process.poll() is None:
             running.kill()
     try:
-        # What was killed takes its training process along within a moment.
-        wait_until(lambda: not site.processes(), "all processes to end", 10)
+        # What was killed takes its training process along.
+        wait_until(lambda: not site.processes(), "all processes to end", 60)
         site.check()
     finally:
         for pid in site.processes():
