@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "tabular": "",
     "version": "",
     # What is searched, how weights are mixed, what is decided.
-    "config": "search tabular",
+    "config": "search tabular regular_files",
     "models": "search",
     "weights": "search state",
     "records": "search",
@@ -41,7 +41,9 @@ MAY_IMPORT = {
     "store": "search records protocol checkpoints regular_files",
     # What is trained, and the process that trains it.
     "tasks": "config search state models data rl metrics determinism child_python",
-    "training": "config search state records checkpoints store tasks determinism cuda logs",
+    "training": (
+        "config search state records checkpoints store tasks determinism cuda logs regular_files"
+    ),
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks tabular",
     "analysis": "config search records store tabular",
@@ -49,7 +51,7 @@ MAY_IMPORT = {
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "
-        "determinism cuda child_python"
+        "determinism cuda child_python regular_files"
     ),
     "study": "version config records protocol checkpoints store training engine",
 }

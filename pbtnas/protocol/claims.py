@@ -129,6 +129,8 @@ class Claims:
     def _unchanged_s(self, name: Name) -> Steps[float]:
         beat = yield from ReadHeartbeat(name)
         now = yield from Now()
+        if isinstance(beat, Unreadable):  # which is no sign of life
+            beat = self._changed[name][0] if name in self._changed else None
         if name not in self._changed or self._changed[name][0] != beat:
             if name in self._changed:
                 self._moved.add(name)

@@ -131,8 +131,8 @@ class WriteHeartbeat(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadHeartbeat(Operation["bytes | None"]):
-    """Read a heartbeat.  Replies bytes or None; may be stale or torn."""
+class ReadHeartbeat(Operation["bytes | Unreadable | None"]):
+    """Read a heartbeat.  Replies bytes, `Unreadable` or None; may be stale or torn."""
 
     name: Name
 

@@ -126,6 +126,7 @@ class Worker(WorkLoop[Attempt]):
         self._job_s = 0.0  # how long its last job took
         self._reserved_until_s = float("-inf")
         self._resting_until_s = float("-inf")
+        self._without_result: frozenset[int] = frozenset()  # whatever a listing says
 
     # -- finding work --------------------------------------------------------------------------
 
@@ -146,7 +147,10 @@ class Worker(WorkLoop[Attempt]):
         unfinished = [
             job
             for job in manifest.jobs
-            if f"{paths.member_name(job.member)}.json" not in results
+            if (
+                f"{paths.member_name(job.member)}.json" not in results
+                or job.member in self._without_result
+            )
             and not self._is_unpublished(job)
         ]
         for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
@@ -172,6 +176,7 @@ class Worker(WorkLoop[Attempt]):
             # What is read must be at least as durable as what will be published on top of it.
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
+            self._without_result = frozenset()
             yield from self._affinity.learn(self._manifest)
             # A machine that looks as late as `pause_s` allows still finds its members free.
             now_s = yield from Now()
@@ -324,7 +329,7 @@ class Worker(WorkLoop[Attempt]):
 
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
-        yield from self._recovery.while_waiting(waited_s, self._manifest)
+        self._without_result = yield from self._recovery.while_waiting(waited_s, self._manifest)
 
 
 def _slot(job: Job) -> Slot:

@@ -36,6 +36,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.records import paths
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.names import Digest, Name
+from pbtnas.regular_files import BROKEN, open_regular
 from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
@@ -92,7 +93,7 @@ class PosixStore(RunReader):
             reply = self._execute(operation)
         except OSError as error:
             trouble = self._complain(operation, error)
-            if isinstance(operation, Get):
+            if isinstance(operation, Get | ReadHeartbeat):
                 return Unreadable(trouble, passing=True)
             if isinstance(operation, _PUBLISHES):
                 return Published.ERROR
@@ -105,14 +106,11 @@ class PosixStore(RunReader):
 
     def _execute(self, operation: Any) -> Any:
         match operation:
-            case Get(name):
+            case Get(name) | ReadHeartbeat(name):
                 try:
                     return self.get(name)
                 except UnreadableRecord as error:
                     return Unreadable(str(error))
-            case ReadHeartbeat(name):
-                with suppress(UnreadableRecord):  # says as much as none
-                    return self.get(name)
             case Put(name, data, durable):
                 return self.put(name, data, durable=durable)
             case PutBlob(source, name):
@@ -179,11 +177,11 @@ class PosixStore(RunReader):
                 os.utime(directory or ".", dir_fd=self._fd)
 
     def replace(self, name: Name, data: bytes) -> None:
-        """Replace a hint or a view in one step."""
+        """Replace a hint or a view in one step, whatever has its name."""
         private = self._private(name)
         try:
             self._write(private, data, durable=False)
-            os.rename(private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            self._rename_over(private, name)
         except OSError:
             self._unlink(private)
             raise
@@ -232,7 +230,7 @@ class PosixStore(RunReader):
         this one: it is the same, or damaged.
         """
         try:
-            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._fd)
+            fd = open_regular(source, held=self._fd)
         except FileNotFoundError:
             # Published at an earlier try whose reply was lost; or the generation was collected
             # under a process that slept for long, and its result decided by others long ago.
@@ -243,7 +241,7 @@ class PosixStore(RunReader):
             os.fsync(fd)
         finally:
             os.close(fd)
-        os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        self._rename_over(source, name)
         self._unlink(source)  # still there if both names were of one file already
         self._sync(_parent(name))
         return Published.WON
@@ -295,8 +293,14 @@ class PosixStore(RunReader):
 
     def _beat(self, name: str, data: bytes) -> None:
         """Overwritten in place: a heartbeat of fixed length needs no space on a full disk."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o644, dir_fd=self._fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, 0o644, dir_fd=self._fd)
+        except OSError as error:
+            if error.errno not in (*BROKEN, errno.EISDIR):
+                raise
+            self._quarantine(name)  # a pipe, a link, a directory: none of ours
+            fd = os.open(name, flags, 0o644, dir_fd=self._fd)
         try:
             os.pwrite(fd, data, 0)
         finally:
@@ -324,6 +328,14 @@ class PosixStore(RunReader):
         finally:
             os.close(fd)  # a quota may only be noticed here
         return status.st_dev, status.st_ino
+
+    def _rename_over(self, source: str, name: str) -> None:
+        """Rename a file, whatever has the name that it gets."""
+        try:
+            os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except IsADirectoryError:
+            self._quarantine(name)
+            os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def _unlink(self, name: str) -> None:
         try:

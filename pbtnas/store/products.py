@@ -22,7 +22,8 @@ def published(files: RunReader) -> dict[str, str]:
     """The products of a run so far: the SHA-256 of each, by name.  Raises `OSError`."""
     names = sorted(files.names(paths.PRODUCTS))
     contents = {name: files.get(paths.product(name)) for name in names if name[0] != "."}
-    return {name: c[:_DIGEST_LENGTH].decode() for name, c in contents.items() if c is not None}
+    digests = {name: c[:_DIGEST_LENGTH] for name, c in contents.items() if c is not None}
+    return {name: digest.decode(errors="replace") for name, digest in digests.items()}
 
 
 def lookup(files: RunReader, name: str) -> bytes | None:
