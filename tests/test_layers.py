@@ -180,6 +180,54 @@ def test_what_decides_does_no_io(layer: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+OPENS_FILES = {
+    "regular_files.py": "the one place",
+    "store/absent.py": "directories, to look past a cache",
+    "store/reader.py": "directories",
+    "store/posix.py": "directories, and files that it makes or overwrites",
+    "store/identity.py": "/proc",
+    "store/doctor.py": "/proc, and files that it has made itself",
+    "engine/training_process.py": "/proc and /dev/null",
+    # These digest what they read, and go through `regular_files` soon.
+    "checkpoints/digests.py": "checkpoints",
+    "checkpoints/files.py": "checkpoints",
+    "checkpoints/layers.py": "checkpoints",
+    "study/reuse.py": "checkpoints",
+    "networks/export.py": "pictures of a run",
+    "networks/export_directory.py": "exports",
+    "training/snapshots.py": "directories",
+}
+"""What opens files by itself, and which.  Data sets, and files that the user names as such, are
+beyond: `data`, `metrics`, `rl` and `tasks` open those."""
+
+OPENING = {"open", "read_bytes", "read_text", "copyfile", "copy", "copy2", "copytree", "loadtxt"}
+
+
+def reads_a_file(call: ast.Call) -> bool:
+    """Whether a call may open a file that others have put there."""
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else ast.unparse(function)
+    if name not in OPENING:
+        return False
+    modes = [ast.unparse(a) for a in [*call.args, *(k.value for k in call.keywords)]]
+    return not any(mode in ("'wb'", "'xb'", "'w'", "'x'") for mode in modes)
+
+
+def test_files_of_the_directory_are_opened_in_one_place() -> None:
+    """Elsewhere a named pipe would be waited for, a link followed, a film read as a record."""
+    wrong = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno} calls {ast.unparse(node.func)}"
+        for layer, files in layers().items()
+        if layer not in {"data", "metrics", "rl", "tasks"}
+        for file in files
+        if str(file.relative_to(PACKAGE)) not in OPENS_FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and reads_a_file(node)
+    ]
+
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(
     "module",
     [

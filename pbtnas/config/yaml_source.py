@@ -45,6 +45,8 @@ LIMIT = 1 << 20
 DEPTH = 50
 """The most lists and mappings within each other; a configuration has four."""
 
+_TOO_DEEP = f"more than {DEPTH} lists and mappings within each other"
+
 
 class SourceError(PbtnasError):
     """A text that cannot be read as YAML: one sentence with its place."""
@@ -175,7 +177,7 @@ class _Loader(yaml.SafeLoader):
         elif event.tag is not None:
             problem = "tags (!name) are not allowed"
         elif self._depth == DEPTH:
-            problem = f"more than {DEPTH} lists and mappings within each other"
+            problem = _TOO_DEEP
         if problem:
             raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         self._depth += 1
@@ -183,6 +185,13 @@ class _Loader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self._depth -= 1
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        # The scanner reads ahead, and every bracket that is open costs it time at each token.
+        if self.flow_level == DEPTH:
+            mark = self.get_mark()
+            raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, mark)
+        super().fetch_flow_collection_start(token)
 
 
 for _tag, _pattern in _PLAIN_WORDS.items():
