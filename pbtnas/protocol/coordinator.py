@@ -144,17 +144,27 @@ class Coordinator:
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
-        children = None
+        children, began_s = None, (yield from Now())
         while children is None:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
                 return _continues(Manifest.from_json(following.core), selected)
             children = yield from self._children(manifest, selected)
+            if children is None and (yield from Now()) - began_s > STALE_S:
+                yield from self._refuse_what_is_discarded(generation)
         # What was read must be at least as durable as what is about to be written.
         yield from persist(Sync(paths.generation(generation)))
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children)
         return _continues((yield from self._open(upcoming)), selected)
+
+    def _refuse_what_is_discarded(self, generation: int) -> Steps[None]:
+        """A lost checkpoint is waited for, but nobody computes those again that are garbage."""
+        if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
+            raise BrokenChain(
+                f"{paths.manifest(generation + 1)} and a record in {paths.births(generation)}: "
+                "both missing or damaged, and the checkpoints to make them from were discarded"
+            )
 
     def _selected(self, manifest: Manifest) -> Steps[Selected]:
         """The selection of a generation: read if it is there, else decided from its results."""

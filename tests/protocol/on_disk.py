@@ -117,7 +117,10 @@ class OnDisk:
             case Poll():
                 actor.wake_s = self.now_s + JOB_S
                 return self._trained(actor)
-            case Mix(generation, birth):
+            case Mix(generation, birth, base, donor):
+                parents = (paths.checkpoint(generation, parent) for parent in (base, donor))
+                if not all((self.root / parent).exists() for parent in parents):
+                    return None
                 made = digest([generation, birth.member])
                 return Mixed(self._private(actor, generation), made, {})
             case WriteViews() | EmptyTrash():

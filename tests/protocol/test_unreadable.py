@@ -13,6 +13,7 @@ import pytest
 
 from pbtnas.engine.driver import drive
 from pbtnas.monitoring import progress, run_screen
+from pbtnas.protocol.coordinator import STALE_S, BrokenChain
 from pbtnas.protocol.operations import (
     Get,
     List,
@@ -262,6 +263,23 @@ def test_who_waits_for_the_directory_can_be_stopped(
     assert place.now_s < 90.0
     assert coordinator.ending is CoordinatorEnding.STOPPED
     assert worker.ending in (WorkerEnding.STOPPED, WorkerEnding.HANDED_BACK)
+
+
+def test_what_nobody_can_compute_again_ends_the_run(tmp_path: Path) -> None:
+    """A birth and the manifest made from it, both unreadable, of a generation whose checkpoints
+    are garbage: the coordinator says so instead of waiting for ever."""
+    search = made_runs.search(population=4, count=5)
+    made_runs.write(tmp_path, made_runs.story(search)[:-1])
+    plant(tmp_path / paths.manifest(1), "pipe")
+    plant(tmp_path / BORN, "loop")
+    place = OnDisk(tmp_path, search)
+    place.coordinator()
+
+    with pytest.raises(BrokenChain, match=paths.manifest(1)):
+        place.work()
+
+    assert place.now_s < 2 * STALE_S
+    place.close()
 
 
 def answered(steps: Steps[Any], replies: Mapping[type, list[Any]]) -> tuple[Any, list[Any]]:
