@@ -23,7 +23,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
 from pbtnas.records.names import Name
 
-TRIES = 5  # at a file that cannot be read, within two seconds, before it is given up
+TRIES = 7  # at a file that cannot be read, within seven seconds, before it is given up
 
 
 def content(name: Name) -> Steps[bytes | None]:

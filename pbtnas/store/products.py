@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -93,6 +94,10 @@ class Products:
 
     def publish(self, name: str, data: bytes) -> bytes:
         """Publish a product; returns what was there first.  Raises `OSError`."""
+        limit = paths.limit(paths.product(name)) - _DIGEST_LENGTH - 1
+        if len(data) > limit:
+            text = f"a product of {len(data)} bytes, where at most {limit} are read again"
+            raise OSError(errno.EFBIG, text, name)
         digest = hashlib.sha256(data).hexdigest().encode()
         self._store.put(paths.product(name), digest + b"\n" + data)
         found = self.lookup(name)

@@ -13,13 +13,16 @@ import pytest
 
 from pbtnas.engine.driver import drive
 from pbtnas.monitoring import progress, run_screen
+from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import STALE_S, BrokenChain
 from pbtnas.protocol.operations import (
     Get,
     List,
+    Now,
     Published,
     PutBlob,
     Quarantine,
+    ReadHeartbeat,
     Replace,
     Sleep,
     Steps,
@@ -194,6 +197,39 @@ def test_a_result_that_only_a_listing_shows_is_computed(
     place.work()
 
     assert (place.root / name).exists()
+
+
+@pytest.mark.parametrize("generation", [0, NOW])
+def test_a_lost_checkpoint_is_made_again_without_the_record_of_its_result(
+    place: OnDisk, generation: int
+) -> None:
+    """Two losses at once: the copy in the selection says which bits are wanted, and where there is
+    none yet, the job is done again."""
+    name = paths.result(generation, 1)
+    core = json.loads((place.root / name).read_bytes())["core"]
+    checkpoint = place.root / paths.checkpoint(generation, core["checkpoint"])
+    checkpoint.unlink()
+    plant(place.root / name, "socket")
+    place.stop_at_s = 120.0
+    place.worker()
+
+    place.work()
+
+    assert checkpoint.exists()
+
+
+def test_a_heartbeat_that_cannot_be_read_is_no_sign_of_life() -> None:
+    """An error that comes and goes does not keep alive a claim whose holder is dead."""
+    beat = Heartbeat(1).encode()
+    claims = Claims(made_runs.RUN, {}, lease_s=LEASE_S, new_nonce=lambda: "")
+    for at_s in range(60):
+        reply = Unreadable("m00.002.beat: Input/output error") if at_s % 2 else beat
+        replies = {ReadHeartbeat: [reply], Now: [float(at_s)]}
+        moved, _ = answered(claims.moved(SLOT, 2), replies)
+        silent_s, _ = answered(claims.silent_s(SLOT, 2), replies)
+
+        assert not moved
+    assert silent_s == 59.0
 
 
 def test_a_claim_that_cannot_be_read_expires(place: OnDisk) -> None:
