@@ -49,6 +49,19 @@ def open_regular(
     return fd
 
 
+def append_regular(path: Path | str) -> int:
+    """A descriptor of a regular file, made if it is missing, to add to its end.
+
+    Raises what `open_regular` raises.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o644)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.ENXIO, "not a regular file", str(path))
+
+
 def read_regular(
     path: Path | str, *, limit: int, held: int | None = None, follow: bool = False
 ) -> bytes:

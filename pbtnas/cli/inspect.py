@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pbtnas.cli.shared import (
+    disk_errors,
     leave,
     load_task_of,
     options_of,
@@ -37,7 +38,8 @@ def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
     while True:
         if watch is not None and not as_json:
             click.clear()
-        finished = print_status(run_dir, as_json=as_json)
+        with disk_errors(ExitCode.FAILED, place=run_dir):
+            finished = print_status(run_dir, as_json=as_json)
         if watch is None or finished:
             return
         time.sleep(watch)

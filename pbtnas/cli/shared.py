@@ -91,10 +91,12 @@ def load_task_of(section: Any, task_file: str | None) -> Any:
 
 def options_of(overrides: Sequence[str]) -> dict[str, Any]:
     """The options of a task that `--set` gives, where there is no configuration."""
-    import yaml
+    from pbtnas.config.yaml_source import read_override
 
-    pairs = (override.partition("=") for override in overrides)
-    return {key.removeprefix("task."): yaml.safe_load(value) for key, _, value in pairs}
+    options: dict[str, Any] = {}
+    for override in overrides:
+        options |= read_override(f"task.{override.removeprefix('task.')}").value["task"]
+    return options
 
 
 def given(option: str, value: object) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.regular_files import read_regular
 
 _TEXT = "tag:yaml.org,2002:str"
 _NUMBER = "tag:yaml.org,2002:float"  # integers too: int and float are told apart by value
@@ -36,6 +37,15 @@ _CLEARER = {  # PyYAML's words for the commonest slips, and ours
     "mapping values are not allowed": "a second colon, or a colon missing in the line before",
     "found another document": "a second document (---) begins here",
 }
+
+
+LIMIT = 1 << 20
+"""The most bytes of a file that somebody has written by hand."""
+
+DEPTH = 50
+"""The most lists and mappings within each other; a configuration has four."""
+
+_TOO_DEEP = f"more than {DEPTH} lists and mappings within each other"
 
 
 class SourceError(PbtnasError):
@@ -108,7 +118,7 @@ def read_override(text: str) -> Source:
 def read_file(path: Path) -> Source:
     """One YAML file as it is.  Raises `SourceError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, limit=LIMIT, follow=True).decode()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -157,6 +167,7 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's parser with the plain words of YAML 1.2 and neither aliases nor tags."""
 
     yaml_implicit_resolvers = {}  # filled below, by PyYAML's own method
+    _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -165,9 +176,22 @@ class _Loader(yaml.SafeLoader):
             problem = "aliases (*name) are not allowed"
         elif event.tag is not None:
             problem = "tags (!name) are not allowed"
+        elif self._depth == DEPTH:
+            problem = _TOO_DEEP
         if problem:
             raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        return super().compose_node(parent, index)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        # The scanner reads ahead, and every bracket that is open costs it time at each token.
+        if self.flow_level == DEPTH:
+            mark = self.get_mark()
+            raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, mark)
+        super().fetch_flow_collection_start(token)
 
 
 for _tag, _pattern in _PLAIN_WORDS.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.generation import read_attempts
@@ -35,6 +35,7 @@ from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
+from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
@@ -238,9 +239,7 @@ def open_coordinator(
     with ExitStack() as opened:
         try:
             run = begun(lambda: start_run(root, config, space))
-            # Only for a quick answer; on a network file system it may not hold.
-            lock = FileLock(root / paths.COORDINATOR_LOCK)
-            opened.enter_context(begun(lambda: lock.acquire(timeout=0)))
+            opened.enter_context(begun(lambda: quick_lock(root / paths.COORDINATOR_LOCK)))
             store = opened.enter_context(begun(opened_store))
             ready = begun(lambda: prepared(store))
         except AskedToStop:

@@ -15,6 +15,7 @@ from pbtnas.child_python import python_command, python_environment
 from pbtnas.engine.parent_death import end_with_parent
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, Stopped, Trained
 from pbtnas.records.schema import Result
+from pbtnas.regular_files import append_regular, open_regular
 
 Event = Progress | Trained | AttemptFailed | Stopped
 
@@ -135,7 +136,7 @@ class TrainingProcess:
     def _open_log(self) -> BinaryIO:
         """For what the process prints; nowhere while the directory cannot be written."""
         try:
-            return self._log.open("ab")
+            return os.fdopen(append_regular(self._log), "ab")
         except OSError:
             return Path(os.devnull).open("ab")
 
@@ -216,7 +217,10 @@ class TrainingProcess:
         the last is shown, as of a traceback.
         """
         try:
-            text = self._log.read_text(errors="replace")[-_TAIL:].strip()
+            with os.fdopen(open_regular(self._log), "rb") as log:
+                # A character has up to four bytes.
+                log.seek(max(0, os.fstat(log.fileno()).st_size - 4 * _TAIL))
+                text = log.read(4 * _TAIL).decode(errors="replace")[-_TAIL:].strip()
         except OSError as error:
             return f"its log cannot be read ({error.strerror})"
         return f"the end of its output:\n{text}" if text else "it printed nothing"

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.records import paths
+from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.records.schema import NO_FAILURE, last_line
@@ -188,9 +189,13 @@ class _Look:
 
     def workers(self) -> tuple[Seen, ...]:
         """All workers that ever wrote a heartbeat, the most recent first."""
-        beat = PurePosixPath(paths.worker("any"))
-        found = (self._root / beat.parent).glob(f"*{beat.suffix}")
-        seen = [self._seen(path.stem, paths.within(paths.WORKERS, path.name)) for path in found]
+        try:
+            with RunReader(self._root) as files:
+                found = [PurePosixPath(leaf) for leaf in files.names(paths.WORKERS)]
+        except OSError:
+            found = []
+        beats = [leaf for leaf in found if leaf.suffix == ".beat"]
+        seen = [self._seen(leaf.stem, paths.within(paths.WORKERS, leaf.name)) for leaf in beats]
         return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
 
     def holder(self, attempts: Sequence[ClaimHistory]) -> Seen | None:
@@ -210,7 +215,7 @@ class _Look:
         try:
             with RunReader(self._root) as files:
                 content = Heartbeat.decode(files.get(beat) or b"") or Heartbeat(0)
-        except OSError:
+        except (OSError, UnreadableRecord):
             content = Heartbeat(0)
         changed_s = max(0.0, self._now - changed)
         return Seen(

@@ -17,6 +17,8 @@ from pbtnas.monitoring.accounting import Account, account
 from pbtnas.monitoring.progress import Seen, Status, status
 from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
 from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord, RecordError
+from pbtnas.store.run_directory import NotARun
 from pbtnas.store.study_directory import Study, StudyRun
 
 RUN_LINES, WORKER_LINES, TROUBLE_LINES = 12, 4, 3
@@ -82,16 +84,26 @@ class StudyStatus:
 def study_status(study: Study, *, now: float) -> StudyStatus:
     """The state at `now`, in seconds since the epoch as file times are.
 
-    Raises `RecordError` for records that cannot be used.
+    What is broken in one run is a trouble; how the others are is shown nevertheless.
     """
     finished = [run for run in study.runs if run.has(paths.FINAL)]
     begun = [run for run in study.runs if run.has(paths.RUN)]
-    ended = study.ended() or {}
+    broken: dict[str, str] = {}
+    ended: Mapping[str, str] = {}
+    try:
+        ended = study.ended() or {}
+    except CorruptRecord as error:
+        broken["the study"] = str(error)
     done = {run.label for run in finished}
     labels = [run.label for run in study.runs if run.label not in done]
     failed = {label: ended[label] for label in labels if label in ended}
     opened = [run for run in begun if run.label not in done | failed.keys()]
-    seen = {run.label: status(run.root, now=now) for run in opened}
+    seen: dict[str, Status] = {}
+    for run in opened:
+        try:
+            seen[run.label] = status(run.root, now=now)
+        except (NotARun, RecordError) as error:
+            broken[run.label] = str(error)
     computed = account(run.root for run in begun)
     granted = sum(granted_epochs(run.config["search"]) for run in study.runs)
     workers = _workers(seen)
@@ -102,12 +114,12 @@ def study_status(study: Study, *, now: float) -> StudyStatus:
         finished=tuple(run.label for run in finished),
         failed=failed,
         waiting=tuple(run.label for run in study.runs if run not in begun),
-        open=tuple(_open(run, seen[run.label]) for run in opened),
+        open=tuple(_open(run, seen[run.label]) for run in opened if run.label in seen),
         progress=min(1.0, computed.epochs / granted),
         left_s=_left_s(computed, granted, workers),
         workers=workers,
         failures=_failures(seen.values()),
-        trouble=() if over else _trouble(study.root, seen, workers),
+        trouble=() if over else _trouble(study.root, seen, workers, broken),
         account=computed,
         over=over,
     )
@@ -177,13 +189,16 @@ def _failures(runs: Iterable[Status]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _trouble(root: Path, runs: Mapping[str, Status], workers: Sequence[Seen]) -> tuple[str, ...]:
+def _trouble(
+    root: Path, runs: Mapping[str, Status], workers: Sequence[Seen], broken: Mapping[str, str]
+) -> tuple[str, ...]:
     trouble = [f"{w.name}: {w.doing}" for w in workers if w.live and w.waiting_for]
     begun = [run for run in runs.values() if run.state == "running"]
     if begun and not any(run.coordinator and run.coordinator.live for run in begun):
         trouble.append("nobody conducts the study; `pbtnas study`, given again, goes on with it")
     if begun and not any(worker.live for worker in workers):
         trouble.append(f"nobody works on it; `pbtnas worker {root}` does")
+    trouble += [f"{what}: {sentence}" for what, sentence in broken.items()]
     trouble += [f"{label}: {problem}" for label, run in runs.items() for problem in run.problems]
     return tuple(trouble)
 

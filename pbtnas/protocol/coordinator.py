@@ -45,7 +45,6 @@ from pbtnas.protocol.operations import (
     AskedToStop,
     Discard,
     EmptyTrash,
-    Get,
     Has,
     List,
     MakeGeneration,
@@ -59,7 +58,7 @@ from pbtnas.protocol.operations import (
     pause_s,
     persist,
 )
-from pbtnas.protocol.reading import adopt, read
+from pbtnas.protocol.reading import adopt, content, read
 from pbtnas.protocol.retention import Retention
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
@@ -145,17 +144,27 @@ class Coordinator:
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
-        children = None
+        children, began_s = None, (yield from Now())
         while children is None:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
                 return _continues(Manifest.from_json(following.core), selected)
             children = yield from self._children(manifest, selected)
+            if children is None and (yield from Now()) - began_s > STALE_S:
+                yield from self._refuse_what_is_discarded(generation)
         # What was read must be at least as durable as what is about to be written.
         yield from persist(Sync(paths.generation(generation)))
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children)
         return _continues((yield from self._open(upcoming)), selected)
+
+    def _refuse_what_is_discarded(self, generation: int) -> Steps[None]:
+        """A lost checkpoint is waited for, but nobody computes those again that are garbage."""
+        if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
+            raise BrokenChain(
+                f"{paths.manifest(generation + 1)} and a record in {paths.births(generation)}: "
+                "both missing or damaged, and the checkpoints to make them from were discarded"
+            )
 
     def _selected(self, manifest: Manifest) -> Steps[Selected]:
         """The selection of a generation: read if it is there, else decided from its results."""
@@ -191,11 +200,11 @@ class Coordinator:
             name = paths.result(manifest.generation, job.member)
             while (record := (yield from read(name, "result", self._run))) is None:
                 yield from self._term.beat()
-                if (yield from Get(paths.selection(manifest.generation))) is not None:
+                if (yield from content(paths.selection(manifest.generation))) is not None:
                     return None
                 now_s = yield from Now()
                 if now_s >= next_duty_s:
-                    if (yield from Get(paths.manifest(manifest.generation + 1))) is not None:
+                    if (yield from content(paths.manifest(manifest.generation + 1))) is not None:
                         orphaned_s = now_s if orphaned_s is None else orphaned_s
                         _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
@@ -252,7 +261,7 @@ class Coordinator:
             if result.checkpoint is None:
                 continue
             name = paths.checkpoint(selected.generation, result.checkpoint)
-            while not (yield from Has(name)) and (yield from Get(paths.FINAL)) is None:
+            while not (yield from Has(name)) and (yield from content(paths.FINAL)) is None:
                 yield from self._await_repair(manifest)
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
@@ -287,7 +296,7 @@ class Coordinator:
     def _restore(self, manifest: Manifest) -> Steps[None]:
         """Restore what the waiting rests on: this manifest, and the overlays that this and the
         last generation began with (the last one's, for a worker that computes it again)."""
-        if (yield from Get(paths.manifest(manifest.generation))) is None:
+        if (yield from content(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
         for recent in self._recent:
             yield from self._children_maker.restore_overlays(recent)

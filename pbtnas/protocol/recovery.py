@@ -8,7 +8,7 @@ from pbtnas.protocol.operations import Has, PutBlob, Say, Steps, persist
 from pbtnas.protocol.reading import read
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.records.schema import Job, Manifest
+from pbtnas.records.schema import Job, Manifest, Result, Selected
 
 FIRST_S = 5.0  # of waiting, before the first look for lost checkpoints
 LONGEST_S = 60.0  # between two looks
@@ -30,8 +30,11 @@ class CheckpointRecovery:
         self._waited_s = 0.0
         self._due_s = FIRST_S
 
-    def while_waiting(self, waited_s: float, newest: Manifest | None) -> Steps[None]:
+    def while_waiting(self, waited_s: float, newest: Manifest | None) -> Steps[frozenset[int]]:
         """Now and then, restore the generation in work and the one before.
+
+        Returns the members of the generation in work that were found to have no result: by
+        name, for a listing may show a record that was put aside or cannot be read.
 
         Args:
             waited_s: Time that the worker has been idle, in seconds.
@@ -41,24 +44,40 @@ class CheckpointRecovery:
             self._due_s = FIRST_S  # it had something to do in between
         self._waited_s = waited_s
         if waited_s < self._due_s or newest is None:
-            return
+            return frozenset()
         self._due_s = waited_s + min(waited_s, LONGEST_S)
         yield from self.generation(newest.generation - 1)
-        yield from self.generation(newest.generation)
+        return (yield from self.generation(newest.generation))
 
-    def generation(self, number: int) -> Steps[None]:
-        """Recompute checkpoints which results of that generation name but which are gone."""
+    def generation(self, number: int) -> Steps[frozenset[int]]:
+        """Recompute checkpoints which results of that generation name but which are gone.
+
+        Returns the members that have no result.
+        """
         if number < 0:
-            return
+            return frozenset()
         record = yield from read(paths.manifest(number), "manifest", self._run)
         if record is None:
-            return
+            return frozenset()
+        without = set()
         for job in Manifest.from_json(record.core).jobs:
-            found = yield from read(paths.result(number, job.member), "result", self._run)
-            if found is None or found.core["checkpoint"] is None:
-                continue
-            if not (yield from Has(paths.checkpoint(number, found.core["checkpoint"]))):
-                yield from self._repair(job, found.core["checkpoint"])
+            found = yield from self._result(job)
+            if found is None:
+                without.add(job.member)
+            elif found.checkpoint is not None:
+                if not (yield from Has(paths.checkpoint(number, found.checkpoint))):
+                    yield from self._repair(job, found.checkpoint)
+        return frozenset(without)
+
+    def _result(self, job: Job) -> Steps[Result | None]:
+        """The result of a job: its record, or where that is lost, the copy in the selection."""
+        name = paths.result(job.generation, job.member)
+        record = yield from read(name, "result", self._run)
+        if record is not None:
+            return Result.from_json(record.core)
+        selection = paths.selection(job.generation)
+        record = yield from read(selection, "selection", self._run)
+        return None if record is None else Selected.from_json(record.core).result(job.member)
 
     def _repair(self, job: Job, checkpoint: Digest) -> Steps[None]:
         """Do a job once more for its bytes.  The same record gives the same checkpoint."""

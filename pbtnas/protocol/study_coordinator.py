@@ -26,7 +26,7 @@ from pbtnas.protocol.operations import (
     Stopping,
     persist,
 )
-from pbtnas.protocol.reading import read
+from pbtnas.protocol.reading import adopt, read
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
@@ -127,6 +127,13 @@ class StudyCoordinator:
 
     def coordinate(self) -> Steps[StudyOutcomes]:
         """Coordinate until nothing is left to do, another process holds a run, or asked to stop."""
+        try:
+            yield from self._coordinate()
+        except AskedToStop:  # while the disk was full; the same command goes on from here
+            pass
+        return self._outcomes
+
+    def _coordinate(self) -> Steps[None]:
         # Of a study that is over, nobody works on what could not go on.
         known = yield from read(paths.STUDY_ENDED, "ended", self._study)
         self._known_ends = {} if known is None else known.core["runs"]
@@ -145,15 +152,13 @@ class StudyCoordinator:
         yield from self._leave()
         if len(self._outcomes.ended) == len(self._runs):
             yield from self._end_study()
-        return self._outcomes
 
     def _end_study(self) -> Steps[None]:
         record = Record("ended", self._study, {"runs": self._outcomes.ended}, {}, self._new_nonce())
-        try:
+        while not self._outcomes.over:
             yield from persist(Put(paths.STUDY_ENDED, encode(record)))
-            self._outcomes.over = True
-        except AskedToStop:  # while the disk was full; the same command goes on from here
-            return
+            known = yield from adopt(paths.STUDY_ENDED, "ended", self._study)
+            self._outcomes.over = known is not None
 
     def _leave(self) -> Steps[None]:
         """Have every coordinator give up its term."""
@@ -229,7 +234,7 @@ class StudyCoordinator:
     def _note_end(self, run: RunOfStudy) -> Steps[bool]:
         """Whether a run is over, and if so, noted down."""
         data = yield from InRun(run.label, Get(paths.FINAL))
-        if data is None:
+        if not isinstance(data, bytes):
             return False
         try:
             core = decode(data, f"{run.label}/{paths.FINAL}", kind="final").core

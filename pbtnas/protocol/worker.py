@@ -35,6 +35,7 @@ reaches this module in another way.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,6 @@ from pbtnas.protocol.attempts import (
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
-    Get,
     List,
     Now,
     Published,
@@ -61,10 +61,11 @@ from pbtnas.protocol.operations import (
     Steps,
     Stopping,
     Sync,
+    backoff,
     pause_s,
     persist,
 )
-from pbtnas.protocol.reading import newest_generation, read
+from pbtnas.protocol.reading import content, newest_generation, read
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
@@ -90,6 +91,7 @@ class Pace:
 
 
 INFRA_IN_A_ROW = 3
+LOST_TRIES = 5  # at a result whose slot is filled, but with nothing that can be read
 RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
@@ -124,6 +126,7 @@ class Worker(WorkLoop[Attempt]):
         self._job_s = 0.0  # how long its last job took
         self._reserved_until_s = float("-inf")
         self._resting_until_s = float("-inf")
+        self._without_result: frozenset[int] = frozenset()  # whatever a listing says
 
     # -- finding work --------------------------------------------------------------------------
 
@@ -144,7 +147,10 @@ class Worker(WorkLoop[Attempt]):
         unfinished = [
             job
             for job in manifest.jobs
-            if f"{paths.member_name(job.member)}.json" not in results
+            if (
+                f"{paths.member_name(job.member)}.json" not in results
+                or job.member in self._without_result
+            )
             and not self._is_unpublished(job)
         ]
         for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
@@ -170,6 +176,7 @@ class Worker(WorkLoop[Attempt]):
             # What is read must be at least as durable as what will be published on top of it.
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
+            self._without_result = frozenset()
             yield from self._affinity.learn(self._manifest)
             # A machine that looks as late as `pause_s` allows still finds its members free.
             now_s = yield from Now()
@@ -195,7 +202,7 @@ class Worker(WorkLoop[Attempt]):
             return None
         # Our own publish has refreshed this machine's view of the directory: only now is
         # "no result yet" worth believing.
-        if (yield from Get(result)) is not None:
+        if (yield from content(result)) is not None:
             return None
         failures = yield from self._affinity.failures(slot, number)
         if len(failures) >= self._pace.attempts:
@@ -269,14 +276,19 @@ class Worker(WorkLoop[Attempt]):
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
-        reply = yield from persist(Put(name, encode(record)))
-        if reply is Published.LOST:
+        for rest_s in itertools.islice(backoff(), LOST_TRIES):
+            reply = yield from persist(Put(name, encode(record)))
+            if reply is Published.WON:
+                return
             first = yield from read(name, "result", self._run)
-            if first is not None and first.digest != record.digest:
-                yield from Say(
-                    f"{name}: another attempt came first with another outcome, which stands; "
-                    "training is not deterministic here"
-                )
+            if first is not None:
+                if first.digest != record.digest:
+                    yield from Say(
+                        f"{name}: another attempt came first with another outcome, which stands; "
+                        "training is not deterministic here"
+                    )
+                return
+            yield from Sleep(rest_s)  # it was damaged, or is seen late
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -292,9 +304,9 @@ class Worker(WorkLoop[Attempt]):
         while now_s < rescan_at_s:
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
-            if (yield from Get(paths.FINAL)) is not None:
+            if (yield from content(paths.FINAL)) is not None:
                 return WorkerEnding.FINISHED
-            if (yield from Get(paths.manifest(upcoming))) is not None:
+            if (yield from content(paths.manifest(upcoming))) is not None:
                 return None
             yield from Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
             now_s = yield from Now()
@@ -317,7 +329,7 @@ class Worker(WorkLoop[Attempt]):
 
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
-        yield from self._recovery.while_waiting(waited_s, self._manifest)
+        self._without_result = yield from self._recovery.while_waiting(waited_s, self._manifest)
 
 
 def _slot(job: Job) -> Slot:

@@ -26,6 +26,10 @@ class CorruptRecord(RecordError):
     """Torn, truncated or altered: its checksum does not match its content."""
 
 
+class UnreadableRecord(CorruptRecord):
+    """There, but without content to be had: a bad sector, a pipe, far too many bytes."""
+
+
 class ForeignRecord(RecordError):
     """Intact, but of another run, kind or a newer format version."""
 
@@ -87,7 +91,7 @@ def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Reco
     try:
         body = json.loads(data)
         checksum = body.pop("sha256")
-        intact = digest(body) == checksum
+        intact = digest(body) == checksum and "v" in body
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         intact = False
     if not intact:
@@ -96,6 +100,8 @@ def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Reco
         raise ForeignRecord(
             f"{name}: written in format version {body['v']}; this pbtnas reads version {VERSION}"
         )
+    if not body.keys() >= {"core", "kind", "meta", "nonce", "run"}:
+        raise CorruptRecord(f"{name}: not an intact record (keys are missing)")
     if body["kind"] != kind:
         raise ForeignRecord(f"{name}: a record of kind {body['kind']!r}, expected {kind!r}")
     if run is not None and body["run"] != run:

@@ -62,8 +62,11 @@ class Heartbeat:
 
     @classmethod
     def decode(cls, data: bytes) -> Heartbeat | None:
-        """Read a heartbeat; None if it is torn."""
+        """Read a heartbeat; None if it is torn, or none of ours."""
         if len(data) != BEAT_LENGTH or data[-9:] != b"%08x\n" % zlib.crc32(data[:-9]):
             return None
-        counter, done, phase = data[:-9].decode(errors="replace").split(" ", 2)
-        return cls(int(counter), int(done), phase.strip())
+        try:
+            counter, done, phase = data[:-9].decode(errors="replace").split(" ", 2)
+            return cls(int(counter), int(done), phase.strip())
+        except ValueError:
+            return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run
@@ -28,14 +29,20 @@ def champions(files: RunReader, run: Run) -> dict[str, Champion]:
 def best_so_far(files: RunReader) -> Champion:
     """The best member up to now, of a run that may go on.  Its checkpoint is kept while it is that.
 
-    Raises `NotARun` while there is none.
+    Raises `NotARun` while there is none, `CorruptRecord` when the view of it is damaged.
     """
     data = files.get(paths.BEST)
     if data is None:
         raise NotARun(
             f"{files.root}: there is no best member yet; `pbtnas status` tells how far it is"
         )
-    return Champion.from_json(json.loads(data))
+    try:
+        return Champion.from_json(json.loads(data))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise CorruptRecord(
+            f"{files.root / paths.BEST}: damaged; the coordinator writes it again with the next "
+            "generation"
+        ) from None
 
 
 def soups(files: RunReader, run: Run) -> dict[str, Soup]:

@@ -68,7 +68,7 @@ def _engine(files: RunReader, run: Run) -> Iterator[Fault]:
     """Damaged engine settings.  They stay where they are: a gap would hide the later ones."""
     for number in itertools.count(1):
         name = paths.engine(number)
-        if files.get(name) is None:
+        if not files.published(name):
             return
         _, fault = _read(files, run, name, "engine", "ignored; give its settings again")
         if fault is not None:
@@ -81,7 +81,7 @@ def _faults(files: RunReader, run: Run) -> Iterator[Fault]:
     while True:
         name = paths.manifest(generation)
         record, fault = _read(files, run, name, "manifest", "computed again by the coordinator")
-        later = files.get(paths.manifest(generation + 1)) is not None
+        later = files.published(paths.manifest(generation + 1))
         if fault is not None and (fault.damaged or later):
             yield fault
         if record is None and not later:
@@ -182,7 +182,7 @@ def _missing(files: RunReader, run: Run, newest: int) -> Iterator[Fault]:
             if checkpoint and not files.exists(paths.checkpoint(generation, checkpoint)):
                 missing = paths.checkpoint(generation, checkpoint)
                 yield Fault(missing, "missing; computed again when it is needed", False)
-                if generation == newest and files.get(paths.FINAL) is not None:
+                if generation == newest and files.published(paths.FINAL):
                     yield Fault(paths.FINAL, "to be put aside, so that the run is resumed", True)
 
 

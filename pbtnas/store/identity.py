@@ -62,7 +62,7 @@ def provably_dead(holder: Mapping[str, Any]) -> bool:
     if (holder.get("boot"), holder.get("pid_namespace")) != (boot, namespace):
         return False
     pid, started = holder.get("pid"), holder.get("started")
-    if not isinstance(pid, int) or pid <= 0 or started is None:
+    if not isinstance(pid, int) or not 0 < pid < 2**31 or started is None:
         return False
     if not _exists(pid):
         return True

@@ -30,10 +30,13 @@ from pbtnas.protocol.operations import (
     ReadHeartbeat,
     Replace,
     Sync,
+    Unreadable,
     WriteHeartbeat,
 )
 from pbtnas.records import paths
+from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.names import Digest, Name
+from pbtnas.regular_files import BROKEN, open_regular
 from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
@@ -89,7 +92,9 @@ class PosixStore(RunReader):
         try:
             reply = self._execute(operation)
         except OSError as error:
-            self._complain(operation, error)
+            trouble = self._complain(operation, error)
+            if isinstance(operation, Get | ReadHeartbeat):
+                return Unreadable(trouble, passing=True)
             if isinstance(operation, _PUBLISHES):
                 return Published.ERROR
             return set() if isinstance(operation, List) else None
@@ -102,7 +107,10 @@ class PosixStore(RunReader):
     def _execute(self, operation: Any) -> Any:
         match operation:
             case Get(name) | ReadHeartbeat(name):
-                return self.get(name)
+                try:
+                    return self.get(name)
+                except UnreadableRecord as error:
+                    return Unreadable(str(error))
             case Put(name, data, durable):
                 return self.put(name, data, durable=durable)
             case PutBlob(source, name):
@@ -123,6 +131,7 @@ class PosixStore(RunReader):
                 return Published.WON
             case Quarantine(name):
                 self._quarantine(name)
+                return Published.WON
             case Discard(generation, keep):
                 self._discard(generation, keep)
             case _:
@@ -168,11 +177,11 @@ class PosixStore(RunReader):
                 os.utime(directory or ".", dir_fd=self._fd)
 
     def replace(self, name: Name, data: bytes) -> None:
-        """Replace a hint or a view in one step."""
+        """Replace a hint or a view in one step, whatever has its name."""
         private = self._private(name)
         try:
             self._write(private, data, durable=False)
-            os.rename(private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            self._rename_over(private, name)
         except OSError:
             self._unlink(private)
             raise
@@ -191,13 +200,19 @@ class PosixStore(RunReader):
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise
-                won = self.get(name) == data
+                won = self._holds(name, data)
         finally:
             shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
         if durable:
             self._sync(_parent(name))
         self._touch_later(_parent(name))
         return Published.WON if won else Published.LOST
+
+    def _holds(self, name: Name, data: bytes) -> bool:
+        try:
+            return self.get(name) == data
+        except UnreadableRecord:
+            return False
 
     def _quarantine(self, name: str) -> None:
         aside = f"{name}.corrupt-{self._writer}-{next(self._count)}"
@@ -215,7 +230,7 @@ class PosixStore(RunReader):
         this one: it is the same, or damaged.
         """
         try:
-            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._fd)
+            fd = open_regular(source, held=self._fd)
         except FileNotFoundError:
             # Published at an earlier try whose reply was lost; or the generation was collected
             # under a process that slept for long, and its result decided by others long ago.
@@ -226,7 +241,7 @@ class PosixStore(RunReader):
             os.fsync(fd)
         finally:
             os.close(fd)
-        os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        self._rename_over(source, name)
         self._unlink(source)  # still there if both names were of one file already
         self._sync(_parent(name))
         return Published.WON
@@ -278,8 +293,14 @@ class PosixStore(RunReader):
 
     def _beat(self, name: str, data: bytes) -> None:
         """Overwritten in place: a heartbeat of fixed length needs no space on a full disk."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o644, dir_fd=self._fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, 0o644, dir_fd=self._fd)
+        except OSError as error:
+            if error.errno not in (*BROKEN, errno.EISDIR):
+                raise
+            self._quarantine(name)  # a pipe, a link, a directory: none of ours
+            fd = os.open(name, flags, 0o644, dir_fd=self._fd)
         try:
             os.pwrite(fd, data, 0)
         finally:
@@ -308,22 +329,33 @@ class PosixStore(RunReader):
             os.close(fd)  # a quota may only be noticed here
         return status.st_dev, status.st_ino
 
+    def _rename_over(self, source: str, name: str) -> None:
+        """Rename a file, whatever has the name that it gets."""
+        try:
+            os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except IsADirectoryError:
+            self._quarantine(name)
+            os.rename(source, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
     def _unlink(self, name: str) -> None:
         try:
             os.unlink(name, dir_fd=self._fd)
         except OSError:
             return  # a private file left behind is litter, not harm
 
-    def _complain(self, operation: Any, error: OSError) -> None:
+    def _complain(self, operation: Any, error: OSError) -> str:
+        """Report an error; returns the sentence."""
         self._troubled.add(_sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
             hint = " (no hard links here? `pbtnas doctor` tells)"
-        self.trouble(f"{self.root / str(name)}: {error.strerror}{hint}")
+        sentence = f"{self.root / str(name)}: {error.strerror}{hint}"
+        self.trouble(sentence)
+        return sentence
 
 
-_PUBLISHES = (Put, PutBlob, Sync, MakeGeneration)
+_PUBLISHES = (Put, PutBlob, Sync, MakeGeneration, Quarantine)
 
 
 def sync_directory(fd: int) -> None:

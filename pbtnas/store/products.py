@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ def published(files: RunReader) -> dict[str, str]:
     """The products of a run so far: the SHA-256 of each, by name.  Raises `OSError`."""
     names = sorted(files.names(paths.PRODUCTS))
     contents = {name: files.get(paths.product(name)) for name in names if name[0] != "."}
-    return {name: c[:_DIGEST_LENGTH].decode() for name, c in contents.items() if c is not None}
+    digests = {name: c[:_DIGEST_LENGTH] for name, c in contents.items() if c is not None}
+    return {name: digest.decode(errors="replace") for name, digest in digests.items()}
 
 
 def lookup(files: RunReader, name: str) -> bytes | None:
@@ -92,6 +94,10 @@ class Products:
 
     def publish(self, name: str, data: bytes) -> bytes:
         """Publish a product; returns what was there first.  Raises `OSError`."""
+        limit = paths.limit(paths.product(name)) - _DIGEST_LENGTH - 1
+        if len(data) > limit:
+            text = f"a product of {len(data)} bytes, where at most {limit} are read again"
+            raise OSError(errno.EFBIG, text, name)
         digest = hashlib.sha256(data).hexdigest().encode()
         self._store.put(paths.product(name), digest + b"\n" + data)
         found = self.lookup(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.protocol.operations import Published
+from pbtnas.protocol.operations import Published, backoff
+from pbtnas.protocol.reading import TRIES
 from pbtnas.records import paths
 from pbtnas.records.envelope import (
     CorruptRecord,
     ForeignRecord,
     Record,
+    UnreadableRecord,
     decode,
     digest,
     encode,
@@ -79,12 +82,12 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
     try:
         return open_run(root)  # needs no space: a coordinator may be restarted on a full disk
     except NotYetARun:
-        root.mkdir(parents=True, exist_ok=True)
+        make_directory(root)
     with PosixStore(
         root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root)
     ) as store:
         for name in paths.TOP_DIRECTORIES:
-            (root / name).mkdir(exist_ok=True)
+            make_directory(root / name)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
         core = {**about, "primitive": best_primitive(root)}
         store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, new_nonce())))
@@ -94,12 +97,30 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
     return open_run(root)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, where they are missing.  Raises `NotARun` where
+    something else is."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotARun(f"{path}: something else is there; give a new or empty directory") from None
+
+
 def open_run(root: Path) -> Run:
     """The run in a directory.
 
     Raises `NotYetARun` when it is missing, empty or not complete yet, `NotARun` when it is
-    something else, `RecordError` when its records are damaged or too new.
+    something else, `RecordError` when its records are damaged, unreadable or too new.
     """
+    for pause_s in itertools.islice(backoff(), TRIES - 1):
+        try:
+            return _open_run(root)
+        except UnreadableRecord:
+            time.sleep(pause_s)
+    return _open_run(root)
+
+
+def _open_run(root: Path) -> Run:
     check_format(root)
     with RunReader(root) as files:
         record = files.record(paths.RUN, "run")
@@ -151,13 +172,14 @@ def with_engine(
 ) -> Mapping[str, Any]:
     """The configuration of a run with the engine settings that hold now.
 
-    A damaged record of them changes nothing: no outcome rests on it.  Raises `ForeignRecord`.
+    A damaged or unreadable record of them changes nothing: no outcome rests on it.  Raises
+    `ForeignRecord`.
     """
     for number in itertools.count(1):
-        data = get(paths.engine(number))
-        if data is None:
-            break
         with suppress(CorruptRecord):
+            data = get(paths.engine(number))
+            if data is None:
+                break
             record = decode(data, paths.engine(number), kind="engine", run=run)
             config = {**config, "engine": record.core["engine"]}
     return config

@@ -26,7 +26,7 @@ from pbtnas.records.names import Name
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import NotARun, best_primitive
+from pbtnas.store.run_directory import NotARun, best_primitive, make_directory
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
     written.
     """
     if not is_study(root):
-        root.mkdir(parents=True, exist_ok=True)
+        make_directory(root)
         unexpected = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
         if unexpected and not is_study(root):
             raise NotARun(
@@ -103,14 +103,15 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
         core = {"runs": list(runs), "pbtnas": pbtnas}
         _put(root, paths.STUDY, Record("study", uuid.uuid4().hex, core, {}, new_nonce()))
     for name in paths.STUDY_DIRECTORIES:
-        (root / name).mkdir(exist_ok=True)
+        make_directory(root / name)
     return open_study(root)
 
 
 def open_study(root: Path) -> Study:
     """The study in a directory.
 
-    Raises `NotARun` when there is none, `RecordError` when its record is damaged or too new.
+    Raises `NotARun` when there is none, `RecordError` when its record is damaged, unreadable or
+    too new.
     """
     record = None
     with suppress(FileNotFoundError, NotADirectoryError), RunReader(root) as files:

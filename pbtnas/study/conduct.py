@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pbtnas.config import PlannedRun, difference, from_json, to_json
 from pbtnas.engine.driver import Trouble, drive
@@ -20,6 +20,7 @@ from pbtnas.records import paths
 from pbtnas.store.identity import this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.run_directory import best_primitive
 from pbtnas.store.study_directory import Study, create_study
 from pbtnas.study.coordinators import CoordinatorsDriver, coordinator_of
@@ -82,9 +83,8 @@ def conduct(
     Returns what became of the runs, and, if the study is not over, the exit codes of the workers.
     Raises `StudyHeld`.
     """
-    lock = FileLock(study.root / paths.STUDY_LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock = quick_lock(study.root / paths.STUDY_LOCK)
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
     stop = StopRequest()
@@ -100,7 +100,7 @@ def conduct(
         pass  # before anything was begun; the same command goes on from here
     finally:
         codes = [helper.code for helper in helpers if helper.code is not None] + end(helpers)
-        lock.release()
+        lock.close()
     return outcomes, [] if outcomes.over else codes
 
 

@@ -20,6 +20,7 @@ from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.operations import Get, Operation, Sleep
 from pbtnas.protocol.study_coordinator import EndCoordinator, StartCoordinator, StudyCoordinator
 from pbtnas.protocol.term import CoordinatorEnding
+from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
@@ -88,8 +89,8 @@ class CoordinatorsDriver(Driver):
         """Read a file of a run that is not open and perhaps not even begun."""
         assert isinstance(operation, Get), f"{run} is not open: {operation!r}"
         root = self._runs[run].root
-        # What cannot be read now is waited for when the run is opened.
-        with suppress(OSError), RunReader(root) as reader:
+        # What cannot be read now is waited for, or put aside, when the run is opened.
+        with suppress(OSError, UnreadableRecord), RunReader(root) as reader:
             return reader.get(operation.name)
         return None
 

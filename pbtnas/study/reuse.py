@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pbtnas.checkpoints.digests import file_digest
 from pbtnas.records import paths
-from pbtnas.records.envelope import digest
+from pbtnas.records.envelope import CorruptRecord, digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
 from pbtnas.store.posix import PosixStore
@@ -21,7 +21,7 @@ def kind_of(run: Run, store: PosixStore) -> str | None:
     """Digest of what, besides a job's record, decides its result; None if it cannot be read."""
     try:
         found, started = published(store), started_with(store, run.id)
-    except OSError:
+    except (OSError, CorruptRecord):
         return None
     if started is None or any(found.get(name) != sha256 for name, sha256 in started.items()):
         return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from pbtnas.records.schema import Job
+from pbtnas.regular_files import append_regular
 from pbtnas.store.patience import patiently
 from pbtnas.tasks.base import HandedBack
 from pbtnas.training.channel import Channel
@@ -81,5 +83,5 @@ class JobContext:
 
     def _append(self, line: str) -> None:
         self._directory.mkdir(exist_ok=True)
-        with (self._directory / "log.jsonl").open("a") as file:
+        with os.fdopen(append_regular(self._directory / "log.jsonl"), "a") as file:
             file.write(line)

@@ -25,6 +25,7 @@ from pbtnas.config import (
     difference,
     from_json,
     load,
+    load_study,
     number,
     outcome,
     parse,
@@ -32,6 +33,7 @@ from pbtnas.config import (
     to_json,
 )
 from pbtnas.search.algorithms import ALGORITHMS
+from tests.unreadable import SORTS, plant
 
 GOOD = """\
 task:
@@ -317,6 +319,47 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (binary, "is not UTF-8 text: invalid start byte"),
     ):
         assert problems(partial(load, path)) == [f"{path}: {said}"]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_configuration_is_a_file(tmp_path: Path, sort: str) -> None:
+    """Whatever else has its name is refused in one sentence, not waited for or read for hours; a
+    link is followed."""
+    path = tmp_path / "x.yaml"
+    plant(path, sort)
+    (tmp_path / "y.yaml").write_text("extends: x.yaml\n" + GOOD)
+
+    for name, act in (("x.yaml", load), ("x.yaml", load_study), ("y.yaml", load)):
+        (problem,) = problems(partial(act, tmp_path / name))[:1]
+        if sort == "link":
+            assert "cannot be read: No such" not in problem
+        else:
+            assert problem.startswith(f"{path}: cannot be read: ")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 100_000,
+        "a: " + "{a: " * 3000 + "}" * 3000,
+        "- " * 3000 + "a",
+        "\n".join(" " * depth + "a:" for depth in range(300)),
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+        GOOD + "# " + "x" * (1 << 20),
+        GOOD.replace("12", "1e999"),
+        GOOD.replace("12", "9" * 5000),
+        GOOD.replace("12", ".nan"),
+    ],
+    ids=["lists", "mappings", "items", "block", "bomb", "long", "infinite", "digits", "nan"],
+)
+def test_a_file_made_to_harm_is_refused(read: Loader, text: str) -> None:
+    """Depth, size and numbers end as one clear sentence with its place."""
+    (problem,) = problems(lambda: read(text))
+
+    assert problem.startswith("x.yaml")
+    assert len(problem) < 300
 
 
 KEYS = [

@@ -12,6 +12,7 @@ import pytest
 
 from pbtnas.records import paths
 from tests.system.site import Site, close_site, make_site
+from tests.unreadable import SORTS, plant
 
 NOW = 2  # the generation in which everything stopped
 
@@ -122,6 +123,18 @@ def test_one_damaged_file_is_noticed_and_made_again(
     """Whatever the file and the damage, it is never used and the run ends the same."""
     path = which(copy)
     damage(path)
+
+    _ends_well(copy)
+
+    assert copy.outcome() == reference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sort", SORTS)
+def test_what_is_no_file_is_put_aside(copy: Site, reference: dict[str, Any], sort: str) -> None:
+    """Pipes, sockets, links and holes in the place of records stop no process."""
+    for path in (_result(copy), _manifest(copy), copy.run_dir / paths.HEAD):
+        plant(path, sort)
 
     _ends_well(copy)
 

@@ -35,19 +35,22 @@ class RecordFiles:
         Raises `ForeignRecord` for one of another run, another kind or a newer version.
         """
         known = len(self.problems)
-        data = self.bytes(name)
-        if data is None:
+        try:
+            data = self.bytes(name)
+            if data is not None:
+                return decode(data, name, kind=kind, run=self.run)
             if expected and len(self.problems) == known:
                 self.problems.append(f"{name}: missing, though records that rest on it are there")
             return None
-        try:
-            return decode(data, name, kind=kind, run=self.run)
         except CorruptRecord as error:
             self.problems.append(str(error))
             return None
 
     def bytes(self, name: Name) -> bytes | None:
-        """The content of a file; None if it is absent or cannot be read, which is a problem."""
+        """The content of a file; None if it is absent, or not to be reached, which is a problem.
+
+        Raises `UnreadableRecord` if it is there without content.
+        """
         try:
             return self._reader.get(name)
         except NotADirectoryError:
@@ -69,6 +72,9 @@ class RecordFiles:
             try:
                 entries = self._reader.names(directory)
             except NotADirectoryError:
+                entries = []
+            except OSError as error:
+                self.problems.append(f"{directory}: cannot be listed ({error.strerror})")
                 entries = []
             self._names[directory] = {paths.within(directory, entry) for entry in entries}
         return self._names[directory]

@@ -96,7 +96,7 @@ class History:
         config = files.read(paths.CONFIG, "config", expected=begun)
         # How far the run is comes before the rest: what appears meanwhile leaves no gap behind.
         final = files.read(paths.FINAL, "final")
-        count = _count(files, final)
+        count = _count(files, final, {} if config is None else config.core)
         generations: list[Generation] = []
         for number in range(count):
             over = final is not None or number < count - 1
@@ -170,13 +170,16 @@ def metrics_lines(history: History, member: int) -> list[str]:
 _TOLD = ("worker", "attempt", "train_s", "evaluate_s", "wall_s")
 
 
-def _count(files: RecordFiles, final: Record | None) -> int:
+def _count(files: RecordFiles, final: Record | None, config: Mapping[str, Any]) -> int:
     """How many generations there are: as the end says, or up to the newest manifest."""
     if final is not None:
         return int(final.core["generations"])
     directory = paths.directory_of(paths.generation(0))
     numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
-    return max((n + 1 for n in numbers if files.published(paths.manifest(n))), default=0)
+    # A name is made quickly that stands for a million generations.
+    most = config.get("search", {}).get("generations", len(numbers))
+    found = (n + 1 for n in numbers if n < most and files.published(paths.manifest(n)))
+    return max(found, default=0)
 
 
 def _numbered(name: str) -> bool:

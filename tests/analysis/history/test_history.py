@@ -200,7 +200,7 @@ def test_an_unreadable_record_is_a_problem(finished_run: Path) -> None:
         path.rmdir()
         path.write_bytes(CONTENT[name])
 
-    assert problems == (f"{name}: cannot be read (No such file or directory)",)
+    assert problems == (f"{name}: cannot be read (a directory without a record)",)
 
 
 def test_directories_that_are_no_runs_are_refused(tmp_path: Path) -> None:
