@@ -45,7 +45,7 @@ class Children:
             yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made)))
+            yield from persist(Put(name, encode(made, name)))
             record = yield from adopt(name, "birth", self._run)
         return Child.from_json(record.core)
 

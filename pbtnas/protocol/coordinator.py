@@ -64,6 +64,7 @@ from pbtnas.protocol.retention import Retention
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, canonical, encode
+from pbtnas.records.names import Name
 from pbtnas.records.schema import Child, Manifest, Result, Selected
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
@@ -169,7 +170,7 @@ class Coordinator:
                 continue
             yield from persist(Sync(paths.results(generation)))
             selected = generations.select(self._search, manifest, results)
-            yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
+            yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
                 yield from Say(_summary(self._search, manifest, Selected.from_json(record.core)))
@@ -223,7 +224,7 @@ class Coordinator:
         name = paths.manifest(manifest.generation)
         while True:
             yield from persist(MakeGeneration(manifest.generation))
-            yield from persist(Put(name, encode(self._record("manifest", manifest.to_json()))))
+            yield from self._publish(name, "manifest", manifest.to_json())
             yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
@@ -241,7 +242,7 @@ class Coordinator:
             "best_last": last and last.to_json(),
         }
         while True:
-            yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
+            yield from self._publish(paths.FINAL, "final", core)
             if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
                 yield from WriteViews(final=True)
                 return
@@ -305,6 +306,9 @@ class Coordinator:
         yield from WriteViews()
 
     # -- records -------------------------------------------------------------------------------
+
+    def _publish(self, name: Name, kind: str, core: Mapping[str, Any]) -> Steps[None]:
+        yield from persist(Put(name, encode(self._record(kind, core), name)))
 
     def _record(
         self, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None

@@ -26,7 +26,7 @@ from pbtnas.protocol.operations import (
     Stopping,
     persist,
 )
-from pbtnas.protocol.reading import read
+from pbtnas.protocol.reading import adopt, read
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
@@ -149,9 +149,12 @@ class StudyCoordinator:
 
     def _end_study(self) -> Steps[None]:
         record = Record("ended", self._study, {"runs": self._outcomes.ended}, {}, self._new_nonce())
+        publish = Put(paths.STUDY_ENDED, encode(record, paths.STUDY_ENDED))
         try:
-            yield from persist(Put(paths.STUDY_ENDED, encode(record)))
-            self._outcomes.over = True
+            while not self._outcomes.over:
+                yield from persist(publish)
+                found = yield from adopt(paths.STUDY_ENDED, "ended", self._study)
+                self._outcomes.over = found is not None
         except AskedToStop:  # while the disk was full; the same command goes on from here
             return
 
@@ -232,7 +235,7 @@ class StudyCoordinator:
         if data is None:
             return False
         try:
-            core = decode(data, f"{run.label}/{paths.FINAL}", kind="final").core
+            core = decode(data, paths.FINAL, kind="final").core
         except CorruptRecord:
             return False  # its coordinator publishes the same again
         self._outcomes.ended[run.label] = core["fingerprint"]

@@ -269,7 +269,7 @@ class Worker(WorkLoop[Attempt]):
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
-        reply = yield from persist(Put(name, encode(record)))
+        reply = yield from persist(Put(name, encode(record, name)))
         if reply is Published.LOST:
             first = yield from read(name, "result", self._run)
             if first is not None and first.digest != record.digest:

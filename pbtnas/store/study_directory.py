@@ -135,4 +135,4 @@ def _has(root: Path, name: Name) -> bool:
 def _put(root: Path, name: Name, record: Record) -> None:
     writer = f"study-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=best_primitive(root)) as store:
-        store.put(name, encode(record))
+        store.put(name, encode(record, name))
