@@ -10,10 +10,10 @@ import enum
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from pbtnas.records import paths
-from pbtnas.records.names import Name, Slot
+from pbtnas.records.names import Digest, Name, Slot
 
 
 class Role(enum.Enum):
@@ -70,18 +70,17 @@ def _claimed(slot: Slot, again: str) -> tuple[Kind, ...]:
     )
 
 
-_G, _M, _N = 12, 7, 1  # the examples in names
+_G, _M, _N, _DIGEST = 12, 7, 1, Digest("DIGEST")  # the examples in names
 _NEXT = "nobody; the next attempt has another number"
+_GIVEN = "the coordinator that is given the CONFIG, if absent"
 
 PRIVATE = Kind(".tmp-...", Role.LITTER, "nobody", ages=True)
 ASIDE = Kind("NAME.corrupt-...", Role.LITTER, "nobody")
 
 RUN_KINDS: tuple[Kind, ...] = (
     Kind(paths.FORMAT, Role.NEEDED, "fsck; the coordinator, if absent"),
-    Kind(paths.RUN, Role.NEEDED, "the coordinator that is given the CONFIG, if absent", "run"),
-    Kind(
-        paths.CONFIG, Role.NEEDED, "the coordinator that is given the CONFIG, if absent", "config"
-    ),
+    Kind(paths.RUN, Role.NEEDED, _GIVEN, "run"),
+    Kind(paths.CONFIG, Role.NEEDED, _GIVEN, "config"),
     Kind(paths.engine(1), Role.OPTIONAL, "the coordinator that is given the CONFIG", "engine"),
     *_claimed(paths.TERM, "nobody; the next term has another number"),
     Kind(paths.COORDINATOR_LOCK, Role.LOCK, "the next coordinator"),
@@ -92,7 +91,7 @@ RUN_KINDS: tuple[Kind, ...] = (
     Kind(paths.selection(_G), Role.NEEDED, "the coordinator, from the results", "selection"),
     Kind(paths.birth(_G, _M), Role.NEEDED, "the coordinator; fsck, from the manifest", "birth"),
     Kind(
-        paths.checkpoint(_G, "DIGEST"),
+        paths.checkpoint(_G, _DIGEST),
         Role.WEIGHTS,
         "an idle worker; an overlay: the coordinator",
         ages=True,
@@ -106,10 +105,10 @@ RUN_KINDS: tuple[Kind, ...] = (
     Kind(f"{paths.attempt(_G, _M, _N)}/log.jsonl", Role.TEXT, "nobody"),
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),
-    Kind(paths.evaluation("DIGEST"), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),
+    Kind(paths.evaluation(_DIGEST), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),
     Kind(paths.soup("NAME-soup"), Role.NEEDED, "`pbtnas soup`", "soup"),
-    Kind(paths.trial("DIGEST"), Role.NEEDED, "`pbtnas soup`", "trial"),
-    Kind(paths.soup_checkpoint("DIGEST"), Role.WEIGHTS, "`pbtnas soup`"),
+    Kind(paths.trial(_DIGEST), Role.NEEDED, "`pbtnas soup`", "trial"),
+    Kind(paths.soup_checkpoint(_DIGEST), Role.WEIGHTS, "`pbtnas soup`"),
     *_claimed(paths.afterwards_slot(Name("ITEM.json")), _NEXT),
     Kind("artifacts/...", Role.TEXT, "the command that made it"),
     Kind(paths.HEAD, Role.HINT, "the coordinator; fsck"),
@@ -161,7 +160,7 @@ _FREE = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(example: str) -> re.Pattern[str]:
     """What names look like that are spelt as an example is."""
     return re.compile("".join(_pieces(example)))
