@@ -38,7 +38,7 @@ MAY_IMPORT = {
     # Files.
     "checkpoints": "state",
     "rl": "child_python checkpoints",
-    "store": "search records protocol checkpoints",
+    "store": "search records protocol checkpoints regular_files",
     # What is trained, and the process that trains it.
     "tasks": "config search state models data rl metrics determinism child_python",
     "training": "config search state records checkpoints store tasks determinism cuda logs",

@@ -257,9 +257,10 @@ class Evaluator(Driver):
             raise HandedBack
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + LOOK_S
-            record = self._claim.item.record
-            if isinstance(self._claim.item.work, Evaluate) and self.store.execute(Get(record)):
-                raise HandedBack
+            item = self._claim.item
+            if isinstance(item.work, Evaluate):
+                if isinstance(self.store.execute(Get(item.record)), bytes):
+                    raise HandedBack
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Write, and while the disk is full or refuses, wait and say so instead of failing."""

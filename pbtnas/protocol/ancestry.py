@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pbtnas.protocol.generations import champion
-from pbtnas.protocol.operations import Get, Has, Steps
+from pbtnas.protocol.operations import Has, Steps
 from pbtnas.protocol.reading import read
 from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
@@ -68,7 +68,7 @@ def inputs_there(job: Job) -> Steps[bool]:
 
 def best_ever(run: str, newest: int) -> Steps[Champion | None]:
     """The best member of all generations, once the newest one has been selected from too."""
-    if (yield from Get(paths.selection(newest))) is None:
+    if (yield from _selected(run, newest)) is None:
         return None
     retention = Retention()
     for generation in range(newest + 1):

@@ -148,7 +148,9 @@ class AttemptMonitor:
                 counter, last_beat_s = counter + 1, now_s
                 content = Heartbeat(counter, done, "training").encode()
                 yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
-                useless = not attempt.repair and (yield from Get(result)) is not None
+                if not attempt.repair:
+                    # One that cannot be read decides nothing: this attempt may have to fill it.
+                    useless = isinstance((yield from Get(result)), bytes)
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()

@@ -12,7 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pbtnas.protocol.operations import Dead, Get, Now, Published, Put, ReadHeartbeat, Steps
+from pbtnas.protocol.operations import (
+    Dead,
+    Get,
+    Now,
+    Published,
+    Put,
+    ReadHeartbeat,
+    Steps,
+    Unreadable,
+)
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 from pbtnas.records.names import Name, Slot
@@ -52,18 +61,26 @@ class Claims:
         record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())
         name = paths.claim(slot, attempt + 1)
         reply = yield from Put(name, encode(record, name), durable=False)
-        if reply is not Published.WON:
-            return None
-        self._latest[slot] = attempt + 1
-        return attempt + 1
+        if reply is not Published.ERROR:
+            # What was lost to another claim is taken, even if that claim cannot be read here.
+            self._latest[slot] = attempt + 1
+        return attempt + 1 if reply is Published.WON else None
 
     def latest(self, slot: Slot) -> Steps[int]:
         """The highest claim number seen in a slot, 0 if none; probed by name."""
         attempt = self._latest.get(slot, 0)
-        while (yield from Get(paths.claim(slot, attempt + 1))) is not None:
+        while _is_there((yield from Get(paths.claim(slot, attempt + 1)))):
             attempt += 1
         self._latest[slot] = attempt
         return attempt
+
+    def superseded(self, slot: Slot, attempt: int) -> Steps[bool]:
+        """Whether a later claim than that can be read."""
+        while isinstance(reply := (yield from Get(paths.claim(slot, attempt + 1))), Unreadable):
+            if reply.passing:
+                return False
+            attempt += 1
+        return reply is not None
 
     def held(self, slot: Slot) -> Steps[bool]:
         """Whether somebody seems to be at work on a slot."""
@@ -74,7 +91,7 @@ class Claims:
         """Who made a claim; None if it cannot be read."""
         name = paths.claim(slot, attempt)
         data = yield from Get(name)
-        if data is None:
+        if not isinstance(data, bytes):
             return None
         try:
             core = decode(data, name, kind="claim", run=self._run).core
@@ -104,7 +121,7 @@ class Claims:
         yield from Put(name, encode(record, name), durable=False)
 
     def _over(self, slot: Slot, attempt: int) -> Steps[bool]:
-        if (yield from Get(paths.end(slot, attempt))) is not None:
+        if _is_there((yield from Get(paths.end(slot, attempt)))):
             return True
         holder = yield from self.holder(slot, attempt)
         if holder is not None and (yield from Dead(holder)):
@@ -119,3 +136,12 @@ class Claims:
                 self._moved.add(name)
             self._changed[name] = (beat, now)
         return now - self._changed[name][1]
+
+
+def _is_there(reply: bytes | Unreadable | None) -> bool:
+    """Whether a claim or an end was published, be it readable or not.
+
+    Claims are not put aside, for a number is used once; and trouble of the whole directory hides
+    what is there from every later look alike.
+    """
+    return isinstance(reply, bytes) or (isinstance(reply, Unreadable) and not reply.passing)

@@ -46,7 +46,6 @@ from pbtnas.protocol.operations import (
     AskedToStop,
     Discard,
     EmptyTrash,
-    Get,
     Has,
     List,
     MakeGeneration,
@@ -60,7 +59,7 @@ from pbtnas.protocol.operations import (
     pause_s,
     persist,
 )
-from pbtnas.protocol.reading import adopt, read
+from pbtnas.protocol.reading import adopt, content, read
 from pbtnas.protocol.retention import Retention
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
@@ -193,11 +192,11 @@ class Coordinator:
             name = paths.result(manifest.generation, job.member)
             while (record := (yield from read(name, "result", self._run))) is None:
                 yield from self._term.beat()
-                if (yield from Get(paths.selection(manifest.generation))) is not None:
+                if (yield from content(paths.selection(manifest.generation))) is not None:
                     return None
                 now_s = yield from Now()
                 if now_s >= next_duty_s:
-                    if (yield from Get(paths.manifest(manifest.generation + 1))) is not None:
+                    if (yield from content(paths.manifest(manifest.generation + 1))) is not None:
                         orphaned_s = now_s if orphaned_s is None else orphaned_s
                         _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
@@ -259,7 +258,7 @@ class Coordinator:
             if result.checkpoint is None:
                 continue
             name = paths.checkpoint(selected.generation, result.checkpoint)
-            while not (yield from Has(name)) and (yield from Get(paths.FINAL)) is None:
+            while not (yield from Has(name)) and (yield from content(paths.FINAL)) is None:
                 yield from self._await_repair(manifest)
 
     def _await_champion(self, manifest: Manifest, best: Champion) -> Steps[None]:
@@ -306,7 +305,7 @@ class Coordinator:
     def _restore(self, manifest: Manifest) -> Steps[None]:
         """Restore what the waiting rests on: this manifest, and the overlays that this and the
         last generation began with (the last one's, for a worker that computes it again)."""
-        if (yield from Get(paths.manifest(manifest.generation))) is None:
+        if (yield from content(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
         for recent in self._recent:
             yield from self._children_maker.restore_overlays(recent.jobs)

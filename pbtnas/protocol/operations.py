@@ -56,8 +56,23 @@ class Put(Operation[Published]):
 
 
 @dataclass(frozen=True, slots=True)
-class Get(Operation["bytes | None"]):
-    """Read a record.  Replies bytes, or None, which may be stale: absent never decides."""
+class Unreadable:
+    """Reply: something is there, or may be, and its content cannot be had.
+
+    Args:
+        text: Sentence that names the file.
+        passing: Whether more than this file is at fault (a stale mount, no permission): such
+            trouble is waited for.  Else the file is broken, and lost when it stays so.
+    """
+
+    text: str
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Operation["bytes | Unreadable | None"]):
+    """Read a record.  Replies bytes, or None, which may be stale: absent never decides; or
+    `Unreadable`, which is neither.  `reading.content` makes the best of that."""
 
     name: Name
 
@@ -81,8 +96,11 @@ class Has(Operation[bool]):
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantine(Operation[None]):
-    """Put a damaged file aside, so that its slot is open again.  Replies nothing."""
+class Quarantine(Operation[Published]):
+    """Put a damaged file aside, so that its slot is open again.
+
+    Replies `Published.WON` when nothing has that name any more, else `ERROR`.
+    """
 
     name: Name
 

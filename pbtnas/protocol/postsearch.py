@@ -166,6 +166,12 @@ class PostSearch:
 
         Returns all outcomes, or None if this process was asked to stop before.
         """
+        try:
+            return (yield from self._complete(plan))
+        except AskedToStop:  # while the directory could not be read
+            return None
+
+    def _complete(self, plan: Plan) -> Steps[Outcomes | None]:
         known: dict[Name, Mapping[str, Any]] = {}
         since_s = yield from Now()
         while wanted := plan(known):

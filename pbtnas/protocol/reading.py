@@ -1,27 +1,66 @@
-"""Reads records inside the protocol, and tells absent, damaged and foreign ones apart."""
+"""Reads records inside the protocol, and tells absent, unreadable, damaged and foreign ones apart.
+
+Absent means: nobody has published it yet, as far as this machine knows.  Damaged, and unreadable
+for good, mean: it was published and is lost, so it is put aside and computed again.  Unreadable
+because the directory cannot be reached says nothing of the record, and is waited for.
+"""
 
 from __future__ import annotations
 
-from pbtnas.protocol.operations import Get, Quarantine, Say, Sleep, Steps
+from pbtnas.protocol.operations import (
+    AskedToStop,
+    Get,
+    Quarantine,
+    Say,
+    Sleep,
+    Steps,
+    Stopping,
+    Unreadable,
+    backoff,
+    persist,
+)
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
 from pbtnas.records.names import Name
+
+TRIES = 5  # at a file that cannot be read, within two seconds, before it is given up
+
+
+def content(name: Name) -> Steps[bytes | None]:
+    """What a file holds; None if it is absent.
+
+    One that stays unreadable is put aside, which opens its slot again, and is absent then.
+    Raises `AskedToStop` when this process is to stop while it waits for the directory.
+    """
+    pauses, tries = backoff(), 0
+    while isinstance(reply := (yield from Get(name)), Unreadable):
+        if not reply.passing:
+            tries += 1
+            if tries == TRIES:
+                yield from Say(f"{reply.text}; put aside, to be computed again")
+                yield from persist(Quarantine(name))
+                return None
+        if (yield from Stopping()):
+            raise AskedToStop
+        yield from Sleep(next(pauses))
+    return reply
 
 
 def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
     """The record of that name; None if absent.
 
-    A damaged one is put aside, which opens its slot again: whoever may fill the slot computes
-    the same once more.  Raises `ForeignRecord` for one of another run or a newer version.
+    A damaged one is put aside like one that cannot be read: whoever may fill the slot computes
+    the same once more.  Raises `ForeignRecord` for one of another run or a newer version, and
+    `AskedToStop` as `content` does.
     """
-    data = yield from Get(name)
+    data = yield from content(name)
     if data is None:
         return None
     try:
         return decode(data, name, kind=kind, run=run)
     except CorruptRecord as error:
         yield from Say(f"{error}; put aside, to be computed again")
-        yield from Quarantine(name)
+        yield from persist(Quarantine(name))
         return None
 
 
@@ -49,11 +88,11 @@ def newest_generation(known: int) -> Steps[int]:
     """
     generation = known
     hint = yield from Get(paths.HEAD)
-    if hint is not None and hint.strip().isdigit():
-        hinted = int(hint)
-        # A hint never leads: believe it only if that manifest is really there.
-        if hinted > generation and (yield from Get(paths.manifest(hinted))) is not None:
+    hinted = paths.hinted(hint) if isinstance(hint, bytes) else None
+    # A hint never leads: believe it only if that manifest is really there.
+    if hinted is not None and hinted > generation:
+        if isinstance((yield from Get(paths.manifest(hinted))), bytes):
             generation = hinted
-    while (yield from Get(paths.manifest(generation + 1))) is not None:
+    while (yield from content(paths.manifest(generation + 1))) is not None:
         generation += 1
     return generation

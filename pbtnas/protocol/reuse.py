@@ -84,7 +84,7 @@ class Peer:
 
     def _read(self, name: Name, kind: str) -> Steps[Record | None]:
         data = yield from self._look(Get(name))
-        if data is None:
+        if not isinstance(data, bytes):
             return None
         try:
             return decode(data, name, kind=kind, run=self._run)

@@ -32,10 +32,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pbtnas.protocol.addressed import InRun, RunOfStudy, in_run
+from pbtnas.protocol.addressed import RunOfStudy, in_run
 from pbtnas.protocol.attempts import Attempt
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Get, Now, Operation, Say, Sleep, Steps, Stopping, pause_s
+from pbtnas.protocol.operations import Now, Operation, Say, Sleep, Steps, Stopping, pause_s
+from pbtnas.protocol.reading import content
 from pbtnas.protocol.reuse import Peer, Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.protocol.worker import Pace, Worker
@@ -227,13 +228,14 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
         if now_s - self._looked_s < RESCAN_S:
             return
         self._looked_s = now_s
-        self._ended = (yield from Get(paths.STUDY_ENDED)) is not None
+        self._ended = (yield from content(paths.STUDY_ENDED)) is not None
         if self._ended:
             return
         for run in list(self._unopened):
             yield from self._open(run)
         for served in self._serving():
-            served.over = (yield from InRun(served.label, Get(paths.FINAL))) is not None
+            if (yield from self._in(served, content(paths.FINAL))) is not None:
+                served.over = True
         yield from self._close_seeds()
 
     def _open(self, run: RunOfStudy) -> Steps[None]:

@@ -127,6 +127,13 @@ class StudyCoordinator:
 
     def coordinate(self) -> Steps[StudyOutcomes]:
         """Coordinate until nothing is left to do, another process holds a run, or asked to stop."""
+        try:
+            yield from self._coordinate()
+        except AskedToStop:  # while the disk was full; the same command goes on from here
+            pass
+        return self._outcomes
+
+    def _coordinate(self) -> Steps[None]:
         # Of a study that is over, nobody works on what could not go on.
         known = yield from read(paths.STUDY_ENDED, "ended", self._study)
         self._known_ends = {} if known is None else known.core["runs"]
@@ -145,18 +152,14 @@ class StudyCoordinator:
         yield from self._leave()
         if len(self._outcomes.ended) == len(self._runs):
             yield from self._end_study()
-        return self._outcomes
 
     def _end_study(self) -> Steps[None]:
         record = Record("ended", self._study, {"runs": self._outcomes.ended}, {}, self._new_nonce())
         publish = Put(paths.STUDY_ENDED, encode(record, paths.STUDY_ENDED))
-        try:
-            while not self._outcomes.over:
-                yield from persist(publish)
-                found = yield from adopt(paths.STUDY_ENDED, "ended", self._study)
-                self._outcomes.over = found is not None
-        except AskedToStop:  # while the disk was full; the same command goes on from here
-            return
+        while not self._outcomes.over:
+            yield from persist(publish)
+            known = yield from adopt(paths.STUDY_ENDED, "ended", self._study)
+            self._outcomes.over = known is not None
 
     def _leave(self) -> Steps[None]:
         """Have every coordinator give up its term."""
@@ -232,7 +235,7 @@ class StudyCoordinator:
     def _note_end(self, run: RunOfStudy) -> Steps[bool]:
         """Whether a run is over, and if so, noted down."""
         data = yield from InRun(run.label, Get(paths.FINAL))
-        if data is None:
+        if not isinstance(data, bytes):
             return False
         try:
             core = decode(data, paths.FINAL, kind="final").core

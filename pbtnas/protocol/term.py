@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Get, Now, Say, Sleep, Steps, Stopping, WriteHeartbeat
+from pbtnas.protocol.operations import Now, Say, Sleep, Steps, Stopping, WriteHeartbeat
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import Heartbeat
 
@@ -86,7 +86,7 @@ class Term:
         self._beats += 1
         content = Heartbeat(self._beats, 0, "coordinating").encode()
         yield from WriteHeartbeat(paths.beat(paths.TERM, self._number), content)
-        if (yield from Get(paths.claim(paths.TERM, self._number + 1))) is not None:
+        if (yield from self._claims.superseded(paths.TERM, self._number)):
             raise Leave(CoordinatorEnding.SUPERSEDED)
 
     def end(self) -> Steps[None]:

@@ -35,6 +35,7 @@ reaches this module in another way.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,6 @@ from pbtnas.protocol.attempts import (
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
-    Get,
     Has,
     List,
     Now,
@@ -62,10 +62,11 @@ from pbtnas.protocol.operations import (
     Steps,
     Stopping,
     Sync,
+    backoff,
     pause_s,
     persist,
 )
-from pbtnas.protocol.reading import newest_generation, read
+from pbtnas.protocol.reading import content, newest_generation, read
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
@@ -91,6 +92,7 @@ class Pace:
 
 
 INFRA_IN_A_ROW = 3
+LOST_TRIES = 5  # at a result whose slot is filled, but with nothing that can be read
 RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
@@ -196,7 +198,7 @@ class Worker(WorkLoop[Attempt]):
             return None
         # Our own publish has refreshed this machine's view of the directory: only now is
         # "no result yet" worth believing.
-        if (yield from Get(result)) is not None:
+        if (yield from content(result)) is not None:
             return None
         failures = yield from self._affinity.failures(slot, number)
         if len(failures) >= self._pace.attempts:
@@ -270,14 +272,19 @@ class Worker(WorkLoop[Attempt]):
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
-        reply = yield from persist(Put(name, encode(record, name)))
-        if reply is Published.LOST:
+        for rest_s in itertools.islice(backoff(), LOST_TRIES):
+            reply = yield from persist(Put(name, encode(record, name)))
+            if reply is Published.WON:
+                return
             first = yield from read(name, "result", self._run)
-            if first is not None and first.digest != record.digest:
-                yield from Say(
-                    f"{name}: another attempt came first with another outcome, which stands; "
-                    "training is not deterministic here"
-                )
+            if first is not None:
+                if first.digest != record.digest:
+                    yield from Say(
+                        f"{name}: another attempt came first with another outcome, which stands; "
+                        "training is not deterministic here"
+                    )
+                return
+            yield from Sleep(rest_s)  # it was damaged, or is seen late
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -295,7 +302,7 @@ class Worker(WorkLoop[Attempt]):
                 return WorkerEnding.STOPPED
             if (yield from self._finished()):
                 return WorkerEnding.FINISHED
-            if (yield from Get(paths.manifest(upcoming))) is not None:
+            if (yield from content(paths.manifest(upcoming))) is not None:
                 return None
             yield from Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
             now_s = yield from Now()
@@ -310,7 +317,7 @@ class Worker(WorkLoop[Attempt]):
 
         Where one of them is lost, its coordinator waits for an idle worker to compute it again.
         """
-        data = yield from Get(paths.FINAL)
+        data = yield from content(paths.FINAL)
         if data is None:
             return False
         try:

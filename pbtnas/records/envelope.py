@@ -26,6 +26,10 @@ class CorruptRecord(RecordError):
     """Torn, truncated or altered: its checksum does not match its content."""
 
 
+class UnreadableRecord(CorruptRecord):
+    """There, but without content to be had: a bad sector, a pipe, far too many bytes."""
+
+
 class ForeignRecord(RecordError):
     """Intact, but of another run, kind or a newer format version."""
 

@@ -78,7 +78,7 @@ PRIVATE = Kind(".tmp-...", Role.LITTER, "nobody", ages=True)
 ASIDE = Kind("NAME.corrupt-...", Role.LITTER, "nobody")
 
 RUN_KINDS: tuple[Kind, ...] = (
-    Kind(paths.FORMAT, Role.NEEDED, "fsck; the coordinator, if absent"),
+    Kind(paths.FORMAT, Role.NEEDED, "fsck"),
     Kind(paths.RUN, Role.NEEDED, _GIVEN, "run"),
     Kind(paths.CONFIG, Role.NEEDED, _GIVEN, "config"),
     Kind(paths.engine(1), Role.OPTIONAL, "the coordinator that is given the CONFIG", "engine"),

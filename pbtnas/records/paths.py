@@ -48,6 +48,15 @@ SOUPS = Name("soups")
 ARTIFACTS = Name("artifacts")
 GENERATION_DIRECTORIES = ("claims", "results", "births", "checkpoints", "attempts")
 
+_MIB = 1 << 20
+_LIMITS = (
+    (re.compile(r"FORMAT|HEAD|.*\.beat"), 4096),
+    (re.compile(r"products/.*"), 1024 * _MIB),
+    (re.compile(r".*"), 256 * _MIB),
+)
+"""The most bytes that a file is read of, by its name.  The largest records are the selections of a
+large population and the file of a large study, a few MiB."""
+
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -61,6 +70,11 @@ def safe(name: str) -> str:
     return name
 
 
+def limit(name: Name) -> int:
+    """The most bytes that a file of that name ever has; a larger one is none of ours."""
+    return next(limit for pattern, limit in _LIMITS if pattern.fullmatch(name))
+
+
 def within(directory: Name, leaf: str) -> Name:
     """What a listing of a directory calls `leaf`."""
     return Name(f"{directory}/{leaf}")
@@ -69,6 +83,11 @@ def within(directory: Name, leaf: str) -> Name:
 def directory_of(name: Name | Slot) -> Name:
     """The directory in which a file lies, or the claims of a slot."""
     return Name(name.rpartition("/")[0])
+
+
+def hinted(head: bytes) -> int | None:
+    """The generation that HEAD names; None if it names none."""
+    return int(head) if re.fullmatch(rb"[0-9]{1,9}\n?", head) else None
 
 
 def engine(number: int) -> Name:

@@ -30,9 +30,11 @@ from pbtnas.protocol.operations import (
     ReadHeartbeat,
     Replace,
     Sync,
+    Unreadable,
     WriteHeartbeat,
 )
 from pbtnas.records import paths
+from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.names import Digest, Name
 from pbtnas.store.reader import RunReader
 
@@ -89,7 +91,9 @@ class PosixStore(RunReader):
         try:
             reply = self._execute(operation)
         except OSError as error:
-            self._complain(operation, error)
+            trouble = self._complain(operation, error)
+            if isinstance(operation, Get):
+                return Unreadable(trouble, passing=True)
             if isinstance(operation, _PUBLISHES):
                 return Published.ERROR
             return set() if isinstance(operation, List) else None
@@ -101,8 +105,14 @@ class PosixStore(RunReader):
 
     def _execute(self, operation: Any) -> Any:
         match operation:
-            case Get(name) | ReadHeartbeat(name):
-                return self.get(name)
+            case Get(name):
+                try:
+                    return self.get(name)
+                except UnreadableRecord as error:
+                    return Unreadable(str(error))
+            case ReadHeartbeat(name):
+                with suppress(UnreadableRecord):  # says as much as none
+                    return self.get(name)
             case Put(name, data, durable):
                 return self.put(name, data, durable=durable)
             case PutBlob(source, name):
@@ -123,6 +133,7 @@ class PosixStore(RunReader):
                 return Published.WON
             case Quarantine(name):
                 self._quarantine(name)
+                return Published.WON
             case Discard(generation, keep):
                 self._discard(generation, keep)
             case _:
@@ -191,13 +202,19 @@ class PosixStore(RunReader):
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise
-                won = self.get(name) == data
+                won = self._holds(name, data)
         finally:
             shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
         if durable:
             self._sync(_parent(name))
         self._touch_later(_parent(name))
         return Published.WON if won else Published.LOST
+
+    def _holds(self, name: Name, data: bytes) -> bool:
+        try:
+            return self.get(name) == data
+        except UnreadableRecord:
+            return False
 
     def _quarantine(self, name: str) -> None:
         aside = f"{name}.corrupt-{self._writer}-{next(self._count)}"
@@ -314,16 +331,19 @@ class PosixStore(RunReader):
         except OSError:
             return  # a private file left behind is litter, not harm
 
-    def _complain(self, operation: Any, error: OSError) -> None:
+    def _complain(self, operation: Any, error: OSError) -> str:
+        """Report an error; returns the sentence."""
         self._troubled.add(_sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
             hint = " (no hard links here? `pbtnas doctor` tells)"
-        self.trouble(f"{self.root / str(name)}: {error.strerror}{hint}")
+        sentence = f"{self.root / str(name)}: {error.strerror}{hint}"
+        self.trouble(sentence)
+        return sentence
 
 
-_PUBLISHES = (Put, PutBlob, Sync, MakeGeneration)
+_PUBLISHES = (Put, PutBlob, Sync, MakeGeneration, Quarantine)
 
 
 def sync_directory(fd: int) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, decode
+from pbtnas.records.envelope import Record, UnreadableRecord, decode
 from pbtnas.records.names import Name
+from pbtnas.regular_files import BROKEN, read_regular
 from pbtnas.store.absent import look_again, open_each
 
 T = TypeVar("T")
@@ -46,24 +47,40 @@ class RunReader:
     def record(self, name: Name, kind: str, run: str | None = None) -> Record | None:
         """The record of that name; None if it is absent.
 
-        Raises `CorruptRecord` if it is damaged, `ForeignRecord` if it is of a newer version,
-        another kind or another run (None accepts any).
+        Raises `CorruptRecord` if it is damaged or unreadable, `ForeignRecord` if it is of a
+        newer version, another kind or another run (None accepts any).
         """
         data = self.get(name)
         return None if data is None else decode(data, name, kind=kind, run=run)
 
     def get(self, name: Name) -> bytes | None:
-        """The content of a file; None if it is not there, or was when last looked up.
+        """The content of a file; None if it is not there, or was not when last looked up.
 
-        On a file system without hard links a record is a directory that holds one file.
+        Raises `UnreadableRecord` if it is there and has no content to be had, and any other
+        `OSError` for trouble that need not be this file's.
         """
+        try:
+            return self._content(name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in (*BROKEN, errno.EISDIR):
+                raise
+            # Where not even its name can be looked up, more than this file is at fault.
+            if self._status(name) is None:
+                return None
+            raise UnreadableRecord(f"{name}: cannot be read ({error.strerror})") from error
+
+    def _content(self, name: Name) -> bytes:
         try:
             return self._look(name, lambda: self._read(name))
         except IsADirectoryError:
+            # On a file system without hard links a record is a directory that holds one file.
             inside = paths.within(name, paths.INSIDE)
+        try:
             return self._look(inside, lambda: self._read(inside))
         except FileNotFoundError:
-            return None
+            raise IsADirectoryError(errno.EISDIR, "a directory without a record") from None
 
     def names(self, directory: Name) -> list[str]:
         """Names in a directory, in any order; none if it is absent."""
@@ -112,12 +129,4 @@ class RunReader:
             return look()
 
     def _read(self, name: Name) -> bytes:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
-        try:
-            size = os.fstat(fd).st_size
-            content = os.read(fd, size + 1)
-            while more := os.read(fd, 1 << 16):
-                content += more
-            return content
-        finally:
-            os.close(fd)
+        return read_regular(name, limit=paths.limit(name), held=self._fd)

@@ -92,6 +92,7 @@ class SimulatedStore:
                 return self._put_blob(machine, source, name)
             case Quarantine(name):
                 self.entries.pop(name, None)
+                return Published.WON
             case Sync(directory):
                 return self._sync(directory)
             case MakeGeneration(generation):

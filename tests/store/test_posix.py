@@ -24,6 +24,7 @@ from pbtnas.protocol.operations import (
     ReadHeartbeat,
     Replace,
     Sync,
+    Unreadable,
     WriteHeartbeat,
 )
 from pbtnas.records import paths
@@ -298,7 +299,7 @@ def test_symlinks_are_not_followed(store: PosixStore, tmp_path: Path) -> None:
     outside.write_bytes(b"secret")
     (tmp_path / "link").symlink_to(outside)
 
-    assert store.execute(Get("link")) is None
+    assert isinstance(store.execute(Get("link")), Unreadable)
     assert store.execute(Has("link")) is False
     store.execute(WriteHeartbeat("link", b"beat"))
     assert store.execute(Put("link", b"data")) is not Published.WON
