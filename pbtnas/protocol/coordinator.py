@@ -232,7 +232,7 @@ class Coordinator:
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         best, last = self._retention.best(), generations.champion(manifest, selected)
-        core = generations.ending(self._search, selected, best, last)
+        core = generations.ending(self._search.generations, selected, best, last)
         final = yield from read(paths.FINAL, "final", self._run)
         # A final record may be older than the loss of what it names.
         for champion in dict.fromkeys(filter(None, (best, last))):

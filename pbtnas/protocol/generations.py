@@ -159,19 +159,19 @@ def champion(manifest: Manifest, selected: Selected) -> Champion | None:
 
 
 def ending(
-    search: Search, selected: Selected, best: Champion | None, last: Champion | None
+    count: int, selected: Selected, best: Champion | None, last: Champion | None
 ) -> dict[str, Any]:
     """The core of the record that a run is over.
 
     Args:
-        search: The search.
+        count: Number of generations.
         selected: Selection of the last generation.
         best: Best member of all generations.
         last: Best member of the last generation.
     """
     return {
         "fingerprint": fingerprint(selected),
-        "generations": search.generations,
+        "generations": count,
         "best_ever": best and best.to_json(),
         "best_last": last and last.to_json(),
     }

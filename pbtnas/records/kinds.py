@@ -124,6 +124,7 @@ RUN_KINDS: tuple[Kind, ...] = (
 STUDY_KINDS: tuple[Kind, ...] = (
     Kind(paths.STUDY, Role.NEEDED, "`pbtnas study` with the same file, if absent", "study"),
     Kind(paths.STUDY_ENDED, Role.NEEDED, "`pbtnas study`", "ended"),
+    Kind(f"{paths.STUDY_RUNS}/...", Role.NEEDED, "see above"),
     Kind(paths.STUDY_LOCK, Role.LOCK, "`pbtnas study`"),
     Kind(paths.worker_log("WORKER"), Role.TEXT, "nobody"),
     Kind("artifacts/...", Role.TEXT, "the command that made it"),
