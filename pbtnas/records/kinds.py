@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -47,18 +47,6 @@ class Kind:
     again: str
     record: str = ""
     ages: bool = False
-
-    def matches(self, name: str) -> bool:
-        """Whether a file of that name is of this kind."""
-        return _pattern(self.name).fullmatch(name) is not None
-
-    def lies_below(self, directory: str) -> bool:
-        """Whether files of this kind may lie in that directory or below it."""
-        parts = self.name.split("/")[:-1]
-        return any(
-            _pattern("/".join(parts[:depth])).fullmatch(directory)
-            for depth in range(1, len(parts) + 1)
-        ) or (self.name.endswith("/...") and directory.startswith(self.name[:-3]))
 
 
 def _claimed(slot: Slot, again: str) -> tuple[Kind, ...]:
@@ -133,18 +121,22 @@ STUDY_KINDS: tuple[Kind, ...] = (
 )
 
 
-def kind_of(name: str, kinds: Sequence[Kind] = RUN_KINDS) -> Kind | None:
+def kind_of(name: str, kinds: tuple[Kind, ...] = RUN_KINDS) -> Kind | None:
     """The kind of the file of that name; None if there is no such kind."""
     if any(part.startswith((".tmp-", ".probe-")) for part in name.split("/")):
         return PRIVATE
     if ".corrupt-" in name:
         return ASIDE
-    return next((kind for kind in kinds if kind.matches(name)), None)
+    found = _any_of(tuple(kind.name for kind in kinds)).fullmatch(name)
+    return None if found is None or found.lastindex is None else kinds[found.lastindex - 1]
 
 
-def may_hold(directory: str, kinds: Sequence[Kind] = RUN_KINDS) -> bool:
+def may_hold(directory: str, kinds: tuple[Kind, ...] = RUN_KINDS) -> bool:
     """Whether a directory of that name is one in which files of these kinds lie."""
-    return directory in _EMPTY_AT_FIRST or any(kind.lies_below(directory) for kind in kinds)
+    return (
+        directory in _EMPTY_AT_FIRST
+        or _any_of(_directories(kinds)).fullmatch(directory) is not None
+    )
 
 
 _EMPTY_AT_FIRST = frozenset([*paths.TOP_DIRECTORIES, *paths.STUDY_DIRECTORIES])
@@ -162,9 +154,16 @@ _FREE = {
 
 
 @cache
-def _pattern(example: str) -> re.Pattern[str]:
-    """What names look like that are spelt as an example is."""
-    return re.compile("".join(_pieces(example)))
+def _directories(kinds: tuple[Kind, ...]) -> tuple[str, ...]:
+    """The directories in which files of these kinds lie, spelt as their names are."""
+    parts = [kind.name.split("/")[:-1] for kind in kinds]
+    return tuple({"/".join(p[:depth]): None for p in parts for depth in range(1, len(p) + 1)})
+
+
+@cache
+def _any_of(examples: tuple[str, ...]) -> re.Pattern[str]:
+    """What names look like that are spelt as one of the examples is; a group for each."""
+    return re.compile("|".join(f"({''.join(_pieces(example))})" for example in examples))
 
 
 def _pieces(example: str) -> Iterator[str]:

@@ -86,8 +86,8 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         for name in paths.TOP_DIRECTORIES:
             (root / name).mkdir(exist_ok=True)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
-        # Where only `run.json` was lost, the run is the one that its configuration is of.
-        left = store.record(paths.CONFIG, "config")
+        # Where `run.json` was lost, the run is the one that its other records are of.
+        left = store.record(paths.manifest(0), "manifest") or store.record(paths.CONFIG, "config")
         identifier = uuid.uuid4().hex if left is None else left.run
         core = {**about, "primitive": best_primitive(root)}
         _put(store, paths.RUN, Record("run", identifier, core, {}, new_nonce()))

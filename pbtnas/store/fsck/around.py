@@ -12,7 +12,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Result, Soup, Trial
-from pbtnas.store.fsck.chain import Chain, parsed
+from pbtnas.store.fsck.chain import GIVEN, Chain, parsed
 from pbtnas.store.fsck.examination import Examination, Fault
 
 PREPARED = "made again when the task is prepared"
@@ -183,4 +183,7 @@ def examine_settings(x: Examination, run: Record | None, config: Mapping[str, An
     }
     for key, value in agreed.items():
         if value is not None and run.core.get(key) != value:
-            x.damaged(paths.RUN, f"its {key} is not that of {paths.CONFIG}")
+            x.damaged(paths.RUN, f"its {key} is not that of {paths.CONFIG}; {GIVEN}")
+    if x.at_fault(paths.CONFIG):
+        # The chain begins with both, and does not tell which of them is the wrong one.
+        x.damaged(paths.RUN, f"does not fit {paths.CONFIG} or {paths.manifest(0)}; {GIVEN}")

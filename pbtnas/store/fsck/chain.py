@@ -22,6 +22,7 @@ from pbtnas.store.fsck.examination import Examination
 
 T = TypeVar("T")
 
+GIVEN = "written again by a coordinator that is given the CONFIG"
 AGAIN = "published again by the coordinator"
 DECIDED = "decided again from the results"
 SENSELESS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -73,7 +74,7 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
     chain = Chain(_newest(x, last), last)
     final = x.record(paths.FINAL, "final", AGAIN)
     over = x.there(paths.FINAL)
-    links = [_Link(paths.CONFIG, "given again with the CONFIG", origin)]
+    links = [_Link(paths.CONFIG, GIVEN, origin)]
     for generation in range(chain.newest + 1):
         links.append(_manifest(x, chain, generation))
         links.append(_selection(x, chain, generation, over=over))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pbtnas.checkpoints.digests import hasher
@@ -44,7 +44,7 @@ class Examination:
         kinds: Kinds of files that there may be.
     """
 
-    def __init__(self, files: RunReader, kinds: Sequence[Kind]) -> None:
+    def __init__(self, files: RunReader, kinds: tuple[Kind, ...]) -> None:
         self.files = files
         self.run: str | None = None  # id that its records have, once it is known
         self._faults: dict[Name, Fault] = {}
@@ -112,6 +112,8 @@ class Examination:
 
     def peek(self, name: Name, kind: str) -> Record | None:
         """The record of that name if it is intact; its faults are noted when its turn comes."""
+        if name in self._read:
+            return self._read[name]
         try:
             return self.files.record(name, kind, self.run)
         except (RecordError, OSError):
@@ -150,7 +152,7 @@ class Examination:
         """Note it if a large file does not have a digest."""
         found = hasher(algorithm)
         try:
-            with os.fdopen(open_regular(self.files.root / name), "rb", buffering=0) as file:
+            with os.fdopen(open_regular(f"{self.files.root}/{name}"), "rb", buffering=0) as file:
                 while data := file.read(CHUNK):
                     found.update(data)
         except FileNotFoundError:
@@ -169,11 +171,11 @@ class Examination:
 
     # -- names ---------------------------------------------------------------------------------
 
-    def _list(self, directory: Name, kinds: Sequence[Kind]) -> None:
+    def _list(self, directory: Name, kinds: tuple[Kind, ...]) -> None:
         """Find the kind of each file below a directory, and note those of none."""
         try:
-            with os.scandir(self.files.root / directory) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(f"{self.files.root}/{directory}") as found:
+                entries = list(found)
         except OSError as error:
             self.note(Fault(directory, f"cannot be read ({error.strerror})"))
             return

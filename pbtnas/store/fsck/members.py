@@ -166,6 +166,11 @@ def examine_claims(x: Examination) -> None:
                 x.damaged(name, f"not what a {kind.record} holds; no outcome rests on it")
         elif name.endswith(".beat"):
             _beat(x, name)
+    for name in x.of(paths.result(12, 7)):
+        record = x.peek(name, "result")
+        attempt = None if record is None else record.meta.get("attempt")
+        if isinstance(attempt, int):
+            numbers[paths.job_slot(*_numbers(name))].add(attempt)
     for slot, attempts in numbers.items():
         for attempt in range(1, max(attempts) + 1):
             name = paths.claim(slot, attempt)

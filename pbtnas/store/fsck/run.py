@@ -21,7 +21,7 @@ from pbtnas.store.fsck.around import (
     examine_settings,
     examine_views,
 )
-from pbtnas.store.fsck.chain import examine_chain
+from pbtnas.store.fsck.chain import GIVEN, examine_chain
 from pbtnas.store.fsck.examination import Examination, Fault
 from pbtnas.store.fsck.members import (
     examine_births,
@@ -31,8 +31,6 @@ from pbtnas.store.fsck.members import (
 )
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, check_format
-
-GIVEN = "written again by a coordinator that is given the CONFIG"
 
 
 def check(root: Path) -> list[Fault]:
@@ -47,8 +45,8 @@ def check(root: Path) -> list[Fault]:
         _format(x, root)
         run, config = _beginning(x)
         settings = None if config is None else config.core
-        examine_settings(x, run, settings)
         chain = examine_chain(x, settings, _origin(run, settings))
+        examine_settings(x, run, settings)
         results = examine_results(x, chain)
         examine_births(x, chain)
         algorithm = _algorithm(run, settings)
@@ -84,12 +82,11 @@ def _format(x: Examination, root: Path) -> None:
 
 
 def _beginning(x: Examination) -> tuple[Record | None, Record | None]:
-    """`run.json` and the configuration; each tells of which run the other one is."""
+    """`run.json` and the configuration.  Of which run they are, the first manifest tells."""
+    told = (paths.manifest(0), "manifest"), (paths.RUN, "run"), (paths.CONFIG, "config")
+    x.run = next((record.run for name, kind in told if (record := x.peek(name, kind))), None)
     run = x.record(paths.RUN, "run", GIVEN)
-    x.run = None if run is None else run.run
     config = x.record(paths.CONFIG, "config", GIVEN)
-    if x.run is None and config is not None:
-        x.run = config.run
     for name in (paths.RUN, paths.CONFIG):
         if not x.there(name):
             x.missing(name, GIVEN)

@@ -41,7 +41,7 @@ def check_study(root: Path) -> list[Fault]:
             elif planned is not None:
                 _compare(x, label, planned[label])
         if ended is not None:
-            _ended(x, ended, None if planned is None else set(planned))
+            _ended(x, ended, None if planned is None else set(planned), set(runs))
         return x.faults()
 
 
@@ -91,11 +91,13 @@ def _compare(x: Examination, label: str, planned: Mapping[str, Any]) -> None:
         x.damaged(paths.STUDY, f"plans another configuration for {label} than that of its run")
 
 
-def _ended(x: Examination, ended: Record, planned: set[str] | None) -> None:
+def _ended(x: Examination, ended: Record, planned: set[str] | None, begun: set[str]) -> None:
     """The end of a study has to agree with the ends of its runs."""
     runs = ended.core.get("runs")
     if not isinstance(runs, Mapping) or (planned is not None and planned != runs.keys()):
-        x.damaged(paths.STUDY_ENDED, f"not of the runs of this study; {SAME}")
+        right = isinstance(runs, Mapping) and runs.keys() == begun
+        wrong = paths.STUDY if right else paths.STUDY_ENDED
+        x.damaged(wrong, f"not of the runs of this study; {SAME}")
         return
     for label, outcome in runs.items():
         final = _of(label, paths.FINAL)
