@@ -228,6 +228,7 @@ DAMAGES: Mapping[str, Callable[[Path, Subject], None]] = {
 # -- what has to be found ----------------------------------------------------------------------
 
 MAY_BE_ABSENT = "it need not exist"
+IS_DONE = "nothing that is still to be done begins with it"
 MAY_SAY_SO = "nothing else tells what it should say"
 LAGS = "it may lag"
 
@@ -247,6 +248,7 @@ SILENT: Mapping[tuple[str, str], str] = {
         )
     },
     ("HEAD", "forged"): LAGS,
+    ("overlay", "absent"): IS_DONE,
     ("HEAD", "truncate"): "it says the same without its newline",
 }
 """What fsck cannot find, and why."""

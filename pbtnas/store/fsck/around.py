@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pbtnas.protocol.coordinator import view_of
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, digest
+from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Result, Soup, Trial
 from pbtnas.store.fsck.chain import GIVEN, Chain, parsed
 from pbtnas.store.fsck.examination import Examination, Fault
+from pbtnas.store.identity import new_nonce
 
 PREPARED = "made again when the task is prepared"
 SAME_COMMAND = "made again by the same command"
@@ -167,13 +169,7 @@ def _selected_only(told: list[tuple[int, str, Any]], chain: Chain) -> list[tuple
 
 def examine_settings(x: Examination, run: Record | None, config: Mapping[str, Any] | None) -> None:
     """Examine the later engine settings, and whether `run.json` and the configuration agree."""
-    names = list(x.of(paths.engine(1)))
-    for name in names:
-        if x.record(name, "engine", "ignored; give its settings again") is None:
-            x.keep(name)  # a gap would hide those after it
-    for number in range(1, max((int(name[-9:-5]) for name in names), default=0)):
-        if not x.there(paths.engine(number)):
-            x.missing(paths.engine(number), "those after it are not seen; give them again")
+    _engine_settings(x)
     if run is None or config is None:
         return
     agreed = {
@@ -187,3 +183,19 @@ def examine_settings(x: Examination, run: Record | None, config: Mapping[str, An
     if x.at_fault(paths.CONFIG):
         # The chain begins with both, and does not tell which of them is the wrong one.
         x.damaged(paths.RUN, f"does not fit {paths.CONFIG} or {paths.manifest(0)}; {GIVEN}")
+
+
+def _engine_settings(x: Examination) -> None:
+    """Of several engine settings the last hold, and a gap hides those after it: so what is lost
+    before the last ones may say what these say."""
+    last = max((int(name[-9:-5]) for name in x.of(paths.engine(1))), default=0)
+    holding: Record | None = None
+    for number in range(last, 0, -1):
+        name, remedy = paths.engine(number), "ignored; give its settings again"
+        record = x.record(name, "engine", remedy)
+        if record is None and not x.there(name):
+            x.missing(name, remedy)
+        if record is not None:
+            holding = record
+        elif holding is not None:
+            x.restore(name, encode(replace(holding, nonce=new_nonce()), name))

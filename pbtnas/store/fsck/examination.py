@@ -65,10 +65,6 @@ class Examination:
         """Note a file to be put aside."""
         self.note(Fault(name, what, damaged=True, restored=restored))
 
-    def keep(self, name: Name) -> None:
-        """Let a file that is at fault stay where it is."""
-        self._faults[name] = replace(self._faults[name], damaged=False)
-
     def restore(self, name: Name, content: bytes) -> None:
         """Let something be written in place of a file that is at fault."""
         self._faults[name] = replace(self._faults[name], restored=content)

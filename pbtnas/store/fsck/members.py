@@ -120,7 +120,7 @@ def examine_weights(
         remedy = "the attempt goes on from an older one, or begins anew"
         x.check_digest(name, _stem(name).rpartition("-")[2], algorithm, remedy)
 
-    newest = chain.newest
+    newest, over = chain.newest, x.there(paths.FINAL)
     final_population = [
         paths.checkpoint(newest, result.checkpoint)
         for (generation, _), result in results.items()
@@ -129,9 +129,9 @@ def examine_weights(
     needed = [
         paths.checkpoint(newest - 1, result.checkpoint)
         for (generation, _), result in results.items()
-        if generation == newest - 1 and result.checkpoint is not None
+        if generation == newest - 1 and result.checkpoint is not None and not over
     ]
-    if newest in chain.manifests:
+    if newest in chain.manifests and not over:
         inputs = [checkpoint for job in chain.manifests[newest].jobs for checkpoint in job.inputs]
         needed += [paths.checkpoint(newest - 1, checkpoint) for checkpoint in inputs]
     best = chain.bests[-1] if chain.bests else None
@@ -140,9 +140,8 @@ def examine_weights(
     for name in [*needed, *final_population]:
         if not x.there(name):
             x.missing(name, WHEN_NEEDED)
-    if newest == chain.last and any(map(x.at_fault, final_population)):
-        if x.there(paths.FINAL):
-            x.damaged(paths.FINAL, "to be put aside, so that the run is resumed")
+    if over and any(map(x.at_fault, final_population)):
+        x.damaged(paths.FINAL, "to be put aside, so that the run is resumed")
 
 
 def _stem(name: Name) -> str:
