@@ -272,6 +272,11 @@ class Coordinator:
             line = yield from lost_line(self._run, best.generation, best.member)
             yield from self._children_maker.restore_overlays([lost.job for lost in line])
             yield from self._await_repair(manifest)
+        if told:  # what it was made from is garbage as before
+            beyond = manifest.generation - KEPT_GENERATIONS
+            for old in range(min(best.generation + 1, beyond)):
+                yield from Discard(old, self._retention.retained())
+            yield from EmptyTrash(beyond - 1)
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
         """Wait a little for an idle worker to compute a lost checkpoint of this generation

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 from pbtnas.records import paths
 from pbtnas.records.names import Digest, Name, Slot
@@ -62,10 +61,66 @@ _G, _M, _N, _DIGEST = 12, 7, 1, Digest("DIGEST")  # the examples in names
 _NEXT = "nobody; the next attempt has another number"
 _GIVEN = "the coordinator that is given the CONFIG, if absent"
 
+
+_FREE = {
+    "0001": r"\d{4,}",
+    f"{_G:04d}": r"\d{4,}",
+    paths.member_name(_M): r"m\d{2,}",
+    "001": r"\d{3,}",
+    "STEPS": r"\d{9,}",
+    "DIGEST": r"[0-9a-f]+",
+    "...": r".+",
+    **{word: r"[A-Za-z0-9._-]+" for word in ("NAME", "ITEM", "WORKER")},
+}
+
+
+def _any_of(examples: Iterable[str]) -> re.Pattern[str]:
+    """What names look like that are spelt as one of the examples is; a group for each."""
+    return re.compile("|".join(f"({''.join(_pieces(example))})" for example in examples))
+
+
+def _pieces(example: str) -> Iterator[str]:
+    words = "|".join(re.escape(word) for word in sorted(_FREE, key=len, reverse=True))
+    for piece in re.split(f"({words})", example):
+        # The number of the configuration is no example: it is always 0000.
+        yield _FREE.get(piece, re.escape(piece))
+
+
+class Kinds:
+    """Tells the kinds of files by their names.
+
+    Args:
+        kinds: The kinds that there are; of several that fit a name, the first counts.
+    """
+
+    def __init__(self, *kinds: Kind) -> None:
+        self._kinds = kinds
+        self._files = _any_of(kind.name for kind in kinds)
+        parts = [kind.name.split("/")[:-1] for kind in kinds]
+        inside = {"/".join(p[:depth]): None for p in parts for depth in range(1, len(p) + 1)}
+        self._directories = _any_of([*inside, *paths.TOP_DIRECTORIES])
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter((*self._kinds, PRIVATE, ASIDE))
+
+    def of(self, name: str) -> Kind | None:
+        """The kind of the file of that name; None if there is no such kind."""
+        if "/.tmp-" in f"/{name}" or "/.probe-" in f"/{name}":
+            return PRIVATE
+        if ".corrupt-" in name:
+            return ASIDE
+        found = self._files.fullmatch(name)
+        return None if found is None else self._kinds[(found.lastindex or 0) - 1]
+
+    def may_hold(self, directory: str) -> bool:
+        """Whether a directory of that name is one in which files of these kinds lie."""
+        return self._directories.fullmatch(directory) is not None
+
+
 PRIVATE = Kind(".tmp-...", Role.LITTER, "nobody", ages=True)
 ASIDE = Kind("NAME.corrupt-...", Role.LITTER, "nobody")
 
-RUN_KINDS: tuple[Kind, ...] = (
+RUN_KINDS = Kinds(
     Kind(paths.FORMAT, Role.NEEDED, "fsck"),
     Kind(paths.RUN, Role.NEEDED, _GIVEN, "run"),
     Kind(paths.CONFIG, Role.NEEDED, _GIVEN, "config"),
@@ -105,69 +160,13 @@ RUN_KINDS: tuple[Kind, ...] = (
     Kind(paths.worker("WORKER"), Role.SIGN, "its worker, with its next beat"),
     Kind(paths.worker_log("WORKER"), Role.TEXT, "nobody"),
     Kind(f"{paths.TRASH}/...", Role.LITTER, "nobody"),
-    PRIVATE,
-    ASIDE,
 )
 
-STUDY_KINDS: tuple[Kind, ...] = (
+STUDY_KINDS = Kinds(
     Kind(paths.STUDY, Role.NEEDED, "`pbtnas study` with the same file, if absent", "study"),
     Kind(paths.STUDY_ENDED, Role.NEEDED, "`pbtnas study`", "ended"),
     Kind(f"{paths.STUDY_RUNS}/...", Role.NEEDED, "see above"),
     Kind(paths.STUDY_LOCK, Role.LOCK, "`pbtnas study`"),
     Kind(paths.worker_log("WORKER"), Role.TEXT, "nobody"),
     Kind("artifacts/...", Role.TEXT, "the command that made it"),
-    PRIVATE,
-    ASIDE,
 )
-
-
-def kind_of(name: str, kinds: tuple[Kind, ...] = RUN_KINDS) -> Kind | None:
-    """The kind of the file of that name; None if there is no such kind."""
-    if any(part.startswith((".tmp-", ".probe-")) for part in name.split("/")):
-        return PRIVATE
-    if ".corrupt-" in name:
-        return ASIDE
-    found = _any_of(tuple(kind.name for kind in kinds)).fullmatch(name)
-    return None if found is None or found.lastindex is None else kinds[found.lastindex - 1]
-
-
-def may_hold(directory: str, kinds: tuple[Kind, ...] = RUN_KINDS) -> bool:
-    """Whether a directory of that name is one in which files of these kinds lie."""
-    return (
-        directory in _EMPTY_AT_FIRST
-        or _any_of(_directories(kinds)).fullmatch(directory) is not None
-    )
-
-
-_EMPTY_AT_FIRST = frozenset([*paths.TOP_DIRECTORIES, *paths.STUDY_DIRECTORIES])
-
-_FREE = {
-    "0001": r"\d{4,}",
-    f"{_G:04d}": r"\d{4,}",
-    paths.member_name(_M): r"m\d{2,}",
-    "001": r"\d{3,}",
-    "STEPS": r"\d{9,}",
-    "DIGEST": r"[0-9a-f]+",
-    "...": r".+",
-    **{word: r"[A-Za-z0-9._-]+" for word in ("NAME", "ITEM", "WORKER")},
-}
-
-
-@cache
-def _directories(kinds: tuple[Kind, ...]) -> tuple[str, ...]:
-    """The directories in which files of these kinds lie, spelt as their names are."""
-    parts = [kind.name.split("/")[:-1] for kind in kinds]
-    return tuple({"/".join(p[:depth]): None for p in parts for depth in range(1, len(p) + 1)})
-
-
-@cache
-def _any_of(examples: tuple[str, ...]) -> re.Pattern[str]:
-    """What names look like that are spelt as one of the examples is; a group for each."""
-    return re.compile("|".join(f"({''.join(_pieces(example))})" for example in examples))
-
-
-def _pieces(example: str) -> Iterator[str]:
-    words = "|".join(re.escape(word) for word in sorted(_FREE, key=len, reverse=True))
-    for piece in re.split(f"({words})", example):
-        # The number of the configuration is no example: it is always 0000.
-        yield _FREE.get(piece, re.escape(piece))

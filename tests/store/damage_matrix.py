@@ -21,7 +21,7 @@ from pbtnas.errors import PbtnasError
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, canonical, decode, encode
 from pbtnas.records.heartbeat import Heartbeat
-from pbtnas.records.kinds import RUN_KINDS, STUDY_KINDS, Kind, Role, kind_of
+from pbtnas.records.kinds import RUN_KINDS, STUDY_KINDS, Kind, Role
 from pbtnas.records.names import Name
 from pbtnas.store.fsck import Fault, check_study, repair
 from pbtnas.store.study_directory import Study, create_study
@@ -69,7 +69,7 @@ class Subject:
     @property
     def kind(self) -> Kind:
         inside = self.name.removeprefix(RUN)
-        found = kind_of(inside, STUDY_KINDS if inside == self.name else RUN_KINDS)
+        found = (STUDY_KINDS if inside == self.name else RUN_KINDS).of(inside)
         assert found is not None
         return found
 
@@ -150,7 +150,7 @@ def _subject(root: Path, what: str, name: Name, changed: Callable[[Any], Any] | 
 
 
 def _kind(root: Path, path: Path) -> Kind | None:
-    return kind_of(str(path.relative_to(root)).removeprefix(RUN))
+    return RUN_KINDS.of(str(path.relative_to(root)).removeprefix(RUN))
 
 
 _FORGED: Mapping[str, Callable[[bytes], bytes | None]] = {

@@ -12,7 +12,7 @@ from pbtnas.cli import cli
 from pbtnas.protocol.operations import Discard
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode, encode
-from pbtnas.records.kinds import ASIDE, PRIVATE, RUN_KINDS, STUDY_KINDS, kind_of
+from pbtnas.records.kinds import ASIDE, PRIVATE, RUN_KINDS, STUDY_KINDS
 from pbtnas.store.fsck import check, check_study, repair
 from pbtnas.store.posix import PosixStore
 from tests.store.damage_matrix import RUN, make_study, plan_study, subjects
@@ -54,7 +54,7 @@ def test_every_file_of_a_run_and_of_a_study_is_of_a_known_kind(study: Path, run:
     names = [path for path in study.rglob("*") if path.is_file()]
     of_run = {str(p.relative_to(run)) for p in names if p.is_relative_to(run)}
     of_study = {str(p.relative_to(study)) for p in names if not p.is_relative_to(run)}
-    found = {kind_of(name) for name in of_run} | {kind_of(n, STUDY_KINDS) for n in of_study}
+    found = {RUN_KINDS.of(name) for name in of_run} | {STUDY_KINDS.of(n) for n in of_study}
 
     assert None not in found
     assert not [fault for fault in check_study(study) if "unknown" in fault.what]
@@ -97,7 +97,7 @@ def test_the_garbage_collector_takes_what_the_list_says(run: Path) -> None:
 
     after = {str(p.relative_to(run)) for p in directory.rglob("*") if p.is_file()}
 
-    ageing = {name for name in before if (kind := kind_of(name)) and kind.ages}
+    ageing = {name for name in before if (kind := RUN_KINDS.of(name)) and kind.ages}
     assert before - after == ageing and ageing
 
 
@@ -106,12 +106,14 @@ def test_a_lost_best_member_is_computed_again_from_the_first_generation_on(run: 
     `final.json` names, and workers compute what it was made from, though that was garbage."""
     path = _best_ever(run)
     content = path.read_bytes()
+    kept = set(run.glob("generations/*/checkpoints/*"))
     path.unlink()
     resumed = SimulatedRun(run)
 
     assert resumed.carry_on() == "the run is finished"
 
     assert path.read_bytes() == content
+    assert set(run.glob("generations/*/checkpoints/*")) == kept
     assert any(path.name in said and "lost, the best member's" in said for said in resumed.said)
     assert check(run) == []
 
@@ -144,7 +146,7 @@ def test_records_of_versions_that_did_not_state_names_are_accepted(made: Path, r
     """A directory of version 0.1.0 is sound, and a result in another member's place is not."""
     for path in run.rglob("*.json"):
         name = str(path.relative_to(run))
-        kind = kind_of(name)
+        kind = RUN_KINDS.of(name)
         if kind is not None and kind.record:
             path.write_bytes(encode(decode(path.read_bytes(), name, kind=kind.record)))
     assert check(run) == []
@@ -160,7 +162,7 @@ def test_every_record_states_its_name(run: Path) -> None:
     """Whoever publishes a record says where it belongs."""
     for path in run.rglob("*.json"):
         name = str(path.relative_to(run))
-        kind = kind_of(name)
+        kind = RUN_KINDS.of(name)
         if kind is not None and kind.record:
             with pytest.raises(Exception, match="holds another record"):
                 decode(path.read_bytes(), "elsewhere", kind=kind.record)
@@ -195,5 +197,5 @@ def test_private_files_and_those_put_aside_are_no_faults(run: Path) -> None:
     for name in litter:
         (run / name).touch()
 
-    assert [kind_of(name) for name in litter] == [PRIVATE, ASIDE, PRIVATE]
+    assert [RUN_KINDS.of(name) for name in litter] == [PRIVATE, ASIDE, PRIVATE]
     assert check(run) == []

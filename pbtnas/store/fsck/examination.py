@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pbtnas.checkpoints.digests import hasher
 from pbtnas.records.envelope import Record, RecordError
-from pbtnas.records.kinds import Kind, kind_of, may_hold
+from pbtnas.records.kinds import Kind, Kinds
 from pbtnas.records.names import Name
 from pbtnas.regular_files import BROKEN, open_regular
 from pbtnas.store.reader import RunReader
@@ -44,7 +44,7 @@ class Examination:
         kinds: Kinds of files that there may be.
     """
 
-    def __init__(self, files: RunReader, kinds: tuple[Kind, ...]) -> None:
+    def __init__(self, files: RunReader, kinds: Kinds) -> None:
         self.files = files
         self.run: str | None = None  # id that its records have, once it is known
         self._faults: dict[Name, Fault] = {}
@@ -167,7 +167,7 @@ class Examination:
 
     # -- names ---------------------------------------------------------------------------------
 
-    def _list(self, directory: Name, kinds: tuple[Kind, ...]) -> None:
+    def _list(self, directory: Name, kinds: Kinds) -> None:
         """Find the kind of each file below a directory, and note those of none."""
         try:
             with os.scandir(f"{self.files.root}/{directory}") as found:
@@ -177,10 +177,10 @@ class Examination:
             return
         for entry in entries:
             name = Name(entry.name if directory == "." else f"{directory}/{entry.name}")
-            kind = kind_of(name, kinds)
+            kind = kinds.of(name)
             if kind is not None:
                 self.kind_of[name] = kind
-            elif entry.is_dir(follow_symlinks=False) and may_hold(name, kinds):
+            elif entry.is_dir(follow_symlinks=False) and kinds.may_hold(name):
                 self._list(name, kinds)
             else:
                 self.notice(Fault(name, "unknown; nothing of this name belongs here"))
