@@ -68,19 +68,23 @@ def print_status(run_dir: Path, *, as_json: bool) -> bool:
 @run_dir_argument
 @click.option("--repair", is_flag=True, help="Put aside what is damaged, restore copies.")
 def fsck(run_dir: Path, repair: bool) -> None:
-    """Check every record and checkpoint of a run against its digest."""
+    """Check every file of a run, or of a study with its runs, as far as files can be checked."""
     from pbtnas.store import fsck as checking
+    from pbtnas.store.study_directory import holds_study
 
-    faults = checking.check(run_dir)
+    faults = (checking.check_study if holds_study(run_dir) else checking.check)(run_dir)
     for fault in faults:
-        click.echo(f"{run_dir / fault.name}: {fault.what}")
-    if not faults:
+        note = "note: " if fault.notice else ""
+        click.echo(f"{note}{run_dir / fault.name}: {fault.what}")
+    sound = all(fault.notice for fault in faults)
+    if sound:
         click.echo(f"{run_dir}: every record and checkpoint is as it was written")
-        return
-    if repair:
-        checking.repair(run_dir, faults)
+    if repair and faults:
+        with disk_errors(ExitCode.FAILED, place=run_dir):
+            checking.repair(run_dir, faults)
         click.echo("repaired what can be; start coordinator and workers for the rest")
-    sys.exit(ExitCode.FAILED)
+    if not sound:
+        sys.exit(ExitCode.FAILED)
 
 
 @click.command()

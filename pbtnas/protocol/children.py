@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ from pbtnas.protocol.operations import Has, Operation, Put, PutBlob, Say, Steps,
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.names import Digest
-from pbtnas.records.schema import Child, Manifest, Selected
+from pbtnas.records.names import Digest, Name
+from pbtnas.records.schema import Child, Job, Selected
 from pbtnas.search.births import Birth
 
 
@@ -45,32 +45,28 @@ class Children:
             yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made)))
+            yield from persist(Put(name, encode(made, name)))
             record = yield from adopt(name, "birth", self._run)
         return Child.from_json(record.core)
 
-    def restore_overlays(self, manifest: Manifest) -> Steps[None]:
-        """Mix the overlays again that a generation began with, and that are lost."""
-        before = manifest.generation - 1
-        lost: set[int] = set()
-        for job in manifest.jobs:
-            if len(job.inputs) == 2 and not (
-                yield from Has(paths.checkpoint(before, job.inputs[0]))
-            ):
-                lost.add(job.member)
-        if not lost:
-            return
-        record = yield from read(paths.selection(before), "selection", self._run)
+    def restore_overlays(self, jobs: Iterable[Job]) -> Steps[None]:
+        """Mix the overlays again that jobs begin with, and that are lost."""
+        for job in jobs:
+            if len(job.inputs) == 2:
+                overlay = paths.checkpoint(job.generation - 1, job.inputs[0])
+                if not (yield from Has(overlay)):
+                    yield from self._restore(job, overlay)
+
+    def _restore(self, job: Job, overlay: Name) -> Steps[None]:
+        record = yield from read(paths.selection(job.generation - 1), "selection", self._run)
         if record is None:
             return
         selected = Selected.from_json(record.core)
-        for birth in selected.births:
-            if birth.member in lost:
-                overlay = manifest.job(birth.member).inputs[0]
-                yield from Say(f"generation {before}: overlay {overlay} is lost; mixing it again")
-                mixed = yield from _mix(birth, selected)
-                if mixed is not None and mixed.digest == overlay:
-                    yield from persist(PutBlob(mixed.file, paths.checkpoint(before, overlay)))
+        birth = next(birth for birth in selected.births if birth.member == job.member)
+        yield from Say(f"{overlay}: lost; mixing it again")
+        mixed = yield from _mix(birth, selected)
+        if mixed is not None and mixed.digest == job.inputs[0]:
+            yield from persist(PutBlob(mixed.file, overlay))
 
 
 def _mix(birth: Birth, selected: Selected) -> Mix:

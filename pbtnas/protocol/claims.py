@@ -59,7 +59,8 @@ class Claims:
         if attempt and not (yield from self._over(slot, attempt)):
             return None
         record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())
-        reply = yield from Put(paths.claim(slot, attempt + 1), encode(record), durable=False)
+        name = paths.claim(slot, attempt + 1)
+        reply = yield from Put(name, encode(record, name), durable=False)
         if reply is not Published.ERROR:
             # What was lost to another claim is taken, even if that claim cannot be read here.
             self._latest[slot] = attempt + 1
@@ -116,7 +117,8 @@ class Claims:
     def end(self, slot: Slot, attempt: int, core: Mapping[str, Any]) -> Steps[None]:
         """Say how an attempt ended without a result.  Best effort: silence says it too."""
         record = Record("end", self._run, core, {}, self.new_nonce())
-        yield from Put(paths.end(slot, attempt), encode(record), durable=False)
+        name = paths.end(slot, attempt)
+        yield from Put(name, encode(record, name), durable=False)
 
     def _over(self, slot: Slot, attempt: int) -> Steps[bool]:
         if _is_there((yield from Get(paths.end(slot, attempt)))):

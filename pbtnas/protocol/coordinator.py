@@ -38,6 +38,7 @@ from typing import Any
 
 from pbtnas.errors import PbtnasError
 from pbtnas.protocol import generations
+from pbtnas.protocol.ancestry import lost_line
 from pbtnas.protocol.children import Children, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.generations import Search
@@ -63,7 +64,8 @@ from pbtnas.protocol.retention import Retention
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, canonical, encode
-from pbtnas.records.schema import Child, Manifest, Result, Selected
+from pbtnas.records.names import Name
+from pbtnas.records.schema import Champion, Child, Manifest, Result, Selected
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
 STALE_S = 180.0  # no file system goes on missing a file for so long
@@ -178,7 +180,7 @@ class Coordinator:
                 continue
             yield from persist(Sync(paths.results(generation)))
             selected = generations.select(self._search, manifest, results)
-            yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
+            yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
                 yield from Say(_summary(self._search, manifest, Selected.from_json(record.core)))
@@ -232,28 +234,33 @@ class Coordinator:
         name = paths.manifest(manifest.generation)
         while True:
             yield from persist(MakeGeneration(manifest.generation))
-            yield from persist(Put(name, encode(self._record("manifest", manifest.to_json()))))
+            yield from self._publish(name, "manifest", manifest.to_json())
             yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
                 return Manifest.from_json(record.core)
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
-        if (yield from read(paths.FINAL, "final", self._run)) is not None:
-            return
-        yield from self._all_there(manifest, selected)
         best, last = self._retention.best(), generations.champion(manifest, selected)
-        core = {
-            "fingerprint": generations.fingerprint(selected),
-            "generations": self._search.generations,
-            "best_ever": best and best.to_json(),
-            "best_last": last and last.to_json(),
-        }
-        while True:
-            yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
-            if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
-                yield from WriteViews(final=True)
-                return
+        core = generations.ending(self._search.generations, selected, best, last)
+        final = yield from read(paths.FINAL, "final", self._run)
+        # A final record may be older than the loss of what it names.
+        for champion in dict.fromkeys(filter(None, (best, last))):
+            yield from self._await_champion(manifest, champion)
+        if final is None:
+            yield from self._all_there(manifest, selected)
+        while final is None:
+            yield from self._publish(paths.FINAL, "final", core)
+            final = yield from adopt(paths.FINAL, "final", self._run)
+        if final.digest != Record("final", "", core).digest:
+            raise BrokenChain(
+                f"{paths.FINAL}: does not say what {paths.selection(manifest.generation)} comes "
+                "to; `pbtnas fsck --repair` puts it aside, to be published again"
+            )
+        yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
+        if best is not None:
+            yield from Replace(paths.BEST, view_of(best))
+        yield from WriteViews(final=True)
 
     def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         """Wait until the final population is complete: idle workers restore what was lost."""
@@ -263,6 +270,23 @@ class Coordinator:
             name = paths.checkpoint(selected.generation, result.checkpoint)
             while not (yield from Has(name)) and (yield from content(paths.FINAL)) is None:
                 yield from self._await_repair(manifest)
+
+    def _await_champion(self, manifest: Manifest, best: Champion) -> Steps[None]:
+        """Wait until a best member's checkpoint is there.  What it is made from may have been
+        discarded: workers compute that again, and here is mixed what a member began with."""
+        name, told = paths.checkpoint(best.generation, best.checkpoint), False
+        while not (yield from Has(name)):
+            if not told:
+                told = True
+                yield from Say(f"{name}: lost, the best member's; waiting for idle workers")
+            line = yield from lost_line(self._run, best.generation, best.member)
+            yield from self._children_maker.restore_overlays([lost.job for lost in line])
+            yield from self._await_repair(manifest)
+        if told:  # what it was made from is garbage as before
+            beyond = manifest.generation - KEPT_GENERATIONS
+            for old in range(min(best.generation + 1, beyond)):
+                yield from Discard(old, self._retention.retained())
+            yield from EmptyTrash(beyond - 1)
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
         """Wait a little for an idle worker to compute a lost checkpoint of this generation
@@ -299,13 +323,13 @@ class Coordinator:
         if (yield from content(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
         for recent in self._recent:
-            yield from self._children_maker.restore_overlays(recent)
+            yield from self._children_maker.restore_overlays(recent.jobs)
 
     def _tidy(self, generation: int) -> Steps[None]:
         """Discard old checkpoints.  Garbage is defined by generation: it only ever grows."""
         best = self._retention.best()
         if best is not None:
-            yield from Replace(paths.BEST, canonical(best.to_json()) + b"\n")
+            yield from Replace(paths.BEST, view_of(best))
         beyond = generation - KEPT_GENERATIONS
         for old in self._retention.collectable(range(self._tidied, beyond)):
             yield from Discard(old, self._retention.retained())
@@ -315,10 +339,18 @@ class Coordinator:
 
     # -- records -------------------------------------------------------------------------------
 
+    def _publish(self, name: Name, kind: str, core: Mapping[str, Any]) -> Steps[None]:
+        yield from persist(Put(name, encode(self._record(kind, core), name)))
+
     def _record(
         self, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> Record:
         return Record(kind, self._run, core, meta or {}, self._claims.new_nonce())
+
+
+def view_of(best: Champion) -> bytes:
+    """The content of `best.json`."""
+    return canonical(best.to_json()) + b"\n"
 
 
 class BrokenChain(PbtnasError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest
@@ -155,6 +156,25 @@ def champion(manifest: Manifest, selected: Selected) -> Champion | None:
         architecture=manifest.job(best.member).architecture,
         checkpoint=best.checkpoint,
     )
+
+
+def ending(
+    count: int, selected: Selected, best: Champion | None, last: Champion | None
+) -> dict[str, Any]:
+    """The core of the record that a run is over.
+
+    Args:
+        count: Number of generations.
+        selected: Selection of the last generation.
+        best: Best member of all generations.
+        last: Best member of the last generation.
+    """
+    return {
+        "fingerprint": fingerprint(selected),
+        "generations": count,
+        "best_ever": best and best.to_json(),
+        "best_last": last and last.to_json(),
+    }
 
 
 def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple[Birth, ...]:

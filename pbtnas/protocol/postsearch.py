@@ -238,7 +238,8 @@ class PostSearch:
             yield from persist(blob, while_waiting=claim.keep)
         meta = {"worker": self._name, **done.where}
         record = Record(item.kind, self._run, core, meta, self._claims.new_nonce())
-        yield from persist(Put(item.record, encode(record)), while_waiting=claim.keep)
+        publish = Put(item.record, encode(record, item.record))
+        yield from persist(publish, while_waiting=claim.keep)
         first = yield from adopt(item.record, item.kind, self._run)
         if first is not None and first.digest != record.digest:
             yield from Say(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pbtnas.protocol.ancestry import best_ever, inputs_there, lost_line
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, AttemptMonitor, Failure, Start, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Has, PutBlob, Say, Steps, persist
 from pbtnas.protocol.reading import read
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.records.schema import Job, Manifest, Result, Selected
+from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
 
 FIRST_S = 5.0  # of waiting, before the first look for lost checkpoints
 LONGEST_S = 60.0  # between two looks
@@ -31,7 +32,8 @@ class CheckpointRecovery:
         self._due_s = FIRST_S
 
     def while_waiting(self, waited_s: float, newest: Manifest | None) -> Steps[frozenset[int]]:
-        """Now and then, restore the generation in work and the one before.
+        """Now and then, restore the generation in work and the one before; and after the last
+        selection, the best-ever member.
 
         Returns the members of the generation in work that were found to have no result: by
         name, for a listing may show a record that was put aside or cannot be read.
@@ -47,7 +49,11 @@ class CheckpointRecovery:
             return frozenset()
         self._due_s = waited_s + min(waited_s, LONGEST_S)
         yield from self.generation(newest.generation - 1)
-        return (yield from self.generation(newest.generation))
+        without = yield from self.generation(newest.generation)
+        best = yield from best_ever(self._run, newest.generation)
+        if best is not None and (yield from self._with_ancestors(best)):
+            self._due_s = waited_s  # the next of them may follow at once
+        return without
 
     def generation(self, number: int) -> Steps[frozenset[int]]:
         """Recompute checkpoints which results of that generation name but which are gone.
@@ -78,6 +84,17 @@ class CheckpointRecovery:
         selection = paths.selection(job.generation)
         record = yield from read(selection, "selection", self._run)
         return None if record is None else Selected.from_json(record.core).result(job.member)
+
+    def _with_ancestors(self, best: Champion) -> Steps[bool]:
+        """Recompute a champion's checkpoint if it is lost, the lost ones that it is made from
+        first.  Whether there was something to do; a child waits for the coordinator's mixing."""
+        line = yield from lost_line(self._run, best.generation, best.member)
+        tried = False
+        for lost in line:
+            if (yield from inputs_there(lost.job)):
+                tried = True
+                yield from self._repair(lost.job, lost.checkpoint)
+        return tried
 
     def _repair(self, job: Job, checkpoint: Digest) -> Steps[None]:
         """Do a job once more for its bytes.  The same record gives the same checkpoint."""

@@ -155,8 +155,9 @@ class StudyCoordinator:
 
     def _end_study(self) -> Steps[None]:
         record = Record("ended", self._study, {"runs": self._outcomes.ended}, {}, self._new_nonce())
+        publish = Put(paths.STUDY_ENDED, encode(record, paths.STUDY_ENDED))
         while not self._outcomes.over:
-            yield from persist(Put(paths.STUDY_ENDED, encode(record)))
+            yield from persist(publish)
             known = yield from adopt(paths.STUDY_ENDED, "ended", self._study)
             self._outcomes.over = known is not None
 
@@ -237,7 +238,7 @@ class StudyCoordinator:
         if not isinstance(data, bytes):
             return False
         try:
-            core = decode(data, f"{run.label}/{paths.FINAL}", kind="final").core
+            core = decode(data, paths.FINAL, kind="final").core
         except CorruptRecord:
             return False  # its coordinator publishes the same again
         self._outcomes.ended[run.label] = core["fingerprint"]

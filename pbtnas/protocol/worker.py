@@ -51,6 +51,7 @@ from pbtnas.protocol.attempts import (
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
+    Has,
     List,
     Now,
     Published,
@@ -70,7 +71,7 @@ from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, encode
+from pbtnas.records.envelope import Record, RecordError, decode, encode
 from pbtnas.records.names import Slot
 from pbtnas.records.schema import Job, Manifest, Result, last_line
 
@@ -277,7 +278,7 @@ class Worker(WorkLoop[Attempt]):
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
         for rest_s in itertools.islice(backoff(), LOST_TRIES):
-            reply = yield from persist(Put(name, encode(record)))
+            reply = yield from persist(Put(name, encode(record, name)))
             if reply is Published.WON:
                 return
             first = yield from read(name, "result", self._run)
@@ -304,7 +305,7 @@ class Worker(WorkLoop[Attempt]):
         while now_s < rescan_at_s:
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
-            if (yield from content(paths.FINAL)) is not None:
+            if (yield from self._finished()):
                 return WorkerEnding.FINISHED
             if (yield from content(paths.manifest(upcoming))) is not None:
                 return None
@@ -315,6 +316,25 @@ class Worker(WorkLoop[Attempt]):
             return WorkerEnding.EXTINCT
         yield from self.repair(waited_s)
         return None
+
+    def _finished(self) -> Steps[bool]:
+        """Whether the run is over, and the best members are there that its last record names.
+
+        Where one of them is lost, its coordinator waits for an idle worker to compute it again.
+        """
+        data = yield from content(paths.FINAL)
+        if data is None:
+            return False
+        try:
+            core = decode(data, paths.FINAL, kind="final", run=self._run).core
+        except RecordError:
+            return True  # the coordinator publishes the same again, without any worker
+        for champion in (core["best_ever"], core["best_last"]):
+            if champion is not None and not (
+                yield from Has(paths.checkpoint(champion["generation"], champion["checkpoint"]))
+            ):
+                return False
+        return True
 
     def _extinct(self) -> Steps[bool]:
         """Whether all members of the newest generation diverged or failed."""

@@ -69,8 +69,12 @@ def digest(value: Any) -> Digest:
     return Digest(hashlib.sha256(canonical(value)).hexdigest())
 
 
-def encode(record: Record) -> bytes:
-    """The bytes of a record, its checksum last."""
+def encode(record: Record, name: str | None = None) -> bytes:
+    """The bytes of a record to be published under that name, its checksum last.
+
+    A record that states its name cannot be taken for another one of the same kind, as when a
+    backup is restored to the wrong place.  Every process of a run states it.
+    """
     body = {
         "core": record.core,
         "kind": record.kind,
@@ -79,14 +83,17 @@ def encode(record: Record) -> bytes:
         "run": record.run,
         "v": VERSION,
     }
+    if name is not None:
+        body["name"] = name
     return canonical({**body, "sha256": digest(body)}) + b"\n"
 
 
 def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Record:
     """Read a record, or say in one sentence why it cannot be used.
 
-    Raises `CorruptRecord` when the bytes are not what was written, `ForeignRecord` when they
-    are of a newer version, another kind or another run (`run=None` accepts any).
+    Raises `CorruptRecord` when the bytes are not what was written under that name,
+    `ForeignRecord` when they are of a newer version, another kind or another run (`run=None`
+    accepts any).  Records written before they stated their names are accepted under any.
     """
     try:
         body = json.loads(data)
@@ -106,4 +113,6 @@ def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Reco
         raise ForeignRecord(f"{name}: a record of kind {body['kind']!r}, expected {kind!r}")
     if run is not None and body["run"] != run:
         raise ForeignRecord(f"{name}: belongs to run {body['run']}, not to run {run}")
+    if body.get("name", name) != name:
+        raise CorruptRecord(f"{name}: holds another record, {body['name']}")
     return Record(kind, body["run"], body["core"], body["meta"], body["nonce"])

@@ -89,11 +89,14 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         for name in paths.TOP_DIRECTORIES:
             make_directory(root / name)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
+        # Where `run.json` was lost, the run is the one that its other records are of.
+        left = store.record(paths.manifest(0), "manifest") or store.record(paths.CONFIG, "config")
+        identifier = uuid.uuid4().hex if left is None else left.run
         core = {**about, "primitive": best_primitive(root)}
-        store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, new_nonce())))
+        _put(store, paths.RUN, Record("run", identifier, core, {}, new_nonce()))
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
-        store.put(paths.CONFIG, encode(Record("config", run.run, config, {}, new_nonce())))
+        _put(store, paths.CONFIG, Record("config", run.run, config, {}, new_nonce()))
     return open_run(root)
 
 
@@ -190,12 +193,12 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
 
     Raises `OSError` when they cannot be written.
     """
-    record = encode(Record("engine", run.id, {"engine": dict(engine)}, {}, new_nonce()))
+    record = Record("engine", run.id, {"engine": dict(engine)}, {}, new_nonce())
     writer = f"engine-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=run.primitive) as store:
-        number = 1
-        while store.put(paths.engine(number), record) is not Published.WON:
-            number += 1
+        for number in itertools.count(1):
+            if _put(store, paths.engine(number), record) is Published.WON:
+                break
     return open_run(root)
 
 
@@ -214,6 +217,10 @@ def check_space(root: Path, run: Run, space: SearchSpace, task: str) -> None:
             f"{root}: the task {task} here has another search space than the one the run was "
             "started with; use the task as it was then, or start a new run"
         )
+
+
+def _put(store: PosixStore, name: Name, record: Record) -> Published:
+    return store.put(name, encode(record, name))
 
 
 def best_primitive(root: Path) -> Primitive:

@@ -81,6 +81,12 @@ def is_study(root: Path) -> bool:
     return _has(root, paths.STUDY)
 
 
+def holds_study(root: Path) -> bool:
+    """Whether this directory is a study's, even if it has lost the record that says so."""
+    made = all(_has(root, name) for name in paths.STUDY_DIRECTORIES)
+    return is_study(root) or _has(root, paths.STUDY_ENDED) or made
+
+
 def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) -> Study:
     """Make a study's directory, or open the study that is there, whatever its runs.
 
@@ -95,16 +101,23 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
     if not is_study(root):
         make_directory(root)
         unexpected = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
-        if unexpected and not is_study(root):
+        if unexpected and not holds_study(root):
             raise NotARun(
                 f"{root}: not the directory of a study: it has no {paths.STUDY}, but for example "
                 f"{min(unexpected)!r}; give a new or empty directory"
             )
         core = {"runs": list(runs), "pbtnas": pbtnas}
-        _put(root, paths.STUDY, Record("study", uuid.uuid4().hex, core, {}, new_nonce()))
+        _put(root, paths.STUDY, Record("study", _identifier(root), core, {}, new_nonce()))
     for name in paths.STUDY_DIRECTORIES:
         make_directory(root / name)
     return open_study(root)
+
+
+def _identifier(root: Path) -> str:
+    """The id of a new study, or of the one whose first record was lost and whose last was not."""
+    with RunReader(root) as files:
+        ended = files.record(paths.STUDY_ENDED, "ended")
+    return uuid.uuid4().hex if ended is None else ended.run
 
 
 def open_study(root: Path) -> Study:
@@ -136,4 +149,4 @@ def _has(root: Path, name: Name) -> bool:
 def _put(root: Path, name: Name, record: Record) -> None:
     writer = f"study-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=best_primitive(root)) as store:
-        store.put(name, encode(record))
+        store.put(name, encode(record, name))

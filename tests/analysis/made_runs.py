@@ -117,7 +117,7 @@ def record(
     name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
 ) -> tuple[str, bytes]:
     """A record, ready to be written."""
-    return name, encode(Record(kind, RUN, core, meta or {}, "nonce"))
+    return name, encode(Record(kind, RUN, core, meta or {}, "nonce"), name)
 
 
 def study(

@@ -19,6 +19,7 @@ from pbtnas.errors import ExitCode
 from pbtnas.records import paths, schema
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import BEAT_LENGTH
+from pbtnas.records.kinds import RUN_KINDS, STUDY_KINDS, Kinds
 from pbtnas.search.births import Birth
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.loading import load_task
@@ -178,10 +179,23 @@ def test_the_protocol_gives_the_fields_of_every_record(what: str, record: Any) -
 def test_the_protocol_gives_the_envelope_of_a_record() -> None:
     """Its table has every key of an encoded record, and no other."""
     text = PROTOCOL.read_text().partition("## Records")[2].partition("Cores")[0]
-    written = re.findall(rb'"(\w+)":', encode(Record("kind", "run", {})))
+    written = re.findall(rb'"(\w+)":', encode(Record("kind", "run", {}), "name"))
     assert sorted(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) == sorted(
         name.decode() for name in written
     )
+
+
+@pytest.mark.parametrize("kinds", [RUN_KINDS, STUDY_KINDS], ids=["run", "study"])
+def test_the_protocol_gives_every_kind_of_file(kinds: Kinds) -> None:
+    """Its tables of kinds are the list that fsck goes by."""
+    told = [row for row in rows(PROTOCOL) if len(row) == 3]
+    listed = [
+        [f"`{kind.name}`{' *' if kind.ages else ''}", kind.role.value, kind.again] for kind in kinds
+    ]
+    begins = told.index(listed[0])
+
+    assert told[begins : begins + len(listed)] == listed
+    assert not any(row[0].startswith("`") for row in told[begins + len(listed) :][:1])
 
 
 def test_the_protocol_gives_every_name() -> None:

@@ -191,8 +191,8 @@ def test_a_soup_is_the_average_that_its_record_tells_of(run_dir: Path) -> None:
     config = from_json(run.config)
     states = []
     for member in made.ingredients:
-        record = run_dir / paths.result(made.generation, member)
-        digest = decode(record.read_bytes(), "", kind="result").core["checkpoint"]
+        name = paths.result(made.generation, member)
+        digest = decode((run_dir / name).read_bytes(), name, kind="result").core["checkpoint"]
         found = load_member(run_dir, run, config, task, replace(best, checkpoint=digest))
         states.append(found.state())
     loaded = load_soup(run_dir, run, config, task, made).state()
@@ -233,8 +233,8 @@ def test_a_candidate_that_is_gone_is_told_in_the_trace(run_dir: Path) -> None:
     gone = soup.trace[0].member
     shutil.rmtree(run_dir / paths.SOUPS)
     shutil.rmtree(run_dir / "claims")
-    record = run_dir / paths.result(soup.generation, gone)
-    digest = decode(record.read_bytes(), "", kind="result").core["checkpoint"]
+    name = paths.result(soup.generation, gone)
+    digest = decode((run_dir / name).read_bytes(), name, kind="result").core["checkpoint"]
     (run_dir / paths.checkpoint(soup.generation, digest)).unlink()
 
     result = call("soup", run_dir, "--task", TASK, "--device", "cpu")

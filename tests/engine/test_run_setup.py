@@ -12,7 +12,7 @@ from pbtnas.config import Config, from_json, load
 from pbtnas.engine.run_setup import ChangedConfig, search_of, start_run
 from pbtnas.records import paths
 from pbtnas.search.space import SearchSpace, switch
-from pbtnas.store.fsck import check
+from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import open_run
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])
@@ -58,7 +58,8 @@ def test_engine_settings_can_be_changed_in_a_run(
 
 
 def test_damaged_engine_settings_are_ignored_and_reported(tmp_path: Path) -> None:
-    """No outcome rests on them; those before hold again, and those after are still found."""
+    """No outcome rests on them; those before hold again, and those after are found also after a
+    repair."""
     first, _ = configs(tmp_path)
     root = tmp_path / "run"
     start_run(root, first, SPACE)
@@ -68,9 +69,12 @@ def test_damaged_engine_settings_are_ignored_and_reported(tmp_path: Path) -> Non
 
     assert open_run(root).config["engine"]["hang_s"] == 700
     (fault,) = check(root)
-    assert fault.name == paths.engine(2) and not fault.damaged
+    assert fault.name == paths.engine(2)
     start_run(root, replace(first, engine=replace(first.engine, hang_s=900.0)), SPACE)
     assert open_run(root).config["engine"]["hang_s"] == 900
+    repair(root, check(root))
+    assert open_run(root).config["engine"]["hang_s"] == 900
+    assert check(root) == []
 
 
 def test_a_run_that_has_begun_keeps_its_configuration(tmp_path: Path) -> None:

@@ -94,4 +94,4 @@ def _checkpoint(root: Path, trainee: Trainee, name: Any) -> str:
 
 def _put(root: Path, name: str, kind: str, core: Mapping[str, Any]) -> None:
     record = Record(kind, open_run(root).id, core, {}, new_nonce())
-    (root / name).write_bytes(encode(record))
+    (root / name).write_bytes(encode(record, name))

@@ -71,7 +71,7 @@ class Workplace:
     def _put(
         self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> None:
-        self.store.put(name, encode(Record(kind, self.run, core, meta or {}, new_nonce())))
+        self.store.put(name, encode(Record(kind, self.run, core, meta or {}, new_nonce()), name))
 
 
 @pytest.fixture

@@ -53,6 +53,17 @@ def test_a_record_comes_back_as_it_went(record: Record) -> None:
     assert encode(decode(data, "a.json", kind=record.kind)) == data
 
 
+def test_a_record_under_another_name_is_damaged() -> None:
+    """A result of the last generation restored into this one is not taken for this one's, while
+    records of versions that did not state their names are read under any."""
+    data = encode(RESULT, "generations/0001/results/m03.json")
+
+    assert decode(data, "generations/0001/results/m03.json", kind="result") == RESULT
+    with pytest.raises(CorruptRecord, match=r"0002/results/m03.json: holds another record, gen"):
+        decode(data, "generations/0002/results/m03.json", kind="result")
+    assert decode(encode(RESULT), "anywhere.json", kind="result") == RESULT
+
+
 @given(record=records)
 @settings(deadline=None, max_examples=50)
 def test_the_digest_is_of_kind_and_core_alone(record: Record) -> None:

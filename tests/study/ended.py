@@ -15,4 +15,4 @@ def end_study(study: Study, runs: Mapping[str, str]) -> None:
     """Say how each run ended, by label."""
     record = Record("ended", study.id, {"runs": dict(runs)}, {}, new_nonce())
     with PosixStore(study.root, "test") as store:
-        store.put(paths.STUDY_ENDED, encode(record))
+        store.put(paths.STUDY_ENDED, encode(record, paths.STUDY_ENDED))

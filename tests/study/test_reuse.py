@@ -71,7 +71,7 @@ class Made:
         self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> None:
         record = Record(kind, self.run.id, core, meta or {}, new_nonce())
-        self.store.put(name, encode(record))
+        self.store.put(name, encode(record, name))
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""Finds what a lost checkpoint has to be computed again from, back to the first generation.
+
+Checkpoints of old generations are garbage, but for the best-ever member's.  Should that one be
+lost, its job begins with checkpoints that were discarded long ago; their jobs have records still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pbtnas.protocol.generations import champion
+from pbtnas.protocol.operations import Has, Steps
+from pbtnas.protocol.reading import read
+from pbtnas.protocol.retention import Retention
+from pbtnas.records import paths
+from pbtnas.records.names import Digest
+from pbtnas.records.schema import Champion, Job, Manifest, Selected
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A trained checkpoint that is not there.
+
+    Args:
+        job: Job that trained it.
+        checkpoint: Its digest.
+    """
+
+    job: Job
+    checkpoint: Digest
+
+
+def lost_line(run: str, generation: int, member: int) -> Steps[list[Lost]]:
+    """A member's checkpoint, if it is lost, and before it the lost ones that it is made from.
+
+    The oldest come first.  Nothing while a record is missing that tells what those are.
+    """
+    line: list[Lost] = []
+    wanted = {member}
+    selected = yield from _selected(run, generation)
+    while wanted:
+        record = yield from read(paths.manifest(generation), "manifest", run)
+        before = (yield from _selected(run, generation - 1)) if generation else None
+        if record is None or selected is None or (generation and before is None):
+            return []
+        lost: list[Lost] = []
+        parents: set[int] = set()
+        for job in Manifest.from_json(record.core).jobs:
+            if job.member in wanted:
+                checkpoint = selected.result(job.member).checkpoint
+                if checkpoint is None or (yield from Has(paths.checkpoint(generation, checkpoint))):
+                    continue
+                lost.append(Lost(job, checkpoint))
+                if before is not None and not (yield from inputs_there(job)):
+                    parents |= _parents(job, before)
+        line = lost + line
+        wanted, selected, generation = parents, before, generation - 1
+    return line
+
+
+def inputs_there(job: Job) -> Steps[bool]:
+    """Whether the checkpoints are there that a job begins with."""
+    for checkpoint in job.inputs:
+        if not (yield from Has(paths.checkpoint(job.generation - 1, checkpoint))):
+            return False
+    return True
+
+
+def best_ever(run: str, newest: int) -> Steps[Champion | None]:
+    """The best member of all generations, once the newest one has been selected from too."""
+    if (yield from _selected(run, newest)) is None:
+        return None
+    retention = Retention()
+    for generation in range(newest + 1):
+        record = yield from read(paths.manifest(generation), "manifest", run)
+        selected = yield from _selected(run, generation)
+        if record is None or selected is None:
+            return None
+        manifest = Manifest.from_json(record.core)
+        retention.add(champion(manifest, selected), manifest, selected)
+    return retention.best()
+
+
+def _selected(run: str, generation: int) -> Steps[Selected | None]:
+    record = yield from read(paths.selection(generation), "selection", run)
+    return None if record is None else Selected.from_json(record.core)
+
+
+def _parents(job: Job, before: Selected) -> set[int]:
+    """The members of the generation before from whose checkpoints a job's inputs are made."""
+    if len(job.inputs) == 1:
+        return {job.member}
+    return {m for b in before.births if b.member == job.member for m in (b.base, b.donor)}

@@ -1,0 +1,226 @@
+"""Examines the chain of a run: manifests, selections, and the record that it is over.
+
+Each of them holds the digest of the one before, so an intact record with another content is
+found by its neighbours.  Which of two neighbours is the wrong one is told by the next: whoever
+holds the digest of the other is right about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pbtnas.protocol import generations
+from pbtnas.protocol.retention import Retention
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, digest
+from pbtnas.records.names import Digest, Name
+from pbtnas.records.schema import Champion, Manifest, Result, Selected
+from pbtnas.search.population import Member, rank
+from pbtnas.store.fsck.examination import Examination
+
+T = TypeVar("T")
+
+GIVEN = "written again by a coordinator that is given the CONFIG"
+AGAIN = "published again by the coordinator"
+DECIDED = "decided again from the results"
+SENSELESS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+
+
+@dataclass
+class Chain:
+    """What the chain says, as far as it can be relied on.
+
+    Args:
+        manifests: Manifests, by generation.
+        selections: Selections, by generation; without those that do not fit the chain.
+        newest: Generation in work or, of a run that is over, the last; -1 before the first.
+        last: Number of the last generation that the run will have; None if unknown.
+        bests: Best members so far after each generation, as far as all before it are known.
+    """
+
+    newest: int
+    last: int | None
+    manifests: dict[int, Manifest] = field(default_factory=dict)
+    selections: dict[int, Selected] = field(default_factory=dict)
+    bests: list[Champion | None] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every generation up to the newest can be relied on."""
+        return len(self.bests) == self.newest + 1
+
+
+@dataclass
+class _Link:
+    """A record of the chain, with the digest of its own and the one it holds."""
+
+    name: Name
+    remedy: str
+    own: Digest | None = None
+    before: str | None = None
+
+
+def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Digest | None) -> Chain:
+    """Examine manifests, selections and `final.json`.
+
+    Args:
+        x: Examination of the run.
+        config: Resolved configuration; None if it is damaged.
+        origin: Digest that the chain begins with; None if that is unknown.
+    """
+    last = None if config is None else config["search"]["generations"] - 1
+    chain = Chain(_newest(x, last), last)
+    final = x.record(paths.FINAL, "final", AGAIN)
+    over = x.there(paths.FINAL)
+    links = [_Link(paths.CONFIG, GIVEN, origin)]
+    for generation in range(chain.newest + 1):
+        links.append(_manifest(x, chain, generation))
+        links.append(_selection(x, chain, generation, over=over))
+    if final is not None and chain.newest == last:
+        before = final.core.get("fingerprint")
+        links[-1].own = links[-1].own and digest(["pbtnas", links[-1].own])
+        links.append(_Link(paths.FINAL, AGAIN, Digest("the end"), before))
+    _compare(x, chain, links)
+    for generation, selected in list(chain.selections.items()):
+        if generation in chain.manifests:
+            _results_fit(x, chain.manifests[generation], selected)
+        if x.at_fault(paths.selection(generation)):
+            del chain.selections[generation]
+    chain.bests = list(_bests(chain))
+    _final(x, chain, final)
+    return chain
+
+
+def _newest(x: Examination, last: int | None) -> int:
+    kinds = (paths.manifest(12), paths.selection(12), paths.result(12, 7))
+    found = {int(name.split("/")[1]) for kind in kinds for name in x.of(kind)}
+    if x.there(paths.FINAL) and last is not None:
+        found.add(last)
+    return max(found, default=-1)
+
+
+def _manifest(x: Examination, chain: Chain, generation: int) -> _Link:
+    link = _Link(paths.manifest(generation), AGAIN)
+    record = x.record(link.name, "manifest", AGAIN)
+    manifest = parsed(x, link.name, record, Manifest.from_json, AGAIN)
+    if manifest is None or record is None:
+        if not x.there(link.name):
+            x.missing(link.name, AGAIN)
+    elif manifest.generation != generation:
+        x.damaged(link.name, f"of generation {manifest.generation}; {AGAIN}")
+    else:
+        chain.manifests[generation] = manifest
+        link.own, link.before = record.digest, manifest.previous
+    return link
+
+
+def _selection(x: Examination, chain: Chain, generation: int, *, over: bool) -> _Link:
+    link = _Link(paths.selection(generation), DECIDED)
+    record = x.record(link.name, "selection", DECIDED)
+    selected = parsed(x, link.name, record, Selected.from_json, DECIDED)
+    if selected is None or record is None:
+        if not x.there(link.name) and (over or generation < chain.newest):
+            x.missing(link.name, DECIDED)
+    elif selected.generation != generation:
+        x.damaged(link.name, f"of generation {selected.generation}; {DECIDED}")
+    else:
+        chain.selections[generation] = selected
+        link.own, link.before = record.digest, selected.manifest
+    return link
+
+
+def _compare(x: Examination, chain: Chain, links: list[_Link]) -> None:
+    """Find the records whose content is not the one that their neighbours know."""
+    broken = [
+        None not in (one.own, other.before) and one.own != other.before
+        for one, other in zip(links, links[1:], strict=False)
+    ]
+    known = [other.before is not None for other in links[1:]]
+    for i in (i for i, is_broken in enumerate(broken) if is_broken):
+        one, other = links[i], links[i + 1]
+        witness = i + 1 < len(known) and known[i + 1]
+        if other.name == paths.FINAL:
+            right = _last_selection_is_right(x, chain)
+            blamed = [one, other] if right is None else [other if right else one]
+        elif not witness:
+            blamed = [one, other]
+        else:
+            blamed = [other if broken[i + 1] else one]
+        for link in blamed:
+            neighbour = other if link is one else one
+            x.damaged(link.name, f"does not fit {neighbour.name}; {link.remedy}")
+
+
+def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
+    """Whether the last selection is what the results come to; None if one of them is lost."""
+    selected, manifest = chain.selections[chain.newest], chain.manifests.get(chain.newest)
+    if manifest is None:
+        return None
+    results = {}
+    for job in manifest.jobs:
+        name = paths.result(chain.newest, job.member)
+        record = x.peek(name, "result")
+        if record is None:
+            return None
+        results[job.member] = Result.from_json(record.core)
+    members = [Member(j.member, j.architecture, results[j.member].score) for j in manifest.jobs]
+    decided = Selected(
+        generation=chain.newest,
+        manifest=Record("manifest", "", manifest.to_json()).digest,
+        ranking=tuple(member.number for member in rank(members)),
+        births=(),
+        results=tuple(results.values()),
+    )
+    return digest(decided.to_json()) == digest(selected.to_json())
+
+
+def _results_fit(x: Examination, manifest: Manifest, selected: Selected) -> None:
+    """Note a selection that is not one of this manifest's members."""
+    members = [job.member for job in manifest.jobs]
+    if [r.member for r in selected.results] != members or sorted(selected.ranking) != members:
+        name = paths.selection(selected.generation)
+        x.damaged(name, f"not of the members of {paths.manifest(manifest.generation)}; {DECIDED}")
+
+
+def _bests(chain: Chain) -> list[Champion | None]:
+    retention, bests = Retention(), []
+    for generation in range(chain.newest + 1):
+        manifest, selected = chain.manifests.get(generation), chain.selections.get(generation)
+        if manifest is None or selected is None:
+            break
+        retention.add(generations.champion(manifest, selected), manifest, selected)
+        bests.append(retention.best())
+    return bests
+
+
+def _final(x: Examination, chain: Chain, final: Record | None) -> None:
+    if not chain.whole or chain.newest != chain.last or chain.newest < 0:
+        return
+    if not x.there(paths.FINAL):
+        x.missing(paths.FINAL, AGAIN)
+    if final is None:
+        return
+    manifest, selected = chain.manifests[chain.newest], chain.selections[chain.newest]
+    champion = generations.champion(manifest, selected)
+    core = generations.ending(chain.newest + 1, selected, chain.bests[-1], champion)
+    if final.digest != Record("final", "", core).digest:
+        x.damaged(paths.FINAL, f"not what {paths.selection(chain.newest)} comes to; {AGAIN}")
+
+
+def parsed(
+    x: Examination,
+    name: Name,
+    record: Record | None,
+    from_json: Callable[[Mapping[str, Any]], T],
+    remedy: str,
+) -> T | None:
+    """What a record says; None if there is none, or if it is none of ours, which is noted."""
+    if record is None:
+        return None
+    try:
+        return from_json(record.core)
+    except SENSELESS:
+        x.damaged(name, f"not what a {record.kind} holds; {remedy}")
+        return None

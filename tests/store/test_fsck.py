@@ -1,0 +1,201 @@
+"""`pbtnas fsck` of whole directories; `test_damage_matrix` does it file by file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pbtnas.cli import cli
+from pbtnas.protocol.operations import Discard
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode, encode
+from pbtnas.records.kinds import ASIDE, PRIVATE, RUN_KINDS, STUDY_KINDS
+from pbtnas.store.fsck import check, check_study, repair
+from pbtnas.store.posix import PosixStore
+from tests.store.damage_matrix import RUN, make_study, plan_study, subjects
+from tests.store.simulated_run import SimulatedRun, fingerprint
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that is over, made once."""
+    return make_study(tmp_path_factory.mktemp("made") / "study")
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage."""
+    return Path(shutil.copytree(made, tmp_path / "study"))
+
+
+@pytest.fixture
+def run(study: Path) -> Path:
+    return study / RUN
+
+
+def _best_ever(run: Path) -> Path:
+    core = decode((run / paths.FINAL).read_bytes(), paths.FINAL, kind="final").core
+    best = core["best_ever"]
+    assert 0 < best["generation"] < core["generations"] - 3, "an old one, with garbage for inputs"
+    return run / paths.checkpoint(best["generation"], best["checkpoint"])
+
+
+def test_every_file_of_a_run_and_of_a_study_is_of_a_known_kind(study: Path, run: Path) -> None:
+    """After a search with failures, soups, evaluations, garbage and a repair there is no file
+    that the list of kinds does not have."""
+    _best_ever(run).write_bytes(b"damaged")
+    repair(run, check(run))
+    assert SimulatedRun(run).carry_on() == "the run is finished"
+    (run / paths.results(1) / ".tmp-host-1-w-x-7").touch()
+
+    names = [path for path in study.rglob("*") if path.is_file()]
+    of_run = {str(p.relative_to(run)) for p in names if p.is_relative_to(run)}
+    of_study = {str(p.relative_to(study)) for p in names if not p.is_relative_to(run)}
+    found = {RUN_KINDS.of(name) for name in of_run} | {STUDY_KINDS.of(n) for n in of_study}
+
+    assert None not in found
+    assert not [fault for fault in check_study(study) if "unknown" in fault.what]
+    assert {*RUN_KINDS, *STUDY_KINDS} - found == {
+        kind for kind in (*RUN_KINDS, *STUDY_KINDS) if kind.name in NOT_MADE_HERE
+    }
+
+
+NOT_MADE_HERE = {
+    "generations/0012/claims/m07.001.beat",
+    "generations/0012/claims/m07-repair.001.beat",
+    "claims/ITEM.001.beat",
+    "claims/ITEM.001.end.json",
+    "study.lock",
+    "runs/...",
+}
+"""What a simulated run has no time for, and what stands for the runs of a study."""
+
+
+def test_an_unknown_file_is_named_and_no_damage(run: Path) -> None:
+    """Somebody's notes in a run directory are no fault of the run."""
+    (run / "notes.txt").touch()
+    (run / "generations" / "0001" / "plots").mkdir()
+
+    faults = check(run)
+
+    assert [fault.name for fault in faults] == ["generations/0001/plots", "notes.txt"]
+    assert all(fault.notice and "unknown" in fault.what for fault in faults)
+    result = CliRunner().invoke(cli, ["fsck", str(run)])
+    assert result.exit_code == 0
+    assert "note: " in result.stdout and "as it was written" in result.stdout
+
+
+def test_the_garbage_collector_takes_what_the_list_says(run: Path) -> None:
+    """Of an old generation, exactly the kinds go that the list lets age."""
+    directory = run / paths.generation(4)
+    before = {str(p.relative_to(run)) for p in directory.rglob("*") if p.is_file()}
+    with PosixStore(run, "collector") as store:
+        store.execute(Discard(4, frozenset()))
+
+    after = {str(p.relative_to(run)) for p in directory.rglob("*") if p.is_file()}
+
+    ageing = {name for name in before if (kind := RUN_KINDS.of(name)) and kind.ages}
+    assert before - after == ageing and ageing
+
+
+def test_a_lost_best_member_is_computed_again_from_the_first_generation_on(run: Path) -> None:
+    """Without any command: a coordinator does not say "finished" while the file is gone that
+    `final.json` names, and workers compute what it was made from, though that was garbage."""
+    path = _best_ever(run)
+    content = path.read_bytes()
+    kept = set(run.glob("generations/*/checkpoints/*"))
+    path.unlink()
+    resumed = SimulatedRun(run)
+
+    assert resumed.carry_on() == "the run is finished"
+
+    assert path.read_bytes() == content
+    assert set(run.glob("generations/*/checkpoints/*")) == kept
+    assert any(path.name in said and "lost, the best member's" in said for said in resumed.said)
+    assert check(run) == []
+
+
+def test_a_lost_best_member_is_found_by_fsck(run: Path) -> None:
+    """It is named, and `final.json` is put aside, so that workers do not leave at once."""
+    path = _best_ever(run)
+    path.unlink()
+
+    faults = check(run)
+    repair(run, faults)
+
+    assert {fault.name for fault in faults} == {str(path.relative_to(run)), paths.FINAL}
+    assert not (run / paths.FINAL).exists()
+    assert SimulatedRun(run).carry_on() == "the run is finished"
+    assert check(run) == []
+
+
+def test_a_forged_end_of_a_run_is_not_adopted(run: Path, study: Path) -> None:
+    """A coordinator compares `final.json` with what the last selection comes to."""
+    subject = subjects(study)["final"]
+    (study / subject.name).write_bytes(subject.forged)
+
+    said = SimulatedRun(run).carry_on()
+
+    assert said.startswith(f"{paths.FINAL}: does not say what")
+
+
+def test_records_of_versions_that_did_not_state_names_are_accepted(made: Path, run: Path) -> None:
+    """A directory of version 0.1.0 is sound, and a result in another member's place is not."""
+    for path in run.rglob("*.json"):
+        name = str(path.relative_to(run))
+        kind = RUN_KINDS.of(name)
+        if kind is not None and kind.record:
+            path.write_bytes(encode(decode(path.read_bytes(), name, kind=kind.record)))
+    assert check(run) == []
+
+    shutil.copy(run / paths.result(3, 1), run / paths.result(3, 0))
+    shutil.copy(run / paths.result(2, 2), run / paths.result(3, 2))
+
+    assert [fault.name for fault in check(run)] == [paths.result(3, 0), paths.result(3, 2)]
+    assert fingerprint(run) == fingerprint(made / RUN)
+
+
+def test_every_record_states_its_name(run: Path) -> None:
+    """Whoever publishes a record says where it belongs."""
+    for path in run.rglob("*.json"):
+        name = str(path.relative_to(run))
+        kind = RUN_KINDS.of(name)
+        if kind is not None and kind.record:
+            with pytest.raises(Exception, match="holds another record"):
+                decode(path.read_bytes(), "elsewhere", kind=kind.record)
+
+
+def test_a_study_without_its_first_record_is_the_same_study_again(study: Path) -> None:
+    """`study.json` is written again with the id that its end has, and fsck finds what is gone."""
+    (study / paths.STUDY).unlink()
+
+    result = CliRunner().invoke(cli, ["fsck", str(study)])
+    assert result.exit_code == 1
+    assert f"{study / paths.STUDY}: missing" in result.stdout
+
+    assert plan_study(study).ended() is not None
+    assert check_study(study) == []
+
+
+def test_a_study_is_not_over_while_one_of_its_runs_has_to_go_on(study: Path) -> None:
+    """With the end of a run, fsck puts the end of the study aside, or nobody would work on it."""
+    _best_ever(study / RUN).unlink()
+
+    result = CliRunner().invoke(cli, ["fsck", str(study), "--repair"])
+
+    assert result.exit_code == 1
+    assert not (study / paths.STUDY_ENDED).exists()
+    assert not (study / RUN / paths.FINAL).exists()
+
+
+def test_private_files_and_those_put_aside_are_no_faults(run: Path) -> None:
+    """They are litter that a dead process or a repair leaves."""
+    litter = [".tmp-w-1", "generations/0003/results/m00.json.corrupt-w-1", "claims/.tmp-w-2"]
+    for name in litter:
+        (run / name).touch()
+
+    assert [RUN_KINDS.of(name) for name in litter] == [PRIVATE, ASIDE, PRIVATE]
+    assert check(run) == []
