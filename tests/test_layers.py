@@ -228,6 +228,24 @@ def test_files_of_the_directory_are_opened_in_one_place() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_cannot_be_read_is_not_taken_for_a_record() -> None:
+    """`Get` has three replies, and "not None" is two of them: `reading.content` or the type tells
+    them apart."""
+    wrong = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}"
+        for files in layers().values()
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]) == "None"
+        if any(
+            isinstance(call, ast.Call) and ast.unparse(call.func) == "Get"
+            for call in ast.walk(node.left)
+        )
+    ]
+
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(
     "module",
     [
