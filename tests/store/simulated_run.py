@@ -59,7 +59,7 @@ CONFIG: dict[str, Any] = {
     "engine": {"lease_s": 30.0},
 }
 ABOUT = {"hash": "sha256", "seed": SEED, "task": "simulated", "space": space_digest(SPACE)}
-LEASE_S, BEAT_S, POLL_S, LIMIT_S = 30.0, 5.0, 1.0, 5000.0
+LEASE_S, BEAT_S, POLL_S = 30.0, 5.0, 1.0
 
 
 def weights(*made_from: Any) -> bytes:
@@ -93,9 +93,11 @@ class SimulatedRun:
 
     Args:
         root: The run directory, which may hold any part of the run already.
+        limit_s: Time of the simulated clock after which all processes die.
     """
 
     root: Path
+    limit_s: float = 5000.0
     said: list[str] = field(default_factory=list)
     now_s: float = 0.0
 
@@ -158,7 +160,7 @@ class SimulatedRun:
         while left := [actor for actor in actors if not actor.ending]:
             actor = min(left, key=lambda a: a.due_s)
             self.now_s = max(self.now_s, actor.due_s)
-            if self.now_s > LIMIT_S:
+            if self.now_s > self.limit_s:
                 for waiting in left:
                     waiting.steps.close()
                     waiting.ending = "waits for ever"

@@ -74,6 +74,16 @@ NOT_MADE_HERE = {
 """What a simulated run has no time for, and what stands for the runs of a study."""
 
 
+def test_nothing_is_wrong_with_an_unfinished_run(tmp_path: Path, run: Path) -> None:
+    """What is still to come is not missing, and a dead coordinator's run goes on as it would."""
+    begun = SimulatedRun(tmp_path / "begun", limit_s=3.0)
+    assert begun.carry_on() == "waits for ever"
+
+    assert check(begun.root) == []
+    assert SimulatedRun(begun.root).carry_on() == "the run is finished"
+    assert fingerprint(begun.root) == fingerprint(run)
+
+
 def test_an_unknown_file_is_named_and_no_damage(run: Path) -> None:
     """Somebody's notes in a run directory are no fault of the run."""
     (run / "notes.txt").touch()
