@@ -149,9 +149,9 @@ class Coordinator:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
                 return _continues(Manifest.from_json(following.core), selected)
+            # What was read must be at least as durable as what is about to be written.
+            yield from persist(Sync(paths.generation(generation)))
             children = yield from self._children(manifest, selected)
-        # What was read must be at least as durable as what is about to be written.
-        yield from persist(Sync(paths.generation(generation)))
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children)
         return _continues((yield from self._open(upcoming)), selected)
@@ -232,6 +232,7 @@ class Coordinator:
         if (yield from read(paths.FINAL, "final", self._run)) is not None:
             return
         yield from self._all_there(manifest, selected)
+        yield from persist(Sync(paths.generation(manifest.generation)))
         best, last = self._retention.best(), generations.champion(manifest, selected)
         core = {
             "fingerprint": generations.fingerprint(selected),
