@@ -38,21 +38,24 @@ from pbtnas.protocol.operations import (
 )
 from pbtnas.records import paths
 
-STORAGE = (
-    Get,
-    Has,
-    List,
-    Put,
-    PutBlob,
-    Quarantine,
-    Sync,
-    MakeGeneration,
-    WriteHeartbeat,
-    ReadHeartbeat,
-    Replace,
-    Discard,
-    EmptyTrash,
+STORAGE = frozenset(
+    {
+        Get,
+        Has,
+        List,
+        Put,
+        PutBlob,
+        Quarantine,
+        Sync,
+        MakeGeneration,
+        WriteHeartbeat,
+        ReadHeartbeat,
+        Replace,
+        Discard,
+        EmptyTrash,
+    }
 )
+"""The operations of a directory."""
 
 
 @dataclass
@@ -173,7 +176,8 @@ class SimulatedStore:
             data, durable = operation.data, operation.durable
         else:
             data, durable = self.private[operation.source], True
-        if self._fails() or not self._has_directory(name):
+        fails = self._fails()
+        if (fails and self.rng.random() < 0.5) or not self._has_directory(name):
             return Published.ERROR, None
         self._missed.pop((machine, name), None)
         # The name of a checkpoint is the digest of its content: what is there is equal, or damaged.
@@ -182,7 +186,7 @@ class SimulatedStore:
         if won or (replaced and not self.entries[name].intact):
             self.entries[name] = Entry(data, durable=False, synced=durable)
             self.contents[name].add(data)
-        if self._fails():
+        if fails:
             return Published.ERROR, None
         if won and self.rng.random() < self.faults.lost_reply:
             # The publisher recognises its own inode or nonce whatever it was told.

@@ -202,13 +202,14 @@ class StudyWorld(World):
     @contextmanager
     def inside(self, label: str) -> Iterator[None]:
         """Operations and faults go to the directory of one run."""
-        before = self.label, self.watched, self.damaged
+        before = self.label, self.watched, self.store, self.damaged
         self.label, self.watched, self.damaged = label, self.watches[label], self.flipped[label]
+        self.store = self.watched.store
         self.store.now, self.store.faults = self.place.now, self.place.faults
         try:
             yield
         finally:
-            self.label, self.watched, self.damaged = before
+            self.label, self.watched, self.store, self.damaged = before
 
     def reply(self, actor: Actor, operation: Any) -> None:
         actor.reply = None

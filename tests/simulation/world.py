@@ -34,7 +34,19 @@ from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.generations import Search
-from pbtnas.protocol.operations import Dead, Now, Put, PutBlob, Say, Sleep, Stopping
+from pbtnas.protocol.operations import (
+    Dead,
+    Get,
+    Has,
+    List,
+    Now,
+    Put,
+    PutBlob,
+    ReadHeartbeat,
+    Say,
+    Sleep,
+    Stopping,
+)
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
@@ -61,6 +73,8 @@ __all__ = ["REFERENCE", "SEARCH", "World", "always_fails", "reference", "run_see
 RUN = "simulated"
 BEAT_S, POLL_S, JOB_S = 5.0, 1.0, 12.0
 PACE = Pace(BEAT_S, POLL_S, attempts=3)
+LOOKS = frozenset({Get, Has})
+UNWATCHED = frozenset({ReadHeartbeat, List})
 
 
 class Watched:
@@ -86,8 +100,12 @@ class Watched:
 
         `half` stops a publish after the name appeared, as when its process is killed then.
         """
-        self.witness.before(actor.name, operation)
-        if isinstance(operation, Put | PutBlob):
+        kind = type(operation)
+        if kind in UNWATCHED:
+            return self.store.execute(actor.machine, operation)
+        if kind not in LOOKS:
+            self.witness.before(actor.name, operation)
+        if kind is Put or kind is PutBlob:
             reply, entry = self.store.show(actor.machine, operation)
             if entry is not None and not half:
                 actor.unsettled.append(entry)
@@ -124,6 +142,7 @@ class World:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.watched = Watched(SimulatedStore(self.rng), self.search.generations)
+        self.store = self.watched.store  # for which operations are carried out now
         self.actors: dict[str, Actor] = {}
         self.gone: set[str] = set()
         self.damaged: set[int] = set()
@@ -162,11 +181,6 @@ class World:
     @property
     def search(self) -> Search:
         return SEARCH
-
-    @property
-    def store(self) -> SimulatedStore:
-        """The directory for which operations are carried out now."""
-        return self.watched.store
 
     @property
     def now(self) -> float:
@@ -234,10 +248,10 @@ class World:
             assert self.now < limit_s, "a process does not end"
 
     def step(self) -> None:
-        actors = list(self.actors.values())
-        now = self.store.now = max(self.now, min([actor.wake for actor in actors]))
+        actors = self.actors.values()
+        now = self.store.now = max(self.store.now, min([actor.wake for actor in actors]))
         ready = [actor for actor in actors if actor.wake <= now]
-        actor = ready[int(self.rng.random() * len(ready))]
+        actor = ready[int(self.rng.random() * len(ready))] if len(ready) > 1 else ready[0]
         if now >= self.calm_from:
             if self.possible:
                 self.allow([], Faults())
@@ -335,7 +349,7 @@ class World:
         self.store.beats[actor.beat] = b"%d" % self.beats
 
     def carry_out(self, actor: Actor, operation: Any) -> Any:
-        if isinstance(operation, STORAGE):
+        if type(operation) in STORAGE:
             return self.watched.carry_out(actor, operation)
         match operation:
             case Now():
