@@ -289,8 +289,14 @@ def _require(holds: bool, who: str, rule: str) -> None:
 
 def _publish(operation: Any) -> tuple[str, str]:
     """Which publish an operation is."""
-    target = getattr(operation, "name", None) or getattr(operation, "directory", "")
-    return type(operation).__name__, str(target)
+    match operation:
+        case MakeGeneration(generation):
+            target = str(generation)
+        case Sync(directory):
+            target = directory
+        case _:
+            target = operation.name
+    return type(operation).__name__, target
 
 
 def body_of(data: bytes) -> dict[str, Any]:
