@@ -151,11 +151,11 @@ class Coordinator:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
                 return _continues(Manifest.from_json(following.core), selected)
+            # What was read must be at least as durable as what is about to be written.
+            yield from persist(Sync(paths.generation(generation)))
             children = yield from self._children(manifest, selected)
             if children is None and (yield from Now()) - began_s > STALE_S:
                 yield from self._refuse_what_is_discarded(generation)
-        # What was read must be at least as durable as what is about to be written.
-        yield from persist(Sync(paths.generation(generation)))
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children)
         return _continues((yield from self._open(upcoming)), selected)
@@ -249,6 +249,7 @@ class Coordinator:
             yield from self._await_champion(manifest, champion)
         if final is None:
             yield from self._all_there(manifest, selected)
+            yield from persist(Sync(paths.generation(manifest.generation)))
         while final is None:
             yield from self._publish(paths.FINAL, "final", core)
             final = yield from adopt(paths.FINAL, "final", self._run)

@@ -50,18 +50,21 @@ def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
     """The record of that name; None if absent.
 
     A damaged one is put aside like one that cannot be read: whoever may fill the slot computes
-    the same once more.  Raises `ForeignRecord` for one of another run or a newer version, and
-    `AskedToStop` as `content` does.
+    the same once more.  But first it is read again, for the bit may have flipped on the way.
+    Raises `ForeignRecord` for one of another run or a newer version, and `AskedToStop` as
+    `content` does.
     """
-    data = yield from content(name)
-    if data is None:
-        return None
-    try:
-        return decode(data, name, kind=kind, run=run)
-    except CorruptRecord as error:
-        yield from Say(f"{error}; put aside, to be computed again")
-        yield from persist(Quarantine(name))
-        return None
+    for again in (False, True):
+        data = yield from content(name)
+        if data is None:
+            return None
+        try:
+            return decode(data, name, kind=kind, run=run)
+        except CorruptRecord as error:
+            if again:
+                yield from Say(f"{error}; put aside, to be computed again")
+                yield from persist(Quarantine(name))
+    return None
 
 
 def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:

@@ -100,9 +100,10 @@ class CheckpointRecovery:
         """Do a job once more for its bytes.  The same record gives the same checkpoint."""
         slot = paths.repair_slot(job.generation, job.member)
         number = yield from self._claims.take(slot)
-        if number is None:
-            return
         name = paths.checkpoint(job.generation, checkpoint)
+        # Look again: whoever had the slot may have restored it since.
+        if number is None or (yield from Has(name)):
+            return
         yield from Say(f"{name}: lost or damaged; computing it again from its job")
         attempt = Attempt(job, slot, number, repair=True)
         yield from Start(attempt)

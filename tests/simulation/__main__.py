@@ -18,7 +18,7 @@ def main() -> None:
         replay_study(given.seed)
     world = World(given.seed, trace=True)
     fingerprint = world.run()
-    print("faults:", world.injected, dict(world.store.counts))
+    print_faults(world)
     print("fingerprint", fingerprint, "expected", reference())
     world.check()
     sys.exit(fingerprint != reference())
@@ -27,12 +27,18 @@ def main() -> None:
 def replay_study(seed: int) -> None:
     world = StudyWorld(seed, trace=True)
     problem = world.run()
-    counts = {run.label: dict(world.stores[run.label].counts) for run in world.runs}
-    print("faults:", world.injected, counts, "damaged:", world.damage)
+    print_faults(world)
+    print("damaged:", world.damage)
     print("jobs trained:", world.trainings.total(), "reused:", world.reused)
     print(problem or "every run ended as its search does undisturbed")
     world.check()
     sys.exit(bool(problem))
+
+
+def print_faults(world: World) -> None:
+    """How many faults of each kind were injected."""
+    for kind, count in world.counts().most_common():
+        print(f"{count:6} {kind}")
 
 
 if __name__ == "__main__":

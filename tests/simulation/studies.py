@@ -2,7 +2,7 @@
 
 Four runs that share jobs, one whose members all diverge in the end, and in many seeds one that is
 damaged for good.  The others must end with the fingerprints of their undisturbed searches, and
-what is wrong must be said.  All faults of `tests.simulation.world` may happen to every run.
+what is wrong must be said.  All faults of `tests.simulation.faults` may happen to every run.
 
 Replay a seed and see what happened to it:  python -m tests.simulation study 1234
 """
@@ -34,19 +34,11 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, RecordError, decode, encode
 from pbtnas.records.schema import Job
 from pbtnas.search.algorithms import random_search
+from tests.simulation.faults import LEASE_S
+from tests.simulation.processes import Actor, new_nonce
+from tests.simulation.search import HOPELESS, SEARCH, reference
 from tests.simulation.store import Entry, SimulatedStore
-from tests.simulation.world import (
-    BEAT_S,
-    HOPELESS,
-    LEASE_S,
-    PACE,
-    POLL_S,
-    SEARCH,
-    Actor,
-    World,
-    new_nonce,
-    reference,
-)
+from tests.simulation.world import BEAT_S, PACE, POLL_S, Watched, World
 
 BASE = replace(SEARCH, generations=3)
 SEARCHES = {
@@ -75,6 +67,7 @@ class StudyWorld(World):
     """
 
     reuse: bool = True
+    label: str = ""  # of the run for which an operation is carried out
 
     operation_s: ClassVar[float] = 0.1  # there are many of them, for many runs
     fault_rate: ClassVar[float] = 0.4
@@ -89,10 +82,11 @@ class StudyWorld(World):
             if label not in left_out
         ]
         self.open_seeds = self.rng.choice([1, 2])
-        self.place = self.store  # the study's own directory
-        self.stores = {run.label: SimulatedStore(self.rng) for run in self.runs}
+        self.study, self.place = self.watched, self.store  # the study's own directory
+        self.watches = {
+            run.label: Watched(SimulatedStore(self.rng), BASE.generations) for run in self.runs
+        }
         self.flipped: defaultdict[str, set[int]] = defaultdict(set)  # generations, by run
-        self.label = ""  # of the run for which an operation is carried out
         self.begun: set[str] = set()
         self.open: defaultdict[str, set[str]] = defaultdict(set)  # runs, by process
         self.outcomes: StudyOutcomes | None = None
@@ -109,7 +103,7 @@ class StudyWorld(World):
         """The damaged run has a record of another run in one of its slots."""
         name = paths.manifest(1) if self.damage == "manifest" else paths.result(0, 1)
         record = encode(Record(self.damage, "another run", {}, {}, "n"))
-        self.stores[DAMAGED].entries[name] = Entry(record, durable=True)
+        self.watches[DAMAGED].store.entries[name] = Entry(record, durable=True)
 
     # -- processes -----------------------------------------------------------------------------
 
@@ -191,22 +185,31 @@ class StudyWorld(World):
 
     @property
     def search(self) -> Search:
-        return SEARCHES[self.label]
+        return SEARCHES.get(self.label, BASE)
 
     @property
-    def directories(self) -> list[SimulatedStore]:
-        return [self.place, *self.stores.values()]
+    def now(self) -> float:
+        return self.place.now
+
+    @property
+    def stores(self) -> dict[str, SimulatedStore]:
+        return {label: watched.store for label, watched in self.watches.items()}
+
+    @property
+    def directories(self) -> list[Watched]:
+        return [self.study, *self.watches.values()]
 
     @contextmanager
     def inside(self, label: str) -> Iterator[None]:
         """Operations and faults go to the directory of one run."""
-        before = self.label, self.store, self.damaged
-        self.label, self.store, self.damaged = label, self.stores[label], self.flipped[label]
+        before = self.label, self.watched, self.store, self.damaged
+        self.label, self.watched, self.damaged = label, self.watches[label], self.flipped[label]
+        self.store = self.watched.store
         self.store.now, self.store.faults = self.place.now, self.place.faults
         try:
             yield
         finally:
-            self.label, self.store, self.damaged = before
+            self.label, self.watched, self.store, self.damaged = before
 
     def reply(self, actor: Actor, operation: Any) -> None:
         actor.reply = None
@@ -244,7 +247,7 @@ class StudyWorld(World):
                 return "digits"
             case TakeCheckpoint(source, job, checkpoint):
                 name = paths.checkpoint(job.generation, checkpoint)
-                found = self.stores[source].entries.get(name)
+                found = self.watches[source].store.entries.get(name)
                 if found is None or found.content != checkpoint.encode():
                     return None
                 self.reused += 1
@@ -288,13 +291,10 @@ class StudyWorld(World):
         except RecordError:
             return  # it would have been told so
 
-    def _corrupt(self, actor: Actor) -> bool:
-        with self.inside(self.rng.choice(sorted(set(self.stores) - {DAMAGED}))):
-            return super()._corrupt(actor)
-
-    def _lose(self, actor: Actor) -> bool:
-        with self.inside(self.rng.choice(sorted(set(self.stores) - {DAMAGED}))):
-            return super()._lose(actor)
+    @contextmanager
+    def somewhere(self) -> Iterator[None]:
+        with self.inside(self.rng.choice(sorted(set(self.watches) - {DAMAGED}))):
+            yield
 
     # -- what must hold afterwards -------------------------------------------------------------
 

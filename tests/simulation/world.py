@@ -1,23 +1,26 @@
 """Thousands of bad days: the real worker and coordinator code on a simulated directory.
 
-One seed decides everything: how many processes there are, who runs next, and who is killed,
-suspended past its lease, joined by a second coordinator, or cut off from power, at which
-operation.  Every seed must end with the fingerprint of the undisturbed run.
+One seed decides everything: how many processes there are, who runs next, and which of the faults
+of `tests.simulation.faults` happen, to whom and at which operation.  Every seed must end with the
+fingerprint of the undisturbed run, and on the way no operation may break one of the rules of
+`tests.simulation.invariants`, nor repeat work more often than the faults explain
+(`tests.simulation.bounds`).
 
 Replay a seed and see what happened to it:  python -m tests.simulation 1234
 """
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Mapping
+from bisect import bisect
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, ClassVar
 
-from pbtnas.protocol import generations
 from pbtnas.protocol.attempts import (
-    Attempt,
     AttemptFailed,
     Failure,
     Halt,
@@ -31,123 +34,86 @@ from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.generations import Search
-from pbtnas.protocol.operations import Dead, Now, Put, PutBlob, Say, Sleep, Stopping
+from pbtnas.protocol.operations import (
+    Dead,
+    Get,
+    Has,
+    List,
+    Now,
+    Put,
+    PutBlob,
+    ReadHeartbeat,
+    Say,
+    Sleep,
+    Stopping,
+)
+from pbtnas.protocol.term import CoordinatorEnding
+from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode, digest
-from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
-from pbtnas.search import SearchSpace, layer, switch
-from pbtnas.search.algorithms import pbtnas
-from pbtnas.store.identity import machine_name
-from tests.search.rules import selection_rule
+from pbtnas.records.schema import Job, Manifest, Selected
+from tests.simulation.bounds import Ledger
+from tests.simulation.faults import FAULTS, LEASE_S, draw_faults
+from tests.simulation.invariants import Witness
 from tests.simulation.no_claims import NoClaims
-from tests.simulation.store import Faults, SimulatedStore
+from tests.simulation.processes import (
+    MACHINES,
+    Actor,
+    Clock,
+    Training,
+    machine_names,
+    new_nonce,
+)
+from tests.simulation.search import REFERENCE, SEARCH, always_fails, mixed, reference, trained
+from tests.simulation.store import STORAGE, Entry, Faults, SimulatedStore, settle
+
+__all__ = ["REFERENCE", "SEARCH", "World", "always_fails", "reference", "run_seed", "trained"]
 
 RUN = "simulated"
-LEASE_S, BEAT_S, POLL_S, JOB_S = 60.0, 5.0, 1.0, 12.0
+BEAT_S, POLL_S, JOB_S = 5.0, 1.0, 12.0
 PACE = Pace(BEAT_S, POLL_S, attempts=3)
-MOST_ACTORS = 8
-MACHINES = 3
-SEARCH = Search(
-    space=SearchSpace(
-        [layer(f"layer{i}", ("a", "b", "c")) for i in range(3)] + [switch("norm", (False, True))]
-    ),
-    algorithm=pbtnas,
-    selection=selection_rule(4, tau=0.25, replaced=2),
-    seed=7,
-    population=4,
-    generations=4,
-    epochs=1,
-    first_epochs=2,
-    skip_selection=frozenset(),
-    threads=1,
-    origin="simulated",
-)
+LOOKS = frozenset({Get, Has})
+UNWATCHED = frozenset({ReadHeartbeat, List})
 
 
-HOPELESS = 9  # epochs with which every job diverges; only studies have such a run
+class Watched:
+    """A directory with those who watch over it.
 
+    Args:
+        store: the directory.
+        generations: number of generations of its run.
+    """
 
-def trained(job: Job) -> Result:
-    """Training as a pure function of the job: some diverge, one always fails."""
-    checkpoint = digest(["train", job.architecture, job.inputs, job.seed, job.epochs])
-    draw = int(checkpoint[:8], 16)
-    if draw % 7 == 0 or job.epochs == HOPELESS:
-        return Result(job.member, "diverged", None, {}, None)
-    return Result(job.member, "ok", (draw % 997) / 997, {"draw": draw % 7}, checkpoint)
+    def __init__(self, store: SimulatedStore, generations: int) -> None:
+        self.store = store
+        self.witness = Witness(store, attempts=PACE.attempts, generations=generations)
+        self.ledger = Ledger(store)
+        store.gone = self.gone
 
+    def gone(self, name: str, entry: Entry, how: str) -> None:
+        self.witness.gone(name, how)
+        self.ledger.gone(name, how)
 
-def always_fails(job: Job) -> bool:
-    return job.generation == 1 and job.member == 2
+    def carry_out(self, actor: Actor, operation: Any, *, half: bool = False) -> Any:
+        """Carry out a storage operation; what it publishes is durable when the process goes on.
 
-
-def mixed(mix: Mix) -> str:
-    return digest(
-        ["mix", mix.base_checkpoint, mix.donor_checkpoint, mix.birth.architecture, mix.birth.seed]
-    )
-
-
-def reference(search: Search | None = None) -> str:
-    """The fingerprint of the undisturbed search, from the pure functions alone."""
-    search = search or SEARCH
-    manifest = generations.first_manifest(search)
-    while True:
-        results = {
-            job.member: Result(job.member, "failed", None, {}, None)
-            if always_fails(job)
-            else trained(job)
-            for job in manifest.jobs
-        }
-        selected = generations.select(search, manifest, results)
-        if search.last(manifest.generation):
-            return generations.fingerprint(selected)
-        children = {}
-        for birth in selected.births:
-            base = selected.result(birth.base).checkpoint
-            donor = selected.result(birth.donor).checkpoint
-            assert base is not None and donor is not None
-            overlay = mixed(Mix(manifest.generation, birth, base, donor))
-            children[birth.member] = Child(birth.member, overlay, base)
-        manifest = generations.next_manifest(search, manifest, selected, children)
-
-
-REFERENCE = reference()
-
-
-def new_nonce(name: str) -> Callable[[], str]:
-    """Makes strings that no other process makes."""
-    nonces = iter(range(10**9))
-    return lambda: f"{name}/{next(nonces)}"
-
-
-def named(machine: int) -> str:
-    """How names of processes tell a machine: their host names agree in the first forty letters."""
-    return machine_name(f"{'pod-of-a-long-experiment' * 2}-{machine}", "the boot of this kernel")
-
-
-@dataclass
-class Actor:
-    """A simulated process: its generator, its machine, its clock and its training."""
-
-    name: str
-    kind: str
-    machine: int
-    steps: Any
-    clock: Callable[[], float]
-    wake: float
-    reply: Any = None
-    stopping: bool = False
-    error: Exception | None = None  # of what it asked for last
-    training: Training | None = None
-
-
-@dataclass
-class Training:
-    """The simulated training process of a worker."""
-
-    attempt: Attempt
-    until: float
-    halted: bool = False
+        `half` stops a publish after the name appeared, as when its process is killed then.
+        """
+        kind = type(operation)
+        if kind in UNWATCHED:
+            return self.store.execute(actor.machine, operation)
+        if kind not in LOOKS:
+            self.witness.before(actor.name, operation)
+        if kind is Put or kind is PutBlob:
+            reply, entry = self.store.show(actor.machine, operation)
+            if entry is not None and not half:
+                actor.unsettled.append(entry)
+        else:
+            reply = self.store.execute(actor.machine, operation)
+        self.witness.after(actor.name, operation, reply)
+        self.ledger.after(actor.name, operation, reply)
+        return reply
 
 
 @dataclass
@@ -156,39 +122,51 @@ class World:
 
     Args:
         seed: decides everything.
-        kill: probability that an operation is the last of its process; the other faults in
-            the same manner.  `swarm` draws a subset of them for the seed.
         sick: machine on which every job fails, with a worker on each machine from the beginning.
+        odd: machine on which training gives other bits.
+        swarm: whether a subset of the faults, drawn by the seed, happens.
+        trace: whether everything is printed.
     """
 
     seed: int
     sick: int | None = None
+    odd: int | None = None
     swarm: bool = True
     trace: bool = False
-    injected: dict[str, int] = field(default_factory=dict)
+    injected: Counter[str] = field(default_factory=Counter)
 
     operation_s: ClassVar[float] = 0.5  # longest time that an operation takes
-    fault_rate: ClassVar[float] = 1.0  # in proportion to the probabilities below
+    fault_rate: ClassVar[float] = 1.0  # in proportion to the probabilities of `FAULTS`
     trained_meta: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.store = SimulatedStore(self.rng)
+        self.watched = Watched(SimulatedStore(self.rng), self.search.generations)
+        self.store = self.watched.store  # for which operations are carried out now
         self.actors: dict[str, Actor] = {}
         self.gone: set[str] = set()
         self.damaged: set[int] = set()
+        self.hung: Counter[Job] = Counter()
         self.spawned = 0
         self.files = 0
         self.beats = 0
         self.calm_from = 0.0
-        self.rates: dict[str, float] = {}
+        self.possible: list[str] = []
+        self.machines = machine_names(self.rng)
         if self.swarm:
-            self._choose_faults()
+            drawn = [name for name in FAULTS if self.rng.random() < 0.6]
+            self.allow(drawn, draw_faults(self.rng))
+            self.calm_from = self.rng.choice([300.0, 1500.0])
         self.populate()
+
+    def allow(self, names: list[str], faults: Faults) -> None:
+        """From now on, these faults may happen, and those of single operations."""
+        self.possible, self.store.faults = names, faults
+        self._until = list(accumulate(FAULTS[name].rate * self.fault_rate for name in names))
 
     def populate(self) -> None:
         self.without_term = self.swarm and self.rng.random() < 0.3
-        if self.sick is not None:
+        if self.sick is not None or self.odd is not None:
             for machine in range(MACHINES):
                 self.spawn("worker", machine)
         for _ in range(self.rng.randint(1, 4) if self.swarm else 1):
@@ -205,43 +183,27 @@ class World:
         return SEARCH
 
     @property
-    def directories(self) -> list[SimulatedStore]:
-        return [self.store]
+    def now(self) -> float:
+        return self.store.now
 
-    def _choose_faults(self) -> None:
-        every = {
-            "kill": 0.010,
-            "pause": 0.006,
-            "join": 0.002,
-            "power": 0.0008,
-            "stop": 0.003,
-            "corrupt": 0.002,
-            "lose": 0.001,
-            "child": 0.01,
-        }
-        drawn = [name for name in every if self.rng.random() < 0.6]
-        self.rates = {name: every[name] * self.fault_rate for name in drawn}
-        self.store.faults = Faults(
-            error=self.rng.choice([0.0, 0.03]),
-            lost_reply=self.rng.choice([0.0, 0.05]),
-            lag=self.rng.choice([0.0, 10.0, 60.0]),
-        )
-        self.calm_from = self.rng.choice([300.0, 1500.0])
+    @property
+    def directories(self) -> list[Watched]:
+        return [self.watched]
+
+    @contextmanager
+    def somewhere(self) -> Iterator[None]:
+        """Damage goes to the directory of one run."""
+        yield
 
     # -- processes -----------------------------------------------------------------------------
 
     def spawn(self, kind: str, machine: int | None = None) -> None:
         self.spawned += 1
         machine = self.rng.randrange(MACHINES) if machine is None else machine
-        name = f"{named(machine)}-{self.spawned}-{kind}-x"
-        offset, rate = self.rng.uniform(-1e5, 1e5), self.rng.uniform(0.8, 1.25)
-
-        def clock() -> float:
-            return offset + rate * self.store.now
-
-        steps = self.life_of(name, kind)
-        wake = self.store.now + self.rng.uniform(0, 5)
-        self.actors[name] = Actor(name, kind, machine, steps, clock, wake)
+        name = f"{self.machines[machine]}-{self.spawned}-{kind}-x"
+        clock = Clock(self.rng.uniform(-1e5, 1e5), self.rng.uniform(0.8, 1.25))
+        wake = self.now + self.rng.uniform(0, 5)
+        self.actors[name] = Actor(name, kind, machine, self.life_of(name, kind), clock, wake)
 
     def life_of(self, name: str, kind: str) -> Any:
         """The protocol of a process."""
@@ -270,7 +232,7 @@ class World:
             self.step()
             if len(self.actors) < before:
                 self.keep_staffed()
-            assert self.store.now < limit_s, "the run does not end"
+            assert self.now < limit_s, "the run does not end"
         self.calm_from = 0.0
         self.run_down(2 * limit_s)
         self.spawn("coordinator")  # run again: it must repair whatever record was damaged
@@ -283,30 +245,32 @@ class World:
         """Until every process has come to its end."""
         while self.actors:
             self.step()
-            assert self.store.now < limit_s, "a process does not end"
+            assert self.now < limit_s, "a process does not end"
 
     def step(self) -> None:
-        self.store.now = max(self.store.now, min([a.wake for a in self.actors.values()]))
-        ready = sorted([name for name, a in self.actors.items() if a.wake <= self.store.now])
-        actor = self.actors[self.rng.choice(ready)]
-        if self.store.now >= self.calm_from:
-            self.rates, self.store.faults = {}, Faults()
+        actors = self.actors.values()
+        now = self.store.now = max(self.store.now, min([actor.wake for actor in actors]))
+        ready = [actor for actor in actors if actor.wake <= now]
+        actor = ready[int(self.rng.random() * len(ready))] if len(ready) > 1 else ready[0]
+        if now >= self.calm_from:
+            if self.possible:
+                self.allow([], Faults())
+            self.store.faults = Faults()
         elif self.inject_fault(actor):
             return
         operation = self.advance(actor)
         if operation is not None:
-            actor.wake = self.store.now + self.rng.uniform(0, self.operation_s)
+            actor.wake = now + self.rng.random() * self.operation_s
             self.reply(actor, operation)
             if self.trace:
-                print(
-                    f"{self.store.now:9.1f} {actor.name}: {operation!r:.150} -> {actor.reply!r:.60}"
-                )
+                print(f"{now:9.1f} {actor.name}: {operation!r:.150} -> {actor.reply!r:.60}")
 
     def reply(self, actor: Actor, operation: Any) -> None:
         actor.reply = self.execute(actor, operation)
 
     def advance(self, actor: Actor) -> Any:
         """The next operation of an actor; None if it came to its end."""
+        self._settle(actor)
         error, actor.error = actor.error, None
         try:
             return actor.steps.send(actor.reply) if error is None else actor.steps.throw(error)
@@ -317,105 +281,63 @@ class World:
             self.ended(actor, stop.value)
             return None
 
+    def _settle(self, actor: Actor) -> None:
+        """What it published is durable before it goes on."""
+        for entry in actor.unsettled:
+            settle(entry)
+        actor.unsettled.clear()
+
     def ended(self, actor: Actor, ending: Any) -> None:
-        """Called when a process has come to its end by itself."""
+        """A process has come to its end by itself."""
+        finished = ending in (WorkerEnding.FINISHED, CoordinatorEnding.FINISHED)
+        self.watched.witness.ended(actor.name, finished=finished)
+        assert ending is not WorkerEnding.EXTINCT, "members have scores"
+
+    # -- faults --------------------------------------------------------------------------------
 
     def inject_fault(self, actor: Actor) -> bool:
         """Perhaps something happens to this process, or to all, instead of its next step."""
-        for name, rate in self.rates.items():
-            if self.rng.random() < rate:
-                self.injected[name] = self.injected.get(name, 0) + 1
-                happened: bool = getattr(self, f"_{name}")(actor)
-                return happened
-        return False
+        draw = self.rng.random()
+        if not self.possible or draw >= self._until[-1]:
+            return False
+        name = self.possible[bisect(self._until, draw)]
+        fault = FAULTS[name]
+        if fault.strikes:
+            self.struck(actor)
+        if not fault.happen(self, actor):
+            return False
+        self.log(name, actor, "")
+        self.injected[name] += 1
+        return fault.instead
 
-    def _kill(self, actor: Actor) -> bool:
-        """SIGKILL; what it was doing may have happened, half happened, or not."""
-        self.log("kill", actor, "")
-        operation = self.advance(actor)
-        if operation is None:
-            return True
-        self.die_doing(actor, operation)
-        self.remove(actor)
-        return True
+    def struck(self, actor: Actor) -> None:
+        """A fault may cost the work that a process has in hand."""
+        for watched in self.directories:
+            watched.ledger.struck(actor.name)
+
+    def may_fail(self, job: Job) -> bool:
+        """Whether a failure that counts leaves the job an attempt that does well."""
+        self.hung[job] += 1
+        return self.hung[job] < PACE.attempts and self.sick is None
 
     def die_doing(self, actor: Actor, operation: Any) -> None:
+        """A process is killed during an operation, which it began, half did or did."""
         how = self.rng.choice(["before", "half", "after"])
-        if how == "half" and isinstance(operation, Put):
-            self.store.put(
-                actor.machine, operation.name, operation.data, durable=False, interrupted=True
-            )
-        elif how == "half" and isinstance(operation, PutBlob):
-            content = self.store.private[operation.source]
-            self.store.put(actor.machine, operation.name, content, durable=False, interrupted=True)
+        if how == "half" and isinstance(operation, Put | PutBlob):
+            self.watched.carry_out(actor, operation, half=True)
         elif how == "after":
             self.execute(actor, operation)
+            self._settle(actor)
 
-    def _pause(self, actor: Actor) -> bool:
-        """SIGSTOP far past the lease."""
-        actor.wake = self.store.now + self.rng.uniform(LEASE_S, 6 * LEASE_S)
-        return True
+    def cut_power(self) -> None:
+        for watched in self.directories:
+            watched.store.cut_power()
+            watched.witness.power_cut()
 
-    def _join(self, actor: Actor) -> bool:
-        if len(self.actors) < MOST_ACTORS:
-            self.spawn(self.rng.choice(["worker", "coordinator"]))
-        return True
-
-    def _power(self, actor: Actor) -> bool:
-        for victim in list(self.actors.values()):
-            self.remove(victim)
-            self.spawn(victim.kind)
-        for store in self.directories:
-            store.cut_power()
-        return True
-
-    def _stop(self, actor: Actor) -> bool:
-        """SIGTERM."""
-        actor.stopping = True
-        return False
-
-    def _corrupt(self, actor: Actor) -> bool:
-        """A bit flips in a record of the newest generation, in one of each generation at most:
-        of two, one may have been the copy from which the other is restored."""
-        newest = self._newest()
-        if newest in self.damaged:
-            return False
-        self.damaged.add(newest)
-        prefix = paths.generation(newest) + "/"
-        names = [
-            name
-            for name in self.store.entries
-            if name.startswith(prefix) and name.endswith(".json") and "/claims/" not in name
-        ]
-        if names:
-            entry = self.store.entries[self.rng.choice(sorted(names))]
-            at = self.rng.randrange(len(entry.content) - 1)
-            flipped = bytes([entry.content[at] ^ 1 << self.rng.randrange(8)])
-            entry.content = entry.content[:at] + flipped + entry.content[at + 1 :]
-        return False
-
-    def _lose(self, actor: Actor) -> bool:
-        """A checkpoint of the newest two generations disappears; not in the moment between the
-        coordinator's last look and the end of the run, after which only fsck looks."""
-        newest = self._newest()
-        if paths.selection(self.search.generations - 1) in self.store.entries:
-            return False
-        prefixes = tuple(paths.checkpoints(g) + "/" for g in (newest - 1, newest))
-        names = [name for name in self.store.entries if name.startswith(prefixes)]
-        if names:
-            del self.store.entries[self.rng.choice(sorted(names))]
-        return False
-
-    def _child(self, actor: Actor) -> bool:
-        """The training process is killed by somebody."""
-        if actor.training is not None:
-            actor.training.until = math.nan
-        return False
-
-    def _newest(self) -> int:
+    def newest(self) -> int:
         return max((int(d.rpartition("/")[2]) for d in self.store.directories), default=0)
 
-    # -- what is not storage -------------------------------------------------------------------
+    # -- operations ----------------------------------------------------------------------------
 
     def execute(self, actor: Actor, operation: Any) -> Any:
         if actor.kind == "worker":  # as its host does beside all it is told
@@ -424,66 +346,98 @@ class World:
 
     def sign_of_life(self, actor: Actor) -> None:
         self.beats += 1
-        self.store.beats[paths.worker(actor.name)] = b"%d" % self.beats
+        self.store.beats[actor.beat] = b"%d" % self.beats
 
     def carry_out(self, actor: Actor, operation: Any) -> Any:
+        if type(operation) in STORAGE:
+            return self.watched.carry_out(actor, operation)
         match operation:
             case Now():
-                return actor.clock()
+                return actor.clock.at(self.now)
+            case Stopping():
+                return actor.stopping
             case Sleep(seconds):
                 # Simulated machines oversleep: it finds more, and saves simulating every look.
-                actor.wake = self.store.now + max(seconds, self.rng.uniform(0.5, 4))
-                return None
+                actor.wake = self.now + max(seconds, self.rng.uniform(0.5, 4))
+            case Poll(seconds):
+                return self.poll(actor, seconds)
             case WriteViews():
                 return None
             case Say(text):
                 self.log("says", actor, text)
-                return None
             case Dead(holder):
                 return holder["worker"] in self.gone and self.rng.random() < 0.5
-            case Stopping():
-                return actor.stopping
             case Start(attempt):
-                actor.training = Training(attempt, self.store.now + JOB_S)
-                return None
+                self.watched.witness.started(actor.name, attempt.slot, attempt.number)
+                self.watched.ledger.started(actor.name, attempt)
+                digits = int(actor.machine == self.odd)
+                actor.training = Training(attempt, self.now + JOB_S, digits=digits)
             case Halt():
                 assert actor.training is not None
                 actor.training.halted = True
-                return None
-            case Poll(seconds):
-                return self.poll(actor, seconds)
             case Mix():
-                return self.mix(operation)
-        return self.store.execute(actor.machine, operation)
+                return self.mix(actor, operation)
+            case _:
+                raise AssertionError(f"not an operation: {operation!r}")
+        return None
 
     def poll(self, actor: Actor, seconds: float) -> Any:
         training = actor.training
         assert training is not None
+        busy = self.now < (training.until if training.hangs_until is None else training.hangs_until)
+        if busy and not training.halted and not training.killed:
+            actor.wake = min(training.until, self.now + seconds)
+            return Progress(1) if training.hangs_until is None else None
+        actor.training = None
+        event = self.outcome(actor, training)
+        well = isinstance(event, Trained)
+        if isinstance(event, Trained) and training.attempt.repair and training.digits:
+            well = False
+        self.watched.ledger.ended(actor.name, training.attempt, well=well)
+        if isinstance(event, AttemptFailed) and event.failure.counted:
+            job = training.attempt.job
+            self.watched.witness.failures[job.generation, job.member] += 1
+        return event
+
+    def outcome(self, actor: Actor, training: Training) -> Trained | AttemptFailed | Stopped:
+        """What comes of a training that has ended."""
         job = training.attempt.job
-        if math.isnan(training.until):
-            actor.training = None
+        if training.killed:
             return AttemptFailed(Failure.INFRA, "killed")
         if training.halted:
-            actor.training = None
             return Stopped(3)
-        if self.store.now < training.until:
-            actor.wake = min(training.until, self.store.now + seconds)
-            return Progress(1)
-        actor.training = None
+        if training.hangs_until is not None:
+            return AttemptFailed(Failure.HANG, "no progress")
         for checkpoint in job.inputs:
-            if paths.checkpoint(job.generation - 1, checkpoint) not in self.store.entries:
+            name = paths.checkpoint(job.generation - 1, checkpoint)
+            entry = self.store.entries.get(name)
+            if entry is None:
                 return AttemptFailed(Failure.INPUT, f"{checkpoint} is missing")
+            if entry.content != checkpoint.encode():
+                self.watched.witness.read_damaged(actor.name, name)
+                return AttemptFailed(Failure.INPUT, f"{checkpoint} is damaged", checkpoint)
         if always_fails(job) or actor.machine == self.sick:
             return AttemptFailed(Failure.ERROR, "ValueError: always")
-        result = trained(job)
+        result = trained(job, training.digits) if training.digits else trained(job)
         return Trained(result, self.private(result.checkpoint or ""), self.trained_meta)
 
-    def mix(self, mix: Mix) -> Mixed | None:
-        for parent in (mix.base_checkpoint, mix.donor_checkpoint):
-            if paths.checkpoint(mix.generation, parent) not in self.store.entries:
-                return None
+    def mix(self, actor: Actor, mix: Mix) -> Mixed | None:
+        parents = (mix.base_checkpoint, mix.donor_checkpoint)
+        found = [self.intact(mix.generation, parent) for parent in parents]
+        self.watched.ledger.mixed(actor.name, mix, well=all(found))
+        if not all(found):
+            return None
         overlay = mixed(mix)
         return Mixed(self.private(overlay), overlay, {})
+
+    def intact(self, generation: int, checkpoint: str) -> bool:
+        """Whether a parent is there; a damaged one is put aside, as its host does."""
+        name = paths.checkpoint(generation, checkpoint)
+        entry = self.store.entries.get(name)
+        if entry is not None and entry.content != checkpoint.encode():
+            self.store.remove(name, "put aside")
+            return False
+        return entry is not None
 
     def private(self, content: str) -> str:
         self.files += 1
@@ -492,13 +446,18 @@ class World:
 
     def log(self, what: str, actor: Actor, value: Any) -> None:
         if self.trace:
-            print(f"{self.store.now:9.1f} {actor.name} {what}: {value}")
+            print(f"{self.now:9.1f} {actor.name} {what}: {value}")
+
+    def counts(self) -> Counter[str]:
+        """How many faults of each kind happened."""
+        return sum((watched.store.counts for watched in self.directories), self.injected.copy())
 
     # -- what must hold afterwards -------------------------------------------------------------
 
     def check(self) -> None:
-        """Invariants of what the run left behind."""
-        for name, contents in self.store.contents.items():
+        """Check what the run left behind."""
+        # Where machines disagree, the first to publish decides, and the witness sees to that.
+        for name, contents in self.store.contents.items() if self.odd is None else ():
             if "/results/" in name or "/births/" in name or name.endswith("n.json"):
                 cores = {decode(c, name, kind=_kind(name)).digest for c in contents}
                 assert len(cores) == 1, f"{name} was published with different contents"
@@ -535,10 +494,16 @@ def _kind(name: str) -> str:
 
 def run_seed(seed: int) -> str | None:
     """One simulated run; what went wrong in it, or None."""
+    return run_and_count(seed)[0]
+
+
+def run_and_count(seed: int) -> tuple[str | None, Counter[str]]:
+    """What went wrong in a simulated run, and how many faults of each kind happened."""
     world = World(seed)
     try:
         fingerprint = world.run()
         world.check()
     except Exception as error:  # noqa: BLE001  (anything that escapes the protocol is a finding)
-        return f"{type(error).__name__}: {error}"
-    return None if fingerprint == REFERENCE else f"ended with another search: {fingerprint}"
+        return f"{type(error).__name__}: {error}", world.counts()
+    other = fingerprint != REFERENCE
+    return f"ended with another search: {fingerprint}" if other else None, world.counts()

@@ -1,0 +1,328 @@
+"""What must hold at every operation, whatever has happened: `Witness` checks it.
+
+The witness sees what each process asks for and what is really in the directory, not what the
+process believes.  It reads records as plain JSON and shares no code with the protocol, so that a
+mistake there is not repeated here.  The rules, each with the sentence that a violation begins
+with:
+
+  - What a record rests on exists and is durable before the record appears: else a power cut
+    could lose it and leave the record ("rests on").  So nobody acts on what was read but not
+    synced, and weights come before words.
+  - After a power cut, everything that the records left over rest on is there ("lost with the
+    power").
+  - Records are only ever published, hints only ever replaced, checkpoints named by their content
+    ("overwrites", "is published with other bits").
+  - A failed publish is tried again before the next, or its process stops ("goes on after").
+  - Only what was read damaged is put aside ("puts aside").
+  - What the generation in work rests on, and the best-ever member, is never discarded
+    ("discards").
+  - Who trains a job has won its claim ("trains").
+  - A job is recorded as failed after so many failures that count, and a process says that it is
+    finished when the run is ("though").
+
+What an injected fault destroyed after it had been durable is remembered, and no process is blamed
+for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pbtnas.protocol.operations import (
+    Discard,
+    EmptyTrash,
+    Get,
+    MakeGeneration,
+    Published,
+    Put,
+    PutBlob,
+    Quarantine,
+    Replace,
+    Sync,
+    WriteHeartbeat,
+)
+from tests.simulation.store import Entry, SimulatedStore
+
+KEPT = 2  # generations before the one in work whose checkpoints stay
+HINTS = ("HEAD", "best.json")
+RECORD = re.compile(
+    r"generations/(\d+)/(?:(manifest|selection)|(result|birth)s/m(\d+))\.json|(final)\.json"
+)
+
+
+class Violation(AssertionError):
+    """An operation that breaks a rule, although the directory ends as it should."""
+
+
+class Witness:
+    """Watches all operations on one directory.
+
+    Args:
+        store: the directory.
+        attempts: failures that count after which a job may be recorded as failed.
+        generations: number of generations of the run.
+    """
+
+    def __init__(self, store: SimulatedStore, *, attempts: int, generations: int) -> None:
+        self.store = store
+        self.lost: set[str] = set()  # was durable, and was destroyed by a fault or discarded
+        self.failures: Counter[tuple[int, int]] = Counter()  # that count, by job
+        self._attempts = attempts
+        self._last = generations - 1
+        self._unread: set[tuple[str, str]] = set()  # who read what damaged, and has not put it away
+        self._there: Entry | None = None  # what had the name that is being published
+        self._failed: dict[str, tuple[str, str]] = {}  # publish that each process has to try again
+
+    # -- before and after each operation -------------------------------------------------------
+
+    def before(self, who: str, operation: Any) -> None:
+        """Check what a process asks for."""
+        match operation:
+            case Put(name, data, durable):
+                _require(name not in HINTS and not _is_blob(name), who, f"publishes {name}")
+                self._there = self.store.entries.get(name)
+                if durable:
+                    self._check_retried(who, operation)
+                    self._check_rests(who, name, data)
+            case PutBlob(source, name):
+                self._check_retried(who, operation)
+                content = self.store.private[source].decode()
+                right = _is_blob(name) and name == f"{_directory(name)}/{content}.safetensors"
+                _require(right, who, f"{name} is published with other bits")
+            case Sync() | MakeGeneration():
+                self._check_retried(who, operation)
+            case Replace(name):
+                _require(name in HINTS, who, f"overwrites {name}")
+            case WriteHeartbeat(name):
+                _require(name.endswith(".beat"), who, f"overwrites {name}")
+            case Quarantine(name):
+                there = self.store.entries.get(name)
+                blamed = (who, name) in self._unread or there is None or not there.intact
+                _require(blamed, who, f"puts aside {name}, which it has not read damaged")
+                self._unread.discard((who, name))
+            case Discard(generation, keep):
+                self._check_discarded(who, generation, keep)
+            case EmptyTrash(generation):
+                newest = self._newest()
+                _require(generation < newest - KEPT, who, f"discards trash of {generation}")
+
+    def after(self, who: str, operation: Any, reply: Any) -> None:
+        """Note what a process was told."""
+        if isinstance(operation, Put) and self._there is not None:
+            kept = self.store.entries[operation.name] is self._there
+            _require(kept, who, f"overwrites {operation.name}")
+        if reply is Published.ERROR:
+            if not isinstance(operation, Put) or operation.durable:
+                self._failed[who] = _publish(operation)
+        elif isinstance(operation, Get) and reply is not None:
+            entry = self.store.entries[operation.name]
+            if reply != entry.written:
+                self._unread.add((who, operation.name))
+
+    def read_damaged(self, who: str, name: str) -> None:
+        """A process was told that a checkpoint is damaged."""
+        self._unread.add((who, name))
+
+    def gone(self, name: str, how: str) -> None:
+        """A name vanished."""
+        if how != "power":
+            self.lost.add(name)
+
+    def power_cut(self) -> None:
+        """Check that what is left over rests on nothing that is gone."""
+        for name, entry in self.store.entries.items():
+            if entry.durable and RECORD.fullmatch(name) and entry.written in self._published(name):
+                for other in self._rests_on(name, body_of(entry.written)):
+                    there = other in self.store.entries or other in self.lost
+                    _require(there, name, f"is there, and {other} was lost with the power")
+
+    def started(self, who: str, slot: str, number: int) -> None:
+        """Check that who has a job trained holds the claim."""
+        claims = map(body_of, self.store.contents[f"{slot}.{number:03d}.json"])
+        holders = [claim["core"]["holder"]["worker"] for claim in claims]
+        _require(who in holders, who, f"trains {slot} without the claim {number}")
+
+    def ended(self, who: str, *, finished: bool) -> None:
+        """Check what a process that ends by itself says."""
+        there = "final.json" in self.store.entries or "final.json" in self.lost
+        _require(not finished or there, who, "says that the run is finished, though it is not")
+
+    # -- the rules -----------------------------------------------------------------------------
+
+    def _check_rests(self, who: str, name: str, data: bytes) -> None:
+        body = body_of(data)
+        for other in self._rests_on(name, body):
+            entry = self.store.entries.get(other)
+            if entry is None:
+                _require(other in self.lost, who, f"{name} rests on {other}, which never was")
+            else:
+                durable = entry.durable or other in self.lost
+                _require(durable, who, f"{name} rests on {other}, which a power cut may take")
+        self._check_digests(who, name, body)
+        if body["kind"] == "result" and body["core"]["outcome"] == "failed":
+            generation, member = _job(name)
+            enough = self.failures[generation, member] >= self._attempts
+            _require(enough, who, f"{name} says failed, though it need not be")
+
+    def _rests_on(self, name: str, body: Mapping[str, Any]) -> Iterator[str]:
+        """The files that a record rests on."""
+        found = RECORD.fullmatch(name)
+        if found is None or body["kind"] not in ("manifest", "result", "selection", "birth"):
+            if name == "final.json":
+                yield from self._final_rests_on(body["core"])
+            return
+        here, core = f"generations/{found[1]}", body["core"]
+        before = f"generations/{int(found[1]) - 1:04d}"
+        match body["kind"]:
+            case "manifest" if core["generation"]:
+                yield f"{before}/selection.json"
+                for job in core["jobs"]:
+                    yield from (_checkpoint(before, digest) for digest in job["inputs"])
+                    if len(job["inputs"]) == 2:
+                        yield f"{before}/births/m{job['member']:02d}.json"
+            case "result":
+                yield f"{here}/manifest.json"
+                if core["checkpoint"] is not None:
+                    yield _checkpoint(here, core["checkpoint"])
+            case "selection":
+                yield f"{here}/manifest.json"
+                yield from (f"{here}/results/m{r['member']:02d}.json" for r in core["results"])
+            case "birth":
+                yield f"{here}/selection.json"
+                yield from (_checkpoint(here, core[which]) for which in ("overlay", "base"))
+
+    def _final_rests_on(self, core: Mapping[str, Any]) -> Iterator[str]:
+        last = f"generations/{self._last:04d}"
+        yield f"{last}/selection.json"
+        for which in ("best_ever", "best_last"):
+            if core[which] is not None:
+                where = f"generations/{core[which]['generation']:04d}"
+                yield _checkpoint(where, core[which]["checkpoint"])
+        for result in self._core(f"{last}/selection.json").get("results", ()):
+            if result["checkpoint"] is not None:
+                yield _checkpoint(last, result["checkpoint"])
+
+    def _check_digests(self, who: str, name: str, body: Mapping[str, Any]) -> None:
+        """Check that a record names what was published, not what its writer made up."""
+        core, folder = body["core"], _directory(name)
+        match body["kind"]:
+            case "manifest" if core["generation"]:
+                other = f"generations/{core['generation'] - 1:04d}/selection.json"
+                right = core["previous"] in self._digests(other)
+            case "selection":
+                right = core["manifest"] in self._digests(f"{folder}/manifest.json")
+                for result in core["results"]:
+                    other = f"{folder}/results/m{result['member']:02d}.json"
+                    right &= _digest(["result", result]) in self._digests(other)
+            case "birth":
+                births = self._core(f"{_directory(folder)}/selection.json").get("births", ())
+                members = [birth["member"] for birth in births]
+                right = core["member"] == _job(name)[1] and core["member"] in members
+            case "result":
+                right = core["member"] == _job(name)[1]
+            case "final":
+                selection = f"generations/{self._last:04d}/selection.json"
+                fingerprints = {_digest(["pbtnas", d]) for d in self._digests(selection)}
+                right = core["fingerprint"] in fingerprints
+            case _:
+                return
+        _require(right, who, f"{name} rests on what was never published")
+
+    def _check_retried(self, who: str, operation: Any) -> None:
+        failed = self._failed.pop(who, None)
+        # The coordinator makes directories ahead of time too, and again when they are needed.
+        if failed is not None and failed[0] != "MakeGeneration":
+            again = _publish(operation) == failed
+            _require(again, who, f"goes on after an error of {failed} with {_publish(operation)}")
+
+    def _check_discarded(self, who: str, generation: int, keep: frozenset[str]) -> None:
+        _require(generation < self._newest() - KEPT, who, f"discards generation {generation}")
+        best = self._best_ever()
+        if best is not None and best["generation"] == generation:
+            _require(best["checkpoint"] in keep, who, f"discards the best-ever of {generation}")
+
+    # -- the truth -----------------------------------------------------------------------------
+
+    def _published(self, name: str) -> set[bytes]:
+        """All contents that processes of the run ever gave a name."""
+        return self.store.contents.get(name, set())
+
+    def _newest(self) -> int:
+        pattern = re.compile(r"generations/(\d+)/manifest\.json")
+        found = [pattern.fullmatch(name) for name in self.store.contents]
+        return max((int(number[1]) for number in found if number), default=-1)
+
+    def _best_ever(self) -> dict[str, Any] | None:
+        """The best member of all selections, the earliest of equals."""
+        best: dict[str, Any] | None = None
+        for name in sorted(self.store.contents):
+            if name.endswith("/selection.json"):
+                core = self._core(name)
+                for result in core["results"]:
+                    scored = result["score"] is not None
+                    if scored and (best is None or result["score"] > best["score"]):
+                        best = {**result, "generation": core["generation"]}
+        return best
+
+    def _core(self, name: str) -> Mapping[str, Any]:
+        """What a name holds, or held last; {} if nothing ever was there."""
+        entry = self.store.entries.get(name)
+        contents = [entry.written] if entry is not None else sorted(self.store.contents[name])
+        core: Mapping[str, Any] = body_of(contents[0])["core"] if contents else {}
+        return core
+
+    def _digests(self, name: str) -> set[str]:
+        """Digests of all records that were ever published under a name."""
+        bodies = map(body_of, self.store.contents[name])
+        return {_digest([body["kind"], body["core"]]) for body in bodies}
+
+
+def _require(holds: bool, who: str, rule: str) -> None:
+    if not holds:
+        raise Violation(f"{who}: {rule}")
+
+
+def _publish(operation: Any) -> tuple[str, str]:
+    """Which publish an operation is."""
+    match operation:
+        case MakeGeneration(generation):
+            target = str(generation)
+        case Sync(directory):
+            target = directory
+        case _:
+            target = operation.name
+    return type(operation).__name__, target
+
+
+def body_of(data: bytes) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(data)
+    return body
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _directory(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _checkpoint(generation: str, digest: str) -> str:
+    return f"{generation}/checkpoints/{digest}.safetensors"
+
+
+def _is_blob(name: str) -> bool:
+    return name.endswith(".safetensors")
+
+
+def _job(name: str) -> tuple[int, int]:
+    """Generation and member of a result or birth."""
+    found = RECORD.fullmatch(name)
+    assert found is not None
+    return int(found[1]), int(found[4])

@@ -1,0 +1,85 @@
+"""The simulated search: small, with every outcome, and computed in no time.
+
+Training and mixing are pure functions of what the protocol asks for, so the outcome of the
+undisturbed search (`reference`) comes from pure functions alone.
+"""
+
+from __future__ import annotations
+
+from pbtnas.protocol import generations
+from pbtnas.protocol.children import Mix
+from pbtnas.protocol.generations import Search
+from pbtnas.records.envelope import digest
+from pbtnas.records.schema import Child, Job, Result
+from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.search.algorithms import pbtnas
+from tests.search.rules import selection_rule
+
+SEARCH = Search(
+    space=SearchSpace(
+        [layer(f"layer{i}", ("a", "b", "c")) for i in range(3)] + [switch("norm", (False, True))]
+    ),
+    algorithm=pbtnas,
+    selection=selection_rule(4, tau=0.25, replaced=2),
+    seed=7,
+    population=4,
+    generations=4,
+    epochs=1,
+    first_epochs=2,
+    skip_selection=frozenset(),
+    threads=1,
+    origin="simulated",
+)
+HOPELESS = 9  # epochs with which every job diverges; only studies have such a run
+
+
+def trained(job: Job, digits: int = 0) -> Result:
+    """Training as a pure function of the job: some diverge, one always fails.
+
+    Args:
+        job: the job.
+        digits: the sort of machine; another one computes other bits.
+    """
+    made_of = ["train", job.architecture, job.inputs, job.seed, job.epochs]
+    checkpoint = digest(made_of + [digits] * bool(digits))
+    draw = int(checkpoint[:8], 16)
+    if draw % 7 == 0 or job.epochs == HOPELESS:
+        return Result(job.member, "diverged", None, {}, None)
+    return Result(job.member, "ok", (draw % 997) / 997, {"draw": draw % 7}, checkpoint)
+
+
+def always_fails(job: Job) -> bool:
+    return job.generation == 1 and job.member == 2
+
+
+def mixed(mix: Mix) -> str:
+    return digest(
+        ["mix", mix.base_checkpoint, mix.donor_checkpoint, mix.birth.architecture, mix.birth.seed]
+    )
+
+
+def reference(search: Search | None = None) -> str:
+    """The fingerprint of the undisturbed search, from the pure functions alone."""
+    search = search or SEARCH
+    manifest = generations.first_manifest(search)
+    while True:
+        results = {
+            job.member: Result(job.member, "failed", None, {}, None)
+            if always_fails(job)
+            else trained(job)
+            for job in manifest.jobs
+        }
+        selected = generations.select(search, manifest, results)
+        if search.last(manifest.generation):
+            return generations.fingerprint(selected)
+        children = {}
+        for birth in selected.births:
+            base = selected.result(birth.base).checkpoint
+            donor = selected.result(birth.donor).checkpoint
+            assert base is not None and donor is not None
+            overlay = mixed(Mix(manifest.generation, birth, base, donor))
+            children[birth.member] = Child(birth.member, overlay, base)
+        manifest = generations.next_manifest(search, manifest, selected, children)
+
+
+REFERENCE = reference()
