@@ -23,6 +23,7 @@ REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
 TRASH = Name("trash")
 INSIDE = "record"  # file in a record that is published as a directory
+PRIVATE = ".tmp-"  # how the name of every private file begins
 
 # Of a study, which holds run directories.
 STUDY = Name("study.json")

@@ -38,6 +38,13 @@ from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
 
+NO_HARD_LINKS = (
+    *(errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS),
+    *(errno.EMLINK, errno.EXDEV),
+)
+"""What `link` says in a file system, or between two, without hard links (EMLINK: of a file with
+one name).  Any other error says that something is wrong, and nothing about hard links."""
+
 TICK_S = 0.05
 """How long after a publish its directory is touched.
 
@@ -290,7 +297,7 @@ class PosixStore(RunReader):
     def _private(self, name: str) -> str:
         """A name beside `name` that nobody else uses."""
         directory = _parent(name)
-        leaf = f".tmp-{self._writer}-{next(self._count)}"
+        leaf = f"{paths.PRIVATE}{self._writer}-{next(self._count)}"
         return f"{directory}/{leaf}" if directory else leaf
 
     def _write(self, name: str, data: bytes, *, durable: bool) -> tuple[int, int]:
@@ -318,7 +325,7 @@ class PosixStore(RunReader):
         self._troubled.add(_sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""
-        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
+        if error.errno in NO_HARD_LINKS:
             hint = " (no hard links here? `pbtnas doctor` tells)"
         self.trouble(f"{self.root / str(name)}: {error.strerror}{hint}")
 

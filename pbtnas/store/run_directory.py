@@ -30,7 +30,7 @@ from pbtnas.records.envelope import (
 from pbtnas.records.names import Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
-from pbtnas.store.posix import PosixStore, Primitive
+from pbtnas.store.posix import NO_HARD_LINKS, PosixStore, Primitive
 from pbtnas.store.reader import RunReader
 
 
@@ -80,13 +80,12 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         return open_run(root)  # needs no space: a coordinator may be restarted on a full disk
     except NotYetARun:
         root.mkdir(parents=True, exist_ok=True)
-    with PosixStore(
-        root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root)
-    ) as store:
+    primitive = best_primitive(root)
+    with PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
         for name in paths.TOP_DIRECTORIES:
             (root / name).mkdir(exist_ok=True)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
-        core = {**about, "primitive": best_primitive(root)}
+        core = {**about, "primitive": primitive}
         store.put(paths.RUN, encode(Record("run", uuid.uuid4().hex, core, {}, new_nonce())))
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
@@ -195,16 +194,23 @@ def check_space(root: Path, run: Run, space: SearchSpace, task: str) -> None:
 
 
 def best_primitive(root: Path) -> Primitive:
-    """How this file system can publish without replacing: hard links if it has them."""
-    probe = root / f".probe-{secrets.token_hex(8)}"
+    """How this file system can publish without replacing: hard links if it has them.
+
+    Raises `OSError` when that cannot be found out now: the disk is full, the server is away.
+    """
+    probe = root / f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
     linked = probe.with_suffix(".linked")
     probe.touch()
     try:
         os.link(probe, linked)
-    except OSError:
+    except FileExistsError:
+        return "link"  # the answer to a repeated request: its first try took effect
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
         return "directory"
     else:
-        linked.unlink()
         return "link"
     finally:
-        probe.unlink()
+        for path in (probe, linked):
+            path.unlink(missing_ok=True)

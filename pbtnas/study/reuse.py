@@ -12,7 +12,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.posix import NO_HARD_LINKS, PosixStore
 from pbtnas.store.products import published, started_with
 from pbtnas.store.run_directory import Run
 
@@ -61,7 +61,7 @@ def take_checkpoint(
 def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)  # no hard links here
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        shutil.copyfile(source, target)
