@@ -29,6 +29,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.records import paths
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.trash import Deletion
+from tests.system.site import wait_until
 
 WRITERS, NAMES = 16, 50
 PRIMITIVES: tuple[Primitive, ...] = ("link", "directory")
@@ -408,8 +409,8 @@ def test_garbage_goes_to_the_trash_and_later_away(store: PosixStore, tmp_path: P
     for before, left in ((0, True), (1, False)):
         deletion = Deletion(tmp_path)
         deletion.ask(before)
-        deletion.finish()
-        assert (tmp_path / paths.trash(0)).exists() is left
+        wait_until(lambda: (tmp_path / paths.trash(0)).exists() is left, "the trash to go")
+        deletion.close()
 
 
 def test_an_operation_that_is_none_is_a_bug(store: PosixStore) -> None:
