@@ -34,6 +34,7 @@ from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.private_files import clear_overlays, sweep
 from pbtnas.store.products import Products
 from pbtnas.store.reader import RunReader
 from pbtnas.store.trash import Deletion
@@ -89,6 +90,7 @@ class CoordinatorDriver(Driver):
         self._algorithm = algorithm
         self._writer = writer
         self._verified: set[Digest] = set()
+        self._cleared: set[int] = set()  # generations without children of earlier coordinators
         self._views_s = time.monotonic()
         self._deletion = Deletion(store.root)
 
@@ -119,6 +121,7 @@ class CoordinatorDriver(Driver):
     def finish(self) -> None:
         """Complete what was done on the side."""
         self._deletion.finish()
+        sweep(self.store.root)
 
     def close(self) -> None:
         """End what is done on the side."""
@@ -129,7 +132,11 @@ class CoordinatorDriver(Driver):
             Parent(paths.checkpoint(mix.generation, checkpoint), checkpoint)
             for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
         )
-        private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
+        if mix.generation not in self._cleared:
+            clear_overlays(self.store.root, mix.generation)
+            self._cleared.add(mix.generation)
+        what = f"{mix.birth.member:02d}"
+        private = paths.private_checkpoint(mix.generation, self._writer, what)
         try:
             if not (self._intact(base) and self._intact(donor)):
                 return None
@@ -138,7 +145,6 @@ class CoordinatorDriver(Driver):
             self.report("")
             return written
         except (OSError, CorruptCheckpoint) as error:
-            (self.store.root / private).unlink(missing_ok=True)
             self.report(str(error))
             return None
 
@@ -242,6 +248,7 @@ def open_coordinator(
             lock = FileLock(root / paths.COORDINATOR_LOCK)
             opened.enter_context(begun(lambda: lock.acquire(timeout=0)))
             store = opened.enter_context(begun(opened_store))
+            sweep(root)
             ready = begun(lambda: prepared(store))
         except AskedToStop:
             ending = CoordinatorEnding.STOPPED

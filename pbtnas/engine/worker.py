@@ -12,7 +12,7 @@ from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, Halt, Poll, Progress, Start, Stopped
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import WriteHeartbeat
 from pbtnas.protocol.work_loop import WorkerEnding
@@ -21,6 +21,7 @@ from pbtnas.records import paths
 from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
 from pbtnas.version import __version__
@@ -60,6 +61,7 @@ class WorkerDriver(Driver):
         self._last_beat_s = float("-inf")
         self._phase = IDLE
         self._done = 0
+        self._attempt: Attempt | None = None
         self._store_trouble = ""
         self._waits_for = ""  # of the store or of the training process, as it was said
 
@@ -98,6 +100,8 @@ class WorkerDriver(Driver):
         member = paths.member_name(job.member)
         self._tell(f"{what} g{job.generation:04d} {member} attempt {attempt.number}")
         log.info("%s: %s%s", self._name, self.label, self._phase)
+        self._attempt = attempt
+        clear_earlier_attempts(self.store.root, job.generation, job.member, attempt.number)
         self._training.start(attempt, self.store.root.absolute())
 
     def _poll(self, seconds: float) -> Any:
@@ -110,6 +114,8 @@ class WorkerDriver(Driver):
                 self._done = getattr(event, "done", self._done)
                 if not isinstance(event, Progress):
                     self._phase = IDLE
+                if isinstance(event, AttemptFailed | Stopped):
+                    self._clear_up()
                 return event
             rest_s = until_s - time.monotonic()
             if rest_s <= 0 or self.stop.asked:
@@ -119,6 +125,14 @@ class WorkerDriver(Driver):
             descriptor = self._training.descriptor()
             # A process that ends silently is noticed by a look every second.
             self.stop.wait(min(rest_s, 1.0), or_readable=[] if descriptor is None else [descriptor])
+
+    def _clear_up(self) -> None:
+        """Delete what the training process has not finished, and will not."""
+        if self._attempt is not None:
+            job, number = self._attempt.job, self._attempt.number
+            clear_own_attempt(
+                self.store.root, job.generation, job.member, number, writer=self._name
+            )
 
     def _tell(self, phase: str) -> None:
         self._phase, self._last_beat_s, self._done = phase, float("-inf"), 0

@@ -128,12 +128,19 @@ class AttemptMonitor:
         self._name = name
         self._claims = claims
         self._beat_s = beat_s
+        self._beats = 0
+
+    def keep(self, attempt: Attempt, *, done: int = 0, phase: str = "publishing") -> Steps[None]:
+        """Beat for an attempt: its claim holds, and its private files are wanted."""
+        self._beats += 1
+        content = Heartbeat(self._beats, done, phase).encode()
+        yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
 
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
         """Beat while the training makes progress; stop it when there is no use in it."""
         job = attempt.job
         result = paths.result(job.generation, job.member)
-        counter, done = 0, 0
+        done = 0
         last_beat_s = yield from Now()
         halted = False
         while True:
@@ -145,9 +152,8 @@ class AttemptMonitor:
             useless = False
             now_s = yield from Now()
             if now_s - last_beat_s >= self._beat_s:
-                counter, last_beat_s = counter + 1, now_s
-                content = Heartbeat(counter, done, "training").encode()
-                yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
+                last_beat_s = now_s
+                yield from self.keep(attempt, done=done, phase="training")
                 useless = not attempt.repair and (yield from Get(result)) is not None
             if not halted and (useless or (yield from Stopping())):
                 halted = True

@@ -231,6 +231,7 @@ class Coordinator:
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         if (yield from read(paths.FINAL, "final", self._run)) is not None:
+            yield from self._clear_up(manifest)
             return
         yield from self._all_there(manifest, selected)
         best, last = self._retention.best(), generations.champion(manifest, selected)
@@ -244,6 +245,7 @@ class Coordinator:
             yield from persist(Put(paths.FINAL, encode(self._record("final", core))))
             if (yield from adopt(paths.FINAL, "final", self._run)) is not None:
                 yield from WriteViews(final=True)
+                yield from self._clear_up(manifest)
                 return
 
     def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
@@ -303,6 +305,11 @@ class Coordinator:
         self._tidied = max(self._tidied, beyond)
         yield from EmptyTrash(beyond - 1)
         yield from WriteViews()
+
+    def _clear_up(self, last: Manifest) -> Steps[None]:
+        """When the run is over, nobody goes on from a snapshot any more."""
+        for generation in range(max(0, last.generation - KEPT_GENERATIONS), last.generation + 1):
+            yield from Discard(generation, None)
 
     # -- records -------------------------------------------------------------------------------
 

@@ -140,6 +140,11 @@ def checkpoint(number: int, digest: Digest) -> Name:
     return Name(f"{checkpoints(number)}/{safe(digest)}.safetensors")
 
 
+def private_checkpoint(number: int, writer: str, what: str) -> str:
+    """The private file in which a checkpoint is written; `what` tells those of a writer apart."""
+    return f"{checkpoints(number)}/{PRIVATE}{writer}-{what}"
+
+
 def attempts(number: int) -> Name:
     return Name(f"{generation(number)}/attempts")
 

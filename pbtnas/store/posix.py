@@ -238,18 +238,23 @@ class PosixStore(RunReader):
         self._sync(_parent(name))
         return Published.WON
 
-    def _discard(self, generation: int, keep: frozenset[Digest]) -> None:
-        """Move a generation's checkpoints and snapshots to the trash."""
-        checkpoints, attempts = paths.checkpoints(generation), paths.attempts(generation)
-        old = {
-            f"{checkpoints}/{name}": name
-            for name in self.names(checkpoints)
-            if name.removesuffix(".safetensors") not in keep
-        }
+    def _discard(self, generation: int, keep: frozenset[Digest] | None) -> None:
+        """Move a generation's checkpoints, snapshots and private files to the trash."""
+        home, attempts = paths.generation(generation), paths.attempts(generation)
+        old = {}
+        for name in self.names(paths.checkpoints(generation)):
+            private = name.startswith(paths.PRIVATE)
+            kept = keep is None or name.removesuffix(".safetensors") in keep
+            if private or not kept:
+                old[f"{paths.checkpoints(generation)}/{name}"] = name
         for attempt in self.names(attempts):
             for name in self.names(paths.within(attempts, attempt)):
-                if name.startswith("snapshot-"):
+                if name.startswith(("snapshot-", paths.PRIVATE)):
                     old[f"{attempts}/{attempt}/{name}"] = f"{attempt}-{name}"
+        for directory in (home, *(f"{home}/{sort}" for sort in ("claims", "results", "births"))):
+            for name in self.names(Name(directory)):
+                if name.startswith(paths.PRIVATE):
+                    old[f"{directory}/{name}"] = f"{directory.rpartition('/')[2]}-{name}"
         if old:
             self._mkdir(paths.trash(generation))
         for name, leaf in old.items():

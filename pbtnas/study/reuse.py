@@ -43,8 +43,8 @@ def take_checkpoint(
     """
     # A name of its own: training overwrites what it finds under its own, and this may be a
     # link to the peer's checkpoint.
-    leaf = f".tmp-{writer}-{paths.member_name(job.member)}-reused"
-    name = f"{paths.checkpoints(job.generation)}/{leaf}"
+    what = f"{paths.member_name(job.member)}-reused"
+    name = paths.private_checkpoint(job.generation, writer, what)
     private = own / name
     try:
         private.unlink(missing_ok=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import errno
 import math
+import secrets
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,9 @@ class Trainer:
         if root not in self._places:
             run = open_run(root)
             config = from_json(run.config)
-            with PosixStore(root, f"{self._writer}-training", primitive=run.primitive) as store:
+            # Unlike that of the process before this one, whose private files may be there yet.
+            writer = f"{self._writer}-training-{secrets.token_hex(3)}"
+            with PosixStore(root, writer, primitive=run.primitive) as store:
                 ready = self._tasks.of(config.task, store, threads=config.run.threads)
             check_space(root, run, ready.task.space, self._task_file or config.task.name)
             self._places[root] = Place(
@@ -166,8 +169,12 @@ class Trainer:
         full_float32()  # whatever the task of another run has allowed before
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
         directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
-        context = self._context(job, trainee, directory)
-        self._begin(job, attempt, trainee, context)
+        earlier = [
+            self._place.root / paths.attempt(job.generation, job.member, number)
+            for number in range(1, attempt)
+        ]
+        context = self._context(job, trainee, directory, earlier)
+        self._begin(job, [*earlier, directory], trainee, context)
         if not context.trained:
             trainee.train(job.epochs, context)
         context.trained = True
@@ -186,18 +193,24 @@ class Trainer:
         }
         return {"result": result.to_json(), "meta": meta, "file": file}
 
-    def _context(self, job: Job, trainee: Trainee, directory: Path) -> JobContext:
+    def _context(
+        self, job: Job, trainee: Trainee, directory: Path, earlier: Sequence[Path]
+    ) -> JobContext:
         def snapshot(done: int) -> None:
-            context.patiently(
-                lambda: snapshots.save(
-                    directory,
-                    trainee.state(),
-                    done=done,
-                    trained=context.trained,
-                    device=self._device,
-                    algorithm=self._place.hash,
+            try:
+                context.patiently(
+                    lambda: snapshots.save(
+                        directory,
+                        trainee.state(),
+                        done=done,
+                        trained=context.trained,
+                        device=self._device,
+                        algorithm=self._place.hash,
+                        earlier=earlier,
+                    )
                 )
-            )
+            except snapshots.Superseded:
+                raise HandedBack from None
 
         context = JobContext(
             job,
@@ -210,12 +223,11 @@ class Trainer:
         )
         return context
 
-    def _begin(self, job: Job, attempt: int, trainee: Trainee, context: JobContext) -> None:
+    def _begin(
+        self, job: Job, directories: Sequence[Path], trainee: Trainee, context: JobContext
+    ) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
-        directories = [
-            self._place.root / paths.attempt(job.generation, job.member, earlier)
-            for earlier in range(1, attempt + 1)
-        ]
+        gone: set[Path] = set()
         while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
             path, digest, _ = found
             try:
@@ -224,6 +236,11 @@ class Trainer:
                 )
             except CorruptCheckpoint:
                 path.unlink(missing_ok=True)
+                continue
+            except FileNotFoundError:
+                if path in gone:
+                    raise
+                gone.add(path)  # an earlier attempt, which lives yet, has a newer one
                 continue
             trainee.load(snapshot.state)
             context.done, context.trained = snapshot.done, snapshot.trained
@@ -255,8 +272,8 @@ class Trainer:
             for name, value in evaluation.metrics.items()
             if math.isfinite(float(value))
         }
-        leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}"
-        name = f"{paths.checkpoints(job.generation)}/{leaf}"
+        what = paths.member_name(job.member)
+        name = paths.private_checkpoint(job.generation, self._writer, what)
         state: State = trainee.state()
         path, algorithm = self._place.root / name, self._place.hash
         digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
