@@ -19,6 +19,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from pbtnas.child_python import python_command, python_environment
@@ -63,7 +64,7 @@ def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
             os._exit(1)
 
     try:
-        return subprocess.Popen(
+        training = subprocess.Popen(
             python_command("-m", "pbtnas.training", json.dumps({**told, "parent": guard})),
             env=python_environment(),
             pass_fds=[told["fd"]],
@@ -71,6 +72,9 @@ def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
             start_new_session=True,
             preexec_fn=end_with_guard,  # before the seconds of imports; we have no threads
         )
+        with suppress(BrokenPipeError):  # the worker is gone, as standard input will say
+            os.write(told["fd"], json.dumps({"pid": training.pid}).encode() + b"\n")
+        return training
     finally:
         os.close(told["fd"])
 

@@ -50,6 +50,7 @@ class TrainingProcess:
         self._environment = environment
         self._start_s, self._hang_s, self._grace_s = start_s, hang_s, grace_s
         self._process: subprocess.Popen[bytes] | None = None  # the guard, which ends as it does
+        self.pid: int | None = None  # of the training process itself, as the guard has said
         self._socket: socket.socket | None = None
         self._received = b""
         self._ready = False
@@ -133,7 +134,7 @@ class TrainingProcess:
                 self._process.wait()
         if self._socket is not None:
             self._socket.close()
-        self._process, self._socket = None, None
+        self._process, self._socket, self.pid = None, None, None
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -167,6 +168,9 @@ class TrainingProcess:
             return
 
     def _understand(self, message: dict[str, Any]) -> Event | None:
+        if "pid" in message:
+            self.pid = message["pid"]
+            return None
         self._expect(self._hang_s)
         self.waiting = message.get("waiting", "")
         match message:

@@ -128,19 +128,13 @@ class AttemptMonitor:
         self._name = name
         self._claims = claims
         self._beat_s = beat_s
-        self._beats = 0
-
-    def keep(self, attempt: Attempt, *, done: int = 0, phase: str = "publishing") -> Steps[None]:
-        """Beat for an attempt: its claim holds, and its private files are wanted."""
-        self._beats += 1
-        content = Heartbeat(self._beats, done, phase).encode()
-        yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
+        self._kept = 0
 
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
         """Beat while the training makes progress; stop it when there is no use in it."""
         job = attempt.job
         result = paths.result(job.generation, job.member)
-        done = 0
+        counter, done = 0, 0
         last_beat_s = yield from Now()
         halted = False
         while True:
@@ -152,12 +146,20 @@ class AttemptMonitor:
             useless = False
             now_s = yield from Now()
             if now_s - last_beat_s >= self._beat_s:
-                last_beat_s = now_s
-                yield from self.keep(attempt, done=done, phase="training")
+                counter, last_beat_s = counter + 1, now_s
+                content = Heartbeat(counter, done, "training").encode()
+                yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
                 useless = not attempt.repair and (yield from Get(result)) is not None
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()
+
+    def keep(self, *attempts: Attempt) -> Steps[None]:
+        """Beat for attempts while what became of one of them waits for the disk."""
+        self._kept += 1
+        content = Heartbeat(self._kept, 0, "publishing").encode()
+        for attempt in attempts:
+            yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
 
     def record_failure(self, attempt: Attempt, event: AttemptFailed) -> Steps[None]:
         """Say and record why an attempt failed, and put aside what was damaged."""

@@ -117,7 +117,7 @@ class Worker(WorkLoop[Attempt]):
         self._manifest: Manifest | None = None
         self._reused: Trained | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
-        self._started: Attempt | None = None  # and not attended to its end
+        self._started: Attempt | None = None
         self._affinity = HostAffinity(run, name, claims)
         self._monitor = AttemptMonitor(name, claims, pace.beat_s)
         self._recovery = CheckpointRecovery(run, claims, self._monitor)
@@ -257,15 +257,19 @@ class Worker(WorkLoop[Attempt]):
     # -- publishing ----------------------------------------------------------------------------
 
     def publish_last(self) -> Steps[None]:
-        """Publish the job finished last, if there is one: its checkpoint first, then its record."""
+        """Publish the job finished last, if there is one: its checkpoint first, then its record.
+
+        While that waits for the disk, the claim on the job that trains meanwhile is kept too.
+        """
         if self._unpublished is None:
             return
         attempt, trained = self._unpublished
-        job, result = attempt.job, trained.result
+        claims = (attempt,) if self._started is None else (attempt, self._started)
 
         def keep() -> Steps[None]:
-            return self._keep(attempt)
+            return self._monitor.keep(*claims)
 
+        job, result = attempt.job, trained.result
         if trained.file is not None and result.checkpoint is not None:
             name = paths.checkpoint(job.generation, result.checkpoint)
             if not (yield from publish_checkpoint(trained.file, name, while_waiting=keep)):
@@ -277,12 +281,6 @@ class Worker(WorkLoop[Attempt]):
         meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
         yield from self._put_result(job, result, meta, while_waiting=keep)
         self._unpublished = None
-
-    def _keep(self, attempt: Attempt) -> Steps[None]:
-        """While the disk is full, hold on to a job that is done, and to the one in work."""
-        yield from self._monitor.keep(attempt)
-        if self._started is not None:
-            yield from self._monitor.keep(self._started)
 
     def _put_result(
         self,

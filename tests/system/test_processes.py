@@ -227,18 +227,19 @@ def test_a_second_coordinator_says_who_holds_the_run_and_leaves(site: Site) -> N
 
 
 def test_nothing_survives_a_killed_worker(site: Site) -> None:
-    """The kernel ends a training process with its worker, even one that is still importing."""
-    site.coordinator()
+    """Neither a training process that is still importing, nor one in the middle of a step, nor what
+    the task has started, in whatever session."""
+    coordinator = site.coordinator()
     importing = site.worker()
     site.until(site.training_processes, "a training process to begin")
     importing.kill()
-    site.until(lambda: site.training_processes() == [], "it to end", 1)
-    site.plan(0, 0, "hang")
-    training = site.worker(PBTNAS_TEST_STEP_S="60")
-    training.until_it_says("training g0000")
-    site.until(lambda: list((site.run_dir / paths.attempts(0)).glob("*/log.jsonl")), "a step")
+    site.until(lambda: site.processes() == [coordinator.process.pid], "all to end")
+    for member in range(MEMBERS):
+        site.plan(0, member, "descendants")
+    training = site.worker()
+    site.until(lambda: len(site.processes()) == 6, "worker, guard, training process and two more")
     training.kill()
-    site.until(lambda: site.training_processes() == [], "it to end", 1)
+    site.until(lambda: site.processes() == [coordinator.process.pid], "all to end")
 
 
 def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(
