@@ -18,7 +18,7 @@ from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
-from pbtnas.engine.driver import Driver, Trouble, drive
+from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
@@ -32,7 +32,6 @@ from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_overlays, sweep
 from pbtnas.store.products import Products
@@ -112,7 +111,11 @@ class CoordinatorDriver(Driver):
         if not final and now_s - self._views_s < VIEWS_S:
             return
         self._views_s = now_s
-        history = History.read(self.store.root)
+        try:
+            history = History.read(self.store.root)
+        except OSError as error:
+            self.report(f"{error.filename or self.store.root}: {error.strerror}")
+            return  # they are written again
         members = {job for generation in history.generations for job in generation.jobs}
         for member in sorted(members):
             lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
@@ -190,8 +193,10 @@ class OpenCoordinator:
             self.driver.finish()
 
 
-def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> CoordinatorEnding:
-    """Coordinate a run from wherever it is to its end.
+def coordinate(
+    root: Path, config: Config, task: Task, *, scratch: Path, stop: StopRequest
+) -> CoordinatorEnding:
+    """Coordinate a run from wherever it is to its end, or until this process is asked to stop.
 
     Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
     `ForeignRecord`.
@@ -201,7 +206,7 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Coor
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     scratch.mkdir(parents=True, exist_ok=True)
-    with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as opened:
+    with open_coordinator(root, config, task.space, prepared, stop=stop) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
         ending = drive(opened.protocol.coordinate(), opened.driver.execute)
@@ -232,10 +237,10 @@ def open_coordinator(
 
     Raises `ChangedConfig`, `NotARun` and `TaskError`.
     """
-    identity, trouble = this_process("c"), Trouble(label)
+    identity = this_process("c")
 
     def begun(step: Callable[[], T]) -> T:
-        return patiently(step, root, wait=stop.pause, report=trouble, refuse=FORBIDDEN)
+        return once_reachable(step, root, stop, label)
 
     def opened_store() -> PosixStore:
         return PosixStore(root, identity["worker"], primitive=run.primitive)
@@ -271,7 +276,10 @@ def open_coordinator(
 
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
-    with RunReader(root) as reader:
-        terms = read_attempts(RecordFiles(reader), paths.TERM)
+    try:
+        with RunReader(root) as reader:
+            terms = read_attempts(RecordFiles(reader), paths.TERM)
+    except OSError as error:
+        return f" (by whom cannot be read: {error.strerror})"
     holder = terms[-1].holder if terms else {}
     return f": {holder['worker']} on {holder['host']} (process {holder['pid']})" if holder else ""

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.config import Config, EngineConfig, from_json
-from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Halt, Poll, Progress, Start, Stopped
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import WriteHeartbeat
+from pbtnas.protocol.operations import AskedToStop, WriteHeartbeat
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
@@ -152,13 +152,20 @@ class WorkerDriver(Driver):
 def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | None:
     """The run or study in a directory, waiting for somebody to make one; None if asked to stop.
 
-    Raises `NotYetARun` when patience ends, and whatever `open_run` and `open_study` raise.
+    A directory that cannot be read is waited for in any case.  Raises `NotYetARun` when patience
+    ends, and whatever `open_run` and `open_study` raise.
     """
+
+    def look() -> Run | Study:
+        return open_study(root) if is_study(root) else open_run(root)
+
     since_s = time.monotonic()
     told = False
     while True:
         try:
-            return open_study(root) if is_study(root) else open_run(root)
+            return once_reachable(look, root, stop)
+        except AskedToStop:
+            return None
         except NotARun as error:
             # It may have become a study between the two looks.
             later = isinstance(error, NotYetARun) or is_study(root)
@@ -194,7 +201,10 @@ def work(
     training = training_process(
         root, name, log_file, [from_json(run.config)], device, scratch, task_file
     )
-    store = PosixStore(root, name, primitive=run.primitive)
+    try:
+        store = once_reachable(lambda: PosixStore(root, name, primitive=run.primitive), root, stop)
+    except AskedToStop:
+        return WorkerEnding.STOPPED
     driver = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)

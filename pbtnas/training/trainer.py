@@ -13,10 +13,10 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -31,7 +31,7 @@ from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store.absent import look_again
-from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.patience import UNWRITABLE, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
@@ -41,6 +41,8 @@ from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
 from pbtnas.training.prepared_tasks import PreparedTasks
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Trainer:
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
         self._agreed: set[Path] = set()  # runs that were started with the products used here
-        self._place = self._at(Path(setting.root))
+        root = Path(setting.root)
+        self._place = self._once_reachable(lambda: self._at(root), root, time.sleep)
 
     def _at(self, root: Path) -> Place:
         """The run in that directory, its task prepared."""
@@ -118,6 +121,21 @@ class Trainer:
                 root, run.id, run.hash, config.engine.snapshot_s, ready.task, ready.products
             )
         return self._places[root]
+
+    def _once_reachable(
+        self, step: Callable[[], T], root: Path, wait: Callable[[float], None]
+    ) -> T:
+        """What a step returns as soon as the directory can be used: no job has begun, so this is
+        not even an attempt that failed."""
+
+        def report(trouble: str) -> None:
+            self._channel.send(progress=0, waiting=trouble)
+
+        return patiently(step, root, wait=wait, report=report)
+
+    def _unless_halted(self, seconds: float) -> None:
+        if self._channel.waiting(seconds):
+            raise HandedBack
 
     def _for_a_job(self, root: Path) -> Place:
         """The run in that directory, which has a first manifest by now.
@@ -135,7 +153,11 @@ class Trainer:
         """Do a job of the run in that directory; the message that says what came of it."""
         began_s = time.monotonic()
         try:
-            self._place = self._for_a_job(root)
+            self._place = self._once_reachable(
+                lambda: self._for_a_job(root), root, self._unless_halted
+            )
+        except HandedBack:
+            return {"interrupted": True}
         except PbtnasError as error:
             return {"unable": str(error)}
         except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
