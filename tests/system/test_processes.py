@@ -55,7 +55,7 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
 ) -> None:
     """SIGTERM, SIGINT and SIGUSR1 leave a snapshot, hand the job back and exit with 75; the next
     worker goes on from there, and no training process is left."""
-    site.coordinator()
+    coordinator = site.coordinator()
     attempts = site.run_dir / paths.attempts(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         _interrupt_a_job(site, number)
@@ -63,7 +63,7 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
     done = {path.parent.name: int(path.name.split("-")[1]) for path in snapshots}
     last = site.worker()
 
-    assert last.ends() == 0, last.said()
+    assert (last.ends(), coordinator.ends()) == (0, 0), last.said() + coordinator.said()
     assert len(done) == 3
     member = {name: int(name[1:3]) for name in done}
     for name, steps in done.items():
@@ -73,6 +73,8 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
         logs = sorted(attempts.glob(f"m{m:02d}.*/log.jsonl"))
         assert sum(len(log.read_text().splitlines()) for log in logs) == 10, "no step done twice"
     assert site.outcome() == reference
+    trash = site.run_dir / paths.TRASH
+    assert not [*site.run_dir.rglob("snapshot-*"), *trash.iterdir()], "the run is over"
 
 
 def _interrupt_a_job(site: Site, number: signal.Signals) -> None:
