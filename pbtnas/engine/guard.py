@@ -63,20 +63,18 @@ def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
         if os.getppid() != guard:
             os._exit(1)
 
-    try:
-        training = subprocess.Popen(
-            python_command("-m", "pbtnas.training", json.dumps({**told, "parent": guard})),
-            env=python_environment(),
-            pass_fds=[told["fd"]],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=end_with_guard,  # before the seconds of imports; we have no threads
-        )
-        with suppress(BrokenPipeError):  # the worker is gone, as standard input will say
-            os.write(told["fd"], json.dumps({"pid": training.pid}).encode() + b"\n")
-        return training
-    finally:
-        os.close(told["fd"])
+    training = subprocess.Popen(
+        python_command("-m", "pbtnas.training", json.dumps({**told, "parent": guard})),
+        env=python_environment(),
+        pass_fds=[told["fd"]],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=end_with_guard,  # before the seconds of imports; we have no threads
+    )
+    with suppress(BrokenPipeError):  # the worker is gone, as standard input will say
+        os.write(told["fd"], json.dumps({"pid": training.pid}).encode() + b"\n")
+    # Not closed here: the worker is to read the end of that file when all is over, not before.
+    return training
 
 
 def _only_wake(number: int, frame: object) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -36,6 +37,7 @@ class Guarded:
     worker: subprocess.Popen[bytes]
     guard: subprocess.Popen[bytes]
     training: int
+    said: IO[bytes]
     mark: str
 
     def left(self) -> list[int]:
@@ -77,9 +79,9 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         )
         worker.stdout.close()
         os.close(theirs)
-        with os.fdopen(ours, "rb") as said:
-            pid = json.loads(said.readline())["pid"]
-        made = Guarded(worker, guard, pid, mark)
+        said = os.fdopen(ours, "rb")
+        pid = json.loads(said.readline())["pid"]
+        made = Guarded(worker, guard, pid, said, mark)
         begun.append(made)
         if started:
             wait_until(lambda: len(made.left()) == started, "the descendants to begin")
@@ -87,6 +89,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
     yield begin
     for made in begun:
+        made.said.close()
         for process in (made.worker, made.guard):
             process.kill()
             process.wait()
@@ -114,8 +117,9 @@ def test_a_killed_training_process_takes_everything_along(
     guarded = begin()
     os.kill(guarded.training, number)
 
-    assert guarded.guard.wait(300) == -number
+    assert guarded.said.read() == b"", "a worker that waits for words is woken"
     assert guarded.left() == []
+    assert guarded.guard.wait(300) == -number
 
 
 def test_an_exit_code_is_passed_on(begin: Begin) -> None:

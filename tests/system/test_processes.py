@@ -109,7 +109,7 @@ def test_failures_that_are_overcome_leave_no_trace_in_the_outcome(
     for (generation, member), (fault, _, _) in faults.items():
         site.plan(generation, member, fault)
     site.plan(2, 1, "chatter")
-    coordinator, worker = site.coordinator("--set", "engine.hang_s=4"), site.worker()
+    coordinator, worker = site.coordinator("--set", "engine.hang_s=15"), site.worker()
 
     assert (coordinator.ends(), worker.ends()) == (0, 0), coordinator.said() + worker.said()
     for job, (_, kind, counted) in faults.items():
