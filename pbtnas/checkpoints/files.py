@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -55,8 +55,9 @@ _DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 def write(path: Path, state: State, *, algorithm: str) -> str:
     """Write a full checkpoint and return the digest of the file.
 
-    The path is private to the caller, who also makes the file durable (fsync) and removes it
-    after an error.  Tensors on other devices are fetched one at a time.
+    The path is private to the caller, who also makes the file durable (fsync).  After an error it
+    is gone: a full disk is not filled by what waits for it.  Tensors on other devices are fetched
+    one at a time.
 
     Raises `OSError` when not all could be written, `ValueError` for a dtype the format lacks
     or an `info` that is not JSON.
@@ -92,7 +93,7 @@ def _write(
     entries = headers.lay_out({key: (_name(key, t), t.shape) for key, t in tensors.items()})
     digest = hasher(algorithm)
     # A buffered file completes short writes or raises; blocks beyond its buffer pass uncopied.
-    with path.open("wb", buffering=CHUNK) as file:
+    with _whole_or_absent(path), path.open("wb", buffering=CHUNK) as file:
         text = headers.encode(entries, {"pbtnas": FORMAT, **metadata})
         digest.update(text)
         file.write(text)
@@ -102,6 +103,17 @@ def _write(
                 digest.update(content[begin : begin + CHUNK])
                 file.write(content[begin : begin + CHUNK])
     return digest.hexdigest()
+
+
+@contextmanager
+def _whole_or_absent(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what hindered the writing is the error to be told
+            if path.is_file():  # and no device
+                path.unlink()
+        raise
 
 
 def _name(key: str, tensor: LazyTensor) -> str:

@@ -124,26 +124,35 @@ def coordinator(
     from pbtnas.config import to_json
     from pbtnas.engine.coordinator import coordinate, holder_of
     from pbtnas.engine.devices import default_scratch
+    from pbtnas.engine.signals import StopRequest
     from pbtnas.protocol.coordinator import BrokenChain
+    from pbtnas.protocol.operations import AskedToStop
     from pbtnas.protocol.term import CoordinatorEnding
 
-    root, config = _run_and_config(arguments, overrides)
+    stop = StopRequest()
     try:
         with disk_errors(ExitCode.USAGE, PermissionError):
+            root, config = _run_and_config(arguments, overrides, stop)
             task = load_task_of(config.task, task_file)
             if dry_run:
                 click.echo(json.dumps(to_json(config), indent=2))
                 return
-            ending = coordinate(root, config, task, scratch=scratch or default_scratch())
+            scratch = scratch or default_scratch()
+            ending = coordinate(root, config, task, scratch=scratch, stop=stop)
+    except AskedToStop:
+        sys.exit(ExitCode.HANDED_BACK)  # before anything was begun
     except BrokenChain as error:
         leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
     if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
 
 
-def _run_and_config(arguments: Sequence[str], overrides: Sequence[str]) -> tuple[Path, Config]:
+def _run_and_config(
+    arguments: Sequence[str], overrides: Sequence[str], stop: StopRequest
+) -> tuple[Path, Config]:
     """What `[CONFIG] RUN_DIR` means: the directory, and the configuration given or stored there."""
     from pbtnas.config import from_json, load
+    from pbtnas.engine.driver import once_reachable
     from pbtnas.store.run_directory import open_run
 
     if len(arguments) > 2:
@@ -151,7 +160,8 @@ def _run_and_config(arguments: Sequence[str], overrides: Sequence[str]) -> tuple
     root = Path(arguments[-1])
     if len(arguments) == 2:
         return root, load(Path(arguments[0]), overrides)
-    return root, from_json(open_run(root).config, overrides=overrides)
+    run = once_reachable(lambda: open_run(root), root, stop)
+    return root, from_json(run.config, overrides=overrides)
 
 
 @cli.command()
@@ -226,7 +236,8 @@ def _work(
     from pbtnas.store.study_directory import Study
     from pbtnas.study.worker import work_on_study
 
-    found = wait_for(root, stop, patience)
+    with disk_errors(ExitCode.USAGE, PermissionError, place=root):
+        found = wait_for(root, stop, patience)
     if found is None:
         return WorkerEnding.STOPPED
     if isinstance(found, Study):

@@ -117,8 +117,10 @@ def _finals(
 ) -> list[FinalEvaluation]:
     """Do what a command does, with further processes of the same command beside this one."""
     from pbtnas.engine.devices import check_device, default_scratch, gpu_count
+    from pbtnas.engine.driver import once_reachable
     from pbtnas.engine.signals import StopRequest
     from pbtnas.engine.supervisor import helper_processes
+    from pbtnas.protocol.operations import AskedToStop
     from pbtnas.tasks.base import HandedBack
 
     devices = devices or [f"cuda:{i}" for i in range(gpu_count())] or ["cpu"]
@@ -130,12 +132,12 @@ def _finals(
     stop = StopRequest()
     for device in devices:
         check_device(device)
-    task = _task_of(run_dir, task_file)
     scratch = scratch or default_scratch()
     try:
+        task = once_reachable(lambda: _task_of(run_dir, task_file), run_dir, stop)
         with helper_processes(others):
             return work(run_dir, task, device=devices[0], scratch=scratch, stop=stop)
-    except HandedBack:
+    except (HandedBack, AskedToStop):
         sys.exit(ExitCode.HANDED_BACK)
 
 

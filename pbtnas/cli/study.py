@@ -73,9 +73,13 @@ def study(
     """
     from pbtnas.config import load_study
     from pbtnas.engine.devices import default_scratch
+    from pbtnas.engine.driver import once_reachable
+    from pbtnas.engine.signals import StopRequest
+    from pbtnas.protocol.operations import AskedToStop
     from pbtnas.study.conduct import conduct, make_study
     from pbtnas.training.prepared_tasks import PreparedTasks
 
+    stop = StopRequest()
     planned = load_study(study_file)
     scratch_dir = scratch or default_scratch()
     tasks = PreparedTasks(scratch_dir, task_file)
@@ -88,10 +92,13 @@ def study(
             for run in planned:
                 click.echo(f"{run.name}-s{run.seed}  {run.config.search}")
             return
-        made = make_study(directory, planned)
         scratch_dir.mkdir(parents=True, exist_ok=True)
         lines = worker_lines(directory, workers, devices, common)
-        outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds)
+        try:
+            made = once_reachable(lambda: make_study(directory, planned), directory, stop)
+            outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
+        except AskedToStop:
+            sys.exit(ExitCode.HANDED_BACK)  # before anything was begun
     print_account(directory)
     _leave_with(outcomes, codes)
 

@@ -146,8 +146,10 @@ def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -
         labels = home / "labels.npy"
         classes = np.load(labels, allow_pickle=False) if labels.exists() else None
         digest = str(about["sha256"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (FileNotFoundError, EOFError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{home} is damaged ({error}): get it again with `{command}`") from error
+    except OSError as error:
+        raise DataError(f"{home} cannot be read: {error}") from error
     if images.dtype != np.uint8 or images.shape != shape:
         raise DataError(
             f"{home / 'images.npy'} holds {images.dtype} {list(images.shape)}, expected uint8 "

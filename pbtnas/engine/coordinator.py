@@ -18,7 +18,7 @@ from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
 from pbtnas.config import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
-from pbtnas.engine.driver import Driver, Trouble, drive
+from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
@@ -32,8 +32,8 @@ from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.private_files import clear_overlays, sweep
 from pbtnas.store.products import Products
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
@@ -90,6 +90,7 @@ class CoordinatorDriver(Driver):
         self._algorithm = algorithm
         self._writer = writer
         self._verified: set[Digest] = set()
+        self._cleared: set[int] = set()  # generations without children of earlier coordinators
         self._views_s = time.monotonic()
         self._deletion = Deletion(store.root)
 
@@ -111,7 +112,11 @@ class CoordinatorDriver(Driver):
         if not final and now_s - self._views_s < VIEWS_S:
             return
         self._views_s = now_s
-        history = History.read(self.store.root)
+        try:
+            history = History.read(self.store.root)
+        except OSError as error:
+            self.report(f"{error.filename or self.store.root}: {error.strerror}")
+            return  # they are written again
         members = {job for generation in history.generations for job in generation.jobs}
         for member in sorted(members):
             lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
@@ -120,6 +125,7 @@ class CoordinatorDriver(Driver):
     def finish(self) -> None:
         """Complete what was done on the side."""
         self._deletion.finish()
+        sweep(self.store.root)
 
     def close(self) -> None:
         """End what is done on the side."""
@@ -130,7 +136,11 @@ class CoordinatorDriver(Driver):
             Parent(paths.checkpoint(mix.generation, checkpoint), checkpoint)
             for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
         )
-        private = f"{paths.checkpoints(mix.generation)}/.tmp-{self._writer}-{mix.birth.member:02d}"
+        if mix.generation not in self._cleared:
+            clear_overlays(self.store.root, mix.generation)
+            self._cleared.add(mix.generation)
+        what = f"{mix.birth.member:02d}"
+        private = paths.private_checkpoint(mix.generation, self._writer, what)
         try:
             if not (self._intact(base) and self._intact(donor)):
                 return None
@@ -139,7 +149,6 @@ class CoordinatorDriver(Driver):
             self.report("")
             return written
         except (OSError, CorruptCheckpoint) as error:
-            (self.store.root / private).unlink(missing_ok=True)
             self.report(str(error))
             return None
 
@@ -185,8 +194,10 @@ class OpenCoordinator:
             self.driver.finish()
 
 
-def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> CoordinatorEnding:
-    """Coordinate a run from wherever it is to its end.
+def coordinate(
+    root: Path, config: Config, task: Task, *, scratch: Path, stop: StopRequest
+) -> CoordinatorEnding:
+    """Coordinate a run from wherever it is to its end, or until this process is asked to stop.
 
     Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
     `ForeignRecord`.
@@ -196,7 +207,7 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Coor
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     scratch.mkdir(parents=True, exist_ok=True)
-    with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as opened:
+    with open_coordinator(root, config, task.space, prepared, stop=stop) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
         ending = drive(opened.protocol.coordinate(), opened.driver.execute)
@@ -227,10 +238,10 @@ def open_coordinator(
 
     Raises `ChangedConfig`, `NotARun` and `TaskError`.
     """
-    identity, trouble = this_process("c"), Trouble(label)
+    identity = this_process("c")
 
     def begun(step: Callable[[], T]) -> T:
-        return patiently(step, root, wait=stop.pause, report=trouble, refuse=FORBIDDEN)
+        return once_reachable(step, root, stop, label)
 
     def opened_store() -> PosixStore:
         return PosixStore(root, identity["worker"], primitive=run.primitive)
@@ -241,6 +252,7 @@ def open_coordinator(
             run = begun(lambda: start_run(root, config, space))
             opened.enter_context(begun(lambda: quick_lock(root / paths.COORDINATOR_LOCK)))
             store = opened.enter_context(begun(opened_store))
+            sweep(root)
             ready = begun(lambda: prepared(store))
         except AskedToStop:
             ending = CoordinatorEnding.STOPPED
@@ -263,7 +275,10 @@ def open_coordinator(
 
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
-    with RunReader(root) as reader:
-        terms = read_attempts(RecordFiles(reader), paths.TERM)
+    try:
+        with RunReader(root) as reader:
+            terms = read_attempts(RecordFiles(reader), paths.TERM)
+    except OSError as error:
+        return f" (by whom cannot be read: {error.strerror})"
     holder = terms[-1].holder if terms else {}
     return f": {holder['worker']} on {holder['host']} (process {holder['pid']})" if holder else ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Steps, Stopping
 from pbtnas.store.identity import provably_dead
+from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
 
 T = TypeVar("T")
@@ -55,6 +57,15 @@ class Trouble:
             what = f"waiting: {trouble}" if trouble else "writing works again"
             log.warning("%s%s", self._label, what)
         self._reason = reason
+
+
+def once_reachable(step: Callable[[], T], root: Path, stop: StopRequest, label: str = "") -> T:
+    """What a step returns as soon as the directory can be used: at its start, a process waits for
+    the same troubles as later.
+
+    Raises `AskedToStop` while it waits, and at once what a wrong directory says (no permission).
+    """
+    return patiently(step, root, wait=stop.pause, report=Trouble(label), refuse=FORBIDDEN)
 
 
 class Driver:

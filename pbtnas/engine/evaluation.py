@@ -9,16 +9,19 @@ record, so an interrupted command goes on where it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pbtnas.config import from_json
-from pbtnas.engine.driver import drive
+from pbtnas.engine.driver import drive, once_reachable
 from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
 from pbtnas.protocol.soups import GreedySoup, greedy_soup, work_items_of
 from pbtnas.records import paths
@@ -29,6 +32,8 @@ from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, Run, open_run
 from pbtnas.tasks.base import HandedBack, HasParts, Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ def evaluate(
     or damaged, `UnfitDevice`, and `HandedBack` when `stop` was asked before all was done.
     """
     with _opened(root, task, device, scratch, stop) as work:
-        best, made = champions(work.store, work.run), soups(work.store, work.run)
+        best = work.read(lambda: champions(work.store, work.run))
+        made = work.read(lambda: soups(work.store, work.run))
         known = work.complete(_plan(work.seed, best, made, ()))
         return _finals(root, known, best, made)
 
@@ -87,10 +93,17 @@ def make_soups(
     Raises `NoSuchPart`, and what `evaluate` raises.
     """
     with _opened(root, task, device, scratch, stop) as work:
-        best = champions(work.store, work.run)
+        best = work.read(lambda: champions(work.store, work.run))
         parts = task.parts if isinstance(task, HasParts) else {}
         soups = [
-            greedy_soup(which, champion, *_generation(work, champion), task.space, part, parts)
+            greedy_soup(
+                which,
+                champion,
+                *work.read(partial(_generation, work, champion)),
+                task.space,
+                part,
+                parts,
+            )
             for which, champion in best.items()
         ]
         known = work.complete(_plan(work.seed, best, {}, soups))
@@ -132,6 +145,10 @@ class _Work:
     protocol: PostSearch
     evaluator: Evaluator
 
+    def read(self, look: Callable[[], T]) -> T:
+        """What is read of the run, as soon as its directory can be reached."""
+        return _or_handed_back(look, self.store.root, self.evaluator.stop)
+
     def complete(self, plan: Plan) -> Outcomes:
         known = drive(self.protocol.complete(plan), self.evaluator.execute)
         if known is None:
@@ -139,21 +156,32 @@ class _Work:
         return known
 
 
+def _or_handed_back(step: Callable[[], T], root: Path, stop: StopRequest) -> T:
+    try:
+        return once_reachable(step, root, stop)
+    except AskedToStop:
+        raise HandedBack from None
+
+
 @contextmanager
 def _opened(
     root: Path, task: Task, device: str, scratch: Path, stop: StopRequest | None
 ) -> Iterator[_Work]:
-    run = open_run(root)
-    config = from_json(run.config)
-    engine = config.engine
+    stop = stop or StopRequest(())
     identity = this_process("e")
     name = identity["worker"]
+
+    def opened() -> tuple[Run, PosixStore]:
+        run = open_run(root)
+        return run, PosixStore(root, name, primitive=run.primitive)
+
+    run, store = _or_handed_back(opened, root, stop)
+    config = from_json(run.config)
+    engine = config.engine
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     protocol = PostSearch(run.id, name, claims, poll_s=engine.poll_s)
-    with PosixStore(root, name, primitive=run.primitive) as store:
-        evaluator = Evaluator(
-            store, stop or StopRequest(()), run, config, task, name, device, scratch
-        )
+    with store:
+        evaluator = Evaluator(store, stop, run, config, task, name, device, scratch)
         yield _Work(store, run, config.run.seed, protocol, evaluator)
 
 

@@ -37,6 +37,7 @@ from pbtnas.state import State
 from pbtnas.store.absent import look_again
 from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.private_files import clear_soup
 from pbtnas.store.products import Products, check_products
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task
@@ -155,7 +156,8 @@ class Evaluator(Driver):
                     case Evaluate() as work:
                         done = self._evaluate(claim.item.what, work)
                     case WriteAverage(mixture):
-                        done = self._write_average(mixture)
+                        item = claim.item.record.rpartition("/")[2].removesuffix(".json")
+                        done = self._write_average(mixture, item)
             return replace(done, where={"device": self._device, "torch": torch.__version__})
         except HandedBack:
             return None
@@ -196,12 +198,13 @@ class Evaluator(Driver):
             log.warning("%s", error)
             return Evaluation(math.nan)
 
-    def _write_average(self, mixture: Mixture) -> Completed:
+    def _write_average(self, mixture: Mixture, item: str) -> Completed:
         try:
             soup = self._average(mixture)
         except _Missing as missing:
             raise self._lost(missing.file, "missing") from None
-        private = f"{paths.SOUPS}/.tmp-{self._writer}"
+        clear_soup(self.store.root, item)
+        private = f"{paths.SOUPS}/{paths.PRIVATE}{self._writer}-{item}"
         path = self.store.root / private
         digest = self._patiently(lambda: write(path, soup, algorithm=self._run.hash))
         return Completed({"checkpoint": digest}, private)

@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from pbtnas.child_python import python_command, python_environment
-from pbtnas.engine.parent_death import end_with_parent
+from pbtnas.engine.guard import KILL_S
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, Stopped, Trained
 from pbtnas.records.schema import Result
 from pbtnas.regular_files import append_regular, open_regular
@@ -24,7 +25,7 @@ _TAIL = 4000  # characters of the log that go into a failure's record
 
 
 class TrainingProcess:
-    """Manages one training process, in a session of its own; replaces it after a failure.
+    """Manages one training process, by way of its guard; replaces it after a failure.
 
     Args:
         setting: The fields of `training.Setting`, as JSON.
@@ -49,7 +50,8 @@ class TrainingProcess:
         self._log = log
         self._environment = environment
         self._start_s, self._hang_s, self._grace_s = start_s, hang_s, grace_s
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None  # the guard, which ends as it does
+        self.pid: int | None = None  # of the training process itself, as the guard has said
         self._socket: socket.socket | None = None
         self._received = b""
         self._ready = False
@@ -66,19 +68,22 @@ class TrainingProcess:
             return
         self.discard()
         ours, theirs = socket.socketpair()
-        told = {"setting": self._setting, "fd": theirs.fileno(), "parent": os.getpid()}
+        told = {"setting": self._setting, "fd": theirs.fileno()}
         with self._open_log() as log:
             self._process = subprocess.Popen(
-                python_command("-m", "pbtnas.training", json.dumps(told)),
+                # The directory is there for those who look at a list of processes.
+                python_command("-m", "pbtnas.engine.guard", self._setting["root"]),
                 pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
+                bufsize=0,
                 stdout=log,
                 stderr=log,
                 env=python_environment(self._environment),
                 start_new_session=True,
-                preexec_fn=_end_with_worker,  # before the seconds of imports; we have no threads
             )
         theirs.close()
+        with suppress(BrokenPipeError):  # it has ended already, which is seen later
+            self._stdin().write(json.dumps(told).encode() + b"\n")
         ours.setblocking(False)
         self._socket, self._received, self._ready = ours, b"", False
         self._kills = _oom_kills()
@@ -122,16 +127,21 @@ class TrainingProcess:
     def discard(self) -> None:
         """End the process and everything it has started."""
         if self._process is not None:
+            self._stdin().close()  # and the guard kills them
             try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it has ended by itself
-            self._process.wait()
+                self._process.wait(2 * KILL_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # and the kernel the training process; somebody stopped it
+                self._process.wait()
         if self._socket is not None:
             self._socket.close()
-        self._process, self._socket = None, None
+        self._process, self._socket, self.pid = None, None, None
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _stdin(self) -> IO[bytes]:
+        assert self._process is not None and self._process.stdin is not None
+        return self._process.stdin
 
     def _open_log(self) -> BinaryIO:
         """For what the process prints; nowhere while the directory cannot be written."""
@@ -159,6 +169,9 @@ class TrainingProcess:
             return
 
     def _understand(self, message: dict[str, Any]) -> Event | None:
+        if "pid" in message:
+            self.pid = message["pid"]
+            return None
         self._expect(self._hang_s)
         self.waiting = message.get("waiting", "")
         match message:
@@ -224,10 +237,6 @@ class TrainingProcess:
         except OSError as error:
             return f"its log cannot be read ({error.strerror})"
         return f"the end of its output:\n{text}" if text else "it printed nothing"
-
-
-def _end_with_worker() -> None:
-    end_with_parent(signal.SIGKILL)
 
 
 def _oom_kills() -> int:

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.config import Config, EngineConfig, from_json
-from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.protocol.attempts import Attempt, Halt, Poll, Progress, Start
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, Halt, Poll, Progress, Start, Stopped
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import WriteHeartbeat
+from pbtnas.protocol.operations import AskedToStop, WriteHeartbeat
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
 from pbtnas.version import __version__
@@ -60,6 +61,7 @@ class WorkerDriver(Driver):
         self._last_beat_s = float("-inf")
         self._phase = IDLE
         self._done = 0
+        self._attempt: Attempt | None = None
         self._store_trouble = ""
         self._waits_for = ""  # of the store or of the training process, as it was said
 
@@ -98,6 +100,8 @@ class WorkerDriver(Driver):
         member = paths.member_name(job.member)
         self._tell(f"{what} g{job.generation:04d} {member} attempt {attempt.number}")
         log.info("%s: %s%s", self._name, self.label, self._phase)
+        self._attempt = attempt
+        clear_earlier_attempts(self.store.root, job.generation, job.member, attempt.number)
         self._training.start(attempt, self.store.root.absolute())
 
     def _poll(self, seconds: float) -> Any:
@@ -110,6 +114,8 @@ class WorkerDriver(Driver):
                 self._done = getattr(event, "done", self._done)
                 if not isinstance(event, Progress):
                     self._phase = IDLE
+                if isinstance(event, AttemptFailed | Stopped):
+                    self._clear_up()
                 return event
             rest_s = until_s - time.monotonic()
             if rest_s <= 0 or self.stop.asked:
@@ -119,6 +125,14 @@ class WorkerDriver(Driver):
             descriptor = self._training.descriptor()
             # A process that ends silently is noticed by a look every second.
             self.stop.wait(min(rest_s, 1.0), or_readable=[] if descriptor is None else [descriptor])
+
+    def _clear_up(self) -> None:
+        """Delete what the training process has not finished, and will not."""
+        if self._attempt is not None:
+            job, number = self._attempt.job, self._attempt.number
+            clear_own_attempt(
+                self.store.root, job.generation, job.member, number, writer=self._name
+            )
 
     def _tell(self, phase: str) -> None:
         self._phase, self._last_beat_s, self._done = phase, float("-inf"), 0
@@ -138,13 +152,20 @@ class WorkerDriver(Driver):
 def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | None:
     """The run or study in a directory, waiting for somebody to make one; None if asked to stop.
 
-    Raises `NotYetARun` when patience ends, and whatever `open_run` and `open_study` raise.
+    A directory that cannot be read is waited for in any case.  Raises `NotYetARun` when patience
+    ends, and whatever `open_run` and `open_study` raise.
     """
+
+    def look() -> Run | Study:
+        return open_study(root) if is_study(root) else open_run(root)
+
     since_s = time.monotonic()
     told = False
     while True:
         try:
-            return open_study(root) if is_study(root) else open_run(root)
+            return once_reachable(look, root, stop)
+        except AskedToStop:
+            return None
         except NotARun as error:
             # It may have become a study between the two looks.
             later = isinstance(error, NotYetARun) or is_study(root)
@@ -180,7 +201,10 @@ def work(
     training = training_process(
         root, name, log_file, [from_json(run.config)], device, scratch, task_file
     )
-    store = PosixStore(root, name, primitive=run.primitive)
+    try:
+        store = once_reachable(lambda: PosixStore(root, name, primitive=run.primitive), root, stop)
+    except AskedToStop:
+        return WorkerEnding.STOPPED
     driver = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)

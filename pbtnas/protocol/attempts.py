@@ -128,6 +128,7 @@ class AttemptMonitor:
         self._name = name
         self._claims = claims
         self._beat_s = beat_s
+        self._kept = 0
 
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
         """Beat while the training makes progress; stop it when there is no use in it."""
@@ -154,6 +155,13 @@ class AttemptMonitor:
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()
+
+    def keep(self, *attempts: Attempt) -> Steps[None]:
+        """Beat for attempts while what became of one of them waits for the disk."""
+        self._kept += 1
+        content = Heartbeat(self._kept, 0, "publishing").encode()
+        for attempt in attempts:
+            yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
 
     def record_failure(self, attempt: Attempt, event: AttemptFailed) -> Steps[None]:
         """Say and record why an attempt failed, and put aside what was damaged."""

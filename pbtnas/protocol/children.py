@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pbtnas.protocol.operations import Has, Operation, Put, PutBlob, Say, Steps, persist
+from pbtnas.protocol.operations import (
+    Has,
+    Operation,
+    Put,
+    Say,
+    Steps,
+    persist,
+    publish_checkpoint,
+)
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
@@ -32,7 +40,7 @@ class Children:
     def child(self, birth: Birth, selected: Selected) -> Steps[Child | None]:
         """The child of a birth: read if it is there, else mixed, published and read back.
 
-        None when a parent's checkpoint is missing.
+        None when a parent's checkpoint is missing, or when another coordinator mixes it too.
         """
         generation = selected.generation
         name = paths.birth(generation, birth.member)
@@ -42,7 +50,9 @@ class Children:
             mixed = yield from mix
             if mixed is None:
                 return None
-            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            overlay = paths.checkpoint(generation, mixed.digest)
+            if not (yield from publish_checkpoint(mixed.file, overlay)):
+                return None
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
             yield from persist(Put(name, encode(made, name)))
@@ -66,7 +76,7 @@ class Children:
         yield from Say(f"{overlay}: lost; mixing it again")
         mixed = yield from _mix(birth, selected)
         if mixed is not None and mixed.digest == job.inputs[0]:
-            yield from persist(PutBlob(mixed.file, overlay))
+            yield from publish_checkpoint(mixed.file, overlay)
 
 
 def _mix(birth: Birth, selected: Selected) -> Mix:

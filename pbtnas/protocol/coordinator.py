@@ -262,6 +262,7 @@ class Coordinator:
         if best is not None:
             yield from Replace(paths.BEST, view_of(best))
         yield from WriteViews(final=True)
+        yield from self._clear_up(manifest)
 
     def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         """Wait until the final population is complete: idle workers restore what was lost."""
@@ -337,6 +338,11 @@ class Coordinator:
         self._tidied = max(self._tidied, beyond)
         yield from EmptyTrash(beyond - 1)
         yield from WriteViews()
+
+    def _clear_up(self, last: Manifest) -> Steps[None]:
+        """When the run is over, nobody goes on from a snapshot any more."""
+        for generation in range(max(0, last.generation - KEPT_GENERATIONS), last.generation + 1):
+            yield from Discard(generation, None)
 
     # -- records -------------------------------------------------------------------------------
 

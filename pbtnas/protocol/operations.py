@@ -154,13 +154,14 @@ class Replace(Operation[None]):
 
 @dataclass(frozen=True, slots=True)
 class Discard(Operation[None]):
-    """Move the checkpoints and snapshots of a generation to the trash, but for `keep` (digests).
+    """Move to the trash: checkpoints of a generation, but for `keep` (digests; None keeps all), its
+    snapshots, and the private files of processes that were killed.
 
     Replies nothing; may be lost, and is done again next time.
     """
 
     generation: int
-    keep: frozenset[Digest]
+    keep: frozenset[Digest] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +243,15 @@ def pause_s(waited_s: float, longest_s: float) -> float:
     What is waited for is noticed at most that much late, and a long wait costs few looks.
     """
     return min(longest_s, max(0.002, 0.02 * waited_s))
+
+
+def publish_checkpoint(
+    source: str, name: Name, *, while_waiting: Callable[[], Steps[None]] = nothing
+) -> Steps[bool]:
+    """Publish a private file as a checkpoint; whether it is there now.
+
+    False where the private file is gone: another process, for which this one had been silent for
+    too long, does its work and has tidied up after it.  Raises `AskedToStop` as `persist` does.
+    """
+    reply = yield from persist(PutBlob(source, name), while_waiting=while_waiting)
+    return reply is Published.WON or (yield from Has(name))

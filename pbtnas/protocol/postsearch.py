@@ -19,7 +19,6 @@ from pbtnas.protocol.operations import (
     Now,
     Operation,
     Put,
-    PutBlob,
     Say,
     Sleep,
     Steps,
@@ -27,6 +26,7 @@ from pbtnas.protocol.operations import (
     WriteHeartbeat,
     pause_s,
     persist,
+    publish_checkpoint,
 )
 from pbtnas.protocol.reading import adopt, read
 from pbtnas.records import paths
@@ -234,8 +234,10 @@ class PostSearch:
         item = claim.item
         core = {**item.core, **done.found}
         if done.file is not None:
-            blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
-            yield from persist(blob, while_waiting=claim.keep)
+            name = paths.soup_checkpoint(core["checkpoint"])
+            if not (yield from publish_checkpoint(done.file, name, while_waiting=claim.keep)):
+                yield from self._release(claim)
+                return
         meta = {"worker": self._name, **done.where}
         record = Record(item.kind, self._run, core, meta, self._claims.new_nonce())
         publish = Put(item.record, encode(record, item.record))

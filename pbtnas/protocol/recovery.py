@@ -5,7 +5,7 @@ from __future__ import annotations
 from pbtnas.protocol.ancestry import best_ever, inputs_there, lost_line
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, AttemptMonitor, Failure, Start, Trained
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Has, PutBlob, Say, Steps, persist
+from pbtnas.protocol.operations import Has, Say, Steps, publish_checkpoint
 from pbtnas.protocol.reading import read
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -116,8 +116,10 @@ class CheckpointRecovery:
         text = "interrupted"
         if isinstance(event, Trained):
             if event.result.checkpoint == checkpoint and event.file is not None:
-                yield from persist(PutBlob(event.file, name))
-                text = "done"
+                published = yield from publish_checkpoint(
+                    event.file, name, while_waiting=lambda: self._monitor.keep(attempt)
+                )
+                text = "done" if published else "another attempt has taken its place"
             else:
                 text = (
                     f"{name}: computed again with other bits (training is not deterministic "

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,15 +56,16 @@ from pbtnas.protocol.operations import (
     Now,
     Published,
     Put,
-    PutBlob,
     Say,
     Sleep,
     Steps,
     Stopping,
     Sync,
     backoff,
+    nothing,
     pause_s,
     persist,
+    publish_checkpoint,
 )
 from pbtnas.protocol.reading import content, newest_generation, read
 from pbtnas.protocol.recovery import CheckpointRecovery
@@ -119,6 +120,7 @@ class Worker(WorkLoop[Attempt]):
         self._manifest: Manifest | None = None
         self._reused: Trained | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
+        self._started: Attempt | None = None
         self._affinity = HostAffinity(run, name, claims)
         self._monitor = AttemptMonitor(name, claims, pace.beat_s)
         self._recovery = CheckpointRecovery(run, claims, self._monitor)
@@ -225,6 +227,7 @@ class Worker(WorkLoop[Attempt]):
 
     def start(self, attempt: Attempt) -> Steps[None]:
         """Have a claimed job trained, unless another run of the study has its result."""
+        self._started = attempt
         self._reused = None if self._reuse is None else (yield from self._reuse.find(attempt))
         if self._reused is None:
             yield from Start(attempt)
@@ -236,6 +239,7 @@ class Worker(WorkLoop[Attempt]):
         self._idle_since_s = None
         began_s = yield from Now()
         event = self._reused or (yield from self._monitor.watch(attempt))
+        self._started = None
         if isinstance(event, Trained):
             self._job_s = (yield from Now()) - began_s
             self._affinity.did_well()
@@ -261,24 +265,45 @@ class Worker(WorkLoop[Attempt]):
     # -- publishing ----------------------------------------------------------------------------
 
     def publish_last(self) -> Steps[None]:
-        """Publish the job finished last, if there is one: its checkpoint first, then its record."""
+        """Publish the job finished last, if there is one: its checkpoint first, then its record.
+
+        While that waits for the disk, the claim on the job that trains meanwhile is kept too.
+        """
         if self._unpublished is None:
             return
         attempt, trained = self._unpublished
+        claims = (attempt,) if self._started is None else (attempt, self._started)
+
+        def keep() -> Steps[None]:
+            return self._monitor.keep(*claims)
+
         job, result = attempt.job, trained.result
         if trained.file is not None and result.checkpoint is not None:
             name = paths.checkpoint(job.generation, result.checkpoint)
-            yield from persist(PutBlob(trained.file, name))
+            if not (yield from publish_checkpoint(trained.file, name, while_waiting=keep)):
+                text = "another attempt has taken its place"
+                yield from Say(f"{attempt}: {text}")
+                yield from self._monitor.end(attempt, "released", False, text)
+                self._unpublished = None
+                return
         meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
-        yield from self._put_result(job, result, meta)
+        yield from self._put_result(job, result, meta, while_waiting=keep)
         self._unpublished = None
 
-    def _put_result(self, job: Job, result: Result, meta: Mapping[str, Any]) -> Steps[None]:
+    def _put_result(
+        self,
+        job: Job,
+        result: Result,
+        meta: Mapping[str, Any],
+        *,
+        while_waiting: Callable[[], Steps[None]] = nothing,
+    ) -> Steps[None]:
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
+        publish = Put(name, encode(record, name))
         for rest_s in itertools.islice(backoff(), LOST_TRIES):
-            reply = yield from persist(Put(name, encode(record, name)))
+            reply = yield from persist(publish, while_waiting=while_waiting)
             if reply is Published.WON:
                 return
             first = yield from read(name, "result", self._run)

@@ -23,6 +23,7 @@ REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
 TRASH = Name("trash")
 INSIDE = "record"  # file in a record that is published as a directory
+PRIVATE = ".tmp-"  # how the name of every private file begins
 
 # Of a study, which holds run directories.
 STUDY = Name("study.json")
@@ -156,6 +157,11 @@ def checkpoints(number: int) -> Name:
 def checkpoint(number: int, digest: Digest) -> Name:
     """The checkpoint with that digest, in the generation that produced it."""
     return Name(f"{checkpoints(number)}/{safe(digest)}.safetensors")
+
+
+def private_checkpoint(number: int, writer: str, what: str) -> str:
+    """The private file in which a checkpoint is written; `what` tells those of a writer apart."""
+    return f"{checkpoints(number)}/{PRIVATE}{writer}-{what}"
 
 
 def attempts(number: int) -> Name:

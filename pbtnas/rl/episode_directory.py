@@ -16,6 +16,11 @@ from pathlib import Path
 
 from pbtnas.rl.episodes import TEMPORARY, EpisodeName, parse_name
 
+_NO_HARD_LINKS = (
+    *(errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS),
+    *(errno.EMLINK, errno.EXDEV),
+)
+
 
 def listing(directory: Path) -> list[EpisodeName]:
     """All episodes of a directory, oldest first."""
@@ -49,7 +54,7 @@ def link(source: Path, target: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+        if error.errno not in _NO_HARD_LINKS:
             raise
         # No hard links here.  A copy that is cut short is found to be torn.
         shutil.copyfile(source, target)

@@ -21,9 +21,12 @@ UNWRITABLE = (
     errno.ESTALE,
     errno.ETIMEDOUT,
     errno.ENOTCONN,
+    errno.ECONNABORTED,
+    errno.EHOSTDOWN,
     *FORBIDDEN,
 )
-"""What a directory says that cannot be written for a while: full, or not to be reached."""
+"""What a directory says that cannot be used for a while: full, or not to be reached (over NFS,
+FUSE and SMB)."""
 
 
 def patiently(

@@ -41,6 +41,13 @@ from pbtnas.store.reader import RunReader
 
 Primitive = Literal["link", "directory"]
 
+NO_HARD_LINKS = (
+    *(errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS),
+    *(errno.EMLINK, errno.EXDEV),
+)
+"""What `link` says in a file system, or between two, without hard links (EMLINK: of a file with
+one name).  Any other error says that something is wrong, and nothing about hard links."""
+
 TICK_S = 0.05
 """How long after a publish its directory is touched.
 
@@ -246,18 +253,23 @@ class PosixStore(RunReader):
         self._sync(_parent(name))
         return Published.WON
 
-    def _discard(self, generation: int, keep: frozenset[Digest]) -> None:
-        """Move a generation's checkpoints and snapshots to the trash."""
-        checkpoints, attempts = paths.checkpoints(generation), paths.attempts(generation)
-        old = {
-            f"{checkpoints}/{name}": name
-            for name in self.names(checkpoints)
-            if name.removesuffix(".safetensors") not in keep
-        }
+    def _discard(self, generation: int, keep: frozenset[Digest] | None) -> None:
+        """Move a generation's checkpoints, snapshots and private files to the trash."""
+        home, attempts = paths.generation(generation), paths.attempts(generation)
+        old = {}
+        for name in self.names(paths.checkpoints(generation)):
+            private = name.startswith(paths.PRIVATE)
+            kept = keep is None or name.removesuffix(".safetensors") in keep
+            if private or not kept:
+                old[f"{paths.checkpoints(generation)}/{name}"] = name
         for attempt in self.names(attempts):
             for name in self.names(paths.within(attempts, attempt)):
-                if name.startswith("snapshot-"):
+                if name.startswith(("snapshot-", paths.PRIVATE)):
                     old[f"{attempts}/{attempt}/{name}"] = f"{attempt}-{name}"
+        for directory in (home, *(f"{home}/{sort}" for sort in ("claims", "results", "births"))):
+            for name in self.names(Name(directory)):
+                if name.startswith(paths.PRIVATE):
+                    old[f"{directory}/{name}"] = f"{directory.rpartition('/')[2]}-{name}"
         if old:
             self._mkdir(paths.trash(generation))
         for name, leaf in old.items():
@@ -311,7 +323,7 @@ class PosixStore(RunReader):
     def _private(self, name: str) -> str:
         """A name beside `name` that nobody else uses."""
         directory = _parent(name)
-        leaf = f".tmp-{self._writer}-{next(self._count)}"
+        leaf = f"{paths.PRIVATE}{self._writer}-{next(self._count)}"
         return f"{directory}/{leaf}" if directory else leaf
 
     def _write(self, name: str, data: bytes, *, durable: bool) -> tuple[int, int]:
@@ -348,7 +360,7 @@ class PosixStore(RunReader):
         self._troubled.add(_sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""
-        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
+        if error.errno in NO_HARD_LINKS:
             hint = " (no hard links here? `pbtnas doctor` tells)"
         sentence = f"{self.root / str(name)}: {error.strerror}{hint}"
         self.trouble(sentence)

@@ -33,7 +33,7 @@ from pbtnas.records.envelope import (
 from pbtnas.records.names import Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
-from pbtnas.store.posix import PosixStore, Primitive
+from pbtnas.store.posix import NO_HARD_LINKS, PosixStore, Primitive
 from pbtnas.store.reader import RunReader
 
 
@@ -83,16 +83,15 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         return open_run(root)  # needs no space: a coordinator may be restarted on a full disk
     except NotYetARun:
         make_directory(root)
-    with PosixStore(
-        root, f"create-{secrets.token_hex(4)}", primitive=best_primitive(root)
-    ) as store:
+    primitive = best_primitive(root)
+    with PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
         for name in paths.TOP_DIRECTORIES:
             make_directory(root / name)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
         # Where `run.json` was lost, the run is the one that its other records are of.
         left = store.record(paths.manifest(0), "manifest") or store.record(paths.CONFIG, "config")
         identifier = uuid.uuid4().hex if left is None else left.run
-        core = {**about, "primitive": best_primitive(root)}
+        core = {**about, "primitive": primitive}
         _put(store, paths.RUN, Record("run", identifier, core, {}, new_nonce()))
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
@@ -224,16 +223,23 @@ def _put(store: PosixStore, name: Name, record: Record) -> Published:
 
 
 def best_primitive(root: Path) -> Primitive:
-    """How this file system can publish without replacing: hard links if it has them."""
-    probe = root / f".probe-{secrets.token_hex(8)}"
+    """How this file system can publish without replacing: hard links if it has them.
+
+    Raises `OSError` when that cannot be found out now: the disk is full, the server is away.
+    """
+    probe = root / f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
     linked = probe.with_suffix(".linked")
     probe.touch()
     try:
         os.link(probe, linked)
-    except OSError:
+    except FileExistsError:
+        return "link"  # the answer to a repeated request: its first try took effect
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
         return "directory"
     else:
-        linked.unlink()
         return "link"
     finally:
-        probe.unlink()
+        for path in (probe, linked):
+            path.unlink(missing_ok=True)

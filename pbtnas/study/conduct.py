@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from pbtnas.config import PlannedRun, difference, from_json, to_json
-from pbtnas.engine.driver import Trouble, drive
+from pbtnas.engine.driver import drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
 from pbtnas.errors import ExitCode, PbtnasError
@@ -18,8 +18,8 @@ from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.study_coordinator import StudyOutcomes
 from pbtnas.records import paths
 from pbtnas.store.identity import this_process
-from pbtnas.store.patience import FORBIDDEN, patiently
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.private_files import sweep
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.run_directory import best_primitive
 from pbtnas.store.study_directory import Study, create_study
@@ -71,6 +71,7 @@ def conduct(
     workers: Sequence[Sequence[str]],
     *,
     open_seeds: int,
+    stop: StopRequest,
 ) -> tuple[StudyOutcomes, list[int]]:
     """Coordinate a study, with these workers on this machine, until it is over.
 
@@ -79,15 +80,16 @@ def conduct(
         tasks: Tasks of its runs, for the coordinators.
         workers: Command line of each worker; a worker that dies is restarted.
         open_seeds: Number of seeds in work at once.
+        stop: Request to stop.
 
     Returns what became of the runs, and, if the study is not over, the exit codes of the workers.
-    Raises `StudyHeld`.
+    Raises `StudyHeld`; `AskedToStop` before anything was begun.
     """
     try:
-        lock = quick_lock(study.root / paths.STUDY_LOCK)
+        path = study.root / paths.STUDY_LOCK
+        lock = once_reachable(lambda: quick_lock(path), study.root, stop)
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
-    stop = StopRequest()
     helpers = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
     outcomes = StudyOutcomes()
     try:
@@ -110,13 +112,12 @@ def _opened(study: Study, stop: StopRequest) -> PosixStore:
     Raises `AskedToStop` while it waits for that.
     """
     name = this_process("s")["worker"]
-    return patiently(
-        lambda: PosixStore(study.root, name, primitive=best_primitive(study.root)),
-        study.root,
-        wait=stop.pause,
-        report=Trouble(),
-        refuse=FORBIDDEN,
-    )
+
+    def opened() -> PosixStore:
+        return PosixStore(study.root, name, primitive=best_primitive(study.root))
+
+    sweep(study.root)
+    return once_reachable(opened, study.root, stop)
 
 
 def _driver(

@@ -12,7 +12,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.posix import NO_HARD_LINKS, PosixStore
 from pbtnas.store.products import published, started_with
 from pbtnas.store.run_directory import Run
 
@@ -43,8 +43,8 @@ def take_checkpoint(
     """
     # A name of its own: training overwrites what it finds under its own, and this may be a
     # link to the peer's checkpoint.
-    leaf = f".tmp-{writer}-{paths.member_name(job.member)}-reused"
-    name = f"{paths.checkpoints(job.generation)}/{leaf}"
+    what = f"{paths.member_name(job.member)}-reused"
+    name = paths.private_checkpoint(job.generation, writer, what)
     private = own / name
     try:
         private.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def take_checkpoint(
 def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)  # no hard links here
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        shutil.copyfile(source, target)

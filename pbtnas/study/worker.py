@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.config import Config, from_json
-from pbtnas.engine.driver import Driver, drive
+from pbtnas.engine.driver import Driver, Trouble, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.engine.worker import WorkerDriver, pace_of, training_process, warn_of_other_version
 from pbtnas.protocol.addressed import InRun, RunOfStudy
+from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.reuse import ReadKind, TakeCheckpoint
 from pbtnas.protocol.study import BusyElsewhere, CloseRun, OpenedRun, OpenRun, StudyWorker
 from pbtnas.protocol.work_loop import WorkerEnding
@@ -23,6 +24,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError
 from pbtnas.records.heartbeat import busy_with
 from pbtnas.store.identity import new_nonce, this_process
+from pbtnas.store.patience import UNWRITABLE
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study
@@ -77,6 +79,7 @@ class StudyWorkerDriver(Driver):
         self._name = name
         self._machine = machine
         self._open: dict[str, _Opened] = {}
+        self._reach = {run.label: Trouble(run.label) for run in study.runs}
         self._training: TrainingProcess | None = None
 
     def execute(self, operation: Any) -> Any:
@@ -117,11 +120,17 @@ class StudyWorkerDriver(Driver):
         root = self._roots[label]
         try:
             run = open_run(root)
+            engine = from_json(run.config, label).engine
+            store = PosixStore(root, self._name, primitive=run.primitive)
         except NotYetARun:
             return None
-        engine = from_json(run.config, label).engine
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            self._reach[label](f"{error.filename or root}: {error.strerror}")
+            return None  # asked for again
+        self._reach[label]("")
         training = self._training or self._new_training(root, run)
-        store = PosixStore(root, self._name, primitive=run.primitive)
         driver = WorkerDriver(store, self.stop, training, self._name, engine.beat_s, label=label)
         self._open[label] = _Opened(run, driver)
         return OpenedRun(run.id, engine.lease_s, pace_of(engine))
@@ -158,7 +167,11 @@ def work_on_study(
     runs = [RunOfStudy(run.label, run.seed) for run in study.runs]
     worker = StudyWorker(runs, identity, new_nonce, device=device, reuse=reuse, broken=BROKEN)
     log.info("%s: working on the study %s with %s", name, study.root, device)
-    with PosixStore(study.root, name) as store:
+    try:
+        opened = once_reachable(lambda: PosixStore(study.root, name), study.root, stop)
+    except AskedToStop:
+        return WorkerEnding.STOPPED
+    with opened as store:
         driver = StudyWorkerDriver(study, store, stop, name, Machine(device, scratch, task_file))
         try:
             ending = drive(worker.work(), driver.execute)

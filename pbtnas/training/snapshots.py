@@ -32,15 +32,29 @@ class Snapshot:
     trained: bool
 
 
-def save(
-    directory: Path, state: State, *, done: int, trained: bool, device: str, algorithm: str
-) -> None:
-    """Write a snapshot, durable before older ones of this attempt go.
+class Superseded(Exception):
+    """A later attempt at the job has deleted what this one was writing, or its generation is over:
+    its claim had expired, though it lives."""
 
-    Raises `OSError`, having left the older ones.
+
+def save(
+    directory: Path,
+    state: State,
+    *,
+    done: int,
+    trained: bool,
+    device: str,
+    algorithm: str,
+    earlier: Iterable[Path] = (),
+) -> None:
+    """Write a snapshot, durable before older ones go: of this attempt, and those with no more
+    steps of earlier attempts, which are over.
+
+    Raises `Superseded` when somebody has deleted it meanwhile; `OSError`, having left the older
+    ones, for any other reason.
     """
     directory.mkdir(exist_ok=True)
-    older = list(directory.glob("snapshot-*.safetensors"))
+    older = [path for at in (*earlier, directory) for path, _, steps in _found(at) if steps <= done]
     tensors, python = global_rngs(device)
     extra = {**state.extra, **{_RNG + name: tensor for name, tensor in tensors.items()}}
     note: dict[str, Json] = {"done": done, "trained": trained, "python": python}
@@ -51,9 +65,12 @@ def save(
             replace(state, extra=extra, info={**state.info, _OURS: note}),
             algorithm=algorithm,
         )
-        _make_durable(private)
         final = directory / f"snapshot-{done:09d}-{digest}.safetensors"
-        private.rename(final)
+        try:
+            _make_durable(private)
+            private.rename(final)
+        except FileNotFoundError as error:
+            raise Superseded(str(private)) from error
         _make_durable(directory)
     finally:
         private.unlink(missing_ok=True)
@@ -64,16 +81,17 @@ def save(
 
 def newest(directories: Iterable[Path], *, algorithm: str) -> tuple[Path, str, int] | None:
     """The snapshot with the most steps among several attempts, by name: path, digest, steps."""
-    found = [
-        (int(match[1]), path, match[2])
-        for directory in directories
+    found = [each for directory in directories for each in _found(directory)]
+    return max(found, key=lambda each: (each[2], str(each[0])), default=None)
+
+
+def _found(directory: Path) -> list[tuple[Path, str, int]]:
+    """The snapshots of an attempt: path, digest, steps."""
+    return [
+        (path, match[2], int(match[1]))
         for path in directory.glob("snapshot-*.safetensors")
         if (match := _NAME.fullmatch(path.name))
     ]
-    if not found:
-        return None
-    done, path, digest = max(found, key=lambda item: (item[0], str(item[1])))
-    return path, digest, done
 
 
 def load(path: Path, digest: str, *, device: str, algorithm: str) -> Snapshot:

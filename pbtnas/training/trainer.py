@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import math
+import secrets
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -30,7 +31,7 @@ from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store.absent import look_again
-from pbtnas.store.patience import UNWRITABLE
+from pbtnas.store.patience import UNWRITABLE, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
@@ -40,6 +41,8 @@ from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
 from pbtnas.training.prepared_tasks import PreparedTasks
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,20 +104,38 @@ class Trainer:
         self._tasks = PreparedTasks(self._scratch, setting.task_file)
         self._places: dict[Path, Place] = {}
         self._agreed: set[Path] = set()  # runs that were started with the products used here
-        self._place = self._at(Path(setting.root))
+        root = Path(setting.root)
+        self._place = self._once_reachable(lambda: self._at(root), root, time.sleep)
 
     def _at(self, root: Path) -> Place:
         """The run in that directory, its task prepared."""
         if root not in self._places:
             run = open_run(root)
             config = from_json(run.config)
-            with PosixStore(root, f"{self._writer}-training", primitive=run.primitive) as store:
+            # Unlike that of the process before this one, whose private files may be there yet.
+            writer = f"{self._writer}-training-{secrets.token_hex(3)}"
+            with PosixStore(root, writer, primitive=run.primitive) as store:
                 ready = self._tasks.of(config.task, store, threads=config.run.threads)
             check_space(root, run, ready.task.space, self._task_file or config.task.name)
             self._places[root] = Place(
                 root, run.id, run.hash, config.engine.snapshot_s, ready.task, ready.products
             )
         return self._places[root]
+
+    def _once_reachable(
+        self, step: Callable[[], T], root: Path, wait: Callable[[float], None]
+    ) -> T:
+        """What a step returns as soon as the directory can be used: no job has begun, so this is
+        not even an attempt that failed."""
+
+        def report(trouble: str) -> None:
+            self._channel.send(progress=0, waiting=trouble)
+
+        return patiently(step, root, wait=wait, report=report)
+
+    def _unless_halted(self, seconds: float) -> None:
+        if self._channel.waiting(seconds):
+            raise HandedBack
 
     def _for_a_job(self, root: Path) -> Place:
         """The run in that directory, which has a first manifest by now.
@@ -132,7 +153,11 @@ class Trainer:
         """Do a job of the run in that directory; the message that says what came of it."""
         began_s = time.monotonic()
         try:
-            self._place = self._for_a_job(root)
+            self._place = self._once_reachable(
+                lambda: self._for_a_job(root), root, self._unless_halted
+            )
+        except HandedBack:
+            return {"interrupted": True}
         except PbtnasError as error:
             return {"unable": str(error)}
         except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
@@ -166,8 +191,12 @@ class Trainer:
         full_float32()  # whatever the task of another run has allowed before
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
         directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
-        context = self._context(job, trainee, directory)
-        self._begin(job, attempt, trainee, context)
+        earlier = [
+            self._place.root / paths.attempt(job.generation, job.member, number)
+            for number in range(1, attempt)
+        ]
+        context = self._context(job, trainee, directory, earlier)
+        self._begin(job, [*earlier, directory], trainee, context)
         if not context.trained:
             trainee.train(job.epochs, context)
         context.trained = True
@@ -186,18 +215,24 @@ class Trainer:
         }
         return {"result": result.to_json(), "meta": meta, "file": file}
 
-    def _context(self, job: Job, trainee: Trainee, directory: Path) -> JobContext:
+    def _context(
+        self, job: Job, trainee: Trainee, directory: Path, earlier: Sequence[Path]
+    ) -> JobContext:
         def snapshot(done: int) -> None:
-            context.patiently(
-                lambda: snapshots.save(
-                    directory,
-                    trainee.state(),
-                    done=done,
-                    trained=context.trained,
-                    device=self._device,
-                    algorithm=self._place.hash,
+            try:
+                context.patiently(
+                    lambda: snapshots.save(
+                        directory,
+                        trainee.state(),
+                        done=done,
+                        trained=context.trained,
+                        device=self._device,
+                        algorithm=self._place.hash,
+                        earlier=earlier,
+                    )
                 )
-            )
+            except snapshots.Superseded:
+                raise HandedBack from None
 
         context = JobContext(
             job,
@@ -210,12 +245,11 @@ class Trainer:
         )
         return context
 
-    def _begin(self, job: Job, attempt: int, trainee: Trainee, context: JobContext) -> None:
+    def _begin(
+        self, job: Job, directories: Sequence[Path], trainee: Trainee, context: JobContext
+    ) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
-        directories = [
-            self._place.root / paths.attempt(job.generation, job.member, earlier)
-            for earlier in range(1, attempt + 1)
-        ]
+        gone: set[Path] = set()
         while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
             path, digest, _ = found
             try:
@@ -224,6 +258,11 @@ class Trainer:
                 )
             except CorruptCheckpoint:
                 path.unlink(missing_ok=True)
+                continue
+            except FileNotFoundError:
+                if path in gone:
+                    raise
+                gone.add(path)  # an earlier attempt, which lives yet, has a newer one
                 continue
             trainee.load(snapshot.state)
             context.done, context.trained = snapshot.done, snapshot.trained
@@ -255,8 +294,8 @@ class Trainer:
             for name, value in evaluation.metrics.items()
             if math.isfinite(float(value))
         }
-        leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}"
-        name = f"{paths.checkpoints(job.generation)}/{leaf}"
+        what = paths.member_name(job.member)
+        name = paths.private_checkpoint(job.generation, self._writer, what)
         state: State = trainee.state()
         path, algorithm = self._place.root / name, self._place.hash
         digest = context.patiently(lambda: write(path, state, algorithm=algorithm))

@@ -88,6 +88,20 @@ def test_a_truncated_file_is_one_sentence_with_the_command(tmp_path: Path, name:
         images.open_set(tmp_path, "toy", (10, 3, 4, 4), COMMAND)
 
 
+def test_a_set_that_cannot_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to fetch gigabytes again because of a permission."""
+    (tmp_path / "toy").mkdir()
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(DataError, match=r"toy cannot be read: .*Permission denied"):
+        images.open_set(tmp_path, "toy", (1, 3, 4, 4), COMMAND)
+
+
 def test_a_changed_pixel_is_found(tmp_path: Path) -> None:
     """Two machines with other bits would train other networks: the digest is checked at opening."""
     keep(tmp_path, toy_pixels())

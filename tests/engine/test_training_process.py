@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,21 +100,7 @@ def test_one_process_does_one_job_after_the_other_until_one_fails(
     assert len(processes[0]) == 1 and processes[0] == processes[1] == processes[2]
     assert isinstance(hung, AttemptFailed) and hung.failure is Failure.HANG
     assert hung.text.splitlines()[-1] == "no progress for 2 s"
-    assert site.training_processes() == []
-    assert _session(processes[0][0]) == []
-
-
-def _session(leader: int) -> list[int]:
-    """The living processes of a session."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader and fields[0] not in "ZX":
-            found.append(int(path.parent.name))
-    return found
+    assert site.processes() == []
 
 
 def test_one_that_does_not_hand_back_in_time_is_ended(

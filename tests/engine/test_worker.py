@@ -10,6 +10,10 @@ import pbtnas
 from pbtnas.engine import worker
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.worker import wait_for, warn_of_other_version
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Poll, Start
+from pbtnas.records import paths
+from pbtnas.records.schema import Job
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import create
 from pbtnas.store.study_directory import Study, create_study, is_study
 
@@ -43,3 +47,35 @@ def test_a_study_that_is_made_while_a_worker_looks_is_found(
     monkeypatch.setattr(worker, "is_study", before_it_is_made)
 
     assert wait_for(tmp_path / "study", StopRequest(()), patience_s=60.0) == made[0]
+
+
+class NoTraining:
+    """Stands for a training process that is killed at whatever it is given."""
+
+    waiting = ""
+
+    def start(self, attempt: Attempt, root: Path) -> None:
+        job = attempt.job
+        directory = root / paths.attempt(job.generation, job.member, attempt.number)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f".tmp-{attempt.number}").write_bytes(b"a snapshot, nearly")
+
+    def news(self) -> AttemptFailed:
+        return AttemptFailed(Failure.INFRA, "killed")
+
+
+@pytest.mark.parametrize("worker_dies", [False, True])
+def test_a_crash_loop_does_not_fill_the_disk(tmp_path: Path, worker_dies: bool) -> None:
+    """Killed in the middle of each snapshot, alone or with its worker, a training process leaves
+    one unfinished file at most."""
+    (tmp_path / paths.WORKERS).mkdir()
+    job = Job(0, 3, (0,), (), seed=1, epochs=1, threads=1)
+    for number in range(1, 6):
+        with PosixStore(tmp_path, f"w{number}") as store:
+            driver = worker.WorkerDriver(store, StopRequest(()), NoTraining(), f"w{number}", 1.0)  # type: ignore[arg-type]
+            driver.execute(Start(Attempt(job, paths.job_slot(0, 3), number)))
+            if not worker_dies:
+                driver.execute(Poll(0.0))
+
+    left = [path.name for path in tmp_path.rglob(".tmp-*")]
+    assert left == ([".tmp-5"] if worker_dies else [])

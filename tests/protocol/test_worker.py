@@ -11,12 +11,23 @@ import pytest
 
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
+from pbtnas.protocol.attempts import Poll, Start, Trained
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
+from pbtnas.protocol.operations import (
+    MakeGeneration,
+    Now,
+    Published,
+    PutBlob,
+    Sleep,
+    Steps,
+    Stopping,
+    WriteHeartbeat,
+)
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job, Manifest, Result
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
@@ -128,3 +139,67 @@ def test_a_worker_waits_for_the_next_generation(place: Workplace) -> None:
     place.world.stop_at_s = 10 * EXTINCT_S
 
     assert drive(place.worker.work(), place.world.execute) is WorkerEnding.STOPPED
+
+
+class TrainedAtOnce(Environment):
+    """Surroundings in which each job is trained at once, and its checkpoint is published badly."""
+
+    replies: list[Published]
+    beaten: list[str]
+
+    def execute(self, operation: Any) -> Any:
+        match operation:
+            case Start(attempt):
+                self.attempt = attempt
+                return None
+            case Poll():
+                result = Result(self.attempt.job.member, "ok", 0.5, {}, Digest("ab"))
+                return Trained(result, ".tmp-file", {})
+            case PutBlob():
+                return self.replies.pop(0)
+            case WriteHeartbeat(name):
+                self.beaten.append(name)
+        return super().execute(operation)
+
+
+def published_badly(place: Workplace, *replies: Published) -> TrainedAtOnce:
+    """Have a worker do one job of two and start the other, with such replies of the disk."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:2]))
+    world = TrainedAtOnce(place.store, StopRequest(()))
+    world.replies, world.beaten = list(replies), []
+
+    def first_job() -> Steps[None]:
+        attempts = []
+        for _ in range(2):
+            attempts.append((yield from place.worker.next_attempt()))
+            yield from place.worker.start(attempts[-1])
+            world.beaten.clear()
+            yield from place.worker.publish_last()
+            if len(attempts) == 1:
+                yield from place.worker.attend(attempts[0])
+
+    drive(first_job(), world.execute)
+    return world
+
+
+def test_a_worker_whose_checkpoint_was_tidied_away_publishes_no_result(place: Workplace) -> None:
+    """It had been silent for too long, and another attempt is in work: the result comes with that
+    one's checkpoint.  The claim is given back."""
+    published_badly(place, Published.LOST)
+
+    assert place.store.names(paths.results(0)) == []
+    (ended,) = [name for name in place.store.names(paths.claims(0)) if ".end." in name]
+    end = place.store.record(paths.within(paths.claims(0), ended), "end")
+    assert end is not None
+    assert (end.core["class"], end.core["counted"]) == ("released", False)
+
+
+def test_a_worker_holds_its_claims_while_the_disk_is_full(place: Workplace) -> None:
+    """Neither the job that is done nor the one in work is taken away from it meanwhile."""
+    world = published_badly(place, Published.ERROR, Published.ERROR, Published.WON)
+
+    names = place.store.names(paths.claims(0))
+    beats = {paths.within(paths.claims(0), name) for name in names if name.endswith(".beat")}
+    assert len(beats) == 2
+    assert sorted(world.beaten) == sorted([*beats, *beats])
+    assert len(place.store.names(paths.results(0))) == 1

@@ -285,12 +285,13 @@ class SimulatedStore:
             return True
         return "/".join(name.split("/")[:2]) in self.directories
 
-    def _discard(self, generation: int, keep: frozenset[str]) -> None:
+    def _discard(self, generation: int, keep: frozenset[str] | None) -> None:
         prefix = paths.checkpoints(generation) + "/"
         old = [
             name
             for name in self.entries
             if name.startswith(prefix)
+            and keep is not None
             and name.removeprefix(prefix).removesuffix(".safetensors") not in keep
         ]
         for name in old:

@@ -30,6 +30,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.records import paths
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.trash import Deletion
+from tests.system.site import wait_until
 
 WRITERS, NAMES = 16, 50
 PRIMITIVES: tuple[Primitive, ...] = ("link", "directory")
@@ -406,11 +407,39 @@ def test_garbage_goes_to_the_trash_and_later_away(store: PosixStore, tmp_path: P
     assert [path.name for path in directory.iterdir()] == ["bb.safetensors"]
     assert [path.name for path in attempt.iterdir()] == ["log.jsonl"]
     assert len(list((tmp_path / paths.trash(0)).iterdir())) == 3
-    for before, left in ((0, True), (1, False)):
-        deletion = Deletion(tmp_path)
-        deletion.ask(before)
-        deletion.finish()
-        assert (tmp_path / paths.trash(0)).exists() is left
+    deletion = Deletion(tmp_path)
+    deletion.ask(0)
+    assert len(list((tmp_path / paths.trash(0)).iterdir())) == 3
+    deletion.close()
+    later = Deletion(tmp_path)
+    later.ask(1)
+    wait_until(lambda: not (tmp_path / paths.trash(0)).exists(), "the trash to go")
+    later.close()
+
+
+def test_private_files_go_with_their_generation(store: PosixStore, tmp_path: Path) -> None:
+    """Whoever was killed, and wherever it wrote; snapshots that were put aside go too, records
+    that were put aside stay.  Where checkpoints are kept, the rest goes all the same."""
+    for name in ("generations", "trash"):
+        (tmp_path / name).mkdir()
+    store.execute(MakeGeneration(0))
+    home, attempt = tmp_path / paths.generation(0), tmp_path / paths.attempt(0, 3, 1)
+    attempt.mkdir()
+    places = [home, attempt, *(home / name for name in ("claims", "results", "births"))]
+    for place in (*places, home / "checkpoints"):
+        (place / ".tmp-killed-1").write_bytes(b"half")
+    (home / "births/.tmp-killed-2").mkdir()
+    (home / "births/.tmp-killed-2" / paths.INSIDE).write_bytes(b"half")
+    (home / "checkpoints/ab.safetensors").write_bytes(b"weights")
+    (attempt / "snapshot-000000003-dd.safetensors.corrupt-me-1").write_bytes(b"weights")
+    (home / "results/m03.json.corrupt-me-1").write_bytes(b"record")
+    left = [str(path.relative_to(home)) for path in home.rglob("*.*") if path.name[0] != "."]
+    store.execute(Discard(0, None))
+
+    left.remove("attempts/m03.001/snapshot-000000003-dd.safetensors.corrupt-me-1")
+    assert sorted(str(path.relative_to(home)) for path in home.rglob("*.*")) == sorted(left)
+    Deletion(tmp_path).finish()
+    assert everything(tmp_path / "trash") == []
 
 
 def test_an_operation_that_is_none_is_a_bug(store: PosixStore) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, ForeignRecord, Record, encode
+from pbtnas.store.posix import NO_HARD_LINKS
 from pbtnas.store.run_directory import NotARun, NotYetARun, best_primitive, create, open_run
 
 ABOUT = {"hash": "xxh3-128", "space": "0" * 64}
@@ -117,13 +118,46 @@ def test_damaged_and_foreign_records_are_refused(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
-def test_without_hard_links_records_are_directories(
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOSPC, errno.ESTALE])
+def test_a_failing_disk_is_not_taken_for_one_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The way of publishing holds for the whole run, so it is not chosen by a moment's trouble."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", fail)
+
+    with pytest.raises(OSError, match=os.strerror(number)):
+        create(tmp_path, CONFIG, about=ABOUT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_whose_reply_was_lost_shows_that_there_are_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repeated request is answered "exists", and nothing of the trial is left."""
+    link = os.link
+
+    def repeated(*arguments: Any) -> None:
+        link(*arguments)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(os, "link", repeated)
+
+    assert best_primitive(tmp_path) == "link"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", sorted(set(NO_HARD_LINKS)), ids=os.strerror)
+def test_without_hard_links_records_are_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Where the file system has no links the whole run uses the other primitive."""
 
     def fail(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "link", fail)
 

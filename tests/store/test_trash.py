@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -26,40 +28,117 @@ def left(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root / "trash")) for path in root.glob("trash/*/*"))
 
 
-def test_finishing_deletes_what_was_asked_for_and_no_more(root: Path) -> None:
-    """Generations from the named one on keep their files; emptied directories go too."""
+def wait(discarded: Deletion) -> None:
+    """Wait until what was asked for is done."""
+    assert discarded._thread is not None
+    discarded._thread.join(timeout=300)
+    assert not discarded._thread.is_alive()
+
+
+def test_what_was_asked_for_goes_and_no_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to wait or finish for it; generations from the named one on keep their files,
+    and emptied directories go too."""
+    monkeypatch.setattr(deletion, "PAUSE_S", 0.0)
     discarded = Deletion(root)
-    discarded.ask(1)
-    discarded.ask(2)
-    discarded.finish()
+    for before in (1, 2):
+        discarded.ask(before)
+        wait(discarded)
+
     assert left(root) == ["0002/a", "0002/b", "0002/c"]
     assert [path.name for path in (root / "trash").iterdir()] == ["0002"]
+
+
+def test_a_finished_run_leaves_no_trash(root: Path) -> None:
+    """Whatever was asked for, and by whom: there is no later generation to do it."""
+    (root / paths.trash(1) / ".tmp-record").mkdir()
+    (root / paths.trash(1) / ".tmp-record" / paths.INSIDE).write_bytes(b"{}")
+    Deletion(root).finish()
+
+    assert list((root / "trash").iterdir()) == []
 
 
 def test_closing_leaves_the_rest_to_the_next_coordinator(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop does not wait for a long trash, and asking once more deletes the rest."""
-    monkeypatch.setattr(deletion, "PAUSE_S", 60.0)
+    monkeypatch.setattr(deletion, "PAUSE_S", 600.0)
+    monkeypatch.setattr(deletion, "SHORTEST_S", 6000.0)
     first = Deletion(root)
     first.ask(2)
     first.close()
     assert len(left(root)) >= 8
 
+    monkeypatch.setattr(deletion, "PAUSE_S", 0.0)
     second = Deletion(root)
     second.ask(2)
-    second.finish()
+    wait(second)
     assert left(root) == ["0002/a", "0002/b", "0002/c"]
 
 
-def test_the_thread_deletes_while_others_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has to finish or close for files to go."""
+def test_files_are_spread_over_a_generation_and_not_over_more(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few files have their pauses; many are gone before the next generation's come, however
+    many they are."""
+    pauses: list[float] = []
+
+    class Never:
+        """Nobody closes; and the time of each wait passes."""
+
+        def wait(self, seconds: float) -> bool:
+            pauses.append(seconds)
+            clock[0] += seconds
+            return False
+
+    clock = [0.0]
+    monkeypatch.setattr(deletion.time, "monotonic", lambda: clock[0])
+
+    def spread(generation_s: float, files: int) -> float:
+        discarded = Deletion(root)
+        discarded._closing = Never()  # type: ignore[assignment]
+        discarded.ask(0)
+        wait(discarded)
+        for number in range(files):
+            (root / paths.trash(0) / f"more-{number:03d}").touch()
+        clock[0] += generation_s
+        pauses.clear()
+        discarded.ask(1)
+        wait(discarded)
+        assert not (root / paths.trash(0)).exists()
+        (root / paths.trash(0)).mkdir()
+        return sum(pauses)
+
+    assert spread(3600.0, 20) == pytest.approx(23 * deletion.PAUSE_S)
+    assert spread(20.0, 600) == pytest.approx(20.0)
+    assert spread(1.0, 600) == pytest.approx(deletion.SHORTEST_S)
+
+
+def test_a_file_that_cannot_be_deleted_stops_no_other(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and tried again a generation later."""
+    caplog.set_level(logging.WARNING)
     monkeypatch.setattr(deletion, "PAUSE_S", 0.0)
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "a":
+            raise PermissionError(1, os.strerror(1))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
     discarded = Deletion(root)
-    discarded.ask(3)
-    assert discarded._thread is not None
-    discarded._thread.join(timeout=60)
-    assert left(root) == []
+    discarded.ask(1)
+    wait(discarded)
+    assert left(root)[0] == "0000/a" and len(left(root)) == 7
+    assert f"{root / paths.trash(0) / 'a'}: cannot be deleted (Operation not permitted)" in (
+        caplog.text
+    )
+
+    monkeypatch.undo()
+    discarded.ask(1)
+    wait(discarded)
+    assert left(root)[0] == "0001/a"
 
 
 def test_a_missing_trash_is_an_empty_one(tmp_path: Path) -> None:

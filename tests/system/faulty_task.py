@@ -220,7 +220,10 @@ def _break(fault: str, network: nn.Module) -> None:
         case "chatter":
             print("a line of chatter\n" * 20_000, flush=True)  # noqa: T201
         case "descendants":
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+            mine = os.environ["PBTNAS_TEST_FAULTS"]  # found by the directory in its command line
+            for alone in (False, True):
+                command = [sys.executable, "-c", "import time; time.sleep(3600)", mine + "/"]
+                subprocess.Popen(command, start_new_session=alone)
             time.sleep(3600)
         case _:
             raise AssertionError(f"unknown fault {fault!r}")

@@ -55,7 +55,7 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
 ) -> None:
     """SIGTERM, SIGINT and SIGUSR1 leave a snapshot, hand the job back and exit with 75; the next
     worker goes on from there, and no training process is left."""
-    site.coordinator()
+    coordinator = site.coordinator()
     attempts = site.run_dir / paths.attempts(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         _interrupt_a_job(site, number)
@@ -63,7 +63,7 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
     done = {path.parent.name: int(path.name.split("-")[1]) for path in snapshots}
     last = site.worker()
 
-    assert last.ends() == 0, last.said()
+    assert (last.ends(), coordinator.ends()) == (0, 0), last.said() + coordinator.said()
     assert len(done) == 3
     member = {name: int(name[1:3]) for name in done}
     for name, steps in done.items():
@@ -73,6 +73,8 @@ def test_a_job_interrupted_by_any_signal_is_continued_to_the_same_bits(
         logs = sorted(attempts.glob(f"m{m:02d}.*/log.jsonl"))
         assert sum(len(log.read_text().splitlines()) for log in logs) == 10, "no step done twice"
     assert site.outcome() == reference
+    trash = site.run_dir / paths.TRASH
+    assert not [*site.run_dir.rglob("snapshot-*"), *trash.iterdir()], "the run is over"
 
 
 def _interrupt_a_job(site: Site, number: signal.Signals) -> None:
@@ -107,7 +109,7 @@ def test_failures_that_are_overcome_leave_no_trace_in_the_outcome(
     for (generation, member), (fault, _, _) in faults.items():
         site.plan(generation, member, fault)
     site.plan(2, 1, "chatter")
-    coordinator, worker = site.coordinator("--set", "engine.hang_s=4"), site.worker()
+    coordinator, worker = site.coordinator("--set", "engine.hang_s=15"), site.worker()
 
     assert (coordinator.ends(), worker.ends()) == (0, 0), coordinator.said() + worker.said()
     for job, (_, kind, counted) in faults.items():
@@ -227,18 +229,19 @@ def test_a_second_coordinator_says_who_holds_the_run_and_leaves(site: Site) -> N
 
 
 def test_nothing_survives_a_killed_worker(site: Site) -> None:
-    """The kernel ends a training process with its worker, even one that is still importing."""
-    site.coordinator()
+    """Neither a training process that is still importing, nor one in the middle of a step, nor what
+    the task has started, in whatever session."""
+    coordinator = site.coordinator()
     importing = site.worker()
     site.until(site.training_processes, "a training process to begin")
     importing.kill()
-    site.until(lambda: site.training_processes() == [], "it to end", 60)
-    site.plan(0, 0, "hang")
-    training = site.worker(PBTNAS_TEST_STEP_S="60")
-    training.until_it_says("training g0000")
-    site.until(lambda: list((site.run_dir / paths.attempts(0)).glob("*/log.jsonl")), "a step")
+    site.until(lambda: site.processes() == [coordinator.process.pid], "all to end")
+    for member in range(MEMBERS):
+        site.plan(0, member, "descendants")
+    training = site.worker()
+    site.until(lambda: len(site.processes()) == 6, "worker, guard, training process and two more")
     training.kill()
-    site.until(lambda: site.training_processes() == [], "it to end", 60)
+    site.until(lambda: site.processes() == [coordinator.process.pid], "all to end")
 
 
 def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(

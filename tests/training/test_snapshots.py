@@ -76,6 +76,41 @@ def test_the_newest_of_several_attempts_counts(tmp_path: Path) -> None:
     assert snapshots.newest([tmp_path / "missing"], algorithm=HASH) is None
 
 
+def test_snapshots_of_earlier_attempts_go_too(tmp_path: Path) -> None:
+    """A worker that is killed after each of its snapshots does not fill the disk; one that lives
+    although its claim is over, and is further, keeps its own."""
+    earlier = [tmp_path / f"m00.{number:03d}" for number in (1, 2)]
+    save(earlier[0], 1.0, 30)
+    save(earlier[1], 1.0, 60)
+    snapshots.save(
+        tmp_path / "m00.003",
+        a_state(2.0),
+        done=40,
+        trained=False,
+        device="cpu",
+        algorithm=HASH,
+        earlier=earlier,
+    )
+
+    assert sorted(path.name[9:18] for path in tmp_path.rglob("snapshot-*")) == [
+        "000000040",
+        "000000060",
+    ]
+
+
+def test_a_snapshot_that_somebody_tidied_away_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that had been silent for too long gives up, and is not held responsible."""
+    monkeypatch.setattr(
+        snapshots, "write", lambda path, *_, **__: path.unlink(missing_ok=True) or "ab"
+    )
+
+    with pytest.raises(snapshots.Superseded):
+        save(tmp_path / "m00.001", 1.0, 30)
+    assert not list((tmp_path / "m00.001").iterdir())
+
+
 def test_an_attempt_keeps_one_snapshot(tmp_path: Path) -> None:
     """The older goes when the newer is durable, and saving the same again keeps it."""
     save(tmp_path, 1.0, 10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from pbtnas.config import load
 from pbtnas.determinism import as_in_the_search
 from pbtnas.engine.run_setup import start_run
+from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from pbtnas.tasks.loading import load_task
 from pbtnas.training import trainer as training
@@ -53,3 +55,45 @@ def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_job(
 
     assert told["failure"] == failure, told
     assert os.strerror(number) in told["text"]
+
+
+def test_what_a_killed_predecessor_was_writing_is_in_nobodys_way(site: Site) -> None:
+    """A training process that was killed while it published a product is simply started again."""
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=TASK)
+    start_run(site.run_dir, config, task.space)
+    for number in range(3):
+        (site.run_dir / paths.PRODUCTS / f".tmp-w1-training-{number}").write_bytes(b"half")
+    ours, theirs = socket.socketpair()
+
+    with ours, theirs, as_in_the_search(threads=1):
+        Trainer(Setting(str(site.run_dir), "w1", TASK, "cpu", str(site.directory)), Channel(theirs))
+
+    assert (site.run_dir / paths.product("points")).exists()
+
+
+def test_a_job_whose_snapshot_was_tidied_away_is_handed_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else does it by now: that is no failure of the job, and none of this machine."""
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=TASK)
+    start_run(site.run_dir, config, task.space)
+    for name in ("", *(f"/{name}" for name in paths.GENERATION_DIRECTORIES)):
+        (site.run_dir / (paths.generation(0) + name)).mkdir()
+
+    def tidied(*_: Any, **__: Any) -> None:
+        raise training.snapshots.Superseded
+
+    monkeypatch.setattr(training.snapshots, "save", tidied)
+    monkeypatch.setenv("PBTNAS_TEST_STEP_S", "0.15")  # longer than between two looks at the worker
+    job = replace(JOB, generation=0, inputs=())
+    ours, theirs = socket.socketpair()
+    with ours, theirs, as_in_the_search(threads=1):
+        trainer = Trainer(
+            Setting(str(site.run_dir), "w1", TASK, "cpu", str(site.directory)), Channel(theirs)
+        )
+        ours.sendall(b'{"halt": true}\n')
+        told = trainer.carry_out(Path(site.run_dir), job, attempt=1)
+
+    assert told == {"interrupted": True}
