@@ -7,7 +7,6 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
-import errno
 import math
 import socket
 import time
@@ -216,14 +215,16 @@ class Trainer:
             self._place.root / paths.attempt(job.generation, job.member, earlier)
             for earlier in range(1, attempt + 1)
         ]
-        while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
+        unusable: set[Path] = set()
+        while found := snapshots.newest(directories, algorithm=self._place.hash, but=unusable):
             path, digest, _ = found
             try:
                 snapshot = snapshots.load(
                     path, digest, device=self._device, algorithm=self._place.hash
                 )
-            except CorruptCheckpoint:
-                path.unlink(missing_ok=True)
+            except (CorruptCheckpoint, FileNotFoundError):
+                unusable.add(path)  # it would only have saved work
+                snapshots.remove(path)
                 continue
             trainee.load(snapshot.state)
             context.done, context.trained = snapshot.done, snapshot.trained
@@ -231,16 +232,9 @@ class Trainer:
         if job.inputs:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
-            try:
-                state = look_again(
-                    lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
-                )
-            except OSError as error:
-                if error.errno != errno.ESTALE:
-                    raise
-                # Replaced or deleted elsewhere while we read: as absent as if it had no name.
-                place = str(files[0].parent)
-                raise FileNotFoundError(error.errno, error.strerror, place) from error
+            state = look_again(
+                lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
+            )
             trainee.load(state)
 
     def _outcome(
