@@ -47,6 +47,7 @@ from noop_task import fresh, step
 from processes import PATIENCE_S, busy, cpu_of_families, started, wait_for
 
 from pbtnas.checkpoints import files as checkpoints
+from pbtnas.checkpoints import one_pass
 from pbtnas.records import paths
 
 TASK = f"{Path(__file__).with_name('noop_task.py')}:NoopTask"
@@ -123,11 +124,15 @@ def deal(setting: Setting, directory: Path, index: int, barrier: Barrier, spent:
     """One process of `serial`; puts wall and CPU seconds of the measured generations."""
     began_s, began_cpu_s = 0.0, 0.0
     own = range(index, setting.members, setting.workers)
-    with mock.patch.object(checkpoints, "hasher", NoDigest):
+    with (
+        mock.patch.object(checkpoints, "hasher", NoDigest),
+        mock.patch.object(one_pass, "hasher", NoDigest),
+    ):
         for generation in range(setting.generations - 1):
             for member in own:
                 if generation:
-                    state = checkpoints.read([directory / f"{generation - 1}-{member}"])
+                    path = directory / f"{generation - 1}-{member}"
+                    state = checkpoints.read_verified([path], ["none"], algorithm="none")
                 else:
                     state = fresh(setting.megabytes)
                 path = directory / f"{generation}-{member}"

@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -111,18 +112,34 @@ def made(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
     return {key: ready(tensor) for key, tensor in (live | averaged | buffers).items()}
 
 
-def mixed(base: Path, donor: Path, out: Path, new: Mapping[str, LazyTensor], hash_: str) -> str:
+@dataclass(frozen=True)
+class Parents:
+    """Two checkpoints to mix, whose digests are known from the results of their jobs."""
+
+    base: Path
+    donor: Path
+    digests: tuple[str, str]
+    hash: str
+
+
+def mixed(parents: Parents, out: Path, new: Mapping[str, LazyTensor]) -> str:
     """What the coordinator does for one birth."""
-    with checkpoints.open_layers([base]) as ours, checkpoints.open_layers([donor]) as theirs:
+    first, second = parents.digests
+    with (
+        checkpoints.read_lazily(parents.base, first, algorithm=parents.hash) as ours,
+        checkpoints.read_lazily(parents.donor, second, algorithm=parents.hash) as theirs,
+    ):
         child = child_of(SPACE, BIRTH, base=ours, donor=theirs, fresh=new)
-        return checkpoints.write_overlay(out, child.overlay, child.origins, algorithm=hash_)
+        return checkpoints.write_overlay(out, child.overlay, child.origins, algorithm=parents.hash)
 
 
-def mixed_plainly(base: Path, donor: Path, out: Path, new: Mapping[str, LazyTensor]) -> None:
-    """The same child with the safetensors library alone: whole files in and out."""
-    parents = [assemble(safetensors.torch.load_file(path), {}) for path in (base, donor)]
+def mixed_plainly(parents: Parents, out: Path, new: Mapping[str, LazyTensor]) -> None:
+    """The same child with the safetensors library alone: whole files in and out, not hashed."""
+    ours, theirs = (
+        assemble(safetensors.torch.load_file(path), {}) for path in (parents.base, parents.donor)
+    )
     start = assemble({key: lazy.make() for key, lazy in new.items()}, {})
-    child = mix_states(SPACE, BIRTH, base=parents[0], donor=parents[1], fresh=start)
+    child = mix_states(SPACE, BIRTH, base=ours, donor=theirs, fresh=start)
     tensors = {key: lazy.make() for key, lazy in lazily(child).items()}
     safetensors.torch.save_file(tensors, out)
 
@@ -130,14 +147,16 @@ def mixed_plainly(base: Path, donor: Path, out: Path, new: Mapping[str, LazyTens
 def action(way: str, size: int, folder: Path, hash_: str) -> Callable[[], object]:
     """One way to mix the two checkpoints of a folder, ready to be timed."""
     base, donor, out = (folder / name for name in ("base", "donor", way))
+    digests = file_digest(base, hash_), file_digest(donor, hash_)
+    parents = Parents(base, donor, digests, hash_)
     if way == "lazy":
-        return lambda: mixed(base, donor, out, fresh(size), hash_)
+        return lambda: mixed(parents, out, fresh(size))
     if way == "whole":
-        return lambda: mixed(base, donor, out, made(fresh(size)), hash_)
+        return lambda: mixed(parents, out, made(fresh(size)))
     new = made(fresh(size))
     if way == "ready":
-        return lambda: mixed(base, donor, out, new, hash_)
-    return lambda: mixed_plainly(base, donor, out, new)
+        return lambda: mixed(parents, out, new)
+    return lambda: mixed_plainly(parents, out, new)
 
 
 def floor(folder: Path) -> None:
@@ -249,13 +268,12 @@ def compare_digests(folder: Path, repeats: int) -> None:
 
 
 def compare_loading(size: int, folder: Path, repeats: int, hash_: str) -> None:
-    """Print what loading a full checkpoint costs, verified and not."""
+    """Print what loading a full checkpoint costs."""
     path = folder / "loaded"
     digest = checkpoints.write(path, network(size, 1), algorithm=hash_)
     actions: dict[str, Callable[[], object]] = {
         "safetensors load_file": lambda: safetensors.torch.load_file(path),
         "one hash pass": lambda: file_digest(path, hash_),
-        "read": lambda: checkpoints.read([path]),
         "read_verified": lambda: checkpoints.read_verified([path], [digest], algorithm=hash_),
     }
     print(f"\nloading {path.stat().st_size / MB:.0f} MB, {hash_}")

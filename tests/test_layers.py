@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "records": "search",
     "protocol": "search records",
     # Files.
-    "checkpoints": "state",
+    "checkpoints": "regular_files state",
     "rl": "child_python checkpoints",
     "store": "search records protocol checkpoints regular_files",
     # What is trained, and the process that trains it.
@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "config search state records checkpoints store tasks determinism cuda logs regular_files"
     ),
     # Trained networks, numbers, screens.
-    "networks": "version config search records checkpoints store tasks tabular",
+    "networks": "version config search records checkpoints store tasks tabular regular_files",
     "analysis": "config search records store tabular",
     "monitoring": "records store analysis",
     # Processes.
@@ -114,6 +114,29 @@ def test_tasks_are_prepared_in_one_place() -> None:
     ]
 
     assert calls == ["tasks/preparing.py"]
+
+
+READING = {"read_bytes", "read_text", "copy", "copyfile", "copy2", "load_file", "safe_open"}
+
+
+def test_checkpoints_are_read_in_one_place() -> None:
+    """What reads one in another way reads it a second time, or waits for a pipe."""
+    found = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno} calls {ast.unparse(node.func)}"
+        for layer in ("checkpoints", "training", "networks", "study", "weights")
+        for file in layers()[layer]
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in READING or (node.func.attr == "open" and not _writes(node))
+    ]
+
+    # Opened to be synced, after it was written.
+    assert [each.rpartition(":")[0] for each in found] == ["training/snapshots.py"], found
+
+
+def _writes(call: ast.Call) -> bool:
+    mode = call.args[0] if call.args else None
+    return isinstance(mode, ast.Constant) and mode.value in ("wb", "xb", "ab", "a")
 
 
 def test_the_table_is_about_the_tree() -> None:

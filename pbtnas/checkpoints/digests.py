@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import blake3
 import xxhash
+
+from pbtnas.regular_files import open_regular
 
 CHUNK = 1 << 18  # bytes; small enough to be hashed while still in the processor's cache
 
@@ -46,10 +49,13 @@ def hasher(algorithm: str) -> Hasher:
 
 
 def file_digest(path: Path, algorithm: str) -> str:
-    """The digest of a whole file, read once through a small buffer."""
+    """The digest of a whole file, read once through a small buffer.
+
+    Raises what `open_regular` raises, and `OSError` when it cannot be read.
+    """
     digest = hasher(algorithm)
     buffer = memoryview(bytearray(CHUNK))
-    with path.open("rb", buffering=0) as file:
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return digest.hexdigest()

@@ -18,33 +18,23 @@ states give equal bytes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from pbtnas.checkpoints import header as headers
-from pbtnas.checkpoints.digests import CHUNK, file_digest, hasher
-from pbtnas.checkpoints.layers import (
-    DTYPES,
-    FORMAT,
-    CorruptCheckpoint,
-    Layers,
-    LoadedFile,
-    OpenFile,
-    memory,
-)
+from pbtnas.checkpoints.digests import CHUNK, hasher
+from pbtnas.checkpoints.layers import DTYPES, FileInMemory, FileInPassing, Layers, memory
+from pbtnas.checkpoints.one_pass import FORMAT, CorruptCheckpoint, OnePass
 from pbtnas.state import Json, LazyTensor, State, assemble, lazily
 
 __all__ = [
     "CorruptCheckpoint",
     "Layers",
-    "open_layers",
-    "read",
+    "read_lazily",
     "read_verified",
-    "verify",
     "write",
     "write_overlay",
 ]
@@ -137,67 +127,40 @@ def _json(value: Json | list[str]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def open_layers(paths: Sequence[Path]) -> Layers:
-    """Open a checkpoint, overlay before base, to read tensors one by one; close it after.
+@contextmanager
+def read_lazily(path: Path, digest: str, *, algorithm: str) -> Iterator[Layers]:
+    """The tensors of a full checkpoint, each read when it is made, and its digest checked after.
 
-    Raises `CorruptCheckpoint` for a file that is not a whole checkpoint, or for files that are
-    not the layers of one; `OSError` (`FileNotFoundError`) when one cannot be opened.
+    The file is read once, so its tensors must be made in its order, each at most once: by falling
+    size of an element, then by key, as a checkpoint is written.
+
+    Raises `CorruptCheckpoint` at the end of the block when the file has another digest, whatever
+    else has failed by then: what was made in the block is worth nothing.  Before that, raises what
+    `OnePass` raises.
     """
-    with ExitStack() as opened:
-        files = []
-        for path in paths:
-            files.append(OpenFile(path))
-            opened.callback(files[-1].close)
-        layers = Layers(files)
-        opened.pop_all()
-    return layers
-
-
-def read(paths: Sequence[Path]) -> State:
-    """Read a checkpoint, overlay before base; nothing is verified beyond the headers.
-
-    Raises what `open_layers` raises.
-    """
-    with open_layers(paths) as layers:
-        return _state(layers)
+    with OnePass(path, algorithm) as file:
+        try:
+            yield Layers([FileInPassing(file)])
+        finally:
+            file.check(digest)
 
 
 def read_verified(paths: Sequence[Path], digests: Sequence[str], *, algorithm: str) -> State:
     """Read a checkpoint, overlay before base, and use exactly the bytes that were hashed.
 
     Each file is read once.  The tensors of a file share its memory, which is freed with the
-    last of them.  Raises what `open_layers` raises, and `CorruptCheckpoint` when a file has
-    another digest.
+    last of them.  Raises what `OnePass` raises, and `CorruptCheckpoint` when a file has another
+    digest, or when they are not the layers of one checkpoint.
     """
-    files = [
-        LoadedFile(path, _load(path, digest, algorithm))
-        for path, digest in zip(paths, digests, strict=True)
-    ]
-    return _state(Layers(files))
-
-
-def verify(path: Path, digest: str, *, algorithm: str) -> None:
-    """Raise `CorruptCheckpoint` unless the file has this digest."""
-    _compare(path, algorithm, digest, file_digest(path, algorithm))
-
-
-def _load(path: Path, expected: str, algorithm: str) -> memoryview:
-    """The bytes of a file, hashed on their way and compared with the expected digest."""
-    digest = hasher(algorithm)
-    with path.open("rb", buffering=0) as file:
-        content = memory(os.fstat(file.fileno()).st_size)
-        rest = content
-        while count := file.readinto(rest[:CHUNK]):
-            digest.update(rest[:count])
-            rest = rest[count:]
-    _compare(path, algorithm, expected, digest.hexdigest())
-    return content
-
-
-def _compare(path: Path, algorithm: str, expected: str, found: str) -> None:
-    if found != expected:
-        raise CorruptCheckpoint(path, f"{algorithm} digest {expected}", found)
-
-
-def _state(layers: Layers) -> State:
+    files = [_load(path, digest, algorithm) for path, digest in zip(paths, digests, strict=True)]
+    layers = Layers(files)
     return assemble({key: lazy.make() for key, lazy in layers.items()}, layers.info)
+
+
+def _load(path: Path, digest: str, algorithm: str) -> FileInMemory:
+    with OnePass(path, algorithm) as file:
+        entries = file.header.entries.values()
+        data = memory(max((entry.end for entry in entries), default=0))
+        file.take(0, data)
+        file.check(digest)
+    return FileInMemory(path, file.header, data)

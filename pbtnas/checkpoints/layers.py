@@ -7,13 +7,12 @@ they are used.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,11 +20,8 @@ from torch import Tensor
 
 from pbtnas.checkpoints import header as headers
 from pbtnas.checkpoints.header import Entry, Header
-from pbtnas.errors import PbtnasError
+from pbtnas.checkpoints.one_pass import CorruptCheckpoint, OnePass
 from pbtnas.state import Json, LazyTensor, split_key
-
-FORMAT = "1"
-"""Version of what the metadata of our headers means; `checkpoints` describes it."""
 
 DTYPES = {
     "C64": torch.complex64,
@@ -50,85 +46,54 @@ DTYPES = {
 """The dtypes of torch by the format's names."""
 
 
-class CorruptCheckpoint(PbtnasError):
-    """A file is not the checkpoint it should be: damaged, cut off, foreign or too new.
-
-    Args:
-        path: The file.
-        expected: The expected content.
-        found: The content found.
-    """
-
-    def __init__(self, path: Path, expected: str, found: str) -> None:
-        super().__init__(path, expected, found)
-        self.path = path
-        self.expected = expected
-        self.found = found
-
-    def __str__(self) -> str:
-        return f"checkpoint {self.path}: expected {self.expected}, found {self.found}"
-
-
 class TensorSource(Protocol):
     """One file of a checkpoint."""
 
-    path: Path
-    header: Header
+    @property
+    def path(self) -> Path:
+        """Its name."""
+
+    @property
+    def header(self) -> Header:
+        """What it says about itself."""
 
     def tensor(self, entry: Entry) -> Tensor:
         """One tensor of it."""
 
-    def close(self) -> None:
-        """Free what is held."""
 
+@dataclass(frozen=True)
+class FileInPassing:
+    """A file in its one pass; a tensor's bytes are read when asked for, into memory of its own.
 
-class OpenFile:
-    """A file held open; a tensor's bytes are read when asked for, into memory of its own.
-
-    Raises `CorruptCheckpoint` when it is not a whole safetensors file of ours.
+    The tensors must be asked for in the order of the file, each once.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with ExitStack() as opened:  # closes the file when it turns out to be no checkpoint
-            self._file = opened.enter_context(path.open("rb"))
-            size = os.fstat(self._file.fileno()).st_size
-            begin = self._file.read(headers.PREFIX)
-            with _blaming(path):
-                begin += self._file.read(headers.size_of(begin, size) - len(begin))
-            self.header = _header(path, begin, size)
-            opened.pop_all()
+    file: OnePass
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def header(self) -> Header:
+        return self.file.header
 
     def tensor(self, entry: Entry) -> Tensor:
         content = memory(entry.end - entry.begin)
-        rest, offset = content, self.header.size + entry.begin
-        while rest:
-            count = os.preadv(self._file.fileno(), [rest], offset)
-            if not count:
-                raise CorruptCheckpoint(self.path, f"{len(rest)} more bytes", "its end")
-            rest, offset = rest[count:], offset + count
+        self.file.take(entry.begin, content)
         return _as_tensor(content, 0, entry)
 
-    def close(self) -> None:
-        self._file.close()
 
+@dataclass(frozen=True)
+class FileInMemory:
+    """A file whose data is in memory; its tensors share it."""
 
-class LoadedFile:
-    """A file whose bytes are in memory; its tensors share them.
-
-    Raises `CorruptCheckpoint` when it is not a whole safetensors file of ours.
-    """
-
-    def __init__(self, path: Path, content: memoryview) -> None:
-        self.path = path
-        self.header = _header(path, content, len(content))
-        self._content = content
+    path: Path
+    header: Header
+    data: memoryview
 
     def tensor(self, entry: Entry) -> Tensor:
-        return _as_tensor(self._content, self.header.size + entry.begin, entry)
-
-    def close(self) -> None:
-        """The tensors keep the memory as long as they need it."""
+        return _as_tensor(self.data, entry.begin, entry)
 
 
 class Layers(Mapping[str, LazyTensor]):
@@ -154,22 +119,6 @@ class Layers(Mapping[str, LazyTensor]):
     def __len__(self) -> int:
         return len(self._layer)
 
-    def close(self) -> None:
-        """Close the files: no tensor can be read any more."""
-        for file in self._files:
-            file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def memory(size: int) -> memoryview:
     """So many bytes, not yet written.
@@ -189,15 +138,6 @@ def _as_tensor(content: memoryview, offset: int, entry: Entry) -> Tensor:
         return torch.empty(entry.shape, dtype=dtype)
     tensor = torch.frombuffer(content, dtype=dtype, count=count, offset=offset)
     return (tensor.clone() if offset % size else tensor).reshape(entry.shape)
-
-
-def _header(path: Path, begin: bytes | memoryview, size: int) -> Header:
-    with _blaming(path):
-        header = headers.parse(begin, size)
-    version = header.metadata.get("pbtnas", FORMAT)
-    if version != FORMAT:
-        raise CorruptCheckpoint(path, f"a checkpoint of format {FORMAT}", f"format {version!r}")
-    return header
 
 
 def _resolve(files: Sequence[TensorSource]) -> dict[str, int]:

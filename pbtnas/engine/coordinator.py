@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from filelock import Timeout
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.generation import read_attempts
 from pbtnas.analysis.history.run import History, metrics_lines
-from pbtnas.checkpoints.files import CorruptCheckpoint, open_layers, verify, write_overlay
+from pbtnas.checkpoints.files import CorruptCheckpoint, Layers, read_lazily, write_overlay
 from pbtnas.config import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver, drive, once_reachable
@@ -27,7 +27,7 @@ from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Replace
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.names import Digest, Name
+from pbtnas.records.names import Digest
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.absent import look_again
@@ -46,18 +46,6 @@ T = TypeVar("T")
 log = logging.getLogger("pbtnas")
 
 VIEWS_S = 30.0  # at least, between two writings of the views
-
-
-class Parent(NamedTuple):
-    """A checkpoint to mix from.
-
-    Args:
-        name: Name of its file in the run directory.
-        checkpoint: Digest that its content must have.
-    """
-
-    name: Name
-    checkpoint: Digest
 
 
 class CoordinatorDriver(Driver):
@@ -89,7 +77,6 @@ class CoordinatorDriver(Driver):
         self._task = task
         self._algorithm = algorithm
         self._writer = writer
-        self._verified: set[Digest] = set()
         self._cleared: set[int] = set()  # generations without children of earlier coordinators
         self._views_s = time.monotonic()
         self._deletion = Deletion(store.root)
@@ -132,53 +119,57 @@ class CoordinatorDriver(Driver):
         self._deletion.close()
 
     def _mix(self, mix: Mix) -> Mixed | None:
-        base, donor = (
-            Parent(paths.checkpoint(mix.generation, checkpoint), checkpoint)
+        root = self.store.root
+        parents = {
+            root / paths.checkpoint(mix.generation, checkpoint): checkpoint
             for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
-        )
+        }
         if mix.generation not in self._cleared:
             clear_overlays(self.store.root, mix.generation)
             self._cleared.add(mix.generation)
         what = f"{mix.birth.member:02d}"
         private = paths.private_checkpoint(mix.generation, self._writer, what)
         try:
-            if not (self._intact(base) and self._intact(donor)):
-                return None
             with as_in_the_search(self._threads):
-                written = self._written(mix, base, donor, private)
+                written = self._written(mix, private)
             self.report("")
             return written
-        except (OSError, CorruptCheckpoint) as error:
-            self.report(str(error))
-            return None
+        except CorruptCheckpoint as error:
+            log.warning("%s; put aside, to be computed again", error)
+            self.store.execute(Quarantine(paths.checkpoint(mix.generation, parents[error.path])))
+        except OSError as error:
+            if not (isinstance(error, FileNotFoundError) and Path(str(error.filename)) in parents):
+                self.report(str(error))
+        with suppress(OSError):  # what is left is litter
+            (root / private).unlink(missing_ok=True)
+        return None
 
-    def _written(self, mix: Mix, base: Parent, donor: Parent, private: str) -> Mixed:
-        birth, space, root = mix.birth, self._task.space, self.store.root
-        seed_everything(birth.seed, "cpu")
-        fresh = self._task.create(birth.architecture, birth.seed).state()
-        with open_layers([root / base.name]) as ours, open_layers([root / donor.name]) as theirs:
-            child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
-            overlay = write_overlay(
-                root / private, child.overlay, child.origins, algorithm=self._algorithm
+    def _written(self, mix: Mix, private: str) -> Mixed:
+        """The child in a private file.
+
+        Raises `CorruptCheckpoint` unless the bytes it was made from have the digests of its
+        parents; `FileNotFoundError` for a parent that is absent.
+        """
+        birth, space = mix.birth, self._task.space
+        with ExitStack() as opened:
+            ours, theirs = (
+                self._parent(mix.generation, checkpoint, opened)
+                for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
             )
+            seed_everything(birth.seed, "cpu")
+            fresh = self._task.create(birth.architecture, birth.seed).state()
+            child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
+            path = self.store.root / private
+            overlay = write_overlay(path, child.overlay, child.origins, algorithm=self._algorithm)
         origins: Mapping[str, Any] = report(space, child.origins)
         return Mixed(private, Digest(overlay), origins)
 
-    def _intact(self, parent: Parent) -> bool:
-        """Whether a parent's file has its digest; checked once, for it never changes."""
-        if parent.checkpoint in self._verified:
-            return True
-        try:
-            path = self.store.root / parent.name
-            look_again(lambda: verify(path, parent.checkpoint, algorithm=self._algorithm), path)
-        except FileNotFoundError:
-            return False
-        except CorruptCheckpoint as error:
-            log.warning("%s; put aside, to be computed again", error)
-            self.store.execute(Quarantine(parent.name))
-            return False
-        self._verified.add(parent.checkpoint)
-        return True
+    def _parent(self, generation: int, checkpoint: Digest, opened: ExitStack) -> Layers:
+        path = self.store.root / paths.checkpoint(generation, checkpoint)
+        return look_again(
+            lambda: opened.enter_context(read_lazily(path, checkpoint, algorithm=self._algorithm)),
+            path,
+        )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
+from pbtnas.checkpoints.one_pass import UnreadableCheckpoint
 from pbtnas.config import Config
 from pbtnas.cuda import check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
@@ -220,13 +221,14 @@ class Evaluator(Driver):
 
     def _read(self, file: Name, digest: Digest) -> State:
         self._tick(0)
+        path = self.store.root / file
+        read = partial(read_verified, [path], [digest], algorithm=self._run.hash)
         try:
-            path = self.store.root / file
-            return look_again(
-                lambda: read_verified([path], [digest], algorithm=self._run.hash), path
-            )
+            return self._patiently(lambda: look_again(read, path))
         except FileNotFoundError:
             raise _Missing(file) from None
+        except UnreadableCheckpoint as error:
+            raise self._lost(file, f"cannot be read ({error.found})") from None
         except CorruptCheckpoint:
             raise self._lost(file, "damaged") from None
 
@@ -235,7 +237,7 @@ class Evaluator(Driver):
         path, last = self.store.root / file, self._config.search.generations - 1
         if file.startswith(f"{paths.SOUPS}/"):
             remedy = "`pbtnas soup` makes it again"
-            if how == "damaged":
+            if how != "missing":
                 remedy += ", delete it first"
         elif file.startswith(f"{paths.checkpoints(last)}/"):
             remedy = (
@@ -266,7 +268,7 @@ class Evaluator(Driver):
                     raise HandedBack
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        """Write, and while the disk is full or refuses, wait and say so instead of failing."""
+        """Read or write, and while the disk is full or refuses, wait and say so."""
         return patiently(act, self.store.root, wait=self._pause, report=self.report)
 
     def _pause(self, seconds: float) -> None:

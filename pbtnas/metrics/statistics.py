@@ -13,7 +13,6 @@ import io
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -196,20 +195,12 @@ def measure(
     )
 
 
-def read_statistics(file: Path) -> Statistics:
-    """Statistics of a file: ours, pytorch-fid's (`--save-stats`), or one of the well-known ones.
+def parse_statistics(data: bytes, name: str) -> Statistics:
+    """Statistics of the bytes of a file of that name: ours, pytorch-fid's (`--save-stats`), or one
+    of the well-known ones.
 
     Raises `StatisticsError` for any other file.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise StatisticsError(f"{file} cannot be read: {error}") from error
-    return parse_statistics(data, file.name)
-
-
-def parse_statistics(data: bytes, name: str) -> Statistics:
-    """Statistics of the bytes of an `.npz` file of that name; see `read_statistics`."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             fields = {key: np.asarray(file[key]) for key in file}

@@ -26,12 +26,22 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from pbtnas.checkpoints.one_pass import read_bytes
 from pbtnas.networks.card import Card, render
-from pbtnas.networks.export_directory import CARD, MODEL, SEARCH, STATE, check_target, write
+from pbtnas.networks.export_directory import (
+    CARD,
+    LIMIT,
+    MODEL,
+    SEARCH,
+    STATE,
+    check_target,
+    write,
+)
 from pbtnas.networks.loading import SO_FAR, RunNetwork, load_from_run
 from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Selected, Soup
+from pbtnas.regular_files import read_regular
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import TaskError
@@ -64,9 +74,10 @@ def export(
         results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:
-            files[STATE] = _bytes(root, _checkpoint(member.best))
+            checkpoint = root / _checkpoint(member.best)
+            files[STATE] = read_bytes(checkpoint, member.best.checkpoint, algorithm=member.run.hash)
         artifacts = {
-            name: _bytes(root, paths.artifact_of(member.best.checkpoint, name))
+            name: _picture(root / paths.artifact_of(member.best.checkpoint, name))
             for name in results.artifacts
         }
     config = _config(member, results)
@@ -162,5 +173,9 @@ def _checkpoint(best: Champion | Soup) -> Name:
     return paths.checkpoint(best.generation, best.checkpoint)
 
 
-def _bytes(root: Path, name: Name) -> bytes:
-    return (root / name).read_bytes()
+def _picture(path: Path) -> bytes:
+    """What the final evaluation has left for people; nobody has its digest."""
+    try:
+        return read_regular(path, limit=LIMIT)
+    except OSError as error:
+        raise NotARun(f"{path}: cannot be read: {error.strerror}") from error

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pbtnas.checkpoints.one_pass import CorruptCheckpoint, UnreadableCheckpoint, read_bytes
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.records.envelope import digest
 from pbtnas.records.paths import safe
+from pbtnas.regular_files import read_regular
 
 FORMAT = "pbtnas-export/1"
 CONFIG = "config.json"
@@ -30,6 +33,9 @@ MODEL = "model.safetensors"
 SEARCH = "search.yaml"
 CARD = "README.md"
 STATE = "state.safetensors"
+
+LIMIT = 1 << 30
+"""The most bytes of a file of an export, but for those two of tensors, which say their size."""
 
 
 class NotAnExport(PbtnasError):
@@ -47,7 +53,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     """What `config.json` says.  Raises `NotAnExport`."""
     path = directory / CONFIG
     try:
-        config = json.loads(path.read_bytes())
+        config = json.loads(read_regular(path, limit=LIMIT, follow=True))
         own = config.pop("digest")
         found = config["format"]
     except OSError as error:
@@ -64,12 +70,18 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def read_file(directory: Path, config: Mapping[str, Any], name: str) -> bytes:
     """A file of an export, if it still has its digest.  Raises `NotAnExport`."""
-    path = directory / name
+    path, sha256 = directory / name, config["files"].get(name, "")
     try:
-        data = path.read_bytes()
+        if name in (MODEL, STATE):
+            return read_bytes(path, sha256, algorithm="sha256", follow=True)
+        data = read_regular(path, limit=LIMIT, follow=True)
+    except UnreadableCheckpoint as error:
+        raise NotAnExport(f"{path}: cannot be read: {error.found}") from error
+    except CorruptCheckpoint as error:
+        raise NotAnExport(f"{path}: was changed since it was exported") from error
     except OSError as error:
         raise NotAnExport(f"{path}: cannot be read: {error.strerror}") from error
-    if hashlib.sha256(data).hexdigest() != config["files"].get(name):
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise NotAnExport(f"{path}: was changed since it was exported")
     return data
 
@@ -95,9 +107,8 @@ def write(directory: Path, config: Mapping[str, Any], files: Mapping[str, bytes]
     directory.parent.mkdir(parents=True, exist_ok=True)
     made.mkdir()
     try:
-        for name, data in files.items():
-            (made / safe(name)).write_bytes(data)
-        (made / CONFIG).write_text(text)
+        for name, data in {**files, CONFIG: text.encode()}.items():
+            _write_durably(made / safe(name), data)
         if directory.exists():
             directory.rename(old)
         made.rename(directory)
@@ -108,6 +119,14 @@ def write(directory: Path, config: Mapping[str, Any], files: Mapping[str, bytes]
         raise
     if old.exists():
         shutil.rmtree(old)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """So that an older export is deleted only when there is a newer one."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_target(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from pbtnas.checkpoints.files import read_verified
@@ -11,6 +12,7 @@ from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
+from pbtnas.store.absent import look_again
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Task, Trainee
 
@@ -37,5 +39,6 @@ def _load(
     digest: Digest,
 ) -> Trainee:
     trainee = task.create(architecture, derive(config.run.seed, "load"))
-    trainee.load(read_verified([root / file], [digest], algorithm=run.hash))
+    read = partial(read_verified, [root / file], [digest], algorithm=run.hash)
+    trainee.load(look_again(read, root / file))
     return trainee

@@ -47,6 +47,7 @@ NO_HARD_LINKS = (
 )
 """What `link` says in a file system, or between two, without hard links (EMLINK: of a file with
 one name).  Any other error says that something is wrong, and nothing about hard links."""
+_PIECE = 1 << 20  # bytes written at once
 
 TICK_S = 0.05
 """How long after a publish its directory is touched.
@@ -85,6 +86,7 @@ class PosixStore(RunReader):
         self.trouble: Callable[[str], None] = lambda text: None
         self._troubled: set[str] = set()  # sorts of operations that failed when last tried
         self._count = itertools.count(1)
+        self._unsynced: set[str] = set()  # private files that could not be made durable
         self._touches: dict[str, float] = {}  # directories to touch, and from when on
 
     def close(self) -> None:
@@ -237,21 +239,42 @@ class PosixStore(RunReader):
         this one: it is the same, or damaged.
         """
         try:
-            fd = open_regular(source, held=self._fd)
+            self._make_durable(source)
         except FileNotFoundError:
             # Published at an earlier try whose reply was lost; or the generation was collected
             # under a process that slept for long, and its result decided by others long ago.
             if self.exists(name):
                 self._sync(_parent(name))
             return Published.LOST
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
         self._rename_over(source, name)
         self._unlink(source)  # still there if both names were of one file already
         self._sync(_parent(name))
         return Published.WON
+
+    def _make_durable(self, source: str) -> None:
+        """Sync a private file that another process has written.
+
+        A kernel tells once that it could not write a page, and takes the page for written from
+        then on: to sync again proves nothing, before the same bytes were written again.
+        """
+        fd = open_regular(source, held=self._fd)
+        try:
+            if source in self._unsynced:
+                self._write_again(source)
+            self._unsynced.add(source)
+            os.fsync(fd)
+            self._unsynced.discard(source)
+        finally:
+            os.close(fd)
+
+    def _write_again(self, source: str) -> None:
+        fd = os.open(source, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            at = 0
+            while piece := os.pread(fd, _PIECE, at):
+                at += os.pwrite(fd, piece, at)
+        finally:
+            os.close(fd)
 
     def _discard(self, generation: int, keep: frozenset[Digest] | None) -> None:
         """Move a generation's checkpoints, snapshots and private files to the trash."""

@@ -17,27 +17,36 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 
 _DIGEST_LENGTH = 64
+_REMEDY = "delete it, and it will be made again"
 
 
 def published(files: RunReader) -> dict[str, str]:
-    """The products of a run so far: the SHA-256 of each, by name.  Raises `OSError`."""
-    names = sorted(files.names(paths.PRODUCTS))
-    contents = {name: files.get(paths.product(name)) for name in names if name[0] != "."}
-    digests = {name: c[:_DIGEST_LENGTH] for name, c in contents.items() if c is not None}
-    return {name: digest.decode(errors="replace") for name, digest in digests.items()}
+    """The products of a run so far: the SHA-256 of each, by name.
+
+    Raises `OSError`, and `CorruptRecord` if one is damaged or unreadable.
+    """
+    names = [n for n in files.names(paths.PRODUCTS) if n[0] != "." and ".corrupt-" not in n]
+    contents = {name: lookup(files, name) for name in sorted(names)}
+    return {n: hashlib.sha256(data).hexdigest() for n, data in contents.items() if data is not None}
 
 
 def lookup(files: RunReader, name: str) -> bytes | None:
-    """The product of that name, or None.  Raises `CorruptRecord` if it is damaged."""
-    content = files.get(paths.product(name))
+    """The product of that name, or None.
+
+    What is returned are the bytes that were hashed.  Raises `CorruptRecord` if it is damaged or
+    unreadable, with what to do: a task makes its products when it is prepared, and a run that has
+    begun compares them with those that it was started with.
+    """
+    path = files.root / paths.product(name)
+    try:
+        content = files.get(paths.product(name))
+    except CorruptRecord as error:
+        raise CorruptRecord(f"{path}: cannot be read; {_REMEDY}") from error
     if content is None:
         return None
     digest, data = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH + 1 :]
     if hashlib.sha256(data).hexdigest().encode() != digest:
-        raise CorruptRecord(
-            f"{files.root / paths.product(name)}: damaged (its checksum does not match); delete "
-            "it, and it will be made again"
-        )
+        raise CorruptRecord(f"{path}: damaged (its checksum does not match); {_REMEDY}")
     return data
 
 

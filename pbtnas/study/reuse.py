@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from pbtnas.checkpoints.digests import file_digest
+from pbtnas.checkpoints.one_pass import CorruptCheckpoint, OnePass
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, digest
 from pbtnas.records.names import Digest
@@ -48,20 +47,29 @@ def take_checkpoint(
     private = own / name
     try:
         private.unlink(missing_ok=True)
-        _link_or_copy(source / paths.checkpoint(job.generation, checkpoint), private)
-        if file_digest(private, algorithm) == checkpoint:
-            return name
-    except OSError:
-        pass  # collected as garbage meanwhile, or a full disk: training waits for that
+        _link_or_copy(
+            source / paths.checkpoint(job.generation, checkpoint), private, checkpoint, algorithm
+        )
+        return name
+    except (OSError, CorruptCheckpoint):
+        pass  # damaged, collected as garbage, or a full disk: training waits for that
     with suppress(OSError):
         private.unlink(missing_ok=True)
     return None
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path, checkpoint: Digest, algorithm: str) -> None:
+    """Give a checkpoint a second name, or copy the very bytes that have its digest.
+
+    Raises `CorruptCheckpoint` unless they have; `OSError`.
+    """
     try:
-        os.link(source, target)
+        os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in NO_HARD_LINKS:
             raise
-        shutil.copyfile(source, target)
+        with target.open("xb") as copy, OnePass(source, algorithm, copy=copy.write) as file:
+            file.check(checkpoint)
+    else:
+        with OnePass(target, algorithm) as file:
+            file.check(checkpoint)

@@ -7,14 +7,17 @@ the global random number generators.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.determinism import global_rngs, restore_global_rngs
+from pbtnas.regular_files import BROKEN
 from pbtnas.state import Json, State
 from pbtnas.store.posix import sync_directory
 
@@ -76,12 +79,17 @@ def save(
         private.unlink(missing_ok=True)
     for path in older:
         if path != final:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
-def newest(directories: Iterable[Path], *, algorithm: str) -> tuple[Path, str, int] | None:
-    """The snapshot with the most steps among several attempts, by name: path, digest, steps."""
-    found = [each for directory in directories for each in _found(directory)]
+def newest(
+    directories: Iterable[Path], *, algorithm: str, but: Container[Path] = ()
+) -> tuple[Path, str, int] | None:
+    """The snapshot with the most steps among several attempts, by name: path, digest, steps.
+
+    Those in `but` are passed over.
+    """
+    found = [each for at in directories for each in _found(at) if each[0] not in but]
     return max(found, key=lambda each: (each[2], str(each[0])), default=None)
 
 
@@ -89,7 +97,7 @@ def _found(directory: Path) -> list[tuple[Path, str, int]]:
     """The snapshots of an attempt: path, digest, steps."""
     return [
         (path, match[2], int(match[1]))
-        for path in directory.glob("snapshot-*.safetensors")
+        for path in _listed(directory)
         if (match := _NAME.fullmatch(path.name))
     ]
 
@@ -97,7 +105,8 @@ def _found(directory: Path) -> list[tuple[Path, str, int]]:
 def load(path: Path, digest: str, *, device: str, algorithm: str) -> Snapshot:
     """Read a snapshot and set the global random number generators as they were.
 
-    Raises `CorruptCheckpoint` when it is damaged, `OSError` when it cannot be read.
+    Raises `CorruptCheckpoint` when it is damaged or unreadable, `FileNotFoundError` when it is
+    gone, `OSError` when the disk cannot be reached.
     """
     state = read_verified([path], [digest], algorithm=algorithm)
     note = state.info.pop(_OURS, None)
@@ -109,6 +118,21 @@ def load(path: Path, digest: str, *, device: str, algorithm: str) -> Snapshot:
     assert isinstance(python, dict) and isinstance(done, int) and isinstance(trained, bool)
     restore_global_rngs(tensors, python, device)
     return Snapshot(state, done, trained)
+
+
+def remove(path: Path) -> None:
+    """Delete a snapshot that nobody needs, if that is possible."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, *BROKEN):
+            raise
+        return []  # none was taken, or none can be had: they only save work
 
 
 def _make_durable(path: Path) -> None:

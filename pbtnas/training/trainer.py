@@ -7,7 +7,6 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
-import errno
 import math
 import secrets
 import socket
@@ -249,20 +248,16 @@ class Trainer:
         self, job: Job, directories: Sequence[Path], trainee: Trainee, context: JobContext
     ) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
-        gone: set[Path] = set()
-        while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
+        unusable: set[Path] = set()
+        while found := snapshots.newest(directories, algorithm=self._place.hash, but=unusable):
             path, digest, _ = found
             try:
                 snapshot = snapshots.load(
                     path, digest, device=self._device, algorithm=self._place.hash
                 )
-            except CorruptCheckpoint:
-                path.unlink(missing_ok=True)
-                continue
-            except FileNotFoundError:
-                if path in gone:
-                    raise
-                gone.add(path)  # an earlier attempt, which lives yet, has a newer one
+            except (CorruptCheckpoint, FileNotFoundError):
+                unusable.add(path)  # it would only have saved work
+                snapshots.remove(path)
                 continue
             trainee.load(snapshot.state)
             context.done, context.trained = snapshot.done, snapshot.trained
@@ -270,16 +265,9 @@ class Trainer:
         if job.inputs:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
-            try:
-                state = look_again(
-                    lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
-                )
-            except OSError as error:
-                if error.errno != errno.ESTALE:
-                    raise
-                # Replaced or deleted elsewhere while we read: as absent as if it had no name.
-                place = str(files[0].parent)
-                raise FileNotFoundError(error.errno, error.strerror, place) from error
+            state = look_again(
+                lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
+            )
             trainee.load(state)
 
     def _outcome(

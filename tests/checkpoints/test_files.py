@@ -19,7 +19,9 @@ from pbtnas.checkpoints import digests
 from pbtnas.checkpoints import files as checkpoints
 from pbtnas.checkpoints.files import CorruptCheckpoint
 from pbtnas.checkpoints.layers import DTYPES
-from pbtnas.state import LazyTensor, State, lazily, ready
+from pbtnas.checkpoints.one_pass import OnePass
+from pbtnas.state import LazyTensor, State, assemble, lazily, ready
+from tests.checkpoints.plain import read
 
 XXH = "xxh3-128"
 
@@ -62,12 +64,13 @@ def file_of(header: Any, data: bytes = b"") -> bytes:
 
 
 def test_a_state_is_read_back_to_the_bit(path: Path) -> None:
-    """All three ways to read give what was written, with zero-dimensional and empty tensors."""
+    """Both ways to read give what was written, with zero-dimensional and empty tensors."""
     digest = checkpoints.write(path, small_state := small(), algorithm=XXH)
 
-    assert same(small_state, checkpoints.read([path]))
     assert same(small_state, checkpoints.read_verified([path], [digest], algorithm=XXH))
-    checkpoints.verify(path, digest, algorithm=XXH)
+    with checkpoints.read_lazily(path, digest, algorithm=XXH) as layers:
+        made = {key: lazy.make() for key, lazy in layers.items()}
+        assert same(small_state, assemble(made, layers.info))
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
@@ -79,7 +82,6 @@ def test_every_dtype_of_the_format_survives(path: Path, dtype: torch.dtype) -> N
 
     digest = checkpoints.write(path, state, algorithm=XXH)
 
-    assert same(state, checkpoints.read([path]))
     assert same(state, checkpoints.read_verified([path], [digest], algorithm=XXH))
 
 
@@ -102,7 +104,7 @@ def test_tensors_with_gaps_and_shared_or_trained_memory_are_written_as_they_look
 
     checkpoints.write(path, state, algorithm=XXH)
 
-    assert same(state, checkpoints.read([path]))
+    assert same(state, read([path]))
 
 
 def test_equal_states_give_equal_files(tmp_path: Path) -> None:
@@ -174,57 +176,84 @@ def test_we_read_files_of_the_safetensors_library(path: Path) -> None:
     state.info = {}
     safetensors.torch.save_file({k: t.make() for k, t in lazily(state).items()}, path)
 
-    assert same(state, checkpoints.read([path]))
+    assert same(state, read([path]))
 
 
 # --- lazy reading, overlays ------------------------------------------------------------------
 
 
-def test_opening_and_reading_one_tensor_reads_no_other(
+def test_reading_lazily_reads_each_byte_once_and_holds_one_tensor(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The coordinator mixes large checkpoints by reading just what is donated."""
-    big = State(live={"big": torch.zeros(100_000), "small": torch.ones(10)})
-    checkpoints.write(path, big, algorithm=XXH)
-    counts = []
+    """The coordinator mixes checkpoints that are larger than its memory."""
+    state = State(live={"big": torch.zeros(1_000_000), "small": torch.ones(10)})
+    digest = checkpoints.write(path, state, algorithm=XXH)
+    pieces = []
     preadv = os.preadv
 
-    def counted(*args: Any) -> int:
-        counts.append(preadv(*args))
-        return counts[-1]
+    def noted(fd: int, buffers: Any, offset: int) -> int:
+        count = preadv(fd, buffers, offset)
+        pieces.append((offset, count))
+        return count
 
-    monkeypatch.setattr(os, "preadv", counted)
-    with checkpoints.open_layers([path]) as layers:
-        assert {"live/big": (100_000,), "live/small": (10,)} == {
+    monkeypatch.setattr(os, "preadv", noted)
+    with checkpoints.read_lazily(path, digest, algorithm=XXH) as layers:
+        assert {"live/big": (1_000_000,), "live/small": (10,)} == {
             key: lazy.shape for key, lazy in layers.items()
         }
-        assert [] == counts
         assert 10 == layers["live/small"].make().sum()
-    assert [40] == counts
+
+    ends = [offset + count for offset, count in pieces]
+    assert [offset for offset, _ in pieces] == [0, *ends[:-1]]
+    assert ends[-1] == path.stat().st_size
+    assert max(count for _, count in pieces) <= digests.CHUNK
+
+
+def test_a_tensor_asked_for_out_of_turn_is_refused(path: Path) -> None:
+    """There is no second read, from which other bytes might come."""
+    digest = checkpoints.write(path, small(), algorithm=XXH)
+
+    with (
+        pytest.raises(ValueError, match="out of turn"),
+        checkpoints.read_lazily(path, digest, algorithm=XXH) as layers,
+    ):
+        layers["live/net.weight"].make()
+        layers["live/net.weight"].make()
+
+
+def test_damage_explains_what_has_failed_by_then(path: Path) -> None:
+    """Whatever goes wrong with the tensors of a damaged file, the damage is what is said."""
+    digest = checkpoints.write(path, small(), algorithm=XXH)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+    with (
+        pytest.raises(CorruptCheckpoint, match=f"digest {digest}, found "),
+        checkpoints.read_lazily(path, digest, algorithm=XXH),
+    ):
+        raise KeyError("nobody expected this")
 
 
 def test_a_tensor_cannot_be_read_after_closing(path: Path) -> None:
     """A closed file's number may already be another file's: reading must fail, not guess."""
-    checkpoints.write(path, small(), algorithm=XXH)
-    with checkpoints.open_layers([path]) as layers:
-        lazy = layers["live/net.weight"]
+    digest = checkpoints.write(path, small(), algorithm=XXH)
+    file = OnePass(path, XXH)
+    file.close()
 
     with pytest.raises(ValueError, match="closed"):
-        lazy.make()
+        file.check(digest)
 
 
 def test_tensors_read_own_their_memory(path: Path) -> None:
     """Training in place changes neither the file nor another tensor."""
     digest = checkpoints.write(path, small(), algorithm=XXH)
-    for state in (
-        checkpoints.read([path]),
-        checkpoints.read_verified([path], [digest], algorithm=XXH),
-    ):
-        scale = state.live["net.scale"].clone()
-        state.live["net.weight"].fill_(99)
+    state = checkpoints.read_verified([path], [digest], algorithm=XXH)
+    scale = state.live["net.scale"].clone()
+    state.live["net.weight"].fill_(99)
 
-        assert torch.equal(scale, state.live["net.scale"])
-    checkpoints.verify(path, digest, algorithm=XXH)
+    assert torch.equal(scale, state.live["net.scale"])
+    assert digest == digests.file_digest(path, XXH)
 
 
 def layered(tmp_path: Path) -> list[Path]:
@@ -239,7 +268,7 @@ def layered(tmp_path: Path) -> list[Path]:
 
 def test_an_overlay_replaces_adds_and_drops(tmp_path: Path) -> None:
     """The overlay comes first, the rest is the base's, and what it does not list is gone."""
-    state = checkpoints.read(layered(tmp_path))
+    state = read(layered(tmp_path))
 
     assert {"kept": [1, 1], "replaced": [0, 0, 0], "added": [0]} == {
         name: tensor.tolist() for name, tensor in state.live.items()
@@ -252,9 +281,9 @@ def test_layers_in_the_wrong_order_or_alone_are_refused(tmp_path: Path) -> None:
     overlay, base = layered(tmp_path)
 
     with pytest.raises(CorruptCheckpoint, match="overlay: expected a full .* without its base"):
-        checkpoints.read([overlay])
+        read([overlay])
     with pytest.raises(CorruptCheckpoint, match="base: expected an overlay"):
-        checkpoints.read([base, overlay])
+        read([base, overlay])
 
 
 def test_an_overlay_over_the_wrong_base_is_refused(tmp_path: Path) -> None:
@@ -263,7 +292,7 @@ def test_an_overlay_over_the_wrong_base_is_refused(tmp_path: Path) -> None:
     checkpoints.write(base, State(live={"other": torch.ones(1)}), algorithm=XXH)
 
     with pytest.raises(CorruptCheckpoint, match="expected 'live/kept' in it or its base"):
-        checkpoints.read([overlay, base])
+        read([overlay, base])
 
 
 def test_a_tensor_made_otherwise_than_announced_is_refused(tmp_path: Path) -> None:
@@ -286,12 +315,15 @@ def test_every_flipped_bit_is_detected(path: Path) -> None:
         damaged[position] ^= 1 << position % 8
         path.write_bytes(damaged)
 
-        with pytest.raises(CorruptCheckpoint, match=f"{XXH} digest {digest}, found "):
-            checkpoints.verify(path, digest, algorithm=XXH)
         with pytest.raises(CorruptCheckpoint):
             checkpoints.read_verified([path], [digest], algorithm=XXH)
+        with (
+            pytest.raises(CorruptCheckpoint),
+            checkpoints.read_lazily(path, digest, algorithm=XXH),
+        ):
+            pass
         try:
-            checkpoints.read([path])
+            read([path])
         except CorruptCheckpoint as error:
             assert str(path) in str(error)
 
@@ -304,21 +336,23 @@ def test_every_truncation_is_detected_without_the_digest(path: Path) -> None:
         path.write_bytes(whole[:length])
 
         with pytest.raises(CorruptCheckpoint) as caught:
-            checkpoints.read([path])
+            read([path])
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     path.write_bytes(whole + b"\0")
     with pytest.raises(CorruptCheckpoint):
-        checkpoints.read([path])
+        read([path])
 
 
 def test_a_file_cut_while_it_is_open_is_detected(path: Path) -> None:
     """The disk may lose the end of a file after its header was read."""
-    checkpoints.write(path, State(live={"w": torch.ones(1000)}), algorithm=XXH)
-    with checkpoints.open_layers([path]) as layers:
-        os.truncate(path, 1000)
+    digest = checkpoints.write(path, State(live={"w": torch.ones(1000)}), algorithm=XXH)
 
-        with pytest.raises(CorruptCheckpoint, match="more bytes, found its end"):
-            layers["live/w"].make()
+    with (
+        pytest.raises(CorruptCheckpoint, match="more bytes, found its end"),
+        checkpoints.read_lazily(path, digest, algorithm=XXH) as layers,
+    ):
+        os.truncate(path, 1000)
+        layers["live/w"].make()
 
 
 def entry(dtype: Any = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[str, Any]:
@@ -368,10 +402,7 @@ def test_a_hostile_header_is_refused(path: Path, content: bytes, message: str) -
     path.write_bytes(content)
 
     with pytest.raises(CorruptCheckpoint, match=message):
-        checkpoints.read([path])
-    digest = digests.file_digest(path, XXH)
-    with pytest.raises(CorruptCheckpoint, match=message):
-        checkpoints.read_verified([path], [digest], algorithm=XXH)
+        read([path])
 
 
 @pytest.mark.parametrize("listed", ["{", "1", "[1]"])
@@ -381,7 +412,7 @@ def test_a_hostile_list_of_tensors_is_refused(tmp_path: Path, listed: str) -> No
     overlay.write_bytes(file_of({"__metadata__": {"tensors": listed}}))
 
     with pytest.raises(CorruptCheckpoint, match="overlay: expected"):
-        checkpoints.read([overlay, base])
+        read([overlay, base])
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
@@ -394,7 +425,7 @@ def test_garbage_is_refused(
     path.write_bytes(size.to_bytes(8, "little") + data)
 
     with pytest.raises(CorruptCheckpoint):
-        checkpoints.read([path])
+        read([path])
 
 
 def test_misaligned_tensors_of_other_writers_are_read(path: Path) -> None:
@@ -404,19 +435,14 @@ def test_misaligned_tensors_of_other_writers_are_read(path: Path) -> None:
         b"\x05" + torch.tensor([1.5]).numpy().tobytes(),
     )
     path.write_bytes(content)
-    digest = digests.file_digest(path, XXH)
 
-    for state in (
-        checkpoints.read([path]),
-        checkpoints.read_verified([path], [digest], algorithm=XXH),
-    ):
-        assert ([5], [1.5]) == (state.live["b"].tolist(), state.live["w"].tolist())
+    state = read([path])
+
+    assert ([5], [1.5]) == (state.live["b"].tolist(), state.live["w"].tolist())
 
 
 def test_a_missing_file_is_not_a_damaged_one(path: Path) -> None:
     """Absence means that this view of the directory is stale, and is told apart."""
-    with pytest.raises(FileNotFoundError):
-        checkpoints.read([path])
     with pytest.raises(FileNotFoundError):
         checkpoints.read_verified([path], ["0"], algorithm=XXH)
 

@@ -14,6 +14,7 @@ from pbtnas.checkpoints import files as checkpoints
 from pbtnas.search import Birth, SearchSpace, layer
 from pbtnas.state import State, lazily
 from pbtnas.weights import carry_out
+from tests.checkpoints.plain import read
 from tests.docs.test_docs import PROTOCOL, rows
 
 SPACE = SearchSpace([layer("taken", ("a", "b")), layer("left", ("a", "b"))])
@@ -75,7 +76,7 @@ def mixed(tmp_path: Path, base: State, donor: State, fresh: State) -> State:
     base_file, overlay_file = tmp_path / "base", tmp_path / "overlay"
     checkpoints.write(base_file, base, algorithm="sha256")
     checkpoints.write_overlay(overlay_file, plan.overlay, plan.origins, algorithm="sha256")
-    return checkpoints.read([overlay_file, base_file])
+    return read([overlay_file, base_file])
 
 
 def value_of(tensors: dict[str, Tensor], name: str) -> float | None:

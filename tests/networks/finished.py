@@ -10,11 +10,12 @@ from pbtnas.checkpoints.files import write
 from pbtnas.config import Config, SearchConfig, TaskConfig, to_json
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.schema import Champion, Result, Selected, Soup
+from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
+from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import create, open_run, space_digest
 from pbtnas.tasks.base import Trainee
 from pbtnas.tasks.loading import load_task
@@ -54,6 +55,20 @@ def finished(
 def last_options(space: SearchSpace) -> Architecture:
     """The architecture of the run's member: the last option of every variable."""
     return tuple(len(variable.options) - 1 for variable in space)
+
+
+def add_member(root: Path, trainee: Trainee, architecture: Architecture) -> str:
+    """Add member 0, of the same architecture and a lower score; returns its checkpoint's digest."""
+    digest = _checkpoint(root, trainee, lambda d: paths.checkpoint(0, d))
+    with RunReader(root) as files:
+        record = files.record(paths.selection(0), "selection")
+    assert record is not None, "the run is finished"
+    best = Selected.from_json(record.core).result(1)
+    results = (Result(0, "ok", 0.25, {"loss": 2.0}, digest), best)
+    _put(root, paths.selection(0), "selection", Selected(0, "m", (1, 0), (), results).to_json())
+    jobs = tuple(Job(0, member, architecture, (), member, epochs=1, threads=1) for member in (0, 1))
+    _put(root, paths.manifest(0), "manifest", Manifest(0, "origin", 0, jobs).to_json())
+    return digest
 
 
 def add_soup(root: Path, trainee: Trainee, architecture: Architecture) -> None:

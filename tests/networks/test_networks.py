@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import pbtnas
-from pbtnas.checkpoints.files import CorruptCheckpoint, read
+from pbtnas.checkpoints.files import CorruptCheckpoint
 from pbtnas.config import load as load_config
 from pbtnas.config import to_json
 from pbtnas.models.digits.networks import digits_space
@@ -27,6 +27,7 @@ from pbtnas.records.envelope import decode
 from pbtnas.rl.episodes import Array
 from pbtnas.store.run_directory import NotARun, open_run
 from pbtnas.tasks.base import TaskError
+from tests.checkpoints.plain import read
 from tests.networks.finished import FINGERPRINT, add_evaluation, add_soup, finished, last_options
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task.py"
@@ -298,10 +299,10 @@ def test_a_failed_export_leaves_the_older_one(run: Path, monkeypatch: pytest.Mon
     directory = exported(run)
     before = contents(directory)
 
-    def fail(path: Path, data: str) -> int:
-        raise OSError(28, "No space left on device", str(path))
+    def fail(fd: int) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         exported(run)
 

@@ -210,6 +210,35 @@ def test_a_checkpoint_is_durable_before_anybody_hears_of_it(
     store.close()
 
 
+def test_a_checkpoint_that_was_not_written_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel tells once that it could not write: to ask it again proves nothing, so the bytes
+    are given to it again before they are believed to be on the disk."""
+    (tmp_path / ".source").write_bytes(b"weights")
+    fsync, pwrite = os.fsync, os.pwrite
+    written: list[bytes] = []
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def note(fd: int, data: bytes, at: int) -> int:
+        written.append(data)
+        return pwrite(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", note)
+    with PosixStore(tmp_path, "me") as store:
+        monkeypatch.setattr(os, "fsync", fail)
+        assert store.execute(PutBlob(".source", "weights")) is Published.ERROR
+        assert not written
+        assert store.execute(PutBlob(".source", "weights")) is Published.ERROR
+        monkeypatch.setattr(os, "fsync", fsync)
+        assert store.execute(PutBlob(".source", "weights")) is Published.WON
+
+    assert written == [b"weights"] * 2
+    assert (tmp_path / "weights").read_bytes() == b"weights"
+
+
 def test_short_writes_are_completed(
     store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

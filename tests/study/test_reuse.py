@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pbtnas.checkpoints import header as headers
 from pbtnas.checkpoints.digests import hasher
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
@@ -27,7 +28,7 @@ from pbtnas.store.run_directory import Run, create, open_run
 from pbtnas.study.reuse import kind_of, take_checkpoint
 
 JOB = Job(0, 3, (1, 0), (), seed=99, epochs=2, threads=1)
-WEIGHTS = b"the trained network"
+WEIGHTS = headers.encode(headers.lay_out({"live/w": ("U8", (7,))}), {}) + b"network"
 META = {"device": "cpu", "torch": "2.0", "worker": "w9", "train_s": 4.0}
 
 
@@ -185,10 +186,10 @@ def test_a_peers_checkpoint_is_never_written_to(
     could open for writing: it would be the peer's published file."""
     checkpoint = other.finish()
 
-    def fail(path: Path, algorithm: str) -> str:
+    def fail(path: Path, algorithm: str) -> None:
         raise OSError("I/O error")
 
-    monkeypatch.setattr("pbtnas.study.reuse.file_digest", fail)
+    monkeypatch.setattr("pbtnas.study.reuse.OnePass", fail)
     found = reuse(mine, other, stop=stop).find(attempt())
 
     assert found is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -79,6 +80,17 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _pipe(path: Path) -> None:
+    """Put a named pipe in its place, which is opened only when somebody writes to it."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _hole(path: Path) -> None:
+    """Make it larger than any memory."""
+    os.truncate(path, 1 << 42)
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -97,9 +109,9 @@ def test_everything_damaged_at_once_is_noticed_and_made_again(
     copy: Site, reference: dict[str, Any]
 ) -> None:
     """A result, the newest manifest, an overlay, its base and a snapshot, each damaged in its
-    own way: the run ends as if they were whole."""
+    own way, or no file at all: the run ends as if they were whole."""
     named = [_overlay(copy), _base(copy), _snapshot(copy), _result(copy), _manifest(copy)]
-    for path, damage in zip(named, (_flip, _cut, _flip, _cut, _flip), strict=True):
+    for path, damage in zip(named, (_flip, _hole, _pipe, _cut, _flip), strict=True):
         damage(path)
 
     said = _ends_well(copy)

@@ -21,6 +21,7 @@ from pbtnas.tasks.base import Task
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from pbtnas.weights import carry_out, mix_states
+from tests.checkpoints.plain import XXH, read
 from tests.search.rules import selection_rule
 from tests.tasks.contract import TaskContract
 
@@ -109,12 +110,17 @@ def child_by_files(
 ) -> State:
     """A child as a coordinator makes it: an overlay over the base's checkpoint, read back."""
     ours, theirs, overlay = (directory / name for name in ("base", "donor", "overlay"))
-    for path, state in ((ours, base), (theirs, donor)):
-        checkpoints.write(path, state, algorithm="xxh3-128")
-    with checkpoints.open_layers([ours]) as a, checkpoints.open_layers([theirs]) as b:
+    first, second = (
+        checkpoints.write(path, state, algorithm=XXH)
+        for path, state in ((ours, base), (theirs, donor))
+    )
+    with (
+        checkpoints.read_lazily(ours, first, algorithm=XXH) as a,
+        checkpoints.read_lazily(theirs, second, algorithm=XXH) as b,
+    ):
         child = carry_out(space, birth, base=a, donor=b, fresh=lazily(fresh))
-        checkpoints.write_overlay(overlay, child.overlay, child.origins, algorithm="xxh3-128")
-    return checkpoints.read([overlay, ours])
+        checkpoints.write_overlay(overlay, child.overlay, child.origins, algorithm=XXH)
+    return read([overlay, ours])
 
 
 def decent() -> tuple[int, ...]:

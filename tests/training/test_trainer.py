@@ -17,7 +17,7 @@ from pbtnas.engine.run_setup import start_run
 from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from pbtnas.tasks.loading import load_task
-from pbtnas.training import trainer as training
+from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.trainer import Setting, Trainer
 from tests.system.site import TASK, Site
@@ -31,22 +31,29 @@ JOB = Job(1, 0, (0, 0, 0), ("a" * 32,), seed=1, epochs=2, threads=1)
         (errno.ESTALE, "input"),
         (errno.ETIMEDOUT, "infra"),
         (errno.ENOTCONN, "infra"),
-        (errno.EIO, "infra"),
+        (errno.EIO, "input"),
         (errno.EINVAL, "error"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_job(
     site: Site, monkeypatch: pytest.MonkeyPatch, number: int, failure: str
 ) -> None:
-    """Stale, it is as good as missing; a server that does not answer is the machine's trouble."""
+    """Stale, it is as good as missing; on a bad sector, as good as damaged; a server that does not
+    answer is the machine's trouble."""
+    kept = site.run_dir / paths.checkpoint(0, JOB.inputs[0])
+    preadv = os.preadv
 
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError(number, os.strerror(number))  # as `readinto` does, without the name
+    def fail(fd: int, *more: Any) -> int:
+        if os.path.samestat(os.fstat(fd), kept.stat()):
+            raise OSError(number, os.strerror(number))
+        return preadv(fd, *more)
 
     config = load(site.config)
     task = load_task(config.task.name, config.task.options, task_file=TASK)
     start_run(site.run_dir, config, task.space)
-    monkeypatch.setattr(training, "read_verified", fail)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"whatever")
+    monkeypatch.setattr(os, "preadv", fail)
     ours, theirs = socket.socketpair()
     setting = Setting(str(site.run_dir), "w1", TASK, "cpu", str(site.directory))
 
@@ -55,6 +62,7 @@ def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_job(
 
     assert told["failure"] == failure, told
     assert os.strerror(number) in told["text"]
+    assert told.get("damaged") == (JOB.inputs[0] if number == errno.EIO else None)
 
 
 def test_what_a_killed_predecessor_was_writing_is_in_nobodys_way(site: Site) -> None:
@@ -83,9 +91,9 @@ def test_a_job_whose_snapshot_was_tidied_away_is_handed_back(
         (site.run_dir / (paths.generation(0) + name)).mkdir()
 
     def tidied(*_: Any, **__: Any) -> None:
-        raise training.snapshots.Superseded
+        raise snapshots.Superseded
 
-    monkeypatch.setattr(training.snapshots, "save", tidied)
+    monkeypatch.setattr(snapshots, "save", tidied)
     monkeypatch.setenv("PBTNAS_TEST_STEP_S", "0.15")  # longer than between two looks at the worker
     job = replace(JOB, generation=0, inputs=())
     ours, theirs = socket.socketpair()

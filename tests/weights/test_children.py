@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import torch
 
 from pbtnas.checkpoints import files as checkpoints
+from pbtnas.checkpoints.layers import Layers
 from pbtnas.search import Birth, Member, SearchSpace, layer, switch
 from pbtnas.search.algorithms import ALGORITHMS
 from pbtnas.search.births import Operator
@@ -156,6 +158,11 @@ def test_every_birth_of_every_algorithm_makes_a_checkpoint_that_loads(
 ) -> None:
     """Written as overlay and read over its base, a child has what its architecture needs, and
     carrying out the birth again gives the same bytes."""
+
+    def opened(directory: Path, member: int) -> AbstractContextManager[Layers]:
+        path = directory / str(member)
+        return checkpoints.read_lazily(path, digests[member], algorithm="xxh3-128")
+
     rng = random.Random(1)
     members = [Member(i, SPACE.sample(rng), float(i)) for i in range(8)]
     digests = {}
@@ -167,10 +174,7 @@ def test_every_birth_of_every_algorithm_makes_a_checkpoint_that_loads(
             written = []
             for file in (tmp_path / "once", tmp_path / "again"):
                 fresh = network(made.architecture, made.seed)
-                with (
-                    checkpoints.open_layers([tmp_path / str(made.base)]) as ours,
-                    checkpoints.open_layers([tmp_path / str(made.donor)]) as theirs,
-                ):
+                with opened(tmp_path, made.base) as ours, opened(tmp_path, made.donor) as theirs:
                     plan = carry_out(SPACE, made, base=ours, donor=theirs, fresh=lazily(fresh))
                     written.append(
                         checkpoints.write_overlay(

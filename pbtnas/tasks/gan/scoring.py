@@ -18,13 +18,7 @@ from torch import Tensor, nn
 from pbtnas.data.grids import grid_png
 from pbtnas.data.images import ImageSet, normalise, pixel_digest, pixels
 from pbtnas.metrics.extractors import Extractor
-from pbtnas.metrics.statistics import (
-    Statistics,
-    StatisticsError,
-    measure,
-    parse_statistics,
-    read_statistics,
-)
+from pbtnas.metrics.statistics import Statistics, StatisticsError, measure, parse_statistics
 from pbtnas.tasks.base import Preparation
 
 log = logging.getLogger("pbtnas")
@@ -101,9 +95,10 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
     measured = f"{images.name}-{images.digest[:8]}.{judge.name}-{judge.digest[:8]}"
     kept = cache / f"{measured}.{re.sub(r'[^A-Za-z0-9]+', '-', computed)}.npz"
     try:
-        _check(read_statistics(kept), judge, images, str(kept))
-        return kept.read_bytes()
-    except StatisticsError as error:
+        data = kept.read_bytes()
+        _check(parse_statistics(data, kept.name), judge, images, str(kept))
+        return data
+    except (OSError, StatisticsError) as error:
         log.debug("measuring %s: %s", images.name, error)  # nothing is kept, or it is damaged
     log.info("measuring %s on %s", images.name, computed)
     chunks = (
