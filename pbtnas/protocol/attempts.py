@@ -18,6 +18,7 @@ from pbtnas.protocol.operations import (
     Operation,
     Quarantine,
     Say,
+    Sleep,
     Steps,
     Stopping,
     WriteHeartbeat,
@@ -114,6 +115,10 @@ class Stopped:
     done: int
 
 
+SIGNALS_S = 0.5
+"""Time until a signal that was sent to a whole group has reached the worker too."""
+
+
 class AttemptMonitor:
     """Monitors one attempt: beats while the training makes progress, stops it when it is useless.
 
@@ -128,6 +133,7 @@ class AttemptMonitor:
         self._name = name
         self._claims = claims
         self._beat_s = beat_s
+        self._kept = 0
 
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
         """Beat while the training makes progress; stop it when there is no use in it."""
@@ -140,6 +146,9 @@ class AttemptMonitor:
             event = yield from Poll(self._beat_s)
             if isinstance(event, Progress):
                 done = event.done
+            elif isinstance(event, AttemptFailed) and (yield from self._asked_to_stop()):
+                # What the task needs may have been ended by the same signals: it proves nothing.
+                return Stopped(done)
             elif event is not None:
                 return event
             useless = False
@@ -152,6 +161,20 @@ class AttemptMonitor:
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()
+
+    def _asked_to_stop(self) -> Steps[bool]:
+        """Whether a stop is asked for, or is just on its way to all processes of a group."""
+        if (yield from Stopping()):
+            return True
+        yield from Sleep(SIGNALS_S)
+        return (yield from Stopping())
+
+    def keep(self, *attempts: Attempt) -> Steps[None]:
+        """Beat for attempts while what became of one of them waits for the disk."""
+        self._kept += 1
+        content = Heartbeat(self._kept, 0, "publishing").encode()
+        for attempt in attempts:
+            yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
 
     def record_failure(self, attempt: Attempt, event: AttemptFailed) -> Steps[None]:
         """Say and record why an attempt failed, and put aside what was damaged."""

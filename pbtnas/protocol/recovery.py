@@ -79,7 +79,9 @@ class CheckpointRecovery:
         text = "interrupted"
         if isinstance(event, Trained):
             if event.result.checkpoint == checkpoint and event.file is not None:
-                yield from persist(PutBlob(event.file, name))
+                yield from persist(
+                    PutBlob(event.file, name), while_waiting=lambda: self._monitor.keep(attempt)
+                )
                 text = "done"
             else:
                 text = (

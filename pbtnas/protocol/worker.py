@@ -35,7 +35,7 @@ reaches this module in another way.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ from pbtnas.protocol.operations import (
     Steps,
     Stopping,
     Sync,
+    nothing,
     pause_s,
     persist,
 )
@@ -116,6 +117,7 @@ class Worker(WorkLoop[Attempt]):
         self._manifest: Manifest | None = None
         self._reused: Trained | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
+        self._started: Attempt | None = None
         self._affinity = HostAffinity(run, name, claims)
         self._monitor = AttemptMonitor(name, claims, pace.beat_s)
         self._recovery = CheckpointRecovery(run, claims, self._monitor)
@@ -217,6 +219,7 @@ class Worker(WorkLoop[Attempt]):
 
     def start(self, attempt: Attempt) -> Steps[None]:
         """Have a claimed job trained, unless another run of the study has its result."""
+        self._started = attempt
         self._reused = None if self._reuse is None else (yield from self._reuse.find(attempt))
         if self._reused is None:
             yield from Start(attempt)
@@ -228,6 +231,7 @@ class Worker(WorkLoop[Attempt]):
         self._idle_since_s = None
         began_s = yield from Now()
         event = self._reused or (yield from self._monitor.watch(attempt))
+        self._started = None
         if isinstance(event, Trained):
             self._job_s = (yield from Now()) - began_s
             self._affinity.did_well()
@@ -253,23 +257,38 @@ class Worker(WorkLoop[Attempt]):
     # -- publishing ----------------------------------------------------------------------------
 
     def publish_last(self) -> Steps[None]:
-        """Publish the job finished last, if there is one: its checkpoint first, then its record."""
+        """Publish the job finished last, if there is one: its checkpoint first, then its record.
+
+        While that waits for the disk, the claim on the job that trains meanwhile is kept too.
+        """
         if self._unpublished is None:
             return
         attempt, trained = self._unpublished
+        claims = (attempt,) if self._started is None else (attempt, self._started)
+
+        def keep() -> Steps[None]:
+            return self._monitor.keep(*claims)
+
         job, result = attempt.job, trained.result
         if trained.file is not None and result.checkpoint is not None:
             name = paths.checkpoint(job.generation, result.checkpoint)
-            yield from persist(PutBlob(trained.file, name))
+            yield from persist(PutBlob(trained.file, name), while_waiting=keep)
         meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
-        yield from self._put_result(job, result, meta)
+        yield from self._put_result(job, result, meta, while_waiting=keep)
         self._unpublished = None
 
-    def _put_result(self, job: Job, result: Result, meta: Mapping[str, Any]) -> Steps[None]:
+    def _put_result(
+        self,
+        job: Job,
+        result: Result,
+        meta: Mapping[str, Any],
+        *,
+        while_waiting: Callable[[], Steps[None]] = nothing,
+    ) -> Steps[None]:
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
-        reply = yield from persist(Put(name, encode(record)))
+        reply = yield from persist(Put(name, encode(record)), while_waiting=while_waiting)
         if reply is Published.LOST:
             first = yield from read(name, "result", self._run)
             if first is not None and first.digest != record.digest:

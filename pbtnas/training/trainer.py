@@ -98,7 +98,7 @@ class Trainer:
         refuse_nondeterminism()
         check_computes(self._device)
         self._task_file = setting.task_file
-        self._tasks = PreparedTasks(self._scratch, setting.task_file)
+        self._tasks = PreparedTasks(self._scratch, setting.task_file, channel.at_disk)
         self._places: dict[Path, Place] = {}
         self._agreed: set[Path] = set()  # runs that were started with the products used here
         self._place = self._at(Path(setting.root))
@@ -106,7 +106,8 @@ class Trainer:
     def _at(self, root: Path) -> Place:
         """The run in that directory, its task prepared."""
         if root not in self._places:
-            run = open_run(root)
+            with self._channel.at_disk("opening the run"):
+                run = open_run(root)
             config = from_json(run.config)
             with PosixStore(root, f"{self._writer}-training", primitive=run.primitive) as store:
                 ready = self._tasks.of(config.task, store, threads=config.run.threads)
@@ -121,9 +122,13 @@ class Trainer:
 
         Raises `OtherProducts` when it was started with other products than are here.
         """
-        place = self._at(root)
+        if root not in self._places:
+            self._channel.send(ready=False)  # to get ready takes longer than a tick may
+            self._at(root)
+            self._channel.send(ready=True)
+        place = self._places[root]
         if place.root not in self._agreed:
-            with RunReader(root) as files:
+            with self._channel.at_disk("reading the first manifest"), RunReader(root) as files:
                 if check_products(files, place.run, place.products):
                     self._agreed.add(place.root)
         return place
@@ -188,15 +193,17 @@ class Trainer:
 
     def _context(self, job: Job, trainee: Trainee, directory: Path) -> JobContext:
         def snapshot(done: int) -> None:
+            state = self._state(trainee)
             context.patiently(
                 lambda: snapshots.save(
                     directory,
-                    trainee.state(),
+                    state,
                     done=done,
                     trained=context.trained,
                     device=self._device,
                     algorithm=self._place.hash,
-                )
+                ),
+                "writing a snapshot",
             )
 
         context = JobContext(
@@ -216,12 +223,17 @@ class Trainer:
             self._place.root / paths.attempt(job.generation, job.member, earlier)
             for earlier in range(1, attempt + 1)
         ]
-        while (found := snapshots.newest(directories, algorithm=self._place.hash)) is not None:
+        while True:
+            with self._channel.at_disk("looking for a snapshot"):
+                found = snapshots.newest(directories, algorithm=self._place.hash)
+            if found is None:
+                break
             path, digest, _ = found
             try:
-                snapshot = snapshots.load(
-                    path, digest, device=self._device, algorithm=self._place.hash
-                )
+                with self._channel.at_disk("reading a snapshot"):
+                    snapshot = snapshots.load(
+                        path, digest, device=self._device, algorithm=self._place.hash
+                    )
             except CorruptCheckpoint:
                 path.unlink(missing_ok=True)
                 continue
@@ -232,9 +244,11 @@ class Trainer:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
             try:
-                state = look_again(
-                    lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
-                )
+                with self._channel.at_disk("reading its input"):
+                    state = look_again(
+                        lambda: read_verified(files, job.inputs, algorithm=self._place.hash),
+                        files[0],
+                    )
             except OSError as error:
                 if error.errno != errno.ESTALE:
                     raise
@@ -257,10 +271,19 @@ class Trainer:
         }
         leaf = f".tmp-{self._writer}-{paths.member_name(job.member)}"
         name = f"{paths.checkpoints(job.generation)}/{leaf}"
-        state: State = trainee.state()
+        state = self._state(trainee)
         path, algorithm = self._place.root / name, self._place.hash
-        digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
+        digest = context.patiently(
+            lambda: write(path, state, algorithm=algorithm), "writing the checkpoint"
+        )
         return Result(job.member, "ok", score, metrics, Digest(digest)), name
+
+    def _state(self, trainee: Trainee) -> State:
+        """What is to be written, once it is computed: an endless kernel is no slow disk."""
+        state: State = trainee.state()
+        if self._device.startswith("cuda"):
+            torch.cuda.synchronize(self._device)
+        return state
 
 
 def _raised(error: Exception) -> dict[str, Any]:
