@@ -18,6 +18,7 @@ from pbtnas.cli.shared import (
     machine_option,
     scratch_option,
     task_file_option,
+    until_asked_to_stop,
     worker_lines,
 )
 from pbtnas.errors import ExitCode
@@ -71,6 +72,7 @@ def study(
 
     The same command goes on with a study after whatever happened.
     """
+    stop = until_asked_to_stop()  # before the seconds in which torch is imported
     from pbtnas.config import load_study
     from pbtnas.engine.devices import default_scratch
     from pbtnas.study.conduct import conduct, make_study
@@ -91,7 +93,7 @@ def study(
         made = make_study(directory, planned)
         scratch_dir.mkdir(parents=True, exist_ok=True)
         lines = worker_lines(directory, workers, devices, common)
-        outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds)
+        outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
     print_account(directory)
     _leave_with(outcomes, codes)
 
@@ -114,7 +116,7 @@ def _leave_with(outcomes: StudyOutcomes, codes: Sequence[int]) -> None:
     if outcomes.held:
         leave(ExitCode.HELD, f"another coordinator holds {', '.join(outcomes.held)}")
     # A worker that was stopped before it could say how it ends (a negative code) failed nothing.
-    unfit = [code for code in codes if code > ExitCode.OK and code != ExitCode.HANDED_BACK]
+    unfit = [code for code in codes if code > ExitCode.OK and code != ExitCode.STOPPED]
     if unfit:
         sys.exit(max(unfit))
-    sys.exit(ExitCode.HANDED_BACK if ExitCode.HANDED_BACK in codes else ExitCode.OK)
+    sys.exit(ExitCode.OK if outcomes.over else ExitCode.STOPPED)

@@ -184,8 +184,10 @@ class OpenCoordinator:
             self.driver.finish()
 
 
-def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> CoordinatorEnding:
-    """Coordinate a run from wherever it is to its end.
+def coordinate(
+    root: Path, config: Config, task: Task, *, scratch: Path, stop: StopRequest
+) -> CoordinatorEnding:
+    """Coordinate a run from wherever it is to its end, or until this process is asked to stop.
 
     Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
     `ForeignRecord`.
@@ -195,7 +197,7 @@ def coordinate(root: Path, config: Config, task: Task, *, scratch: Path) -> Coor
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     scratch.mkdir(parents=True, exist_ok=True)
-    with open_coordinator(root, config, task.space, prepared, stop=StopRequest()) as opened:
+    with open_coordinator(root, config, task.space, prepared, stop=stop) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
         ending = drive(opened.protocol.coordinate(), opened.driver.execute)

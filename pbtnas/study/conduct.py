@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,6 +27,8 @@ from pbtnas.study.coordinators import CoordinatorsDriver, coordinator_of
 from pbtnas.training.prepared_tasks import PreparedTasks
 from pbtnas.version import __version__
 
+log = logging.getLogger("pbtnas")
+
 LOOK_S = 0.1  # longest wait between two looks at the workers
 
 
@@ -44,6 +47,8 @@ class StudyHeld(PbtnasError):
 def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
     """Make a study's directory, or adopt the study in it if it has these very runs.
 
+    Engine settings decide no outcome: where they differ, those of the study in it hold.
+
     Raises `ChangedStudy` naming what differs, `NotARun` when the directory holds something else.
     """
     runs = [{"name": r.name, "seed": r.seed, "config": to_json(r.config)} for r in planned]
@@ -52,8 +57,15 @@ def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
     stored = {run.root: from_json(run.config, run.label) for run in study.runs}
     lines = [f"{path.name}: not in the stored study" for path in given.keys() - stored.keys()]
     lines += [f"{path.name}: only in the stored study" for path in stored.keys() - given.keys()]
+    engine = set()  # the same lines for every run of a study
     for path in stored.keys() & given.keys():
-        lines += [f"{path.name}: {line}" for line in difference(stored[path], given[path])]
+        for line in difference(stored[path], given[path]):
+            if line.startswith("engine."):
+                engine.add(line)
+            else:
+                lines.append(f"{path.name}: {line}")
+    for line in sorted(engine):
+        log.info("%s: the study goes on with what is stored", line)
     if lines:
         shown = [f"  {line}" for line in sorted(lines)[:8]]
         more = [f"  and {len(lines) - 8} more"] if len(lines) > 8 else []
@@ -70,6 +82,7 @@ def conduct(
     workers: Sequence[Sequence[str]],
     *,
     open_seeds: int,
+    stop: StopRequest,
 ) -> tuple[StudyOutcomes, list[int]]:
     """Coordinate a study, with these workers on this machine, until it is over.
 
@@ -78,6 +91,7 @@ def conduct(
         tasks: Tasks of its runs, for the coordinators.
         workers: Command line of each worker; a worker that dies is restarted.
         open_seeds: Number of seeds in work at once.
+        stop: Request to stop.
 
     Returns what became of the runs, and, if the study is not over, the exit codes of the workers.
     Raises `StudyHeld`.
@@ -87,7 +101,6 @@ def conduct(
         lock.acquire(timeout=0)
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
-    stop = StopRequest()
     helpers = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
     outcomes = StudyOutcomes()
     try:
@@ -99,8 +112,9 @@ def conduct(
     except AskedToStop:
         pass  # before anything was begun; the same command goes on from here
     finally:
-        codes = [helper.code for helper in helpers if helper.code is not None] + end(helpers)
+        end(helpers)
         lock.release()
+    codes = [helper.code for helper in helpers if helper.code is not None]
     return outcomes, [] if outcomes.over else codes
 
 

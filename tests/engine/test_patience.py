@@ -112,7 +112,7 @@ def study_ends(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list
     monkeypatch.setattr(
         PosixStore, "put", lambda *arguments, **options: flaky(*arguments, **options)
     )
-    assert conduct.conduct(study, _no_tasks(), [], open_seeds=1)[1] == []
+    assert conduct.conduct(study, _no_tasks(), [], open_seeds=1, stop=StopRequest(()))[1] == []
     assert study.ended() == {}
     return [flaky]
 
@@ -187,7 +187,6 @@ def test_a_study_that_is_asked_to_stop_leaves_a_full_disk(
         raise OSError(UNWRITABLE[0], os.strerror(UNWRITABLE[0]))
 
     monkeypatch.setattr(PosixStore, "put", full)
-    monkeypatch.setattr(conduct, "StopRequest", lambda: stop)
-    conduct.conduct(study, _no_tasks(), [], open_seeds=1)
+    conduct.conduct(study, _no_tasks(), [], open_seeds=1, stop=stop)
 
     assert study.ended() is None
