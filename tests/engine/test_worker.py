@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import pbtnas
 from pbtnas.engine import worker
 from pbtnas.engine.signals import StopRequest
-from pbtnas.engine.worker import wait_for, warn_of_other_version
+from pbtnas.engine.worker import WorkerDriver, wait_for, warn_of_other_version
+from pbtnas.records import paths
+from pbtnas.records.heartbeat import Heartbeat, at_disk
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import create
 from pbtnas.store.study_directory import Study, create_study, is_study
 
@@ -43,3 +48,24 @@ def test_a_study_that_is_made_while_a_worker_looks_is_found(
     monkeypatch.setattr(worker, "is_study", before_it_is_made)
 
     assert wait_for(tmp_path / "study", StopRequest(()), patience_s=60.0) == made[0]
+
+
+def test_a_worker_shows_that_its_training_waits_for_the_disk(tmp_path: Path) -> None:
+    """In its sign of life, which `status` reads; of a full disk the trouble itself is shown."""
+    about = {"hash": "xxh3-128", "space": "s", "pbtnas": pbtnas.__version__}
+    create(tmp_path / "run", {}, about=about)
+    training: Any = SimpleNamespace(hindered=at_disk("writing the checkpoint"), waiting="")
+    shown = []
+    with PosixStore(tmp_path / "run", "w") as store:
+        for trouble in ("", "/shared: No space left on device"):
+            driver = WorkerDriver(store, StopRequest(()), training, "w", beat_s=1.0)
+            driver.report(trouble)
+            driver.sign_of_life()
+            beat = Heartbeat.decode((store.root / paths.worker("w")).read_bytes())
+            assert beat is not None
+            shown.append(beat.phase)
+
+    assert shown == [
+        "waiting for the disk: writing the checkpoint",
+        "waiting: /shared: No space left on device",
+    ]
