@@ -17,13 +17,13 @@ class ExitCode(IntEnum):
         code.meaning = meaning
         return code
 
-    OK = 0, "done, or stopped as asked"
+    OK = 0, "done; a search, study or evaluation is finished"
     FAILED = 1, "cannot go on: no member left, broken or foreign records, a lost checkpoint"
     USAGE = 2, "wrong usage, configuration, task or directory"
     HELD = 3, "another coordinator holds the run"
     UNFIT = 69, "this machine failed three jobs in a row; its worker stopped"
     UNEXPECTED = 70, "an unexpected error, shown in full; `pbtnas run` tries again, twice in a row"
-    HANDED_BACK = 75, "stopped as asked, a job (or an evaluation) was handed back unfinished"
+    STOPPED = 75, "stopped as asked before the end; the same command goes on from there"
 
 
 class PbtnasError(Exception):

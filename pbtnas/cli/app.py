@@ -7,6 +7,7 @@ the commands that need it, when they run.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -33,10 +34,12 @@ from pbtnas.cli.shared import (
     load_task_of,
     machine_option,
     overrides_option,
+    parent_option,
     quietly,
     run_dir_argument,
     scratch_option,
     task_file_option,
+    until_asked_to_stop,
     worker_lines,
 )
 from pbtnas.errors import ExitCode, PbtnasError
@@ -94,6 +97,7 @@ def run(
 
     load(config, overrides)  # a typo is better told once, and before anything starts
     common = [*given("--task", task_file), *given("--scratch", scratch)]
+    common += given("--parent", os.getpid())
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     code = keep_running(head, worker_lines(run_dir, workers, devices, common))
@@ -108,9 +112,11 @@ def run(
 @scratch_option
 @machine_option
 @overrides_option
+@parent_option
 @click.option("--dry-run", is_flag=True, help="Check everything, print the configuration, stop.")
 def coordinator(
     arguments: tuple[str, ...],
+    parent: int | None,
     task_file: str | None,
     scratch: Path | None,
     overrides: tuple[str, ...],
@@ -121,6 +127,7 @@ def coordinator(
     Without CONFIG, the configuration stored in RUN_DIR is used.  Of a run that was started only
     the engine section can be changed; it never changes the outcome.
     """
+    stop = until_asked_to_stop(parent)  # before the seconds in which torch is imported
     from pbtnas.config import to_json
     from pbtnas.engine.coordinator import coordinate, holder_of
     from pbtnas.engine.devices import default_scratch
@@ -140,11 +147,12 @@ def coordinator(
             scratch = scratch or default_scratch()
             ending = coordinate(root, config, task, scratch=scratch, stop=stop)
     except AskedToStop:
-        sys.exit(ExitCode.HANDED_BACK)  # before anything was begun
+        sys.exit(ExitCode.STOPPED)  # before anything was begun
     except BrokenChain as error:
         leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
     if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
+    sys.exit(ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED)
 
 
 def _run_and_config(
@@ -176,7 +184,7 @@ def _run_and_config(
     show_default=True,
     help="Seconds to wait for a coordinator to start the run.",
 )
-@click.option("--parent", type=int, hidden=True, help="Stop when this process, its parent, dies.")
+@parent_option
 @cli_study.reuse_option
 @task_file_option
 @scratch_option
@@ -195,9 +203,8 @@ def worker(
 
     Start one for each GPU, on any machine.
     """
+    stop = until_asked_to_stop(parent)
     from pbtnas.engine import devices
-    from pbtnas.engine.parent_death import stop_with_parent
-    from pbtnas.engine.signals import StopRequest
     from pbtnas.protocol.work_loop import WorkerEnding
 
     scratch = scratch or devices.default_scratch()
@@ -205,19 +212,18 @@ def worker(
     devices.check_device(device)
     lock = devices.hold_device(device, slots)
     try:
-        stop = StopRequest()
-        if parent is not None:
-            stop_with_parent(parent)
         ending = _work(run_dir, patience, stop, device, scratch, task_file, reuse=reuse)
     finally:
         if lock is not None:
             lock.release()
     codes = {
-        WorkerEnding.QUARANTINED: ExitCode.UNFIT,
-        WorkerEnding.HANDED_BACK: ExitCode.HANDED_BACK,
+        WorkerEnding.FINISHED: ExitCode.OK,
         WorkerEnding.EXTINCT: ExitCode.FAILED,
+        WorkerEnding.QUARANTINED: ExitCode.UNFIT,
+        WorkerEnding.STOPPED: ExitCode.STOPPED,
+        WorkerEnding.HANDED_BACK: ExitCode.STOPPED,
     }
-    sys.exit(codes.get(ending, ExitCode.OK))
+    sys.exit(codes[ending])
 
 
 def _work(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,14 +16,17 @@ from pbtnas.cli.shared import (
     given,
     load_task_of,
     machine_option,
+    parent_option,
     run_dir_argument,
     scratch_option,
     task_file_option,
+    until_asked_to_stop,
 )
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.engine.evaluation import FinalEvaluation
+    from pbtnas.engine.signals import StopRequest
     from pbtnas.records.schema import Soup, Tried
     from pbtnas.tasks.base import Task
 
@@ -57,6 +61,7 @@ def work_options(command: Callable[..., None]) -> Callable[..., None]:
         task_file_option,
         scratch_option,
         machine_option,
+        parent_option,
         click.option("--json", "as_json", is_flag=True, help="For programs."),
     )
     for option in reversed(in_order):
@@ -66,15 +71,16 @@ def work_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @work_options
-def evaluate(as_json: bool, **options: Unpack[WorkOptions]) -> None:
+def evaluate(as_json: bool, parent: int | None, **options: Unpack[WorkOptions]) -> None:
     """Evaluate the best members of a finished run, and its soups, for the number to report.
 
     Start it on as many machines as you like: they share the work, and each prints the complete
     result.
     """
+    stop = until_asked_to_stop(parent)  # before the seconds in which torch is imported
     from pbtnas.engine.evaluation import evaluate as evaluated
 
-    finals = _finals(["evaluate"], evaluated, **options)
+    finals = _finals(["evaluate"], evaluated, stop, **options)
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
@@ -85,19 +91,22 @@ def evaluate(as_json: bool, **options: Unpack[WorkOptions]) -> None:
 @click.command()
 @work_options
 @click.option("--part", help="Average only this part of the networks, e.g. of drqv2 the encoder.")
-def soup(as_json: bool, part: str | None, **options: Unpack[WorkOptions]) -> None:
+def soup(
+    as_json: bool, part: str | None, parent: int | None, **options: Unpack[WorkOptions]
+) -> None:
     """Build greedy model soups of a finished run.
 
     Each of best-ever and best-last is averaged with others of its architecture, keeping every
     addition that does not lower the score.  Start it on as many machines as you like: they share
     the work, and each prints the complete result.
     """
+    stop = until_asked_to_stop(parent)
     from functools import partial
 
     from pbtnas.engine.evaluation import make_soups
 
     command = ["soup", *given("--part", part)]
-    finals = _finals(command, partial(make_soups, part=part), **options)
+    finals = _finals(command, partial(make_soups, part=part), stop, **options)
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
@@ -109,6 +118,7 @@ def soup(as_json: bool, part: str | None, **options: Unpack[WorkOptions]) -> Non
 def _finals(
     command: Sequence[str],
     work: Callable[..., list[FinalEvaluation]],
+    stop: StopRequest,
     run_dir: Path,
     workers: int,
     devices: Sequence[str],
@@ -118,18 +128,17 @@ def _finals(
     """Do what a command does, with further processes of the same command beside this one."""
     from pbtnas.engine.devices import check_device, default_scratch, gpu_count
     from pbtnas.engine.driver import once_reachable
-    from pbtnas.engine.signals import StopRequest
     from pbtnas.engine.supervisor import helper_processes
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.tasks.base import HandedBack
 
     devices = devices or [f"cuda:{i}" for i in range(gpu_count())] or ["cpu"]
     more = [*given("--task", task_file), *given("--scratch", scratch)]
+    more += given("--parent", os.getpid())
     others = [
         [*command, str(run_dir), "--device", devices[i % len(devices)], *more]
         for i in range(1, workers)
     ]
-    stop = StopRequest()
     for device in devices:
         check_device(device)
     scratch = scratch or default_scratch()
@@ -138,7 +147,7 @@ def _finals(
         with helper_processes(others):
             return work(run_dir, task, device=devices[0], scratch=scratch, stop=stop)
     except (HandedBack, AskedToStop):
-        sys.exit(ExitCode.HANDED_BACK)
+        sys.exit(ExitCode.STOPPED)
 
 
 def _task_of(run_dir: Path, task_file: str | None) -> Task:

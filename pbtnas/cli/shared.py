@@ -7,11 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pbtnas.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pbtnas.engine.signals import StopRequest
 
 # click keeps the lines of a paragraph that begins so.
 EXIT_CODES = "\n".join(
@@ -49,6 +52,12 @@ machine_option = click.option(
     expose_value=False,
     help="The name of this machine, where its host name is none (PBTNAS_MACHINE).",
 )
+parent_option = click.option(
+    "--parent",
+    type=int,
+    metavar="PID",
+    help="Stop, as by SIGTERM, when the process PID that started this one ends.",
+)
 overrides_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. run.seed=3."
 )
@@ -57,6 +66,22 @@ devices_option = click.option(
 )
 run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def until_asked_to_stop(parent: int | None = None) -> StopRequest:
+    """Heed signals from now on, and the end of the parent where its process id is given.
+
+    Ends the command if the parent is gone already.
+    """
+    from pbtnas.engine.parent_death import stop_with_parent
+    from pbtnas.engine.signals import StopRequest
+
+    stop = StopRequest()
+    if parent is not None:
+        stop_with_parent(parent)
+    if stop.asked:
+        leave(ExitCode.STOPPED, f"process {parent}, which is to have started this one, is gone")
+    return stop
 
 
 def leave(code: ExitCode, text: str) -> NoReturn:

@@ -18,6 +18,7 @@ from pbtnas.cli.shared import (
     machine_option,
     scratch_option,
     task_file_option,
+    until_asked_to_stop,
     worker_lines,
 )
 from pbtnas.errors import ExitCode
@@ -71,6 +72,7 @@ def study(
 
     The same command goes on with a study after whatever happened.
     """
+    stop = until_asked_to_stop()  # before the seconds in which torch is imported
     from pbtnas.config import load_study
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
@@ -98,7 +100,7 @@ def study(
             made = once_reachable(lambda: make_study(directory, planned), directory, stop)
             outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
         except AskedToStop:
-            sys.exit(ExitCode.HANDED_BACK)  # before anything was begun
+            sys.exit(ExitCode.STOPPED)  # before anything was begun
     print_account(directory)
     _leave_with(outcomes, codes)
 
@@ -121,7 +123,7 @@ def _leave_with(outcomes: StudyOutcomes, codes: Sequence[int]) -> None:
     if outcomes.held:
         leave(ExitCode.HELD, f"another coordinator holds {', '.join(outcomes.held)}")
     # A worker that was stopped before it could say how it ends (a negative code) failed nothing.
-    unfit = [code for code in codes if code > ExitCode.OK and code != ExitCode.HANDED_BACK]
+    unfit = [code for code in codes if code > ExitCode.OK and code != ExitCode.STOPPED]
     if unfit:
         sys.exit(max(unfit))
-    sys.exit(ExitCode.HANDED_BACK if ExitCode.HANDED_BACK in codes else ExitCode.OK)
+    sys.exit(ExitCode.OK if outcomes.over else ExitCode.STOPPED)

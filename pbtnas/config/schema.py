@@ -176,7 +176,7 @@ class EngineConfig:
         3, min=1, help="Counted failures after which a member is recorded as failed."
     )
     grace_s: float = number(
-        30.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
+        20.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
     )
 
     def conflicts(self) -> Iterator[tuple[str, str]]:

@@ -62,6 +62,8 @@ def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
         end_with_parent(signal.SIGKILL)
         if os.getppid() != guard:
             os._exit(1)
+        for number in STOP_SIGNALS:  # until it has begun, and leaves them to its worker
+            signal.signal(number, signal.SIG_IGN)
 
     training = subprocess.Popen(
         python_command("-m", "pbtnas.training", json.dumps({**told, "parent": guard})),

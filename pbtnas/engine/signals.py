@@ -5,18 +5,48 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from pbtnas.protocol.operations import AskedToStop
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
-class StopRequest:
-    """Notes whether this process was asked to stop.  A second signal ends it at once."""
+TOGETHER_S = 2.0
+"""Signals that come within this time are one request.
 
-    def __init__(self, signals: Iterable[signal.Signals] = STOP_SIGNALS) -> None:
+A process may be sent several for one: by the scheduler to each process of a group or cgroup, by
+the trap of a shell, and by the process that started it.
+"""
+
+PASSED_ON = signal.SIGUSR2
+"""What a process that was asked to stop sends to those that it has started.
+
+It may come late, after a step that could not be interrupted, and they may have been asked by
+somebody else long before; so it never counts as a later request.
+"""
+
+
+class StopRequest:
+    """Notes whether this process was asked to stop.
+
+    A signal that comes later than `TOGETHER_S` after the first one ends the process at once.
+
+    Args:
+        signals: The signals that ask to stop.
+        clock: Seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        signals: Iterable[signal.Signals] = STOP_SIGNALS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.asked = False
+        self._clock = clock
+        self._first_s: float | None = None
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it
@@ -40,7 +70,10 @@ class StopRequest:
             raise AskedToStop
 
     def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
+        now_s = self._clock()
+        if self._first_s is None:
+            self._first_s = now_s
+        elif now_s - self._first_s > TOGETHER_S and number != PASSED_ON:
             os._exit(128 + number)
         self.asked = True
         os.write(self._write, b"!")

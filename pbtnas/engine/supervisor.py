@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pbtnas.child_python import python_command, python_environment
-from pbtnas.engine.signals import StopRequest
+from pbtnas.engine.signals import PASSED_ON, StopRequest
 from pbtnas.errors import ExitCode
 
 log = logging.getLogger("pbtnas")
@@ -67,7 +67,7 @@ class Supervised:
 def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -> int:
     """Run a coordinator and workers until the coordinator is done; its exit code.
 
-    On a signal all are asked to stop, and `HANDED_BACK` is returned if a job was.
+    On a signal all are asked to stop, and the code is `STOPPED` unless the run is over by then.
     """
     stop = StopRequest()
     head = Supervised("coordinator", list(coordinator))
@@ -84,22 +84,23 @@ def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -
                 break
             stop.wait(0.1)
     finally:
-        codes = end(processes)
-    if head.code is not None and not stop.asked:
-        return head.code or max(
-            (helper.code or ExitCode.OK for helper in helpers), default=ExitCode.OK
-        )
-    if not stop.asked:
-        return max(helper.code or ExitCode.OK for helper in helpers)
-    return ExitCode.HANDED_BACK if ExitCode.HANDED_BACK in codes else ExitCode.OK
+        ended_with = head.code
+        end(processes)
+    if stop.asked:
+        return head.code if head.code in FINAL_CODES else ExitCode.STOPPED
+    of_helpers = max((helper.code or ExitCode.OK for helper in helpers), default=ExitCode.OK)
+    return ended_with or of_helpers
 
 
-def end(processes: Sequence[Supervised]) -> list[int]:
-    """Ask all that still run to stop, and wait for them."""
-    running = [supervised.process for supervised in processes if supervised.process is not None]
-    for process in running:
-        process.terminate()
-    return [process.wait() for process in running]
+def end(processes: Sequence[Supervised]) -> None:
+    """Ask all that still run to stop, wait for them, and note their codes."""
+    running = [supervised for supervised in processes if supervised.process is not None]
+    for supervised in running:
+        assert supervised.process is not None
+        supervised.process.send_signal(PASSED_ON)
+    for supervised in running:
+        assert supervised.process is not None
+        supervised.code = supervised.process.wait()
 
 
 @contextmanager
@@ -125,7 +126,7 @@ def helper_processes(commands: Sequence[Sequence[str]]) -> Iterator[None]:
         yield
     except BaseException:
         for process in processes:
-            process.terminate()
+            process.send_signal(PASSED_ON)
         raise
     finally:
         for process in processes:

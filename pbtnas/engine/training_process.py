@@ -7,14 +7,16 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from pbtnas.child_python import python_command, python_environment
 from pbtnas.engine.guard import KILL_S
+from pbtnas.engine.own_time import DISK, OwnTime, see
+from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, Stopped, Trained
+from pbtnas.records.heartbeat import at_disk
 from pbtnas.records.schema import Result
 from pbtnas.regular_files import append_regular, open_regular
 
@@ -31,8 +33,8 @@ class TrainingProcess:
         setting: The fields of `training.Setting`, as JSON.
         log: The file for whatever the process prints.
         environment: Variables added to the environment (threads, the visible GPU).
-        start_s: Time to get ready.
-        hang_s: Longest time without progress.
+        start_s: Time to get ready for the first job of a run.
+        hang_s: Longest time without progress in the code of the task.
         grace_s: Time for a snapshot after `halt`.
     """
 
@@ -57,10 +59,12 @@ class TrainingProcess:
         self._ready = False
         self._busy = False
         self._done = 0  # steps of the job in work
-        self._deadline_s = 0.0
-        self._halted_s: float | None = None
+        self._silence = OwnTime()
+        self._halted: OwnTime | None = None
+        self._at_disk = ""  # what it reads or writes, by its own words
         self._kills = 0
-        self.waiting = ""
+        self.waiting = ""  # for a directory that cannot be written
+        self.hindered = ""  # why it could not go on at the last look
 
     def warm_up(self) -> None:
         """Start the process if none runs, so that it imports while there is nothing to do."""
@@ -68,7 +72,7 @@ class TrainingProcess:
             return
         self.discard()
         ours, theirs = socket.socketpair()
-        told = {"setting": self._setting, "fd": theirs.fileno()}
+        told = {"setting": self._setting, "fd": theirs.fileno(), "signals": STOP_SIGNALS}
         with self._open_log() as log:
             self._process = subprocess.Popen(
                 # The directory is there for those who look at a list of processes.
@@ -80,6 +84,7 @@ class TrainingProcess:
                 stderr=log,
                 env=python_environment(self._environment),
                 start_new_session=True,
+                preexec_fn=_ignore_stop_signals,  # we have no threads
             )
         theirs.close()
         with suppress(BrokenPipeError):  # it has ended already, which is seen later
@@ -87,21 +92,22 @@ class TrainingProcess:
         ours.setblocking(False)
         self._socket, self._received, self._ready = ours, b"", False
         self._kills = _oom_kills()
-        self._expect(self._start_s)
+        self._at_disk = ""
+        self._silence.restart()
 
     def start(self, attempt: Attempt, root: Path) -> None:
         """Hand over a job of the run in `root`; it waits until the process is ready."""
         self.warm_up()
-        self._busy, self._halted_s, self.waiting, self._done = True, None, "", 0
+        self._busy, self._halted, self.waiting, self._done = True, None, "", 0
         job = attempt.job.to_json()
         self._send({"root": str(root), "job": job, "attempt": attempt.number})
         if self._ready:
-            self._expect(self._hang_s)
+            self._silence.restart()
 
     def halt(self) -> None:
         """Ask for a snapshot and the job back."""
         self._send({"halt": True})
-        self._halted_s = time.monotonic()
+        self._halted = OwnTime()
 
     def descriptor(self) -> int | None:
         """What can be read when there is news."""
@@ -119,7 +125,7 @@ class TrainingProcess:
         if event is None:
             event = self._judge()
         if isinstance(event, Trained | AttemptFailed | Stopped):
-            self._busy = False
+            self._busy, self.hindered = False, ""
         if isinstance(event, AttemptFailed):
             self.discard()  # after a failure, begin with a clean process
         return event
@@ -150,9 +156,6 @@ class TrainingProcess:
         except OSError:
             return Path(os.devnull).open("ab")
 
-    def _expect(self, seconds: float) -> None:
-        self._deadline_s = time.monotonic() + seconds
-
     def _send(self, message: dict[str, Any]) -> None:
         assert self._socket is not None
         try:
@@ -172,11 +175,16 @@ class TrainingProcess:
         if "pid" in message:
             self.pid = message["pid"]
             return None
-        self._expect(self._hang_s)
+        if self._ready:
+            self._silence.restart()
         self.waiting = message.get("waiting", "")
         match message:
-            case {"ready": True}:
-                self._ready = True
+            case {"ready": bool(ready)}:
+                self._ready = ready
+                self._silence.restart()
+                return None
+            case {"disk": str(what)}:
+                self._at_disk = what
                 return None
             case {"progress": done}:
                 self._done = done
@@ -197,15 +205,25 @@ class TrainingProcess:
         code = self._process.poll()
         if code is not None:
             return self._ended(code)
-        now_s = time.monotonic()
-        if self._halted_s is not None and now_s - self._halted_s > self._grace_s:
+        # Before it is ready, the job has not begun, and there is nothing to snapshot.
+        if self._halted and not (self._ready and self._halted.look() <= self._grace_s):
             self.discard()
             return Stopped(self._done)
-        if now_s <= self._deadline_s:
+        seen = see(self.pid or self._process.pid)
+        self.hindered = self._hindrance(seen.hindrance)
+        if self._silence.look(seen, hindered=bool(self.hindered)) <= self._limit_s():
             return None
         if not self._ready:
             return AttemptFailed(Failure.INFRA, f"not ready to train after {self._start_s:g} s")
         return AttemptFailed(Failure.HANG, f"{self._tail()}\nno progress for {self._hang_s:g} s")
+
+    def _limit_s(self) -> float:
+        return self._hang_s if self._ready else self._start_s
+
+    def _hindrance(self, seen: str) -> str:
+        if self._at_disk:
+            return at_disk(self._at_disk)
+        return at_disk(seen) if seen == DISK else seen
 
     def _ended(self, code: int) -> AttemptFailed:
         """What the end of the process means: whose fault it was decides whether it counts."""
@@ -237,6 +255,12 @@ class TrainingProcess:
         except OSError as error:
             return f"its log cannot be read ({error.strerror})"
         return f"the end of its output:\n{text}" if text else "it printed nothing"
+
+
+def _ignore_stop_signals() -> None:
+    """Until the guard handles them, which leaves them to its worker."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _oom_kills() -> int:

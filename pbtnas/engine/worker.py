@@ -144,7 +144,9 @@ class WorkerDriver(Driver):
         if now_s - self._last_beat_s < self._beat_s:
             return
         self._last_beat_s, self._beats = now_s, self._beats + 1
-        phase = waiting_for(self._waits_for) if self._waits_for else phase or self._phase
+        phase = phase or self._training.hindered or self._phase
+        if self._waits_for:
+            phase = waiting_for(self._waits_for)
         content = Heartbeat(self._beats, self._done, phase).encode()
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 

@@ -18,6 +18,7 @@ from pbtnas.protocol.operations import (
     Operation,
     Quarantine,
     Say,
+    Sleep,
     Steps,
     Stopping,
     WriteHeartbeat,
@@ -114,6 +115,10 @@ class Stopped:
     done: int
 
 
+SIGNALS_S = 0.5
+"""Time until a signal that was sent to a whole group has reached the worker too."""
+
+
 class AttemptMonitor:
     """Monitors one attempt: beats while the training makes progress, stops it when it is useless.
 
@@ -141,6 +146,9 @@ class AttemptMonitor:
             event = yield from Poll(self._beat_s)
             if isinstance(event, Progress):
                 done = event.done
+            elif isinstance(event, AttemptFailed) and (yield from self._asked_to_stop()):
+                # What the task needs may have been ended by the same signals: it proves nothing.
+                return Stopped(done)
             elif event is not None:
                 return event
             useless = False
@@ -155,6 +163,13 @@ class AttemptMonitor:
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()
+
+    def _asked_to_stop(self) -> Steps[bool]:
+        """Whether a stop is asked for, or is just on its way to all processes of a group."""
+        if (yield from Stopping()):
+            return True
+        yield from Sleep(SIGNALS_S)
+        return (yield from Stopping())
 
     def keep(self, *attempts: Attempt) -> Steps[None]:
         """Beat for attempts while what became of one of them waits for the disk."""

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 BEAT_LENGTH = 128  # bytes
 IDLE = "waiting for work"
 _WAITING = "waiting: "
+_DISK = "waiting for the disk: "
 _BUSY = "busy with "
 
 
 def waiting_for(trouble: str) -> str:
     """The phase of a worker that cannot go on, with the reason."""
     return _WAITING + trouble
+
+
+def at_disk(what: str) -> str:
+    """The phase of a worker whose training process reads or writes, however long that takes."""
+    return _DISK + what
 
 
 def busy_with(run: str) -> str:

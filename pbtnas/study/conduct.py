@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -27,6 +28,8 @@ from pbtnas.study.coordinators import CoordinatorsDriver, coordinator_of
 from pbtnas.training.prepared_tasks import PreparedTasks
 from pbtnas.version import __version__
 
+log = logging.getLogger("pbtnas")
+
 LOOK_S = 0.1  # longest wait between two looks at the workers
 
 
@@ -45,6 +48,8 @@ class StudyHeld(PbtnasError):
 def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
     """Make a study's directory, or adopt the study in it if it has these very runs.
 
+    Engine settings decide no outcome: where they differ, those of the study in it hold.
+
     Raises `ChangedStudy` naming what differs, `NotARun` when the directory holds something else.
     """
     runs = [{"name": r.name, "seed": r.seed, "config": to_json(r.config)} for r in planned]
@@ -53,8 +58,15 @@ def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
     stored = {run.root: from_json(run.config, run.label) for run in study.runs}
     lines = [f"{path.name}: not in the stored study" for path in given.keys() - stored.keys()]
     lines += [f"{path.name}: only in the stored study" for path in stored.keys() - given.keys()]
+    engine = set()  # the same lines for every run of a study
     for path in stored.keys() & given.keys():
-        lines += [f"{path.name}: {line}" for line in difference(stored[path], given[path])]
+        for line in difference(stored[path], given[path]):
+            if line.startswith("engine."):
+                engine.add(line)
+            else:
+                lines.append(f"{path.name}: {line}")
+    for line in sorted(engine):
+        log.info("%s: the study goes on with what is stored", line)
     if lines:
         shown = [f"  {line}" for line in sorted(lines)[:8]]
         more = [f"  and {len(lines) - 8} more"] if len(lines) > 8 else []
@@ -101,8 +113,9 @@ def conduct(
     except AskedToStop:
         pass  # before anything was begun; the same command goes on from here
     finally:
-        codes = [helper.code for helper in helpers if helper.code is not None] + end(helpers)
+        end(helpers)
         lock.close()
+    codes = [helper.code for helper in helpers if helper.code is not None]
     return outcomes, [] if outcomes.over else codes
 
 

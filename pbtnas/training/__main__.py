@@ -5,10 +5,9 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,26 @@ from pbtnas.errors import PbtnasError
 from pbtnas.logs import log_to_stderr
 from pbtnas.records.schema import Job
 from pbtnas.training.channel import Channel
+from pbtnas.training.signals import leave_to_the_worker
 from pbtnas.training.trainer import Setting, Trainer
 
 
-def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> None:
-    """Serve the worker at the other end of the socket until it closes."""
+def main(
+    setting: Mapping[str, Any], connection: socket.socket, parent: int, signals: Collection[int]
+) -> None:
+    """Serve the worker at the other end of the socket until it closes.
+
+    Args:
+        setting: The fields of `Setting`.
+        connection: The socket.
+        parent: The process id of the worker.
+        signals: The signals that ask the worker to stop.
+    """
     if os.getppid() != parent:
         sys.exit("the worker was gone before its training process began")
     faulthandler.enable()
     log_to_stderr()
-    # The worker decides what a signal to the terminal's process group means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_the_worker(signals)
     channel = Channel(connection)
     try:
         trainer = Trainer(Setting(**setting), channel)
@@ -42,4 +50,4 @@ def main(setting: Mapping[str, Any], connection: socket.socket, parent: int) -> 
 
 if __name__ == "__main__":
     _told = json.loads(sys.argv[1])
-    main(_told["setting"], socket.socket(fileno=_told["fd"]), _told["parent"])
+    main(_told["setting"], socket.socket(fileno=_told["fd"]), _told["parent"], _told["signals"])

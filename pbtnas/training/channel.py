@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import select
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -14,9 +16,21 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._received = b""
+        self._at_disk = ""
 
     def send(self, **message: Any) -> None:
         self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    @contextmanager
+    def at_disk(self, what: str) -> Iterator[None]:
+        """Read or write, and tell the worker so: however long it takes, it is no hang."""
+        outer, self._at_disk = self._at_disk, what
+        self.send(disk=what)
+        try:
+            yield
+        finally:
+            self._at_disk = outer
+            self.send(disk=outer)
 
     def receive(self) -> dict[str, Any] | None:
         """The next message; None when the worker is gone."""

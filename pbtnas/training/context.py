@@ -65,9 +65,15 @@ class JobContext:
             self._saved_s = now_s
             self._snapshot(self.done)
 
-    def patiently(self, write_it: Callable[[], T]) -> T:
-        """Write, and while the disk is full or refuses, wait and say so instead of failing."""
-        return patiently(write_it, self._directory, wait=self._pause, report=self._report)
+    def patiently(self, write_it: Callable[[], T], what: str) -> T:
+        """Write, and while the disk is full or refuses, wait and say so instead of failing.
+
+        Args:
+            write_it: Function that writes.
+            what: What it does, in words for people.
+        """
+        with self._channel.at_disk(what):
+            return patiently(write_it, self._directory, wait=self._pause, report=self._report)
 
     def _pause(self, seconds: float) -> None:
         if self._channel.waiting(seconds):
@@ -79,7 +85,7 @@ class JobContext:
     def log(self, **values: float | int | str) -> None:
         """Add a line to this attempt's private log."""
         line = json.dumps({"step": self.done, **values}) + "\n"
-        self.patiently(lambda: self._append(line))
+        self.patiently(lambda: self._append(line), "writing its log")
 
     def _append(self, line: str) -> None:
         self._directory.mkdir(exist_ok=True)

@@ -6,6 +6,8 @@ data on the device and reference statistics are the same for all runs of that ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from pbtnas.store.products import Products, published
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.preparing import Prepared, prepare
+
+AtDisk = Callable[[str], AbstractContextManager[None]]
+"""Announces what is read or written while the context lasts."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,13 @@ class PreparedTasks:
     Args:
         scratch: A directory of this machine.
         task_file: "FILE.py:Class" of the command line, or None.
+        at_disk: Announces what of the run directory is read or written.
     """
 
-    def __init__(self, scratch: Path, task_file: str | None) -> None:
+    def __init__(
+        self, scratch: Path, task_file: str | None, at_disk: AtDisk = lambda _: nullcontext()
+    ) -> None:
+        self._at_disk = at_disk
         self._scratch = scratch
         self._task_file = task_file
         self._known: list[_Known] = []
@@ -55,22 +64,40 @@ class PreparedTasks:
         Raises `TaskError`, `ConfigError`, `OSError` and `CorruptRecord`.
         """
         alike = [k for k in self._known if (k.section, k.threads) == (section, threads)]
-        products = Products(store, self._scratch)
-        if alike and not published(store):
-            for name, data in alike[0].products.items():
-                products.publish(name, data)
-        found = _all(products, store)
+        products = _Announced(store, self._scratch, self._at_disk)
+        with self._at_disk("reading products"):
+            if alike and not published(store):
+                for name, data in alike[0].products.items():
+                    products.publish(name, data)
+            found = _all(products, store)
         for known in alike:
             if known.products == found:
                 return known.ready
         ready = prepare(self._new(section), products, threads=threads)
-        self._known.append(_Known(section, threads, _all(products, store), ready))
+        with self._at_disk("reading products"):
+            self._known.append(_Known(section, threads, _all(products, store), ready))
         return ready
 
     def _new(self, section: TaskConfig) -> Task:
         return load_task(
             section.name, section.options, task_file=self._task_file, places=section.places
         )
+
+
+class _Announced(Products):
+    """Products of which each reading and writing is announced."""
+
+    def __init__(self, store: PosixStore, directory: Path, at_disk: AtDisk) -> None:
+        super().__init__(store, directory)
+        self._at_disk = at_disk
+
+    def publish(self, name: str, data: bytes) -> bytes:
+        with self._at_disk(f"publishing the product {name}"):
+            return super().publish(name, data)
+
+    def lookup(self, name: str) -> bytes | None:
+        with self._at_disk(f"reading the product {name}"):
+            return super().lookup(name)
 
 
 def _all(products: Products, store: PosixStore) -> dict[str, bytes]:

@@ -100,7 +100,7 @@ class Trainer:
         refuse_nondeterminism()
         check_computes(self._device)
         self._task_file = setting.task_file
-        self._tasks = PreparedTasks(self._scratch, setting.task_file)
+        self._tasks = PreparedTasks(self._scratch, setting.task_file, channel.at_disk)
         self._places: dict[Path, Place] = {}
         self._agreed: set[Path] = set()  # runs that were started with the products used here
         root = Path(setting.root)
@@ -109,7 +109,8 @@ class Trainer:
     def _at(self, root: Path) -> Place:
         """The run in that directory, its task prepared."""
         if root not in self._places:
-            run = open_run(root)
+            with self._channel.at_disk("opening the run"):
+                run = open_run(root)
             config = from_json(run.config)
             # Unlike that of the process before this one, whose private files may be there yet.
             writer = f"{self._writer}-training-{secrets.token_hex(3)}"
@@ -141,9 +142,13 @@ class Trainer:
 
         Raises `OtherProducts` when it was started with other products than are here.
         """
-        place = self._at(root)
+        if root not in self._places:
+            self._channel.send(ready=False)  # to get ready takes longer than a tick may
+            self._at(root)
+            self._channel.send(ready=True)
+        place = self._places[root]
         if place.root not in self._agreed:
-            with RunReader(root) as files:
+            with self._channel.at_disk("reading the first manifest"), RunReader(root) as files:
                 if check_products(files, place.run, place.products):
                     self._agreed.add(place.root)
         return place
@@ -218,17 +223,19 @@ class Trainer:
         self, job: Job, trainee: Trainee, directory: Path, earlier: Sequence[Path]
     ) -> JobContext:
         def snapshot(done: int) -> None:
+            state = self._state(trainee)
             try:
                 context.patiently(
                     lambda: snapshots.save(
                         directory,
-                        trainee.state(),
+                        state,
                         done=done,
                         trained=context.trained,
                         device=self._device,
                         algorithm=self._place.hash,
                         earlier=earlier,
-                    )
+                    ),
+                    "writing a snapshot",
                 )
             except snapshots.Superseded:
                 raise HandedBack from None
@@ -249,12 +256,17 @@ class Trainer:
     ) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
         unusable: set[Path] = set()
-        while found := snapshots.newest(directories, algorithm=self._place.hash, but=unusable):
+        while True:
+            with self._channel.at_disk("looking for a snapshot"):
+                found = snapshots.newest(directories, algorithm=self._place.hash, but=unusable)
+            if found is None:
+                break
             path, digest, _ = found
             try:
-                snapshot = snapshots.load(
-                    path, digest, device=self._device, algorithm=self._place.hash
-                )
+                with self._channel.at_disk("reading a snapshot"):
+                    snapshot = snapshots.load(
+                        path, digest, device=self._device, algorithm=self._place.hash
+                    )
             except (CorruptCheckpoint, FileNotFoundError):
                 unusable.add(path)  # it would only have saved work
                 snapshots.remove(path)
@@ -265,9 +277,10 @@ class Trainer:
         if job.inputs:
             names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
             files = [self._place.root / name for name in names]
-            state = look_again(
-                lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
-            )
+            with self._channel.at_disk("reading its input"):
+                state = look_again(
+                    lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
+                )
             trainee.load(state)
 
     def _outcome(
@@ -284,10 +297,19 @@ class Trainer:
         }
         what = paths.member_name(job.member)
         name = paths.private_checkpoint(job.generation, self._writer, what)
-        state: State = trainee.state()
+        state = self._state(trainee)
         path, algorithm = self._place.root / name, self._place.hash
-        digest = context.patiently(lambda: write(path, state, algorithm=algorithm))
+        digest = context.patiently(
+            lambda: write(path, state, algorithm=algorithm), "writing the checkpoint"
+        )
         return Result(job.member, "ok", score, metrics, Digest(digest)), name
+
+    def _state(self, trainee: Trainee) -> State:
+        """What is to be written, once it is computed: an endless kernel is no slow disk."""
+        state: State = trainee.state()
+        if self._device.startswith("cuda"):
+            torch.cuda.synchronize(self._device)
+        return state
 
 
 def _raised(error: Exception) -> dict[str, Any]:

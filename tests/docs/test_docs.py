@@ -35,7 +35,9 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?pbtnas (?=[a-z-])((?:'[^'\n]*'|[^\n#|;&<>])*)")
 MAKE = re.compile(r"(?:^|`)make ([a-z][\w-]*)", re.MULTILINE)
 CONFIG = re.compile(r"configs/[\w/.-]+\.yaml")
-SOURCE = re.compile(r"(?<![\w/.])(?:pbtnas|tests|examples|benchmarks)/(?!\d)[\w/]*(?:\.py)?")
+SOURCE = re.compile(
+    r"(?<![\w/.])(?:pbtnas|tests|examples|benchmarks)/(?!\d)[\w/]*(?:\.py|\.sbatch)?"
+)
 DEFAULT = re.compile(r"`engine\.(\w+)` \((\d+) s\)")
 
 

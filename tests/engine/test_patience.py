@@ -72,10 +72,11 @@ def training_writes(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) ->
             snapshot_s=0.0,
         )
         flaky = Flaky(lambda: "digest", number)
-        assert context.patiently(flaky) == "digest"
+        assert context.patiently(flaky, "writing the checkpoint") == "digest"
         told = ours.recv(1 << 16).decode()
     assert f'"waiting": "{site.run_dir}: {os.strerror(number)}"' in told
-    assert told.endswith('"waiting": ""}\n')
+    assert told.startswith('{"disk": "writing the checkpoint"}\n')
+    assert told.endswith('"waiting": ""}\n{"disk": ""}\n')
     return [flaky]
 
 

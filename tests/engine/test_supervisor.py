@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pbtnas.cli import app as cli
 from pbtnas.engine import supervisor as local_run
-from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, Supervised
+from pbtnas.engine.signals import StopRequest
+from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, Supervised, keep_running
 from pbtnas.errors import ExitCode
 
 Live = Callable[[int, float], int | None]
@@ -51,11 +53,13 @@ def test_what_a_restart_does_not_change_is_final(live: tuple[Supervised, Live], 
     assert live[1](code, 0.1) == code
 
 
-def test_signals_are_tried_again_for_ever(live: tuple[Supervised, Live]) -> None:
-    """A kill is never final, however often it comes; the pauses grow up to half a minute."""
+@pytest.mark.parametrize("code", [-9, ExitCode.STOPPED])
+def test_signals_are_tried_again_for_ever(live: tuple[Supervised, Live], code: int) -> None:
+    """A kill is never final, however often it comes, nor a stop of one process, which others wait
+    for; the pauses grow up to half a minute."""
     supervised, once = live
 
-    assert {once(-9, 0.1) for _ in range(40)} == {None}
+    assert {once(code, 0.1) for _ in range(40)} == {None}
     assert supervised.restarts == 40
 
 
@@ -91,3 +95,33 @@ def test_an_unexpected_error_has_an_exit_code_and_a_traceback_of_its_own(
 
     assert left.value.code == ExitCode.UNEXPECTED == 70
     assert "ZeroDivisionError: nobody thought of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "code"),
+    [
+        ("trap 'exit 75' USR2", ExitCode.STOPPED),
+        ("trap 'exit 0' USR2", ExitCode.OK),
+        ("trap 'exit 1' USR2", ExitCode.FAILED),
+        ("true", ExitCode.STOPPED),
+    ],
+)
+def test_a_run_that_was_stopped_is_not_a_finished_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coordinator: str, code: int
+) -> None:
+    """The code is 75 whatever the processes had in hand, unless the coordinator says more."""
+
+    class AskedWhenAllRun(StopRequest):
+        def wait(self, seconds: float, **_: object) -> bool:
+            self.asked = len(list(tmp_path.iterdir())) == 2
+            return super().wait(seconds)
+
+    monkeypatch.setattr(local_run, "StopRequest", lambda: AskedWhenAllRun(()))
+    monkeypatch.setattr(local_run, "python_command", lambda *words: ["sh", "-c", words[-1]])
+    forever = "while sleep 0.02; do :; done"
+
+    def program(name: str, first: str) -> list[str]:
+        return [f"{first}; touch {tmp_path / name}; {forever}"]
+
+    worker = program("worker", "trap 'exit 75' USR2")
+    assert keep_running(program("coordinator", coordinator), [worker]) == code

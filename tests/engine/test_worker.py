@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import pbtnas
 from pbtnas.engine import worker
 from pbtnas.engine.signals import StopRequest
-from pbtnas.engine.worker import wait_for, warn_of_other_version
+from pbtnas.engine.worker import WorkerDriver, wait_for, warn_of_other_version
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Poll, Start
 from pbtnas.records import paths
+from pbtnas.records.heartbeat import Heartbeat, at_disk
 from pbtnas.records.schema import Job
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import create
@@ -79,3 +82,24 @@ def test_a_crash_loop_does_not_fill_the_disk(tmp_path: Path, worker_dies: bool) 
 
     left = [path.name for path in tmp_path.rglob(".tmp-*")]
     assert left == ([".tmp-5"] if worker_dies else [])
+
+
+def test_a_worker_shows_that_its_training_waits_for_the_disk(tmp_path: Path) -> None:
+    """In its sign of life, which `status` reads; of a full disk the trouble itself is shown."""
+    about = {"hash": "xxh3-128", "space": "s", "pbtnas": pbtnas.__version__}
+    create(tmp_path / "run", {}, about=about)
+    training: Any = SimpleNamespace(hindered=at_disk("writing the checkpoint"), waiting="")
+    shown = []
+    with PosixStore(tmp_path / "run", "w") as store:
+        for trouble in ("", "/shared: No space left on device"):
+            driver = WorkerDriver(store, StopRequest(()), training, "w", beat_s=1.0)
+            driver.report(trouble)
+            driver.sign_of_life()
+            beat = Heartbeat.decode((store.root / paths.worker("w")).read_bytes())
+            assert beat is not None
+            shown.append(beat.phase)
+
+    assert shown == [
+        "waiting for the disk: writing the checkpoint",
+        "waiting: /shared: No space left on device",
+    ]

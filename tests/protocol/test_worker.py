@@ -11,12 +11,13 @@ import pytest
 
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
-from pbtnas.protocol.attempts import Poll, Start, Trained
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Halt, Poll, Start, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
     MakeGeneration,
     Now,
     Published,
+    Put,
     PutBlob,
     Sleep,
     Steps,
@@ -26,7 +27,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, encode
+from pbtnas.records.envelope import Record, decode, encode
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job, Manifest, Result
 from pbtnas.store.identity import new_nonce, this_process
@@ -41,9 +42,26 @@ class Environment(Driver):
 
     now_s = 0.0
     stop_at_s = float("inf")
+    full_until_s = float("-inf")
+    event: Trained | AttemptFailed | None = None  # what comes of every attempt
+
+    def __init__(self, store: PosixStore, stop: StopRequest) -> None:
+        super().__init__(store, stop)
+        self.beats: list[str] = []
 
     def execute(self, operation: Any) -> Any:
         match operation:
+            case Start() | Halt():
+                return None
+            case Poll(seconds):
+                self.now_s += seconds
+                return self.event
+            case PutBlob() | Put(durable=True) if self.now_s < self.full_until_s:
+                return Published.ERROR
+            case PutBlob():
+                return Published.WON
+            case WriteHeartbeat(name):
+                self.beats.append(name)
             case Now():
                 return self.now_s
             case Sleep(seconds):
@@ -203,3 +221,41 @@ def test_a_worker_holds_its_claims_while_the_disk_is_full(place: Workplace) -> N
     assert len(beats) == 2
     assert sorted(world.beaten) == sorted([*beats, *beats])
     assert len(place.store.names(paths.results(0))) == 1
+
+
+@pytest.mark.parametrize("late_s", [-1.0, 0.3])
+def test_a_failure_while_all_are_asked_to_stop_proves_nothing(
+    place: Workplace, late_s: float
+) -> None:
+    """What a task has started may get the same signals, a moment before the worker does: the job
+    is handed back, and nothing is held against it."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)))
+    place.world.event = AttemptFailed(Failure.ERROR, "DataLoader worker is killed by signal")
+    place.world.stop_at_s = 1.0 + late_s  # the failure comes after one second
+
+    assert drive(place.worker.work(), place.world.execute) is WorkerEnding.HANDED_BACK
+    (end,) = (place.store.root / paths.claims(0)).glob("*.end.json")
+    core = decode(end.read_bytes(), end.name, kind="end").core
+    assert (core["class"], core["counted"]) == ("released", False)
+
+
+def test_claims_are_kept_while_a_result_waits_for_the_disk(place: Workplace) -> None:
+    """That of the job which waits to be published, and that of the next, which trains already."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)))
+
+    def attempt() -> Attempt:
+        found = drive(place.worker.next_attempt(), place.world.execute)
+        assert found is not None
+        drive(place.worker.start(found), place.world.execute)
+        return found
+
+    trained = attempt()
+    place.world.event = Trained(Result(trained.job.member, "ok", 0.5, {}, "digest"), "file", {})
+    drive(place.worker.attend(trained), place.world.execute)
+    training = attempt()
+    place.world.beats.clear()
+    place.world.full_until_s = place.world.now_s + 60.0
+    drive(place.worker.publish_last(), place.world.execute)
+
+    assert {paths.beat(a.slot, a.number) for a in (trained, training)} == set(place.world.beats)
+    assert place.store.get(paths.result(0, trained.job.member)) is not None

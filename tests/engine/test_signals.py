@@ -1,0 +1,67 @@
+"""When signals are one request to stop, and when another one ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pbtnas.cli.app import cli
+from pbtnas.engine import parent_death, signals
+from pbtnas.engine.signals import PASSED_ON, TOGETHER_S, StopRequest
+from pbtnas.errors import ExitCode
+
+
+class Exited(Exception):
+    """Instead of the end of this process."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds on the clock of a request; an exit raises `Exited` with the code."""
+
+    def exit_(code: int) -> None:
+        raise Exited(code)
+
+    monkeypatch.setattr(signals.os, "_exit", exit_)
+    return [1000.0]
+
+
+def test_signals_that_come_together_are_one_request(clock: list[float]) -> None:
+    """Scheduler, trap and supervisor may each send one; only one that comes later ends at once."""
+    stop = StopRequest((signal.SIGTERM, signal.SIGUSR1), clock=lambda: clock[0])
+    before = stop.asked
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+        os.kill(os.getpid(), number)
+        clock[0] += TOGETHER_S / 2
+
+    assert (before, stop.asked) == (False, True)
+    with pytest.raises(Exited, match=str(128 + signal.SIGTERM)):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_request_that_is_passed_on_late_is_the_same_request(clock: list[float]) -> None:
+    """Whoever passes it on may have had a step to finish: the snapshot is not cut off."""
+    stop = StopRequest((signal.SIGTERM, PASSED_ON), clock=lambda: clock[0])
+    os.kill(os.getpid(), signal.SIGTERM)
+    clock[0] += 60.0
+    os.kill(os.getpid(), PASSED_ON)
+
+    assert stop.asked
+
+
+@pytest.mark.parametrize("command", ["worker", "coordinator", "evaluate", "soup"])
+def test_who_starts_after_its_parent_is_gone_stops(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a sentence and the code of any other stop, before anything is begun."""
+    monkeypatch.setattr(parent_death, "end_with_parent", lambda number: None)
+
+    result = CliRunner().invoke(cli, [command, str(tmp_path / "run"), "--parent", "4194304"])
+
+    assert result.exit_code == ExitCode.STOPPED, result.output
+    assert result.stderr == "pbtnas: process 4194304, which is to have started this one, is gone\n"
+    assert list(tmp_path.iterdir()) == []
