@@ -128,7 +128,7 @@ def lose_both(world: World) -> None:
         (
             forge(paths.selection(1), manifest="0" * 64),
             BrokenChain,
-            "1/selection.json: was decided",
+            "1/selection.json: was",
         ),
         (forge(paths.selection(1), ranking=[3, 2, 1, 0]), BrokenChain, "2/manifest.json: does not"),
         (forge(paths.manifest(1), run="another"), ForeignRecord, paths.manifest(1)),
