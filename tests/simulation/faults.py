@@ -40,6 +40,7 @@ def draw_faults(rng: random.Random) -> Faults:
         lag=rng.choice([0.0, 10.0, 60.0]),
         read_error=rng.choice([0.0, 0.0, 0.01]),
         flip=rng.choice([0.0, 0.0, 0.003]),
+        slow=rng.choice([0.0, 0.0, 0.05]),
     )
 
 
@@ -178,21 +179,20 @@ def lose(world: World, actor: Actor) -> bool:
     with world.somewhere():
         if paths.selection(world.search.generations - 1) in world.store.entries:
             return False
-        names = _checkpoints(world, range(world.newest() - 1, world.newest() + 1))
-        if names:
-            world.store.remove(world.rng.choice(names), "lost")
-        return bool(names)
+        name = _checkpoint(world, world.newest())
+        if name is not None:
+            world.store.remove(name, "lost")
+        return name is not None
 
 
 def rot(world: World, actor: Actor) -> bool:
     """A bit flips in a checkpoint that somebody may read; of the last generation nobody does."""
     with world.somewhere():
-        last = min(world.newest(), world.search.generations - 2)
-        names = _checkpoints(world, range(world.newest() - 1, last + 1))
-        if names:
-            entry = world.store.entries[world.rng.choice(names)]
+        name = _checkpoint(world, min(world.newest(), world.search.generations - 2))
+        if name is not None:
+            entry = world.store.entries[name]
             entry.content = flipped(entry.content, world.rng)
-        return bool(names)
+        return name is not None
 
 
 def lie(world: World, actor: Actor) -> bool:
@@ -217,9 +217,25 @@ def _record(world: World) -> Entry | None:
     return world.store.entries[world.rng.choice(sorted(names))]
 
 
-def _checkpoints(world: World, generations: range) -> list[str]:
-    prefixes = tuple(paths.checkpoints(g) + "/" for g in generations)
-    return sorted(name for name in world.store.entries if name.startswith(prefixes))
+def _checkpoint(world: World, last: int) -> str | None:
+    """A checkpoint for damage, of a generation up to that one.
+
+    None while one of another generation is lost: what it was computed from is kept for two
+    generations only, so that losses in several may be more than anybody can repair.
+    """
+    newest, entries, wounds = world.newest(), world.store.entries, world.watched.wounds
+    prefixes = tuple(paths.checkpoints(g) + "/" for g in range(newest - 1, last + 1))
+    names = sorted(name for name in entries if name.startswith(prefixes))
+    if not names:
+        return None
+    name = world.rng.choice(names)
+    prefixes = tuple(paths.checkpoints(g) + "/" for g in range(newest - 2, newest + 1))
+    for wound in wounds - {name}:
+        lost = wound not in entries or not entries[wound].intact
+        if lost and wound.startswith(prefixes) and wound.split("/")[1] != name.split("/")[1]:
+            return None
+    wounds.add(name)
+    return name
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,10 @@ def always_fails(job: Job) -> bool:
     return job.generation == 1 and job.member == 2
 
 
-def mixed(mix: Mix) -> str:
-    return digest(
-        ["mix", mix.base_checkpoint, mix.donor_checkpoint, mix.birth.architecture, mix.birth.seed]
-    )
+def mixed(mix: Mix, digits: int = 0) -> str:
+    """The digest of a child's overlay; machines of another sort compute other bits."""
+    made_of = ["mix", mix.base_checkpoint, mix.donor_checkpoint, mix.birth.architecture]
+    return digest([*made_of, mix.birth.seed] + [digits] * bool(digits))
 
 
 def reference(search: Search | None = None) -> str:

@@ -69,6 +69,7 @@ class Faults:
             goes on listing one that is gone.
         read_error: one read fails; the next may do well.
         flip: one read brings a flipped bit; the next may do well.
+        slow: a publish is visible for long before it is durable.
     """
 
     error: float = 0.0
@@ -76,6 +77,7 @@ class Faults:
     lag: float = 0.0
     read_error: float = 0.0
     flip: float = 0.0
+    slow: float = 0.0
 
 
 @dataclass
@@ -193,6 +195,13 @@ class SimulatedStore:
             self.counts["lost reply"] += 1
         reply = Published.WON if won else Published.LOST
         return reply, self.entries[name] if durable else None
+
+    def is_slow(self) -> bool:
+        """Whether a publish takes long to become durable."""
+        if not self.faults.slow or self.rng.random() >= self.faults.slow:
+            return False
+        self.counts["slow sync"] += 1
+        return True
 
     def remove(self, name: str, how: str) -> None:
         """A name vanishes, if it is there; listings may go on showing it."""

@@ -30,6 +30,7 @@ OF_OPERATIONS = {
     "stale listing",
     "read error",
     "flip on one read",
+    "slow sync",
     "vanished entry",
     "emptied file",
 }
@@ -120,14 +121,18 @@ def lose_both(world: World) -> None:
 @pytest.mark.parametrize(
     ("plant", "error", "named"),
     [
-        (forge(paths.manifest(0), previous="0" * 64), BrokenChain, paths.manifest(0)),
+        (forge(paths.manifest(0), previous="0" * 64), BrokenChain, "another configuration"),
         (forge(paths.manifest(0), products={"judge": "0" * 64}), BrokenChain, "products/judge"),
-        (forge(paths.manifest(2), previous="0" * 64), BrokenChain, paths.manifest(2)),
-        (forge(paths.selection(1), manifest="0" * 64), BrokenChain, paths.selection(1)),
-        (forge(paths.selection(1), ranking=[3, 2, 1, 0]), BrokenChain, paths.manifest(2)),
+        (forge(paths.manifest(2), previous="0" * 64), BrokenChain, "manifest.json: does not conti"),
+        (
+            forge(paths.selection(1), manifest="0" * 64),
+            BrokenChain,
+            "1/selection.json: was",
+        ),
+        (forge(paths.selection(1), ranking=[3, 2, 1, 0]), BrokenChain, "2/manifest.json: does not"),
         (forge(paths.manifest(1), run="another"), ForeignRecord, paths.manifest(1)),
         (forge(paths.selection(2), run="another"), ForeignRecord, paths.selection(2)),
-        (lose_both, BrokenChain, paths.selection(1)),
+        (lose_both, BrokenChain, "both missing or damaged"),
     ],
 )
 def test_what_does_not_continue_the_chain_is_refused(

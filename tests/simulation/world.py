@@ -72,6 +72,7 @@ __all__ = ["REFERENCE", "SEARCH", "World", "always_fails", "reference", "run_see
 
 RUN = "simulated"
 BEAT_S, POLL_S, JOB_S = 5.0, 1.0, 12.0
+SLOW_S = 20.0  # from the moment when a name is visible until it is durable, on a slow disk
 PACE = Pace(BEAT_S, POLL_S, attempts=3)
 LOOKS = frozenset({Get, Has})
 UNWATCHED = frozenset({ReadHeartbeat, List})
@@ -89,6 +90,7 @@ class Watched:
         self.store = store
         self.witness = Witness(store, attempts=PACE.attempts, generations=generations)
         self.ledger = Ledger(store)
+        self.wounds: set[str] = set()  # checkpoints that were damaged or lost
         store.gone = self.gone
 
     def gone(self, name: str, entry: Entry, how: str) -> None:
@@ -109,6 +111,9 @@ class Watched:
             reply, entry = self.store.show(actor.machine, operation)
             if entry is not None and not half:
                 actor.unsettled.append(entry)
+                if self.store.is_slow():
+                    self.ledger.struck(actor.name)
+                    actor.wake += SLOW_S
         else:
             reply = self.store.execute(actor.machine, operation)
         self.witness.after(actor.name, operation, reply)
@@ -427,7 +432,7 @@ class World:
         self.watched.ledger.mixed(actor.name, mix, well=all(found))
         if not all(found):
             return None
-        overlay = mixed(mix)
+        overlay = mixed(mix, digits=int(actor.machine == self.odd))
         return Mixed(self.private(overlay), overlay, {})
 
     def intact(self, generation: int, checkpoint: str) -> bool:
