@@ -2,7 +2,7 @@
 
     python -m tests.store.damage_matrix
 
-prints the table of docs/reliability.md: it damages a finished run 1 file a time, examines it,
+prints the table of docs/reliability.md: it damages a finished run one file a time, examines it,
 repairs it, and goes on with the run until it is over again.
 """
 
