@@ -73,3 +73,6 @@ def test_what_a_soup_of_the_best_ever_needs_outlives_the_search(
     }
     assert (best.generation, best.member, len(kin)) == (1, 3, 2)
     assert there == kin
+    # Of the others, the last generation's, its inputs', and what these were computed from.
+    names = [name for name in world.store.entries if name.endswith(".safetensors")]
+    assert {int(name.split("/")[1]) for name in names} == {1, 5, 6, 7}

@@ -11,8 +11,18 @@ import pytest
 
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
+from pbtnas.protocol.attempts import (
+    Attempt,
+    AttemptFailed,
+    Failure,
+    Halt,
+    Poll,
+    Start,
+    Stopped,
+    Trained,
+)
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
+from pbtnas.protocol.operations import List, MakeGeneration, Now, Sleep, Stopping
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker
 from pbtnas.records import paths
@@ -30,9 +40,23 @@ class Environment(Driver):
 
     now_s = 0.0
     stop_at_s = float("inf")
+    blind = False  # whether listings miss everything, as they may
+    event: Any = None  # what comes of a training in the end
+    polls = 0  # before that
 
     def execute(self, operation: Any) -> Any:
         match operation:
+            case List() if self.blind:
+                return set()
+            case Start():
+                return None
+            case Poll(seconds):
+                self.now_s += seconds
+                self.polls -= 1
+                return self.event if self.polls < 0 else None
+            case Halt():
+                self.event, self.polls = Stopped(3), 0
+                return None
             case Now():
                 return self.now_s
             case Sleep(seconds):
@@ -67,6 +91,23 @@ class Workplace:
         self.store.execute(MakeGeneration(0))
         meta = {"worker": worker}
         self._put(paths.result(0, result.member), "result", result.to_json(), meta)
+
+    def next_attempt(self) -> Attempt | None:
+        return drive(self.worker.next_attempt(), self.world.execute)
+
+    def attend(self, event: Any, polls: int = 0) -> WorkerEnding | None:
+        """Take a job and see it come to that, after so many looks without news."""
+        attempt = self.next_attempt()
+        assert attempt is not None
+        self.world.event, self.world.polls = event, polls
+        return drive(self.worker.attend(attempt), self.world.execute)
+
+    def ends(self) -> list[str]:
+        """How attempts at the jobs of the first generation ended."""
+        names = self.store.names(paths.claims(0))
+        ends = sorted(name for name in names if name.endswith(".end.json"))
+        records = [self.store.record(paths.within(paths.claims(0), n), "end") for n in ends]
+        return [record.core["class"] for record in records if record is not None]
 
     def _put(
         self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
@@ -128,3 +169,96 @@ def test_a_worker_waits_for_the_next_generation(place: Workplace) -> None:
     place.world.stop_at_s = 10 * EXTINCT_S
 
     assert drive(place.worker.work(), place.world.execute) is WorkerEnding.STOPPED
+
+
+# -- one job at a time -----------------------------------------------------------------------------
+
+ERROR = AttemptFailed(Failure.ERROR, "ValueError: always")
+LOST = AttemptFailed(Failure.INFRA, "killed")
+
+
+def test_a_job_that_is_done_is_not_done_again(place: Workplace) -> None:
+    """A listing may miss its result; the look after the claim does not."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+    place.report(Result(0, "ok", 0.5, {}, "g0-0"))
+    place.world.blind = True
+
+    assert place.next_attempt() is None
+
+
+def test_only_failures_of_the_job_count_against_it(place: Workplace) -> None:
+    """After three of them it is recorded as failed; what befell the machine, and inputs that
+    were missing, count for nothing."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+    for event in (LOST, ERROR, AttemptFailed(Failure.INPUT, "missing"), ERROR, LOST, LOST):
+        place.attend(event)
+        place.world.now_s += 1000.0
+    place.attend(AttemptFailed(Failure.HANG, "no progress"))
+
+    assert place.next_attempt() is None
+    record = place.store.record(paths.result(0, 0), "result")
+    assert record is not None
+    assert Result.from_json(record.core) == Result(0, "failed", None, {}, None)
+
+
+def test_a_machine_whose_jobs_do_well_elsewhere_takes_no_more(place: Workplace) -> None:
+    """Three that failed here and nowhere else: it is the machine."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:3]))
+    for _ in range(3):
+        assert place.attend(ERROR) is None
+    for member in range(3):
+        place.report(Result(member, "ok", 0.5, {}, f"g0-{member}"), worker="there-7-w-abc")
+    place.publish(Manifest(1, "selection", 0, jobs(1)[:3]))
+    assert place.next_attempt() is None, "for a moment they are the other machine's"
+    place.world.now_s += 1000.0
+
+    assert place.attend(ERROR) is WorkerEnding.QUARANTINED
+
+
+def test_a_machine_that_loses_three_trainings_in_a_row_takes_no_more(place: Workplace) -> None:
+    """Whatever it is, the jobs are better off elsewhere."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:3]))
+
+    assert [place.attend(LOST) for _ in range(3)] == [None, None, WorkerEnding.QUARANTINED]
+
+
+def test_a_training_is_seen_to_live(place: Workplace) -> None:
+    """Its heartbeat changes as long as it runs, however long it makes no progress."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+    beats = set()
+    execute = place.world.execute
+
+    def noting(operation: Any) -> Any:
+        if isinstance(operation, Poll):
+            beats.add(place.store.get(paths.beat(paths.job_slot(0, 0), 1)))
+        return execute(operation)
+
+    place.world.execute = noting  # type: ignore[method-assign]
+    place.attend(Trained(Result(0, "diverged", None, {}, None), None, {}), polls=5)
+
+    assert len(beats - {None}) == 5
+
+
+def test_a_training_whose_result_is_there_is_ended(place: Workplace) -> None:
+    """Another worker, which took this one for dead, was quicker."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+    attempt = place.next_attempt()
+    assert attempt is not None
+    place.report(Result(0, "ok", 0.5, {}, "g0-0"))
+    place.world.event, place.world.polls = LOST, 100
+
+    assert drive(place.worker.attend(attempt), place.world.execute) is None
+    assert place.ends() == ["released"]
+    assert place.world.polls < 0 < place.world.now_s < 10
+
+
+def test_a_damaged_input_is_put_aside(place: Workplace) -> None:
+    """So that its job is done again, and nobody else trips over it."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)))
+    place.publish(Manifest(1, "selection", 0, jobs(1)[:1]))
+    damaged = place.store.root / paths.checkpoint(0, "g0-0")
+    damaged.write_bytes(b"damaged")
+    place.attend(AttemptFailed(Failure.INPUT, "another digest", damaged="g0-0"))
+
+    assert not damaged.exists()
+    assert [path.read_bytes() for path in damaged.parent.iterdir()] == [b"damaged"]
