@@ -22,7 +22,17 @@ from pbtnas.protocol.attempts import (
     Trained,
 )
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import List, MakeGeneration, Now, Sleep, Stopping
+from pbtnas.protocol.operations import (
+    List,
+    MakeGeneration,
+    Now,
+    Published,
+    Put,
+    PutBlob,
+    Sleep,
+    Stopping,
+    Sync,
+)
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker
 from pbtnas.records import paths
@@ -38,14 +48,23 @@ MEMBERS = 8
 class Environment(Driver):
     """A worker's surroundings, in which time passes only while somebody sleeps."""
 
+    def __init__(self, store: PosixStore, stop: StopRequest) -> None:
+        super().__init__(store, stop)
+        self.done: list[Any] = []  # every operation
+
     now_s = 0.0
     stop_at_s = float("inf")
     blind = False  # whether listings miss everything, as they may
     event: Any = None  # what comes of a training in the end
     polls = 0  # before that
+    errors = 0  # of the disk, before the next publish succeeds
 
     def execute(self, operation: Any) -> Any:
+        self.done.append(operation)
         match operation:
+            case Put() | PutBlob() | Sync() if self.errors:
+                self.errors -= 1
+                return Published.ERROR
             case List() if self.blind:
                 return set()
             case Start():
@@ -262,3 +281,42 @@ def test_a_damaged_input_is_put_aside(place: Workplace) -> None:
 
     assert not damaged.exists()
     assert [path.read_bytes() for path in damaged.parent.iterdir()] == [b"damaged"]
+
+
+@pytest.mark.parametrize("errors", [0, 1, 3])
+def test_a_checkpoint_is_published_before_the_result_that_names_it(
+    place: Workplace, errors: int
+) -> None:
+    """And for as long as the disk refuses, both are tried again."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+    (place.store.root / ".tmp-trained").write_bytes(b"weights")
+    place.attend(Trained(Result(0, "ok", 0.5, {}, "g0-0"), ".tmp-trained", {}))
+    place.world.errors, place.world.done = errors, []
+    drive(place.worker.publish_last(), place.world.execute)
+
+    tried = [op.name for op in place.world.done if isinstance(op, Put | PutBlob)]
+    checkpoint, result = paths.checkpoint(0, "g0-0"), paths.result(0, 0)
+    assert tried == [checkpoint] * (errors + 1) + [result]
+    assert (place.store.root / checkpoint).read_bytes() == b"weights"
+    assert place.store.published(result)
+
+
+def test_a_result_is_tried_again_while_the_disk_refuses(place: Workplace) -> None:
+    """An I/O error is not a lost race: nobody else has this result."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+    place.attend(Trained(Result(0, "diverged", None, {}, None), None, {}))
+    place.world.errors = 3
+    drive(place.worker.publish_last(), place.world.execute)
+
+    assert place.store.published(paths.result(0, 0))
+
+
+def test_a_manifest_is_durable_before_anything_rests_on_it(place: Workplace) -> None:
+    """Its directory is synced before the first claim, and again until the disk does so."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)))
+    place.world.errors = 2
+    assert place.next_attempt() is not None
+
+    order = [op for op in place.world.done if isinstance(op, Put | Sync)]
+    assert order[:-1] == [Sync(paths.generation(0))] * 3
+    assert isinstance(order[-1], Put)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.simulation import RUNS
 from tests.mutants.mutant import Mutant
 
 _COORDINATOR = "pbtnas/protocol/coordinator.py"
@@ -31,7 +30,7 @@ MUTANTS = (
             yield from persist(Put(name, encode(made)))
             yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
 """,
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "birth-not-adopted",
@@ -53,7 +52,7 @@ MUTANTS = (
         "        for recent in self._recent:\n"
         "            yield from self._children_maker.restore_overlays(recent)\n",
         "",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "selection-not-adopted",
@@ -84,28 +83,28 @@ MUTANTS = (
         _COORDINATOR,
         'if (yield from adopt(paths.FINAL, "final", self._run)) is not None:',
         "if True:",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "results-not-synced",
         _COORDINATOR,
         "            yield from persist(Sync(paths.results(generation)))\n",
         "",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "selection-not-synced",
         _COORDINATOR,
         "        yield from persist(Sync(paths.generation(generation)))\n",
         "",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "births-not-synced",
         _COORDINATOR,
         "        yield from persist(Sync(paths.births(generation)))\n",
         "",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "origin-not-checked",
@@ -147,14 +146,14 @@ MUTANTS = (
         _COORDINATOR,
         "        yield from self._all_there(manifest, selected)\n",
         "",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "one-generation-too-few-kept",
         _COORDINATOR,
         "KEPT_GENERATIONS = 2",
         "KEPT_GENERATIONS = 1",
-        (RUNS,),
+        (_KEPT,),
     ),
     Mutant(
         "one-generation-too-many-kept",
@@ -196,7 +195,7 @@ MUTANTS = (
         "pbtnas/protocol/reading.py",
         "        yield from Quarantine(name)\n",
         "",
-        (RUNS,),
+        (_CHAIN,),
     ),
     Mutant(
         "overlay-and-base-swapped",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.simulation import STUDIES
 from tests.mutants.mutant import Mutant
 
 _PROTOCOL = "pbtnas/protocol/reuse.py"
@@ -10,6 +9,7 @@ _COPY = "pbtnas/study/reuse.py"
 _STUDY = "pbtnas/protocol/study.py"
 _COORDINATOR = "pbtnas/protocol/study_coordinator.py"
 _REUSE = "tests/study/test_reuse.py"
+_STUDIES = "tests/simulation/test_studies.py::test_every_run_of_a_study_ends_as_its_search_does_undisturbed"
 _CALM = "tests/simulation/test_studies.py::test_a_calm_study_computes_no_job_twice"
 
 MUTANTS = (
@@ -88,21 +88,21 @@ MUTANTS = (
         _STUDY,
         "            served.over = served.broken = True\n",
         "            raise\n",
-        (STUDIES,),
+        (_STUDIES,),
     ),
     Mutant(
         "study-ends-with-a-run-missing",
         _COORDINATOR,
         "if len(self._outcomes.ended) == len(self._runs):",
         "if self._outcomes.ended:",
-        (STUDIES,),
+        (_STUDIES,),
     ),
     Mutant(
         "damaged-end-of-a-run-believed",
         _COORDINATOR,
         "            return False  # its coordinator publishes the same again",
         '            core = {"fingerprint": "unknown"}',
-        (STUDIES,),
+        (_STUDIES,),
     ),
     Mutant(
         "all-seeds-open-at-once",
@@ -116,6 +116,6 @@ MUTANTS = (
         _COORDINATOR,
         'self._known_ends = {} if known is None else known.core["runs"]',
         "self._known_ends = {}",
-        (STUDIES,),
+        (_STUDIES,),
     ),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tests.mutants.catalogue.simulation import RUNS
 from tests.mutants.mutant import Mutant
 
 _WORKER = "pbtnas/protocol/worker.py"
 _ATTEMPTS = "pbtnas/protocol/attempts.py"
 _OPERATIONS = "pbtnas/protocol/operations.py"
 _RECOVERY = "pbtnas/protocol/recovery.py"
+_WORKS = "tests/protocol/test_worker.py"
 _SICK = "tests/simulation/test_simulation.py::test_a_sick_machine_costs_time_and_no_member"
 _REPAIRS = "tests/protocol/test_recovery.py"
 
@@ -30,21 +30,21 @@ MUTANTS = (
             name = paths.checkpoint(job.generation, result.checkpoint)
             yield from persist(PutBlob(trained.file, name))
 """,
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "write-errors-ignored",
         _OPERATIONS,
         "if reply is not Published.ERROR:",
         "if reply is not None:",
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "checkpoint-published-once-at-most",
         _WORKER,
         "yield from persist(PutBlob(trained.file, name))",
         "yield from PutBlob(trained.file, name)",
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "stop-ignored-on-a-full-disk",
@@ -59,56 +59,49 @@ MUTANTS = (
         _WORKER,
         "            yield from persist(Sync(paths.generation(newest)))\n",
         "",
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "no-look-for-a-result-after-the-claim",
         _WORKER,
         "        if (yield from Get(result)) is not None:\n            return None\n        failures",
         "        failures",
-        ("tests/protocol/test_worker.py",),
-    ),
-    Mutant(
-        "last-result-kept-at-the-end",
-        "pbtnas/protocol/work_loop.py",
-        "                if ending is not None:\n                    yield from self.publish_last()\n",
-        "                if ending is not None:\n",
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "infra-counted-against-a-job",
         _ATTEMPTS,
         "return self not in (Failure.INFRA, Failure.INPUT)",
         "return self is not Failure.INPUT",
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "missing-inputs-counted-against-a-job",
         _ATTEMPTS,
         "return self not in (Failure.INFRA, Failure.INPUT)",
         "return self is not Failure.INFRA",
-        (RUNS,),
+        (_WORKS,),
     ),
     Mutant(
         "one-failure-is-enough",
         _WORKER,
         "if len(failures) >= self._pace.attempts:",
         "if failures:",
-        (_SICK,),
+        (_WORKS,),
     ),
     Mutant(
         "never-given-up",
         _WORKER,
         "if len(failures) >= self._pace.attempts:",
         "if len(failures) > 10 * self._pace.attempts:",
-        ("tests/protocol/test_worker.py",),
+        (_WORKS,),
     ),
     Mutant(
         "sick-machines-go-on",
         "pbtnas/protocol/affinity.py",
         "return self._done_elsewhere >= DONE_ELSEWHERE",
         "return False",
-        ("tests/protocol/test_worker.py",),
+        (_WORKS,),
     ),
     Mutant(
         "failed-jobs-stay-on-their-machine",
@@ -122,21 +115,21 @@ MUTANTS = (
         _ATTEMPTS,
         "yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)",
         "yield from ()",
-        ("tests/protocol/test_worker.py",),
+        (_WORKS,),
     ),
     Mutant(
         "useless-training-goes-on",
         _ATTEMPTS,
         "useless = not attempt.repair and (yield from Get(result)) is not None",
         "useless = False",
-        ("tests/protocol/test_worker.py",),
+        (_WORKS,),
     ),
     Mutant(
         "repairs-are-called-useless",
         _ATTEMPTS,
         "useless = not attempt.repair and (yield from Get(result)) is not None",
         "useless = (yield from Get(result)) is not None",
-        (RUNS, _REPAIRS),
+        (_REPAIRS,),
     ),
     Mutant(
         "damaged-input-stays",
@@ -145,7 +138,7 @@ MUTANTS = (
         "            yield from Quarantine(paths.checkpoint(attempt.job.generation - 1, event.damaged))"
         "\n",
         "",
-        ("tests/protocol/test_worker.py",),
+        (_WORKS,),
     ),
     Mutant(
         "repair-publishes-other-bits",
@@ -161,14 +154,14 @@ MUTANTS = (
         "                yield from self.generation(job.generation - 1)\n",
         "",
         (_REPAIRS,),
-        # Whoever waits looks at both generations in turn; see while_waiting.
     ),
     Mutant(
         "repair-of-one-generation-only",
         _RECOVERY,
         "        yield from self.generation(newest.generation - 1)\n",
         "",
-        (RUNS,),
+        (_REPAIRS,),
+        "a worker that misses an input restores the generation before, too (`Worker.attend`)",
     ),
     Mutant(
         "repair-without-claim",
