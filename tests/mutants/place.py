@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,17 @@ ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = (".*", "__pycache__", "runs", "data", "build", "dist", "*.egg-info")
 TIMEOUT_S = 600.0  # of the tests of one mutant; one that hangs is caught
 _FAILED = 1  # what pytest exits with when a test failed, and nothing else
+_NOT_IMPORTED = 90
+_IMPORT_AND_TEST = f"""
+import importlib, sys, traceback
+try:
+    importlib.import_module(sys.argv[1])
+except Exception:
+    traceback.print_exc()
+    sys.exit({_NOT_IMPORTED})
+import pytest
+sys.exit(pytest.main(sys.argv[2:]))
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class Place:
 
     def tests_pass(self, tests: Collection[str], processes: int) -> str:
         """Nothing if these tests pass as the code is, else the end of what pytest said."""
-        done = self._pytest(sorted(tests), "-n", str(processes), "--dist", "loadfile")
+        parallel = ("-n", str(processes), "--dist", "loadfile")
+        done = self._pytest("pbtnas", *sorted(tests), *parallel)
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
     def try_out(self, mutant: Mutant) -> Verdict:
@@ -69,24 +81,22 @@ class Place:
         path.write_text(mutant.apply(original))
         began_s = time.monotonic()
         try:
-            imported = self._python("-c", f"import {mutant.module}")
-            if imported.returncode:
-                raise Outdated(f"{mutant.name}: cannot be imported:\n{imported.stdout}")
-            done = self._pytest(mutant.tests, "-x")
+            done = self._pytest(mutant.module, *mutant.tests, "-x")
         except subprocess.TimeoutExpired:
             return Verdict(mutant, True, time.monotonic() - began_s, "its tests hang")
         finally:
             path.write_text(original)
+        if done.returncode == _NOT_IMPORTED:
+            raise Outdated(f"{mutant.name}: cannot be imported:\n{done.stdout[-3000:]}")
         if done.returncode not in (0, _FAILED):
             raise Outdated(f"{mutant.name}: its tests could not be run:\n{done.stdout[-3000:]}")
         caught = done.returncode == _FAILED
         return Verdict(mutant, caught, time.monotonic() - began_s, _failed(done.stdout))
 
-    def _pytest(self, tests: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
-        return self._python(
-            "-m", "pytest", "-q", "-rfE", "-m", "not gpu", "-p", "no:cacheprovider",
-            "--hypothesis-seed=0", *options, *tests,
-        )  # fmt: skip
+    def _pytest(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Import a module and run tests.  Raises `subprocess.TimeoutExpired`."""
+        options = ("-q", "-rfE", "-m", "not gpu", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+        return self._python("-c", _IMPORT_AND_TEST, module, *options, *arguments)
 
     def _python(self, *arguments: str, writing: bool = False) -> subprocess.CompletedProcess[str]:
         """Run Python in the copy.  Raises `subprocess.TimeoutExpired`, having ended it."""
