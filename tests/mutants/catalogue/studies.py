@@ -10,7 +10,7 @@ _STUDY = "pbtnas/protocol/study.py"
 _COORDINATOR = "pbtnas/protocol/study_coordinator.py"
 _REUSE = "tests/study/test_reuse.py"
 _STUDIES = "tests/simulation/test_studies.py::test_every_run_of_a_study_ends_as_its_search_does_undisturbed"
-_CALM = "tests/simulation/test_studies.py::test_a_calm_study_computes_no_job_twice"
+_ENDS = "tests/protocol/test_study_coordinator.py"
 
 MUTANTS = (
     Mutant(
@@ -77,13 +77,6 @@ MUTANTS = (
         (_REUSE,),
     ),
     Mutant(
-        "study-serves-the-last-seed-first",
-        _STUDY,
-        "key=lambda s: (s.place[0], s.generation, s.place[1])",
-        "key=lambda s: (-s.place[0], s.generation, s.place[1])",
-        (_CALM,),
-    ),
-    Mutant(
         "broken-run-ends-the-worker",
         _STUDY,
         "            served.over = served.broken = True\n",
@@ -95,27 +88,27 @@ MUTANTS = (
         _COORDINATOR,
         "if len(self._outcomes.ended) == len(self._runs):",
         "if self._outcomes.ended:",
-        (_STUDIES,),
+        (_ENDS,),
     ),
     Mutant(
         "damaged-end-of-a-run-believed",
         _COORDINATOR,
         "            return False  # its coordinator publishes the same again",
         '            core = {"fingerprint": "unknown"}',
-        (_STUDIES,),
+        (_ENDS,),
     ),
     Mutant(
         "all-seeds-open-at-once",
         _COORDINATOR,
         "seeds = [seed for seed in self._seeds if seed in unfinished][: self._open_seeds]",
         "seeds = [seed for seed in self._seeds if seed in unfinished]",
-        (_CALM,),
+        (_ENDS,),
     ),
     Mutant(
         "study-forgets-what-could-not-go-on",
         _COORDINATOR,
         'self._known_ends = {} if known is None else known.core["runs"]',
         "self._known_ends = {}",
-        (_STUDIES,),
+        (_ENDS,),
     ),
 )
