@@ -6,12 +6,12 @@ Ends with 1 when one that tests must notice survives, or does not fit the code a
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -21,31 +21,28 @@ from tests.mutants.place import Place, Verdict
 
 
 class Trial:
-    """Tries mutants in a few copies of the repository at the same time."""
+    """Tries mutants in a few copies of the repository at the same time.
 
-    def __init__(self, directory: Path, copies: int) -> None:
+    Args:
+        places: The copies.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
         self._free: SimpleQueue[Place] = SimpleQueue()
-        for number in range(copies):
-            (directory / str(number)).mkdir()
-            self._free.put(Place(directory / str(number)))
-        self._printing = threading.Lock()
-
-    @contextmanager
-    def place(self) -> Iterator[Place]:
-        place = self._free.get()
-        try:
-            yield place
-        finally:
+        for place in places:
             self._free.put(place)
+        self._printing = threading.Lock()
 
     def of(self, mutant: Mutant) -> Verdict | Outdated:
         """Try one, and tell."""
+        place = self._free.get()
         try:
-            with self.place() as place:
-                verdict = place.try_out(mutant)
+            verdict = place.try_out(mutant)
         except Outdated as error:
-            self._tell("outdated", mutant.name, str(error))
+            self._tell("outdated", mutant.name, str(error).partition("\n")[0])
             return error
+        finally:
+            self._free.put(place)
         how = "caught" if verdict.caught else "survived"
         self._tell(how, mutant.name, f"{verdict.seconds:5.1f} s  {verdict.by}")
         return verdict
@@ -65,16 +62,23 @@ def main(arguments: Sequence[str]) -> int:
         if name not in known:
             parser.error(f"there is no mutant {name!r}; there are {', '.join(known)}")
     mutants = [known[name] for name in given.names or known]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="pbtnas-mutants-") as directory:
-        trial = Trial(Path(directory), given.jobs)
+        places = [Place(Path(directory) / str(number)) for number in range(given.jobs)]
         tests = {test for mutant in mutants for test in mutant.tests}
-        with trial.place() as place:
-            failure = place.tests_pass(tests, given.jobs)
+        print(f"{len(mutants)} mutants; first their tests without any", flush=True)
+        failure = places[0].tests_pass(tests, given.jobs)
         if failure:
             print(f"{failure}\nThe tests fail without any mutant.")
             return 1
         with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(trial.of, mutants))
+            try:
+                found = list(pool.map(Trial(places).of, mutants))
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for place in places:
+                    place.end()
+                raise
     return summary(found)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,7 @@ class Place:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._running: subprocess.Popen[str] | None = None
         self._root = directory / "repository"
         shutil.copytree(ROOT, self._root, ignore=_left_out)
         # Compiled files are compared by content: mutants of one size in one second look alike.
@@ -116,19 +118,18 @@ class Place:
             text=True,
             start_new_session=True,
         ) as process:
+            self._running = process
             try:
                 said, _ = process.communicate(timeout=TIMEOUT_S)
             finally:
-                _end(process)
+                self.end()
         return subprocess.CompletedProcess(arguments, process.returncode, said)
 
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End what is left of a process and of its children."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    def end(self) -> None:
+        """End what runs here, and its children."""
+        if self._running is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._running.pid, signal.SIGKILL)
 
 
 def _left_out(directory: str, names: list[str]) -> set[str]:
