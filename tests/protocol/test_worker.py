@@ -11,28 +11,8 @@ import pytest
 
 from pbtnas.engine.driver import Driver, drive
 from pbtnas.engine.signals import StopRequest
-from pbtnas.protocol.attempts import (
-    Attempt,
-    AttemptFailed,
-    Failure,
-    Halt,
-    Poll,
-    Start,
-    Stopped,
-    Trained,
-)
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import (
-    List,
-    MakeGeneration,
-    Now,
-    Published,
-    Put,
-    PutBlob,
-    Sleep,
-    Stopping,
-    Sync,
-)
+from pbtnas.protocol.operations import MakeGeneration, Now, Sleep, Stopping
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import EXTINCT_S, Pace, Worker
 from pbtnas.records import paths
@@ -48,34 +28,11 @@ MEMBERS = 8
 class Environment(Driver):
     """A worker's surroundings, in which time passes only while somebody sleeps."""
 
-    def __init__(self, store: PosixStore, stop: StopRequest) -> None:
-        super().__init__(store, stop)
-        self.done: list[Any] = []  # every operation
-
     now_s = 0.0
     stop_at_s = float("inf")
-    blind = False  # whether listings miss everything, as they may
-    event: Any = None  # what comes of a training in the end
-    polls = 0  # before that
-    errors = 0  # of the disk, before the next publish succeeds
 
     def execute(self, operation: Any) -> Any:
-        self.done.append(operation)
         match operation:
-            case Put() | PutBlob() | Sync() if self.errors:
-                self.errors -= 1
-                return Published.ERROR
-            case List() if self.blind:
-                return set()
-            case Start():
-                return None
-            case Poll(seconds):
-                self.now_s += seconds
-                self.polls -= 1
-                return self.event if self.polls < 0 else None
-            case Halt():
-                self.event, self.polls = Stopped(3), 0
-                return None
             case Now():
                 return self.now_s
             case Sleep(seconds):
@@ -110,23 +67,6 @@ class Workplace:
         self.store.execute(MakeGeneration(0))
         meta = {"worker": worker}
         self._put(paths.result(0, result.member), "result", result.to_json(), meta)
-
-    def next_attempt(self) -> Attempt | None:
-        return drive(self.worker.next_attempt(), self.world.execute)
-
-    def attend(self, event: Any, polls: int = 0) -> WorkerEnding | None:
-        """Take a job and see it come to that, after so many looks without news."""
-        attempt = self.next_attempt()
-        assert attempt is not None
-        self.world.event, self.world.polls = event, polls
-        return drive(self.worker.attend(attempt), self.world.execute)
-
-    def ends(self) -> list[str]:
-        """How attempts at the jobs of the first generation ended."""
-        names = self.store.names(paths.claims(0))
-        ends = sorted(name for name in names if name.endswith(".end.json"))
-        records = [self.store.record(paths.within(paths.claims(0), n), "end") for n in ends]
-        return [record.core["class"] for record in records if record is not None]
 
     def _put(
         self, name: str, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
@@ -188,135 +128,3 @@ def test_a_worker_waits_for_the_next_generation(place: Workplace) -> None:
     place.world.stop_at_s = 10 * EXTINCT_S
 
     assert drive(place.worker.work(), place.world.execute) is WorkerEnding.STOPPED
-
-
-# -- one job at a time -----------------------------------------------------------------------------
-
-ERROR = AttemptFailed(Failure.ERROR, "ValueError: always")
-LOST = AttemptFailed(Failure.INFRA, "killed")
-
-
-def test_a_job_that_is_done_is_not_done_again(place: Workplace) -> None:
-    """A listing may miss its result; the look after the claim does not."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
-    place.report(Result(0, "ok", 0.5, {}, "g0-0"))
-    place.world.blind = True
-
-    assert place.next_attempt() is None
-
-
-def test_only_failures_of_the_job_count_against_it(place: Workplace) -> None:
-    """After three of them it is recorded as failed; what befell the machine, and inputs that
-    were missing, count for nothing."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
-    for event in (LOST, ERROR, AttemptFailed(Failure.INPUT, "missing"), ERROR, LOST, LOST):
-        place.attend(event)
-        place.world.now_s += 1000.0
-    place.attend(AttemptFailed(Failure.HANG, "no progress"))
-
-    assert place.next_attempt() is None
-    record = place.store.record(paths.result(0, 0), "result")
-    assert record is not None
-    assert Result.from_json(record.core) == Result(0, "failed", None, {}, None)
-
-
-def test_a_machine_whose_jobs_do_well_elsewhere_takes_no_more(place: Workplace) -> None:
-    """Three that failed here and nowhere else: it is the machine."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:3]))
-    for _ in range(3):
-        assert place.attend(ERROR) is None
-    for member in range(3):
-        place.report(Result(member, "ok", 0.5, {}, f"g0-{member}"), worker="there-7-w-abc")
-    place.publish(Manifest(1, "selection", 0, jobs(1)[:3]))
-    assert place.next_attempt() is None, "for a moment they are the other machine's"
-    place.world.now_s += 1000.0
-
-    assert place.attend(ERROR) is WorkerEnding.QUARANTINED
-
-
-def test_a_machine_that_loses_three_trainings_in_a_row_takes_no_more(place: Workplace) -> None:
-    """Whatever it is, the jobs are better off elsewhere."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:3]))
-
-    assert [place.attend(LOST) for _ in range(3)] == [None, None, WorkerEnding.QUARANTINED]
-
-
-def test_a_training_is_seen_to_live(place: Workplace) -> None:
-    """Its heartbeat changes as long as it runs, however long it makes no progress."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
-    beats = set()
-    execute = place.world.execute
-
-    def noting(operation: Any) -> Any:
-        if isinstance(operation, Poll):
-            beats.add(place.store.get(paths.beat(paths.job_slot(0, 0), 1)))
-        return execute(operation)
-
-    place.world.execute = noting  # type: ignore[method-assign]
-    place.attend(Trained(Result(0, "diverged", None, {}, None), None, {}), polls=5)
-
-    assert len(beats - {None}) == 5
-
-
-def test_a_training_whose_result_is_there_is_ended(place: Workplace) -> None:
-    """Another worker, which took this one for dead, was quicker."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
-    attempt = place.next_attempt()
-    assert attempt is not None
-    place.report(Result(0, "ok", 0.5, {}, "g0-0"))
-    place.world.event, place.world.polls = LOST, 100
-
-    assert drive(place.worker.attend(attempt), place.world.execute) is None
-    assert place.ends() == ["released"]
-    assert place.world.polls < 0 < place.world.now_s < 10
-
-
-def test_a_damaged_input_is_put_aside(place: Workplace) -> None:
-    """So that its job is done again, and nobody else trips over it."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)))
-    place.publish(Manifest(1, "selection", 0, jobs(1)[:1]))
-    damaged = place.store.root / paths.checkpoint(0, "g0-0")
-    damaged.write_bytes(b"damaged")
-    place.attend(AttemptFailed(Failure.INPUT, "another digest", damaged="g0-0"))
-
-    assert not damaged.exists()
-    assert [path.read_bytes() for path in damaged.parent.iterdir()] == [b"damaged"]
-
-
-@pytest.mark.parametrize("errors", [0, 1, 3])
-def test_a_checkpoint_is_published_before_the_result_that_names_it(
-    place: Workplace, errors: int
-) -> None:
-    """And for as long as the disk refuses, both are tried again."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
-    (place.store.root / ".tmp-trained").write_bytes(b"weights")
-    place.attend(Trained(Result(0, "ok", 0.5, {}, "g0-0"), ".tmp-trained", {}))
-    place.world.errors, place.world.done = errors, []
-    drive(place.worker.publish_last(), place.world.execute)
-
-    tried = [op.name for op in place.world.done if isinstance(op, Put | PutBlob)]
-    checkpoint, result = paths.checkpoint(0, "g0-0"), paths.result(0, 0)
-    assert tried == [checkpoint] * (errors + 1) + [result]
-    assert (place.store.root / checkpoint).read_bytes() == b"weights"
-    assert place.store.published(result)
-
-
-def test_a_result_is_tried_again_while_the_disk_refuses(place: Workplace) -> None:
-    """An I/O error is not a lost race: nobody else has this result."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
-    place.attend(Trained(Result(0, "diverged", None, {}, None), None, {}))
-    place.world.errors = 3
-    drive(place.worker.publish_last(), place.world.execute)
-
-    assert place.store.published(paths.result(0, 0))
-
-
-def test_a_manifest_is_durable_before_anything_rests_on_it(place: Workplace) -> None:
-    """Its directory is synced before the first claim, and again until the disk does so."""
-    place.publish(Manifest(0, "origin", 0, jobs(0)))
-    place.world.errors = 2
-    assert place.next_attempt() is not None
-
-    order = [op for op in place.world.done if isinstance(op, Put | Sync)]
-    assert order[:-1] == [Sync(paths.generation(0))] * 3
-    assert isinstance(order[-1], Put)

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 _TRAINER = "pbtnas/training/trainer.py"
 _SNAPSHOTS = "pbtnas/training/snapshots.py"
 _DETERMINISM = "pbtnas/determinism.py"
-_TRAINING = "tests/training/test_trainer.py"
+_TRAINING = "tests/training/test_jobs.py"
 _SAVED = "tests/training/test_snapshots.py"
 _LIMITS = "tests/test_determinism.py"
 
@@ -95,7 +95,7 @@ MUTANTS = (
         _TRAINER,
         'kind = "infra" if error.errno in UNWRITABLE else "error"',
         'kind = "error"',
-        (_TRAINING,),
+        ("tests/training/test_trainer.py",),
     ),
     Mutant(
         "healthy-file-put-aside",

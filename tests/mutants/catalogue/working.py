@@ -8,7 +8,7 @@ _WORKER = "pbtnas/protocol/worker.py"
 _ATTEMPTS = "pbtnas/protocol/attempts.py"
 _OPERATIONS = "pbtnas/protocol/operations.py"
 _RECOVERY = "pbtnas/protocol/recovery.py"
-_WORKS = "tests/protocol/test_worker.py"
+_WORKS = "tests/protocol/test_one_job.py"
 _SICK = "tests/simulation/test_simulation.py::test_a_sick_machine_costs_time_and_no_member"
 _REPAIRS = "tests/protocol/test_recovery.py"
 
