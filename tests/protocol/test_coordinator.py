@@ -1,100 +1,266 @@
-"""A coordinator and the records of others: what it adopts, and what it refuses to go on from."""
+"""A coordinator and the records of others: what it adopts, restores, and refuses to go on from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pbtnas.protocol.coordinator import BrokenChain
-from pbtnas.protocol.operations import Put, PutBlob, Sync
+from pbtnas.engine.driver import drive
+from pbtnas.protocol import generations
+from pbtnas.protocol.children import Mix, Mixed, WriteViews
+from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.coordinator import BrokenChain, Coordinator
+from pbtnas.protocol.operations import (
+    Dead,
+    EmptyTrash,
+    Now,
+    Put,
+    PutBlob,
+    Say,
+    Sleep,
+    Stopping,
+    Sync,
+)
+from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, decode, encode
-from pbtnas.records.schema import Manifest, Selected
-from tests.simulation.store import Entry
-from tests.simulation.world import REFERENCE, RUN, World
+from pbtnas.records.envelope import Record, decode, digest, encode
+from pbtnas.records.names import Name
+from pbtnas.records.schema import Child, Manifest, Selected, birth_to_json
+from pbtnas.search.algorithms import pbtnas
+from pbtnas.store.identity import new_nonce
+from pbtnas.store.posix import PosixStore
+from tests.search.lineage import run, search, trained
+
+RUN = "run0"
+SEARCH = search(pbtnas)
+LAST = SEARCH.generations - 1
+LIMIT_S = 10_000.0  # a coordinator that waits for so long waits without end
+BEAT_S = 5.0
 
 
-class Run(World):
-    """A calm run in the simulation, in which something happens before some records are published.
+class Office:
+    """A run directory, a coordinator, and a worker that does everything while it sleeps."""
 
-    Args:
-        before: What happens, by name of the record; it is called with its core.
-    """
+    def __init__(self, root: Path) -> None:
+        for name in ("generations", "coordinator"):
+            (root / name).mkdir()
+        self.store = PosixStore(root, "me")
+        self.before: dict[str, Callable[[], None]] = {}  # a record is published, by name
+        self.done: list[Any] = []  # what was published and synced
+        self.now_s = 0.0
 
-    def __init__(self, before: Mapping[str, Callable[[Run, Any], None]] | None = None) -> None:
-        self.before = dict(before or {})
-        self.done: list[Any] = []  # what coordinators published and synced
-        super().__init__(0, swarm=False)
+    def coordinate(self) -> CoordinatorEnding:
+        claims = Claims(RUN, {"worker": "me"}, lease_s=60, new_nonce=new_nonce)
+        coordinator = Coordinator(RUN, SEARCH, claims, beat_s=BEAT_S, poll_s=1.0)
+        return drive(coordinator.coordinate(), self._execute)
 
-    def carry_out(self, actor: Any, operation: Any) -> Any:
-        if isinstance(operation, Put) and operation.name in self.before:
-            record = decode(operation.data, operation.name, kind=self.kind(operation.name))
-            self.before.pop(operation.name)(self, record.core)
-        if actor.kind == "coordinator" and isinstance(operation, Put | PutBlob | Sync):
-            self.done.append(operation)
-        return super().carry_out(actor, operation)
+    def again(self) -> CoordinatorEnding:
+        """Coordinate the finished run once more, from its first record on."""
+        self.path(paths.FINAL).unlink()
+        return self.coordinate()
 
-    def synced_before(self, name: str) -> list[str]:
-        """Directories that were synced since the publish before this one."""
-        names = [op.name if isinstance(op, Put | PutBlob) else "" for op in self.done]
-        at = names.index(name)
-        begin = max((i + 1 for i, name in enumerate(names[:at]) if name), default=0)
-        return [op.directory for op in self.done[begin:at]]
-
-    def put(self, name: str, core: Any) -> None:
-        record = Record(self.kind(name), RUN, core, {}, "neighbour")
-        self.store.entries[name] = Entry(encode(record), durable=True)
+    def path(self, name: str) -> Path:
+        return self.store.root / name
 
     def core(self, name: str) -> Any:
-        return decode(self.store.entries[name].content, name, kind=self.kind(name)).core
+        return decode(self.path(name).read_bytes(), name, kind=_kind(name)).core
 
-    def kind(self, name: str) -> str:
-        folder, _, leaf = name.rpartition("/")
-        return "birth" if folder.endswith("/births") else leaf.removesuffix(".json")
+    def put(self, name: str, core: Any) -> None:
+        """Put a record there, in place of what there is."""
+        record = Record(_kind(name), RUN, core, {}, new_nonce())
+        self.path(name).write_bytes(encode(record))
 
-    def until(self, name: str) -> None:
-        while name not in self.store.entries:
-            self.step()
-            assert self.store.now < 20_000, f"{name} is never published"
+    def published(self) -> list[str]:
+        return [op.name for op in self.done if isinstance(op, Put | PutBlob)]
 
-    def again(self) -> None:
-        """Another coordinator reads its way through what is there, without workers."""
-        del self.store.entries[paths.FINAL]
-        self.spawn("coordinator")
-        self.run_down(self.store.now + 20_000)
+    def synced_for(self, name: str) -> set[str]:
+        """Directories that were synced between the publish before a record and that."""
+        at = next(i for i, op in enumerate(self.done) if isinstance(op, Put) and op.name == name)
+        synced: set[str] = set()
+        while at and isinstance(self.done[at - 1], Sync):
+            at -= 1
+            synced.add(self.done[at].directory)
+        return synced
+
+    def _execute(self, operation: Any) -> Any:
+        match operation:
+            case Now():
+                return self.now_s
+            case Stopping():
+                return self.now_s > LIMIT_S
+            case Sleep(seconds):
+                self.now_s += max(seconds, BEAT_S)
+                return self._work()
+            case Mix(birth=birth):
+                overlay = digest(["child", birth_to_json(birth)])
+                self.path(".tmp-mixed").write_text(overlay)
+                return Mixed(".tmp-mixed", overlay, {})
+            case Say() | WriteViews() | EmptyTrash() | Dead():
+                return None
+            case Put(name):
+                self.before.pop(name, lambda: None)()
+        if isinstance(operation, Put | PutBlob | Sync):
+            self.done.append(operation)
+        return self.store.execute(operation)
+
+    def _work(self) -> None:
+        """Do the jobs of the newest generation, and those whose checkpoints are lost again."""
+        newest = max(g for g in range(LAST + 1) if self.path(paths.manifest(g)).exists())
+        for job in Manifest.from_json(self.core(paths.manifest(newest))).jobs:
+            inputs = [paths.checkpoint(newest - 1, checkpoint) for checkpoint in job.inputs]
+            if not all(self.path(name).exists() for name in inputs):
+                continue
+            result, name = trained(job), paths.result(newest, job.member)
+            if result.checkpoint is not None:
+                self.path(paths.checkpoint(newest, result.checkpoint)).write_bytes(b"weights")
+            if not self.path(name).exists():
+                self.put(name, result.to_json())
 
 
-def test_a_coordinator_goes_on_from_the_selection_that_was_first() -> None:
+def _kind(name: str) -> str:
+    folder, _, leaf = name.rpartition("/")
+    kinds = {"results": "result", "births": "birth"}
+    return kinds.get(folder.rpartition("/")[2], leaf.removesuffix(".json"))
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path)
+    yield made
+    made.store.close()
+
+
+def fingerprint() -> str:
+    """That of the undisturbed search, from the pure functions alone."""
+    *_, (_, last) = run(SEARCH)
+    return generations.fingerprint(last)
+
+
+def test_a_coordinator_computes_the_pure_functions_one_after_the_other(office: Office) -> None:
+    """Begun anew and continued from its records, with the same end."""
+    for coordinate in (office.coordinate, office.again):
+        assert coordinate() is CoordinatorEnding.FINISHED
+        assert office.core(paths.FINAL)["fingerprint"] == fingerprint()
+
+
+# -- whose record counts -------------------------------------------------------------------------
+
+
+def test_a_coordinator_goes_on_from_the_selection_that_was_first(office: Office) -> None:
     """One of another version may rank otherwise: what it published holds."""
-
-    def other(run: Run, core: Any) -> None:
-        run.put(name, replace(Selected.from_json(core), births=()).to_json())
-
     name = paths.selection(0)
-    run = Run({name: other})
-    run.until(paths.manifest(1))
 
-    stored = Record("selection", RUN, run.core(name))
-    assert stored.core["births"] == []
-    assert run.core(paths.manifest(1))["previous"] == stored.digest
+    def theirs() -> None:
+        results = [trained(job) for job in generations.first_manifest(SEARCH).jobs]
+        selected = generations.select(
+            replace(SEARCH, skip_selection=frozenset({0})),
+            generations.first_manifest(SEARCH),
+            {result.member: result for result in results},
+        )
+        office.put(name, selected.to_json())
+
+    office.before[name] = theirs
+    office.coordinate()
+
+    assert office.core(name)["births"] == []
+    stored = Record("selection", RUN, office.core(name))
+    assert office.core(paths.manifest(1))["previous"] == stored.digest
 
 
-def test_a_coordinator_goes_on_from_the_manifest_that_was_first() -> None:
+def test_a_coordinator_goes_on_from_the_manifest_that_was_first(office: Office) -> None:
     """Its jobs are those that workers do, and the selection after it names it."""
-
-    def other(run: Run, core: Any) -> None:
-        run.put(name, replace(Manifest.from_json(core), config=1).to_json())
-
     name = paths.manifest(1)
-    run = Run({name: other})
-    run.until(paths.selection(1))
 
-    stored = Record("manifest", RUN, run.core(name))
-    assert stored.core["config"] == 1
-    assert run.core(paths.selection(1))["manifest"] == stored.digest
+    def theirs() -> None:
+        manifest, selected = next(run(SEARCH))
+        births = [office.core(paths.birth(0, birth.member)) for birth in selected.births]
+        children = {child.member: child for child in map(Child.from_json, births)}
+        upcoming = generations.next_manifest(SEARCH, manifest, selected, children)
+        office.put(name, replace(upcoming, config=1).to_json())
+
+    office.before[name] = theirs
+    office.coordinate()
+
+    assert office.core(name)["config"] == 1
+    stored = Record("manifest", RUN, office.core(name))
+    assert office.core(paths.selection(1))["manifest"] == stored.digest
+
+
+# -- what is durable, and what is restored --------------------------------------------------------
+
+
+def test_what_a_record_rests_on_is_durable_before_it(office: Office) -> None:
+    """Results before the selection; this, the births and their overlays before the manifest: a
+    power cut never leaves a record without what it was computed from."""
+    office.coordinate()
+    published = office.published()
+
+    for generation in range(LAST):
+        selection, following = paths.selection(generation), paths.manifest(generation + 1)
+        assert paths.results(generation) in office.synced_for(selection)
+        assert paths.births(generation) in office.synced_for(following)
+        for birth in Selected.from_json(office.core(selection)).births:
+            name = paths.birth(generation, birth.member)
+            overlay = paths.checkpoint(generation, office.core(name)["overlay"])
+            assert published.index(overlay) < published.index(name) < published.index(following)
+    synced = [op.directory for op in office.done if isinstance(op, Sync)]
+    assert {paths.generation(generation) for generation in range(LAST)} <= set(synced)
+
+
+@pytest.mark.parametrize("name", [paths.selection(1), paths.manifest(2), paths.FINAL])
+def test_what_is_damaged_when_it_is_read_back_is_published_again(office: Office, name: str) -> None:
+    """Put aside first; the record is whole when the run is over."""
+
+    def damage() -> None:
+        office.path(name).write_bytes(b"torn")
+
+    office.before[name] = damage
+
+    assert office.coordinate() is CoordinatorEnding.FINISHED
+    assert office.core(paths.FINAL)["fingerprint"] == fingerprint()
+    assert [p.read_bytes() for p in office.path(name).parent.glob("*.corrupt-*")] == [b"torn"]
+
+
+def test_lost_overlays_are_mixed_again(office: Office) -> None:
+    """Otherwise the jobs that begin with them would be waited for without end."""
+    lost = []
+
+    def lose() -> None:
+        for birth in Selected.from_json(office.core(paths.selection(0))).births:
+            overlay = office.core(paths.birth(0, birth.member))["overlay"]
+            lost.append(office.path(paths.checkpoint(0, overlay)))
+            lost[-1].unlink()
+
+    office.before[paths.manifest(1)] = lose
+
+    assert office.coordinate() is CoordinatorEnding.FINISHED
+    assert lost
+    assert office.core(paths.FINAL)["fingerprint"] == fingerprint()
+
+
+def test_a_run_ends_with_its_last_population_complete(office: Office) -> None:
+    """A checkpoint that was lost meanwhile is there again before the end is published."""
+    lost: list[Path] = []
+    ended: list[bool] = []
+
+    def lose() -> None:
+        lost.extend(office.path(paths.checkpoints(LAST)).iterdir())
+        for path in lost:
+            path.unlink()
+
+    office.before[paths.selection(LAST)] = lose
+    office.before[paths.FINAL] = lambda: ended.append(all(path.exists() for path in lost))
+    office.coordinate()
+
+    assert lost
+    assert ended == [True]
+
+
+# -- what is refused -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -104,93 +270,25 @@ def test_a_coordinator_goes_on_from_the_manifest_that_was_first() -> None:
         (paths.manifest(0), {"products": {"judge": "0" * 64}}, "this run was started with"),
         (paths.manifest(2), {"previous": "x"}, "does not continue"),
         (paths.selection(1), {"manifest": "x"}, "was decided for another"),
-        (paths.selection(3), {"manifest": "x"}, "was decided for another"),
+        (paths.selection(LAST), {"manifest": "x"}, "was decided for another"),
     ],
 )
 def test_records_that_do_not_continue_each_other_are_refused(
-    name: str, changed: dict[str, Any], sentence: str
+    office: Office, name: Name, changed: dict[str, Any], sentence: str
 ) -> None:
     """Intact, but of another configuration, other products or another history: one sentence."""
-    run = Run()
-    run.run()
-    run.put(name, {**run.core(name), **changed})
+    office.coordinate()
+    office.put(name, {**office.core(name), **changed})
 
     with pytest.raises(BrokenChain, match=sentence):
-        run.again()
+        office.again()
 
 
-def test_what_nobody_can_compute_again_is_told() -> None:
+def test_what_nobody_can_compute_again_is_told(office: Office) -> None:
     """Nobody works on a generation that has a successor: its lost result is not waited for."""
-    run = Run()
-    run.run()
-    del run.store.entries[paths.selection(1)]
-    del run.store.entries[paths.result(1, 0)]
+    office.coordinate()
+    office.path(paths.selection(1)).unlink()
+    office.path(paths.result(1, 0)).unlink()
 
     with pytest.raises(BrokenChain, match="both missing or damaged"):
-        run.again()
-
-
-def test_what_a_record_rests_on_is_durable_before_it() -> None:
-    """Results before the selection; this, the births and their overlays before the manifest: a
-    power cut never leaves a record without what it was computed from."""
-    run = Run()
-    run.run()
-
-    for generation in range(3):
-        selection, following = paths.selection(generation), paths.manifest(generation + 1)
-        assert paths.results(generation) in run.synced_before(selection)
-        assert {paths.generation(generation), paths.births(generation)} <= set(
-            run.synced_before(following)
-        )
-        published = [op.name for op in run.done if isinstance(op, Put | PutBlob)]
-        for birth in Selected.from_json(run.core(selection)).births:
-            name = paths.birth(generation, birth.member)
-            overlay = paths.checkpoint(generation, run.core(name)["overlay"])
-            assert published.index(overlay) < published.index(name) < published.index(following)
-
-
-def test_damaged_records_are_put_aside_and_published_again() -> None:
-    """The selection that was read back, and the end of the run, are whole when it is over."""
-
-    def damaged(run: Run, core: Any) -> None:
-        names.append(name := paths.FINAL if "fingerprint" in core else paths.selection(1))
-        run.store.entries[name] = Entry(b"torn", durable=True)
-
-    names: list[str] = []
-    run = Run({paths.selection(1): damaged, paths.FINAL: damaged})
-    run.until(paths.FINAL)
-    run.run_down(run.store.now + 20_000)
-
-    assert names == [paths.selection(1), paths.FINAL]
-    assert run.core(paths.FINAL)["fingerprint"] == REFERENCE
-    run.check()
-
-
-def test_lost_overlays_are_mixed_again() -> None:
-    """Otherwise the jobs that begin with them would be waited for without end."""
-    run = Run()
-    run.until(paths.manifest(1))
-    inputs = [job.inputs for job in Manifest.from_json(run.core(paths.manifest(1))).jobs]
-    overlays = [paths.checkpoint(0, names[0]) for names in inputs if len(names) == 2]
-    for name in overlays:
-        del run.store.entries[name]
-
-    assert overlays
-    assert run.run() == REFERENCE
-
-
-def test_a_run_ends_with_its_last_population_complete() -> None:
-    """A checkpoint that was lost meanwhile is computed again before the end is published."""
-    lost: list[str] = []
-
-    def lose(run: Run, core: Any) -> None:
-        for result in Selected.from_json(core).results:
-            if result.checkpoint is not None:
-                lost.append(paths.checkpoint(3, result.checkpoint))
-                del run.store.entries[lost[-1]]
-
-    run = Run({paths.selection(3): lose})
-    run.until(paths.FINAL)
-
-    assert lost
-    assert set(lost) <= run.store.entries.keys()
+        office.again()

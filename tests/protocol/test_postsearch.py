@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Stopping
+from pbtnas.protocol.operations import Dead, Now, Put, Say, Sleep, Stopping
 from pbtnas.protocol.postsearch import (
     CarryOut,
     Completed,
@@ -207,14 +207,14 @@ def calm() -> World:
 def test_a_soup_is_there_before_the_record_that_names_it() -> None:
     """Whoever reads the record may open the file."""
     world, there = calm(), []
-    put = world.store.put
+    execute = world.execute
 
-    def noting(machine: int, name: str, data: bytes, **options: Any) -> Any:
-        if name == paths.soup("chain-soup"):
+    def noting(name: str, operation: Any) -> Any:
+        if isinstance(operation, Put) and operation.name == paths.soup("chain-soup"):
             there.append(paths.soup_checkpoint("soup") in world.store.entries)
-        return put(machine, name, data, **options)
+        return execute(name, operation)
 
-    world.store.put = noting  # type: ignore[method-assign]
+    world.execute = noting  # type: ignore[method-assign]
     world.run()
 
     assert there == [True]
@@ -229,7 +229,7 @@ def test_the_outcome_that_was_first_counts() -> None:
         if item.record == paths.trial("step-2"):
             core = {**item.core, "score": -1.0}
             first = encode(Record("trial", RUN, core, {}, "another"))
-            world.store.put(1, item.record, first, durable=True)
+            world.store.execute(1, Put(item.record, first))
         return carry_out(name, item)
 
     world.carry_out = overtaken  # type: ignore[method-assign]

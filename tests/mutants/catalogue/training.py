@@ -116,7 +116,7 @@ MUTANTS = (
         "pbtnas/checkpoints/files.py",
         'raise CorruptCheckpoint(path, f"{algorithm} digest {expected}", found)',
         'raise CorruptCheckpoint(path.parent, f"{algorithm} digest {expected}", found)',
-        ("tests/checkpoints/test_files.py",),
+        (_TRAINING,),
     ),
     Mutant(
         "threads-of-the-search-ignored",
