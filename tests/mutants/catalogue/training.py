@@ -124,6 +124,8 @@ MUTANTS = (
         "            torch.set_num_threads(threads)\n            refuse_nondeterminism()\n",
         "            refuse_nondeterminism()\n",
         (_LIMITS,),
+        "threadpoolctl limits the OpenMP library that torch computes with; torch's own setting "
+        "matters where it has another",
     ),
     Mutant(
         "nondeterministic-kernels-allowed",
