@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.mutants.mutant import Mutant, Outdated
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = (".*", "__pycache__", "runs", "data", "build", "dist", "*.egg-info")
+LEFT_OUT = (".*", "__pycache__")
+LEFT_OUT_AT_THE_TOP = ("runs", "data", "build", "dist", "*.egg-info")
 TIMEOUT_S = 600.0  # of the tests of one mutant; one that hangs is caught
 _FAILED = 1  # what pytest exits with when a test failed, and nothing else
 _NOT_IMPORTED = 90
@@ -123,6 +124,7 @@ class Place:
                 said, _ = process.communicate(timeout=TIMEOUT_S)
             finally:
                 self.end()
+                self._running = None
         return subprocess.CompletedProcess(arguments, process.returncode, said)
 
     def end(self) -> None:
@@ -133,13 +135,8 @@ class Place:
 
 
 def _left_out(directory: str, names: list[str]) -> set[str]:
-    hidden = shutil.ignore_patterns(*LEFT_OUT)(directory, names)
-    # `data` and the like are only those of the repository itself, not `pbtnas/data`.
-    return (
-        hidden
-        if Path(directory) == ROOT
-        else hidden & shutil.ignore_patterns(*LEFT_OUT[:2])(directory, names)
-    )
+    patterns = (*LEFT_OUT, *LEFT_OUT_AT_THE_TOP) if Path(directory) == ROOT else LEFT_OUT
+    return shutil.ignore_patterns(*patterns)(directory, names)
 
 
 def _failed(said: str) -> str:
