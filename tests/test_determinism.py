@@ -9,7 +9,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from pbtnas.determinism import as_in_the_search, full_float32, tf32
+from pbtnas.determinism import as_in_the_search, full_float32, tf32, use_threads
 
 
 def allowed() -> tuple[bool, bool]:
@@ -68,3 +68,14 @@ def test_numpy_has_as_many_threads_as_torch() -> None:
         assert {library["num_threads"] for library in threadpool_info()} == {3}
 
     assert [library["num_threads"] for library in threadpool_info()] == before
+
+
+def test_a_training_process_computes_with_as_many_threads_as_its_job_says() -> None:
+    """From one job to the next, and numpy as torch: it is not started anew for that."""
+    np.linalg.inv(np.eye(3))  # so that it is loaded
+
+    with as_in_the_search(threads=1):  # which puts back what was there
+        for threads in (3, 2):
+            use_threads(threads)
+            assert torch.get_num_threads() == threads
+            assert {library["num_threads"] for library in threadpool_info()} == {threads}

@@ -71,6 +71,20 @@ def test_a_free_slot_is_taken_once(observers: tuple[Observer, Observer]) -> None
     assert two.do(two.claims.holder(SLOT, 2)) is None
 
 
+def test_of_two_that_saw_a_slot_free_one_takes_it(observers: tuple[Observer, Observer]) -> None:
+    """Between its look and its publish another was quicker: it has lost, and knows it."""
+    one, two = observers
+    steps = two.claims.take(SLOT)
+    operation = next(steps)
+    while not isinstance(operation, operations.Put):
+        operation = steps.send(two._execute(operation))
+    assert one.take() == 1
+
+    with pytest.raises(StopIteration) as ended:
+        steps.send(two._execute(operation))
+    assert ended.value.value is None
+
+
 def test_a_claim_that_ended_is_free_at_once(observers: tuple[Observer, Observer]) -> None:
     """A job put back is taken again under the next number."""
     one, two = observers

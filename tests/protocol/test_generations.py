@@ -50,6 +50,14 @@ def test_another_seed_is_another_start() -> None:
 
 
 @every_algorithm
+def test_every_job_has_a_seed_of_its_own(algorithm: Algorithm) -> None:
+    """A member that goes on does not see the same batches in every generation."""
+    seeds = [job.seed for manifest, _ in run(search(algorithm)) for job in manifest.jobs]
+
+    assert len(set(seeds)) == len(seeds)
+
+
+@every_algorithm
 def test_nothing_is_born_after_the_last_generation(algorithm: Algorithm) -> None:
     """The last population is what was trained and evaluated: no child without a score."""
     selections = [selected for _, selected in run(search(algorithm))]

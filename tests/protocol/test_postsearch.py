@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Stopping
+from pbtnas.protocol.operations import Dead, Now, Put, Say, Sleep, Stopping
 from pbtnas.protocol.postsearch import (
     CarryOut,
     Completed,
@@ -19,7 +19,7 @@ from pbtnas.protocol.postsearch import (
     WriteAverage,
 )
 from pbtnas.records import paths
-from pbtnas.records.envelope import decode
+from pbtnas.records.envelope import Record, decode, encode
 from tests.simulation.store import Faults, SimulatedStore
 
 RUN = "simulated"
@@ -194,3 +194,47 @@ def test_a_lost_file_is_made_again_though_its_record_is_there() -> None:
     assert {n: e.content for n, e in before.items()}.items() <= {
         n: e.content for n, e in world.store.entries.items()
     }.items()
+
+
+def calm() -> World:
+    """A world with one process, to which nothing happens by chance."""
+    world = World(0)
+    world.rates, world.store.faults = {}, Faults()
+    world.spawn()
+    return world
+
+
+def test_a_soup_is_there_before_the_record_that_names_it() -> None:
+    """Whoever reads the record may open the file."""
+    world, there = calm(), []
+    execute = world.execute
+
+    def noting(name: str, operation: Any) -> Any:
+        if isinstance(operation, Put) and operation.name == paths.soup("chain-soup"):
+            there.append(paths.soup_checkpoint("soup") in world.store.entries)
+        return execute(name, operation)
+
+    world.execute = noting  # type: ignore[method-assign]
+    world.run()
+
+    assert there == [True]
+
+
+def test_the_outcome_that_was_first_counts() -> None:
+    """Where evaluation is not deterministic, all go on with the record that is there."""
+    world = calm()
+    carry_out = world.carry_out
+
+    def overtaken(name: str, item: WorkItem) -> Completed | None:
+        if item.record == paths.trial("step-2"):
+            core = {**item.core, "score": -1.0}
+            first = encode(Record("trial", RUN, core, {}, "another"))
+            world.store.execute(1, Put(item.record, first))
+        return carry_out(name, item)
+
+    world.carry_out = overtaken  # type: ignore[method-assign]
+    world.run()
+
+    assert world.ends
+    for known in world.ends:
+        assert known[paths.trial("step-2")] == {"step": 2, "score": -1.0}

@@ -44,6 +44,17 @@ def test_those_with_the_architecture_of_the_best_ever_are_kept() -> None:
     assert retention.collectable(range(2, 3)) == [0, 2]
 
 
+def test_of_equals_the_earliest_is_the_best_ever() -> None:
+    """Its checkpoints are kept already, and need not be kept for another's sake as well."""
+    retention = Retention()
+    add(retention, 0, {0: 1.0, 1: 3.0})
+    add(retention, 1, {0: 3.0, 1: 2.0})
+
+    best = retention.best()
+    assert best is not None and (best.generation, best.member) == (0, 1)
+    assert retention.retained() == {"g0m1"}
+
+
 def test_what_a_soup_of_the_best_ever_needs_outlives_the_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -73,3 +84,6 @@ def test_what_a_soup_of_the_best_ever_needs_outlives_the_search(
     }
     assert (best.generation, best.member, len(kin)) == (1, 3, 2)
     assert there == kin
+    # Of the others, the last generation's, its inputs', and what these were computed from.
+    names = [name for name in world.store.entries if name.endswith(".safetensors")]
+    assert {int(name.split("/")[1]) for name in names} == {1, 5, 6, 7}

@@ -152,6 +152,7 @@ def test_an_equal_job_is_taken_over_with_its_checkpoint(
 
     assert isinstance(found, Trained) and found.file is not None
     assert (mine.root / found.file).read_bytes() == WEIGHTS
+    assert not found.file.endswith(".tmp-w1-m03"), "training opens that, and may write to it"
     assert found.result.score == 1.5
     assert found.meta == {"device": "cpu", "torch": "2.0", "reused_from": "other"}
 

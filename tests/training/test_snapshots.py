@@ -15,6 +15,7 @@ import torch
 from pbtnas.checkpoints.files import CorruptCheckpoint
 from pbtnas.state import State
 from pbtnas.training import snapshots
+from tests.store.witness import Witness
 
 HASH = "xxh3-128"
 
@@ -119,6 +120,25 @@ def test_an_attempt_keeps_one_snapshot(tmp_path: Path) -> None:
 
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("snapshot-000000020-")
+
+
+def test_a_snapshot_is_durable_before_the_older_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its content before its name, and its name before the other is deleted: a power cut costs
+    one of them at most."""
+    save(tmp_path / "a", 1.0, 10)
+    (old,) = (tmp_path / "a").iterdir()
+    witness = Witness(monkeypatch, tmp_path)
+    save(tmp_path / "a", 2.0, 20)
+
+    (new,) = (tmp_path / "a").iterdir()
+    assert witness.events == [
+        "sync a/.tmp",
+        f"name a/{new.name}",
+        "sync a",
+        f"delete a/{old.name}",
+    ]
 
 
 def test_a_failed_save_leaves_the_older_one(

@@ -1,0 +1,256 @@
+"""Breaks the coordinator: the chain, what it syncs, adopts, discards and restores."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_COORDINATOR = "pbtnas/protocol/coordinator.py"
+_CHILDREN = "pbtnas/protocol/children.py"
+_GENERATIONS = "pbtnas/protocol/generations.py"
+_RETENTION = "pbtnas/protocol/retention.py"
+_CHAIN = "tests/protocol/test_coordinator.py"
+_PURE = "tests/protocol/test_generations.py"
+_MADE = "tests/protocol/test_children.py"
+_KEPT = "tests/protocol/test_retention.py"
+_READ = "tests/protocol/test_newest_generation.py"
+
+MUTANTS = (
+    Mutant(
+        "birth-before-overlay",
+        _CHILDREN,
+        """\
+            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
+            made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
+            yield from persist(Put(name, encode(made)))
+""",
+        """\
+            child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
+            made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
+            yield from persist(Put(name, encode(made)))
+            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+""",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "birth-not-adopted",
+        _CHILDREN,
+        'record = yield from adopt(name, "birth", self._run)',
+        "record = made",
+        (_MADE,),
+    ),
+    Mutant(
+        "overlay-restored-with-other-bits",
+        _CHILDREN,
+        "if mixed is not None and mixed.digest == overlay:",
+        "if mixed is not None:",
+        (_MADE,),
+    ),
+    Mutant(
+        "overlays-not-restored",
+        _COORDINATOR,
+        "        for recent in self._recent:\n"
+        "            yield from self._children_maker.restore_overlays(recent)\n",
+        "",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "selection-not-adopted",
+        _COORDINATOR,
+        """\
+            yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
+            record = yield from adopt(name, "selection", self._run)
+""",
+        """\
+            record = self._record("selection", selected.to_json())
+            yield from persist(Put(name, encode(record)))
+""",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "manifest-not-adopted",
+        _COORDINATOR,
+        """\
+            record = yield from adopt(name, "manifest", self._run)
+            if record is not None:
+                return Manifest.from_json(record.core)
+""",
+        "            return manifest\n",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "end-not-adopted",
+        _COORDINATOR,
+        'if (yield from adopt(paths.FINAL, "final", self._run)) is not None:',
+        "if True:",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "results-not-synced",
+        _COORDINATOR,
+        "            yield from persist(Sync(paths.results(generation)))\n",
+        "",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "selection-not-synced",
+        _COORDINATOR,
+        "        yield from persist(Sync(paths.generation(generation)))\n",
+        "",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "births-not-synced",
+        _COORDINATOR,
+        "        yield from persist(Sync(paths.births(generation)))\n",
+        "",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "origin-not-checked",
+        _COORDINATOR,
+        "if manifest.previous != first.previous:",
+        "if False:",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "products-of-the-run-not-checked",
+        _COORDINATOR,
+        "if other is not None:",
+        "if False:",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "selection-of-another-manifest-accepted",
+        _COORDINATOR,
+        'if selected.manifest != Record("manifest", "", manifest.to_json()).digest:',
+        "if False:",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "manifest-after-another-selection-accepted",
+        _COORDINATOR,
+        'if manifest.previous != Record("selection", "", selected.to_json()).digest:',
+        "if False:",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "lost-results-waited-for-for-ever",
+        _COORDINATOR,
+        "if waited_s > STALE_S:",
+        "if False:",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "end-before-the-population-is-complete",
+        _COORDINATOR,
+        "        yield from self._all_there(manifest, selected)\n",
+        "",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "one-generation-too-few-kept",
+        _COORDINATOR,
+        "KEPT_GENERATIONS = 2",
+        "KEPT_GENERATIONS = 1",
+        (_KEPT,),
+    ),
+    Mutant(
+        "one-generation-too-many-kept",
+        _COORDINATOR,
+        "KEPT_GENERATIONS = 2",
+        "KEPT_GENERATIONS = 3",
+        (_KEPT,),
+    ),
+    Mutant(
+        "best-ever-discarded",
+        _COORDINATOR,
+        "yield from Discard(old, self._retention.retained())",
+        "yield from Discard(old, frozenset())",
+        (_KEPT,),
+    ),
+    Mutant(
+        "later-of-equals-is-best-ever",
+        _RETENTION,
+        "champion.score > holders[-1].score",
+        "champion.score >= holders[-1].score",
+        (_KEPT,),
+    ),
+    Mutant(
+        "those-of-another-architecture-kept",
+        _RETENTION,
+        "if result.checkpoint is not None and job.architecture == champion.architecture",
+        "if result.checkpoint is not None",
+        (_KEPT,),
+    ),
+    Mutant(
+        "head-trusted",
+        "pbtnas/protocol/reading.py",
+        "if hinted > generation and (yield from Get(paths.manifest(hinted))) is not None:",
+        "if hinted > generation:",
+        (_READ,),
+    ),
+    Mutant(
+        "damaged-record-stays",
+        "pbtnas/protocol/reading.py",
+        "        yield from Quarantine(name)\n",
+        "",
+        (_CHAIN,),
+    ),
+    Mutant(
+        "overlay-and-base-swapped",
+        _GENERATIONS,
+        "(child.overlay, child.base)",
+        "(child.base, child.overlay)",
+        (_PURE,),
+    ),
+    Mutant(
+        "one-seed-for-all-generations",
+        _GENERATIONS,
+        'derive(search.seed, "job", generation, member)',
+        'derive(search.seed, "job", 0, member)',
+        (_PURE,),
+    ),
+    Mutant(
+        "seed-of-a-job-not-derived",
+        _GENERATIONS,
+        'derive(search.seed, "job", generation, member)',
+        "search.seed",
+        (_PURE,),
+    ),
+    Mutant(
+        "fingerprint-of-the-ranking-alone",
+        _GENERATIONS,
+        'return digest(["pbtnas", Record("selection", "", selected.to_json()).digest])',
+        'return digest(["pbtnas", list(selected.ranking)])',
+        (_PURE,),
+    ),
+    Mutant(
+        "first-epochs-always",
+        _GENERATIONS,
+        "epochs=search.epochs if generation else search.first_epochs,",
+        "epochs=search.first_epochs,",
+        (_PURE,),
+    ),
+    Mutant(
+        "selection-is-never-skipped",
+        _GENERATIONS,
+        "if generation in search.skip_selection:",
+        "if False:",
+        (_PURE,),
+    ),
+    Mutant(
+        "children-of-the-last-generation",
+        _GENERATIONS,
+        "    if search.last(generation):\n        return ()\n",
+        "",
+        (_PURE,),
+    ),
+    Mutant(
+        "products-not-compared",
+        _GENERATIONS,
+        "if started.get(name) != used.get(name):",
+        "if False:",
+        (_PURE,),
+    ),
+)

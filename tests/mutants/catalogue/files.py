@@ -1,0 +1,245 @@
+"""Breaks the directory: publishing, syncing, reading, digests, layers, products, trash."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_POSIX = "pbtnas/store/posix.py"
+_ENVELOPE = "pbtnas/records/envelope.py"
+_LAYERS = "pbtnas/checkpoints/layers.py"
+_FILES = "pbtnas/checkpoints/files.py"
+_PRODUCTS = "pbtnas/store/products.py"
+_STORE = "tests/store/test_posix.py"
+_DURABLE = "tests/store/test_durability.py"
+_RECORDS = "tests/records/test_envelope.py"
+_CHECKPOINTS = "tests/checkpoints/test_files.py"
+
+MUTANTS = (
+    Mutant(
+        "record-published-without-fsync",
+        _POSIX,
+        "            if durable:\n                os.fsync(fd)\n",
+        "",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "name-of-a-record-not-synced",
+        _POSIX,
+        """\
+        finally:
+            self._unlink(private)
+        if durable:
+            self._sync(_parent(name))
+""",
+        """\
+        finally:
+            self._unlink(private)
+""",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "name-of-a-record-directory-not-synced",
+        _POSIX,
+        """\
+            shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
+        if durable:
+            self._sync(_parent(name))
+""",
+        """\
+            shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
+""",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "inside-of-a-record-directory-not-synced",
+        _POSIX,
+        "            if durable:\n                self._sync(private)\n",
+        "",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "blob-published-without-fsync",
+        _POSIX,
+        "        try:\n            os.fsync(fd)\n        finally:\n            os.close(fd)\n"
+        "        os.rename(source",
+        "        os.close(fd)\n        os.rename(source",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "name-of-a-blob-not-synced",
+        _POSIX,
+        "  # still there if both names were of one file already\n"
+        "        self._sync(_parent(name))\n",
+        "\n",
+        (_DURABLE, _STORE),
+    ),
+    Mutant(
+        "directories-of-a-generation-not-synced",
+        _POSIX,
+        "        self._sync(directory)\n        self._sync(_parent(directory))\n",
+        "        self._sync(directory)\n",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "record-replaced",
+        _POSIX,
+        """\
+                os.link(
+                    private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
+                )
+""",
+        "                os.rename(private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)\n",
+        (_STORE,),
+    ),
+    Mutant(
+        "lost-reply-is-a-lost-race",
+        _POSIX,
+        "won = (found.st_dev, found.st_ino) == inode",
+        "won = False",
+        (_STORE,),
+    ),
+    Mutant(
+        "equal-length-is-won",
+        _POSIX,
+        "won = self.get(name) == data",
+        "won = len(self.get(name) or b'') == len(data)",
+        (_STORE,),
+    ),
+    Mutant(
+        "error-taken-for-lost",
+        _POSIX,
+        "return Published.ERROR",
+        "return Published.LOST",
+        (_STORE,),
+    ),
+    Mutant(
+        "short-writes-believed",
+        _POSIX,
+        "            while rest:\n",
+        "            if rest:\n",
+        (_STORE,),
+    ),
+    Mutant(
+        "quarantine-replaces-the-evidence",
+        _POSIX,
+        'aside = f"{name}.corrupt-{self._writer}-{next(self._count)}"',
+        'aside = f"{name}.corrupt-{self._writer}"',
+        (_STORE,),
+    ),
+    Mutant(
+        "quarantine-deletes",
+        _POSIX,
+        "            os.rename(name, aside, src_dir_fd=self._fd, dst_dir_fd=self._fd)\n"
+        "        except FileNotFoundError:\n            return  # somebody else was quicker",
+        "            os.unlink(name, dir_fd=self._fd)\n"
+        "        except FileNotFoundError:\n            return  # somebody else was quicker",
+        (_STORE,),
+    ),
+    Mutant(
+        "discard-takes-what-is-kept",
+        _POSIX,
+        'if name.removesuffix(".safetensors") not in keep',
+        "if name not in keep",
+        (_STORE,),
+    ),
+    Mutant(
+        "snapshots-are-never-discarded",
+        _POSIX,
+        'if name.startswith("snapshot-"):',
+        "if False:",
+        (_STORE,),
+    ),
+    Mutant(
+        "heartbeat-by-replacing",
+        _POSIX,
+        "        fd = os.open(name, flags, 0o644, dir_fd=self._fd)\n        try:\n            os.pwrite",
+        "        self._unlink(name)\n"
+        "        fd = os.open(name, flags, 0o644, dir_fd=self._fd)\n        try:\n            os.pwrite",
+        (_STORE,),
+    ),
+    Mutant(
+        "checksum-not-compared",
+        _ENVELOPE,
+        "intact = digest(body) == checksum",
+        "intact = bool(checksum)",
+        (_RECORDS,),
+    ),
+    Mutant(
+        "record-of-another-run-accepted",
+        _ENVELOPE,
+        'if run is not None and body["run"] != run:',
+        "if False:",
+        (_RECORDS,),
+    ),
+    Mutant(
+        "record-of-another-kind-accepted",
+        _ENVELOPE,
+        'if body["kind"] != kind:',
+        "if False:",
+        (_RECORDS,),
+    ),
+    Mutant(
+        "meta-enters-the-chain",
+        _ENVELOPE,
+        "return digest([self.kind, self.core])",
+        "return digest([self.kind, self.core, self.meta])",
+        (_RECORDS,),
+    ),
+    Mutant(
+        "digest-not-compared",
+        _FILES,
+        "if found != expected:",
+        "if len(found) != len(expected):",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
+        "first-chunk-hashed-alone",
+        _FILES,
+        "                digest.update(content[begin : begin + CHUNK])\n",
+        "                if not begin:\n"
+        "                    digest.update(content[begin : begin + CHUNK])\n",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
+        "base-over-overlay",
+        _LAYERS,
+        "for i, file in enumerate(files):",
+        "for i, file in reversed(list(enumerate(files))):",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
+        "overlay-without-base-accepted",
+        _LAYERS,
+        'if "tensors" in files[-1].header.metadata:',
+        "if False:",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
+        "newer-format-of-checkpoints-accepted",
+        _LAYERS,
+        "if version != FORMAT:",
+        "if False:",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
+        "second-product-believed",
+        _PRODUCTS,
+        "        return found\n\n    def lookup",
+        "        return data\n\n    def lookup",
+        ("tests/store/test_products.py",),
+    ),
+    Mutant(
+        "damaged-product-believed",
+        _PRODUCTS,
+        "if hashlib.sha256(data).hexdigest().encode() != digest:",
+        "if len(digest) != _DIGEST_LENGTH:",
+        ("tests/store/test_products.py",),
+    ),
+    Mutant(
+        "trash-of-this-generation-deleted",
+        "pbtnas/store/trash.py",
+        "int(directory.name) < self._before:",
+        "int(directory.name) <= self._before:",
+        ("tests/store/test_trash.py",),
+    ),
+)

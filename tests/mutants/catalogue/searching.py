@@ -1,0 +1,143 @@
+"""Breaks what decides: ranking, seeds, algorithms and the arithmetic of mixing."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_POPULATION = "pbtnas/search/population.py"
+_ALGORITHMS = "pbtnas/search/algorithms.py"
+_SEEDING = "pbtnas/search/seeding.py"
+_MIXING = "pbtnas/weights/mixing.py"
+_RANKING = "tests/search/test_population.py"
+_BIRTHS = "tests/search/test_algorithms.py"
+_SEEDS = "tests/search/test_seeding.py"
+_MIXED = "tests/weights/test_mixing.py"
+
+MUTANTS = (
+    Mutant(
+        "ties-broken-by-the-highest-number",
+        _POPULATION,
+        "return (False, -member.score, member.number)",
+        "return (False, -member.score, -member.number)",
+        (_RANKING,),
+    ),
+    Mutant(
+        "ties-not-broken",
+        _POPULATION,
+        "return (False, -member.score, member.number)",
+        "return (False, -member.score, 0)",
+        (_RANKING,),
+    ),
+    Mutant(
+        "not-a-number-ranked",
+        _POPULATION,
+        "if member.score is None or not usable(member):",
+        "if member.score is None:",
+        (_RANKING,),
+    ),
+    Mutant(
+        "not-a-number-is-a-parent",
+        _POPULATION,
+        "return member.score is not None and math.isfinite(member.score)",
+        "return member.score is not None",
+        (_RANKING,),
+    ),
+    Mutant(
+        "failed-members-stay",
+        _ALGORITHMS,
+        "max(replaced, failed)",
+        "replaced",
+        (_BIRTHS,),
+    ),
+    Mutant(
+        "one-parent-too-many",
+        _ALGORITHMS,
+        "[: selection.parents]",
+        "[: selection.parents + 1]",
+        (_BIRTHS,),
+    ),
+    Mutant(
+        "worse-parent-is-the-base",
+        _ALGORITHMS,
+        "i, j = sorted(vacancy.rng.sample(range(len(best)), 2))",
+        "j, i = sorted(vacancy.rng.sample(range(len(best)), 2))",
+        (_BIRTHS,),
+    ),
+    Mutant(
+        "one-stream-for-all-slots",
+        _ALGORITHMS,
+        'stream(run_seed, "mix", generation, slot)',
+        'stream(run_seed, "mix", generation)',
+        (_BIRTHS,),
+    ),
+    Mutant(
+        "one-seed-for-all-births",
+        _ALGORITHMS,
+        '_Vacancy(slot, best, rng, derive(run_seed, "birth", generation, slot))',
+        '_Vacancy(slot, best, rng, derive(run_seed, "birth", generation))',
+        (_BIRTHS,),
+    ),
+    Mutant(
+        "shrink-and-perturb-swapped-in-a-birth",
+        _ALGORITHMS,
+        "        shrink=selection.shrink,\n        perturb=selection.perturb,\n    )\n",
+        "        shrink=selection.perturb,\n        perturb=selection.shrink,\n    )\n",
+        (_BIRTHS,),
+    ),
+    Mutant(
+        "seed-without-purpose",
+        _SEEDING,
+        '"/".join([str(run_seed), purpose, *map(str, parts)])',
+        '"/".join([str(run_seed), *map(str, parts)])',
+        (_SEEDS,),
+    ),
+    Mutant(
+        "seeds-added-up",
+        _SEEDING,
+        '"/".join([str(run_seed), purpose, *map(str, parts)])',
+        '"/".join([purpose, str(run_seed + sum(parts))])',
+        (_SEEDS,),
+    ),
+    Mutant(
+        "shrink-and-perturb-swapped",
+        _MIXING,
+        '("live", birth.shrink, birth.perturb),',
+        '("live", birth.perturb, birth.shrink),',
+        (_MIXED,),
+    ),
+    Mutant(
+        "estimates-perturbed",
+        _MIXING,
+        '("buffers", 1.0, 0.0),',
+        '("buffers", birth.shrink, birth.perturb),',
+        (_MIXED,),
+    ),
+    Mutant(
+        "mixed-in-one-rounding",
+        _MIXING,
+        "child[i : i + _BLOCK] += noise[i : i + _BLOCK] * perturb",
+        "child[i : i + _BLOCK].add_(noise[i : i + _BLOCK], alpha=perturb)",
+        (_MIXED,),
+    ),
+    Mutant(
+        "base-perturbed-too",
+        _MIXING,
+        "            if origin is Origin.DONOR:\n",
+        "            if origin in (Origin.DONOR, Origin.BASE):\n",
+        (_MIXED,),
+    ),
+    Mutant(
+        "moments-of-donated-weights-kept",
+        _MIXING,
+        'return live.get(moment.rpartition("/")[0]) is Origin.BASE',
+        "return True",
+        (_MIXED,),
+    ),
+    Mutant(
+        "other-dtypes-inherited",
+        _MIXING,
+        "weight.shape != init.shape or weight.dtype != init.dtype",
+        "weight.shape != init.shape",
+        (_MIXED,),
+    ),
+)

@@ -1,0 +1,165 @@
+"""Breaks the training process: seeds, threads, snapshots, and whose fault a failure is."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_TRAINER = "pbtnas/training/trainer.py"
+_SNAPSHOTS = "pbtnas/training/snapshots.py"
+_DETERMINISM = "pbtnas/determinism.py"
+_TRAINING = "tests/training/test_jobs.py"
+_SAVED = "tests/training/test_snapshots.py"
+_LIMITS = "tests/test_determinism.py"
+
+MUTANTS = (
+    Mutant(
+        "old-snapshots-deleted-first",
+        _SNAPSHOTS,
+        '    private = directory / f".tmp-{os.getpid()}"\n',
+        '    private = directory / f".tmp-{os.getpid()}"\n'
+        "    for path in older:\n        path.unlink()\n",
+        (_SAVED,),
+    ),
+    Mutant(
+        "snapshot-not-synced",
+        _SNAPSHOTS,
+        "        _make_durable(private)\n",
+        "",
+        (_SAVED,),
+    ),
+    Mutant(
+        "name-of-a-snapshot-not-synced",
+        _SNAPSHOTS,
+        "        _make_durable(directory)\n",
+        "",
+        (_SAVED,),
+    ),
+    Mutant(
+        "snapshot-of-the-last-attempt",
+        _SNAPSHOTS,
+        "max(found, key=lambda item: (item[0], str(item[1])))",
+        "max(found, key=lambda item: str(item[1]))",
+        (_SAVED,),
+    ),
+    Mutant(
+        "generators-not-restored",
+        _SNAPSHOTS,
+        "    restore_global_rngs(tensors, python, device)\n",
+        "",
+        (_SAVED,),
+    ),
+    Mutant(
+        "training-repeated-after-its-last-snapshot",
+        _TRAINER,
+        "context.done, context.trained = snapshot.done, snapshot.trained",
+        "context.done = snapshot.done",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "damaged-snapshot-ends-the-attempt",
+        _TRAINER,
+        "                path.unlink(missing_ok=True)\n                continue\n",
+        "                raise\n",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "threads-of-a-job-ignored",
+        _TRAINER,
+        "            use_threads(job.threads)\n",
+        "",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "evaluation-in-the-search-not-seeded",
+        _TRAINER,
+        '        seed_everything(derive(job.seed, "evaluate"), self._device)\n',
+        "",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "training-not-seeded",
+        _TRAINER,
+        "        seed_everything(job.seed, self._device)\n",
+        "",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "not-a-number-is-a-result",
+        _TRAINER,
+        "if not math.isfinite(score):",
+        "if False:",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "full-disk-counted-against-the-job",
+        _TRAINER,
+        'kind = "infra" if error.errno in UNWRITABLE else "error"',
+        'kind = "error"',
+        ("tests/training/test_trainer.py",),
+    ),
+    Mutant(
+        "healthy-file-put-aside",
+        _TRAINER,
+        'return {"failure": "input", "text": str(error), "damaged": None}',
+        'return {"failure": "input", "text": str(error), "damaged": job.inputs[0]}',
+        (_TRAINING,),
+    ),
+    Mutant(
+        "training-with-other-products",
+        _TRAINER,
+        "if check_products(files, place.run, place.products):",
+        "if True:",
+        (_TRAINING,),
+    ),
+    Mutant(
+        "wrong-file-blamed",
+        "pbtnas/checkpoints/files.py",
+        'raise CorruptCheckpoint(path, f"{algorithm} digest {expected}", found)',
+        'raise CorruptCheckpoint(path.parent, f"{algorithm} digest {expected}", found)',
+        (_TRAINING,),
+    ),
+    Mutant(
+        "threads-of-the-search-ignored",
+        _DETERMINISM,
+        "            torch.set_num_threads(threads)\n            refuse_nondeterminism()\n",
+        "            refuse_nondeterminism()\n",
+        (_LIMITS,),
+        "threadpoolctl limits the OpenMP library that torch computes with; torch's own setting "
+        "matters where it has another",
+    ),
+    Mutant(
+        "nondeterministic-kernels-allowed",
+        _DETERMINISM,
+        "            refuse_nondeterminism()\n            yield\n",
+        "            yield\n",
+        (_LIMITS,),
+    ),
+    Mutant(
+        "threads-of-numpy-ignored",
+        _DETERMINISM,
+        "    _libraries(len(sys.modules)).limit(limits=threads)\n    torch",
+        "    torch",
+        (_LIMITS,),
+    ),
+    Mutant(
+        "preparation-with-any-threads",
+        "pbtnas/tasks/preparing.py",
+        "    with as_in_the_search(threads):\n",
+        "    if True:\n",
+        ("tests/tasks/test_preparing.py",),
+    ),
+    Mutant(
+        "preparation-not-seeded",
+        "pbtnas/tasks/preparing.py",
+        '        seed_everything(derive(0, "prepare"), "cuda")',
+        "        pass",
+        ("tests/tasks/test_preparing.py",),
+    ),
+    Mutant(
+        "task-prepared-with-other-products-shared",
+        "pbtnas/training/prepared_tasks.py",
+        "            if known.products == found:\n",
+        "            if known.ready:\n",
+        ("tests/training/test_prepared_tasks.py",),
+    ),
+)

@@ -1,0 +1,170 @@
+"""One job in a training process: its seeds, threads, snapshots and inputs, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pbtnas.checkpoints.files import write
+from pbtnas.config import load
+from pbtnas.determinism import as_in_the_search
+from pbtnas.engine.run_setup import start_run
+from pbtnas.protocol.operations import MakeGeneration
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode
+from pbtnas.records.schema import Job, Manifest
+from pbtnas.store.posix import PosixStore
+from pbtnas.tasks.base import Evaluation
+from pbtnas.tasks.loading import load_task
+from pbtnas.training import snapshots
+from pbtnas.training.channel import Channel
+from pbtnas.training.trainer import Setting, Trainer
+from tests.system.site import TASK, Site
+
+
+class Bench:
+    """A training process inside the test, whose task trains and evaluates as the test wants."""
+
+    def __init__(self, site: Site, channel: Channel) -> None:
+        config = load(site.config)
+        task = load_task(config.task.name, config.task.options, task_file=TASK)
+        self.run = start_run(site.run_dir, config, task.space)
+        self.root = site.run_dir
+        self.store = PosixStore(self.root, "test", primitive=self.run.primitive)
+        for generation in (0, 1):
+            self.store.execute(MakeGeneration(generation))
+        setting = Setting(str(self.root), "w1", TASK, "cpu", str(site.directory))
+        self._trainer = Trainer(setting, channel)
+        self._create = self._trainer._place.task.create
+        self._trainer._place.task.create = self.create  # type: ignore[method-assign]
+        self.drawn: list[float] = []
+        self.draws = 1
+        self.score = 0.5
+        self.threads: list[int] = []
+
+    def create(self, architecture: Any, seed: int) -> Any:
+        trainee: Any = self._create(architecture, seed)
+        trainee.train, trainee.evaluate = self._train, self._evaluate
+        return trainee
+
+    def _train(self, epochs: int, context: Any) -> None:
+        self.threads.append(torch.get_num_threads())
+        self.drawn += torch.rand(self.draws).tolist()
+
+    def _evaluate(self, context: Any) -> Evaluation:
+        self.drawn.append(float(torch.rand(())))
+        return Evaluation(self.score)
+
+    def told(self, job: Job, attempt: int = 1) -> dict[str, Any]:
+        return self._trainer.carry_out(self.root, job, attempt)
+
+    def snapshot(self, attempt: int, *, trained: bool) -> Path:
+        """Where the attempt left off."""
+        directory = self.root / paths.attempt(0, 0, attempt)
+        state = self._create(FRESH.architecture, 1).state()
+        snapshots.save(
+            directory, state, done=5, trained=trained, device="cpu", algorithm=self.run.hash
+        )
+        (path,) = directory.iterdir()
+        return path
+
+    def checkpoint(self) -> str:
+        """An input of a job of generation 1."""
+        private = self.root / ".tmp-input"
+        state = self._create(FRESH.architecture, 1).state()
+        digest = write(private, state, algorithm=self.run.hash)
+        private.rename(self.root / paths.checkpoint(0, digest))
+        return digest
+
+
+FRESH = Job(0, 0, (0, 0, 0), (), seed=1, epochs=2, threads=1)
+
+
+@pytest.fixture
+def bench(site: Site) -> Iterator[Bench]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, as_in_the_search(threads=1):
+        made = Bench(site, Channel(theirs))
+        yield made
+        made.store.close()
+
+
+def test_training_and_evaluation_draw_by_the_seed_of_the_job_alone(bench: Bench) -> None:
+    """Whatever was drawn before; and an evaluation draws the same however long training was, for
+    a job that is continued has less of it to do."""
+    bench.told(FRESH)
+    first, bench.drawn, bench.draws = bench.drawn, [], 5
+    bench.told(replace(FRESH, member=1))
+
+    assert (bench.drawn[0], bench.drawn[-1]) == (first[0], first[-1])
+    assert first[0] != first[-1]
+
+
+def test_a_job_has_its_threads(bench: Bench) -> None:
+    """As its record says, whatever the job before had."""
+    for threads in (1, 3, 2):
+        bench.told(replace(FRESH, threads=threads))
+
+    assert bench.threads == [1, 3, 2]
+
+
+def test_what_is_trained_is_not_trained_again(bench: Bench) -> None:
+    """A snapshot says whether only the evaluation is left."""
+    bench.snapshot(1, trained=True)
+    told = bench.told(FRESH, attempt=2)
+
+    assert told["result"]["score"] == 0.5
+    assert bench.threads == []
+
+
+def test_a_damaged_snapshot_costs_what_it_would_have_saved(bench: Bench) -> None:
+    """It is deleted, and the job is trained from its inputs."""
+    path = bench.snapshot(1, trained=True)
+    path.write_bytes(path.read_bytes()[:-8])
+    told = bench.told(FRESH, attempt=2)
+
+    assert told["result"]["score"] == 0.5
+    assert bench.threads == [1]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_is_a_divergence(bench: Bench, score: float) -> None:
+    """Nothing is ranked by it, and nothing inherits from its member."""
+    bench.score = score
+    told = bench.told(FRESH)
+
+    assert (told["result"]["outcome"], told["file"]) == ("diverged", None)
+
+
+def test_only_a_damaged_input_is_called_damaged(bench: Bench) -> None:
+    """One that is missing leaves the others where they are."""
+    good, gone = bench.checkpoint(), "0" * 32
+    job = replace(FRESH, generation=1, inputs=(gone, good))
+    told = bench.told(job)
+    assert (told["failure"], told["damaged"]) == ("input", None)
+
+    path = bench.root / paths.checkpoint(0, gone)
+    path.write_bytes((bench.root / paths.checkpoint(0, good)).read_bytes())
+    told = bench.told(job)
+    assert (told["failure"], told["damaged"]) == ("input", gone)
+
+    told = bench.told(replace(job, inputs=(good,)))
+    assert told["result"]["outcome"] == "ok"
+
+
+def test_nothing_is_trained_with_other_products_than_the_runs(bench: Bench) -> None:
+    """Its result would be that of another task; no job is to blame."""
+    manifest = Manifest(0, "origin", 0, (FRESH,), {"points": "0" * 64})
+    record = Record("manifest", bench.run.id, manifest.to_json(), {}, "n")
+    bench.store.put(paths.manifest(0), encode(record))
+
+    assert "products/points: this run was started with" in bench.told(FRESH)["unable"]
+    assert bench.threads == []
