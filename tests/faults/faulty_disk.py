@@ -169,10 +169,10 @@ class Memory:
         for leaf in [leaf for leaf, (_, seen) in held.items() if seen != changed]:
             held.pop(leaf, None)
 
-    def listing(self, directory: str, back: str) -> list[str]:
+    def listing(self, directory: str, back: Path) -> list[str]:
         until_s, names = self._listings.get(directory, (0.0, []))
         if until_s <= time.monotonic():
-            names = os.listdir(back)
+            names = [path.name for path in back.iterdir()]
             until_s = time.monotonic() + self._rng.uniform(0, self._listing_s)
             self._listings[directory] = (until_s, names)
         return names
@@ -184,17 +184,17 @@ class FaultyDisk(mfusepy.Operations):  # type: ignore[misc]
     use_ns = True
 
     def __init__(self, back: Path, faults: Faults, memory: Memory) -> None:
-        self._back = str(back)
+        self._back = back
         self._faults = faults
         self._memory = memory
 
-    def _at(self, path: str) -> str:
-        return self._back + path
+    def _at(self, path: str) -> Path:
+        return self._back / path.lstrip("/")
 
     def _strike(self, op: str, path: str, fd: int | None = None) -> Rule | None:
         """Let a fault strike; raises what comes before the operation is carried out."""
         try:
-            inode = (os.fstat(fd) if fd is not None else os.lstat(self._at(path))).st_ino
+            inode = (os.fstat(fd) if fd is not None else self._at(path).lstat()).st_ino
         except OSError:
             inode = -1
         rule = self._faults.strike(op, path, inode)
@@ -224,14 +224,14 @@ class FaultyDisk(mfusepy.Operations):  # type: ignore[misc]
             raise mfusepy.FuseOSError(errno.ENOENT)
         changed = self._changed(path.rpartition("/")[0])
         try:
-            return os.lstat(self._at(path))
+            return self._at(path).lstat()
         except FileNotFoundError:
             self._memory.missed(path, changed)
             raise
 
     def _changed(self, directory: str) -> int:
         try:
-            return os.stat(self._at(directory)).st_mtime_ns
+            return self._at(directory).stat().st_mtime_ns
         except OSError:
             return 0
 
@@ -249,40 +249,40 @@ class FaultyDisk(mfusepy.Operations):  # type: ignore[misc]
     def link(self, target: str, source: str) -> int:
         rule = self._strike("link", target)
         self._memory.forget(target)
-        os.link(self._at(source), self._at(target))
+        self._at(target).hardlink_to(self._at(source))
         self._lose_reply(rule)
         return 0
 
     def rename(self, old: str, new: str) -> int:
         rule = self._strike("rename", new)
         self._memory.forget(new)
-        os.rename(self._at(old), self._at(new))
+        self._at(old).replace(self._at(new))
         self._lose_reply(rule)
         return 0
 
     def mkdir(self, path: str, mode: int) -> int:
         rule = self._strike("mkdir", path)
         self._memory.forget(path)
-        os.mkdir(self._at(path), mode)
+        self._at(path).mkdir(mode)
         self._lose_reply(rule)
         return 0
 
     def unlink(self, path: str) -> int:
         rule = self._strike("unlink", path)
-        os.unlink(self._at(path))
+        self._at(path).unlink()
         self._lose_reply(rule)
         return 0
 
     def rmdir(self, path: str) -> int:
-        os.rmdir(self._at(path))
+        self._at(path).rmdir()
         return 0
 
     def symlink(self, target: str, source: str) -> int:
-        os.symlink(source, self._at(target))
+        self._at(target).symlink_to(source)
         return 0
 
     def readlink(self, path: str) -> str:
-        return os.readlink(self._at(path))
+        return str(self._at(path).readlink())
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class FaultyDisk(mfusepy.Operations):  # type: ignore[misc]
     # -- the rest ------------------------------------------------------------------------------
 
     def chmod(self, path: str, mode: int) -> int:
-        os.chmod(self._at(path), mode)
+        self._at(path).chmod(mode)
         return 0
 
     def chown(self, path: str, uid: int, gid: int) -> int:
