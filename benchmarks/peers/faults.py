@@ -14,7 +14,7 @@ The faults, each as soon as generation 1 is in work:
     kill everything  SIGKILL to all processes, which are started again at once
     stop a worker    SIGSTOP to one that trains, SIGCONT 10 s later: twice the lease of pbtnas
     tear files       as `kill everything`, but before the start every file that was written in the
-                     last second loses its second half
+                     last 1.5 seconds loses its second half
     fill the disk    not a byte is free for 10 s
     NaN              one training returns NaN
 
@@ -24,13 +24,15 @@ pages say: Optuna (`load_if_exists`), NePS (the same `root_directory`), Ray Tune
 
 Printed for each: whether all processes ended well; whether the last generation is that of the
 undisturbed search; how many trainings were begun beyond the 40; and the seconds from the fault
-(from the new start, the end of the stop or the end of the full disk where there is one) until the
-training that was hit began again ("kill a worker"), or until the next one began.  "-" means never.
+(from the new start or the end of the full disk where there is one) until the next training began,
+or, of a worker that was killed or stopped, until the training that it had in hand began again.
+"-" means never.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import signal
@@ -42,6 +44,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import toy
 
@@ -169,19 +172,25 @@ class Search:
             lines.append(Line(float(time_s), event, (int(generation), int(member)), int(pid)))
         return lines
 
-    def in_work(self) -> Line | None:
-        """A training of generation 1 or later that has just begun."""
-        lines = self.lines()
-        if lines and lines[-1].event == "begin" and lines[-1].job[0] >= 1:
-            return lines[-1]
-        return None
+    def catch_in_training(self) -> tuple[Line, list[int]] | None:
+        """Stop a worker in the middle of a training of generation 1 or later.
 
-    def until_in_work(self) -> Line | None:
-        """Wait for such a training; None if there never is one."""
+        Returns the training, and the processes of the worker; None if there never is one.
+        """
+        seen = 0
         while not self.over():
-            found = self.in_work()
-            if found is not None and time.time() - found.time_s < toy.STEP_S / 2:
-                return found
+            lines = self.lines()
+            begun = [line for line in lines[seen:] if line.event == "begin" and line.job[0] >= 1]
+            seen = len(lines)
+            if begun:
+                pids = family(holder(self, begun[-1]))
+                kill(pids, signal.SIGSTOP)
+                time.sleep(0.05)
+                if [line.event for line in self.lines() if line.pid == begun[-1].pid][
+                    -1
+                ] == "begin":
+                    return begun[-1], pids
+                kill(pids, signal.SIGCONT)
             time.sleep(0.01)
         return None
 
@@ -206,7 +215,7 @@ class Search:
         return " and ".join(sorted(found))
 
 
-# -- faults: each returns when what is asked of "seconds to go on" has begun, and for which job ----
+# -- faults: each returns when what is asked of "s to go on" began, and for which training ---------
 
 Moment = tuple[float, tuple[int, int] | None]
 
@@ -220,6 +229,7 @@ def holder(search: Search, line: Line) -> int:
 
 
 def kill(pids: Sequence[int] | set[int], number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to those that still live."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -227,84 +237,99 @@ def kill(pids: Sequence[int] | set[int], number: signal.Signals = signal.SIGKILL
             continue
 
 
-def kill_a_worker(search: Search, line: Line) -> Moment:
-    time.sleep(toy.STEP_S / 3)
-    victim = holder(search, line)
+def kill_a_worker(search: Search, line: Line, worker: list[int]) -> Moment:
+    """Nobody starts it again but, where it does that, the peer itself."""
+    kill(worker[:1])
     for role, process in list(search.processes.items()):
-        if process.pid == victim:
-            search.processes.pop(role)  # nobody starts it again
-            kill([victim])
+        if process.pid == worker[0]:
+            search.processes.pop(role)
             process.wait()
-            return time.time(), line.job
-    kill([victim])
+    kill(worker[1:], signal.SIGCONT)
     return time.time(), line.job
 
 
-def kill_the_driver(search: Search, line: Line) -> Moment:
+def kill_the_driver(search: Search, line: Line, worker: list[int]) -> Moment:
+    """It is started again at once."""
     search.processes["driver"].kill()
     search.processes["driver"].wait()
+    kill(worker, signal.SIGCONT)
     search.start("driver")
     return time.time(), None
 
 
-def kill_everything(search: Search, line: Line) -> Moment:
-    _end(search)
-    for role in search.roles():
-        search.start(role)
-    return time.time(), None
+def kill_everything(search: Search, line: Line, worker: list[int]) -> Moment:
+    """All processes are started again at once."""
+    end(search)
+    return start_everybody(search)
 
 
-def _end(search: Search) -> None:
+def end(search: Search) -> None:
+    """Kill every process."""
     kill(search.everybody())
     for process in search.processes.values():
         process.wait()
 
 
-def stop_a_worker(search: Search, line: Line) -> Moment:
-    time.sleep(toy.STEP_S / 3)
-    victims = family(holder(search, line))
-    kill(victims, signal.SIGSTOP)
-    time.sleep(STOP_S)
-    kill(victims, signal.SIGCONT)
-    return time.time(), None
-
-
-def tear_files(search: Search, line: Line) -> Moment:
-    time.sleep(toy.STEP_S / 3)
-    _end(search)
-    now_s = time.time()
-    torn = [p for p in search.disk.rglob("*") if p.is_file() and p.stat().st_mtime > now_s - 1]
-    for path in torn:
-        os.truncate(path, path.stat().st_size // 2)
-    names = ", ".join(str(path.relative_to(search.disk)) for path in torn)
-    (search.place / "torn.txt").write_text(names)
+def start_everybody(search: Search) -> Moment:
+    """All roles, also that of a worker that was killed."""
     for role in search.roles():
         search.start(role)
     return time.time(), None
 
 
-def fill_the_disk(search: Search, line: Line) -> Moment:
+def stop_a_worker(search: Search, line: Line, worker: list[int]) -> Moment:
+    """For twice the lease of pbtnas."""
+    stopped_s = time.time()
+    time.sleep(STOP_S)
+    kill(worker, signal.SIGCONT)
+    return stopped_s, line.job
+
+
+def tear_files(search: Search, line: Line, worker: list[int]) -> Moment:
+    """What was written in the last second is cut in half, and everybody starts again."""
+    end(search)
+    now_s = time.time()
+    torn = [p for p in search.disk.rglob("*") if p.is_file() and p.stat().st_mtime > now_s - 1.5]
+    for path in torn:
+        os.truncate(path, path.stat().st_size // 2)
+    names = "\n".join(str(path.relative_to(search.disk)) for path in torn)
+    (search.place / "torn.txt").write_text(names)
+    return start_everybody(search)
+
+
+def fill_the_disk(search: Search, line: Line, worker: list[int]) -> Moment:
+    """Completely: what is deleted meanwhile is taken too."""
     filler = search.disk / ".filler"
     with filler.open("ab", buffering=0) as file:
+        take(file)
+        kill(worker, signal.SIGCONT)
         until_s = time.monotonic() + STOP_S
-        while time.monotonic() < until_s:  # what is deleted meanwhile is taken too
-            for size in (1 << 20, 1 << 12):
-                try:
-                    while file.write(b"x" * size) == size:
-                        pass
-                except OSError:
-                    pass
+        while time.monotonic() < until_s:
+            take(file)
             search.restart_fallen()
             time.sleep(0.05)
     filler.unlink()
     return time.time(), None
 
 
-def nothing(search: Search, line: Line) -> Moment:
-    return line.time_s, None
+def take(file: IO[bytes]) -> None:
+    """Write until there is no space."""
+    for size in (1 << 20, 1 << 12):
+        try:
+            while file.write(b"x" * size) == size:
+                pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
 
-FAULTS: dict[str, Callable[[Search, Line], Moment]] = {
+def nothing(search: Search, line: Line, worker: list[int]) -> Moment:
+    """The worker goes on."""
+    kill(worker, signal.SIGCONT)
+    return time.time(), None
+
+
+FAULTS: dict[str, Callable[[Search, Line, list[int]], Moment]] = {
     "none": nothing,
     "none again": nothing,
     "kill a worker": kill_a_worker,
@@ -353,8 +378,8 @@ def carry_out(name: str, fault: str, place: Path, python: str, limit_s: float) -
         try:
             for role in search.roles():
                 search.start(role)
-            line = search.until_in_work()
-            moment, job = FAULTS[fault](search, line) if line else (time.time(), None)
+            caught = search.catch_in_training()
+            moment, job = FAULTS[fault](search, *caught) if caught else (time.time(), None)
             while not search.over():
                 search.restart_fallen()
                 time.sleep(0.05)
@@ -367,7 +392,7 @@ def carry_out(name: str, fault: str, place: Path, python: str, limit_s: float) -
             else:
                 finished = "yes" if outcome else "no: " + last_words(search)
         finally:
-            _end(search)
+            end(search)
     return Told(finished, outcome, begun, on_s, search.restarts, wall_s)
 
 
