@@ -189,7 +189,7 @@ class Search:
                 if [line.event for line in self.lines() if line.pid == begun[-1].pid][
                     -1
                 ] == "begin":
-                    return begun[-1], pids
+                    return last, pids
                 kill(pids, signal.SIGCONT)
             time.sleep(0.01)
         return None
