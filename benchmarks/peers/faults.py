@@ -186,9 +186,8 @@ class Search:
                 pids = family(holder(self, begun[-1]))
                 kill(pids, signal.SIGSTOP)
                 time.sleep(0.05)
-                if [line.event for line in self.lines() if line.pid == begun[-1].pid][
-                    -1
-                ] == "begin":
+                last = [line for line in self.lines() if line.pid == begun[-1].pid][-1]
+                if last.event == "begin":
                     return last, pids
                 kill(pids, signal.SIGCONT)
             time.sleep(0.01)

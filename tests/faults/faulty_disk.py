@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import subprocess
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -356,6 +357,14 @@ def write_rules(path: Path, *rules: Rule) -> None:
     private.replace(path)
 
 
+def unmount_with_parent(mount: Path) -> None:
+    """Wait for the end of the process that started this one, and leave no mount behind."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    subprocess.run(["fusermount3", "-u", "-z", str(mount)], check=False)
+
+
 def main() -> None:
     """Show the directory until it is unmounted."""
     parser = argparse.ArgumentParser()
@@ -370,6 +379,7 @@ def main() -> None:
     disk = FaultyDisk(
         options.back.absolute(), Faults(options.rules, options.mount.name, options.seed), memory
     )
+    threading.Thread(target=unmount_with_parent, args=[options.mount], daemon=True).start()
     # The kernel remembers nothing, so that every operation comes here.  Inodes are those behind,
     # because a publish compares them; and what is unlinked is gone, open or not.
     nothing_remembered = dict.fromkeys(("entry_timeout", "attr_timeout", "negative_timeout"), 0)

@@ -23,7 +23,7 @@ from tests.faults.faulty_disk import Rule, write_rules
 from tests.system.site import GENERATIONS, TASK, Running, Site, wait_until
 
 CLIENTS = ("a", "b")
-LIMIT_S = float(os.environ.get("PBTNAS_FAULTS_LIMIT_S", "300"))
+LIMIT_S = float(os.environ.get("PBTNAS_FAULTS_LIMIT_S", "600"))
 """For a whole case; only one that fails takes so long."""
 
 
@@ -107,9 +107,11 @@ class Lab:
         command = ("coordinator", str(self.site.config), run, "--task", TASK)
         return self.site.start(*command, *self._scratch(), *more, **environment)
 
-    def worker(self, client: str = "a", *more: str, **environment: str) -> Running:
+    def worker(
+        self, client: str = "a", *more: str, prefix: Sequence[str] = (), **environment: str
+    ) -> Running:
         command = ("worker", str(self.mount(client) / "run"), "--device", "cpu", "--task", TASK)
-        return self.site.start(*command, *self._scratch(), *more, **environment)
+        return self.site.start(*command, *self._scratch(), *more, prefix=prefix, **environment)
 
     def everybody(self, *engine: str, step_s: float = 0.02) -> list[Running]:
         """A coordinator and two workers; `engine` overrides keys of the section `engine`."""

@@ -18,8 +18,7 @@ RUN = "^/run/"  # the mounts show its parent
 def ends_like(reference: dict[str, Any], lab: Lab, *engine: str, step_s: float = 0.02) -> None:
     """Everybody works on the planted disk, to the usual end."""
     processes = lab.everybody(*engine, step_s=step_s)
-    codes = lab.end(processes)
-    assert codes == [0, 0, 0], lab.tails()
+    assert lab.end(processes) == [0, 0, 0], lab.tails()
     lab.holds(reference)
 
 
@@ -51,7 +50,6 @@ UNREADABLE = {
     "manifest": "/generations/0002/manifest.json$",
     "birth": "/generations/0001/births/m..\\.json$",
     "claim": "/generations/0001/claims/m02.001.json$",
-    "product": "/products/points$",
     "view": "/(HEAD|best.json)$",
 }
 
@@ -109,11 +107,12 @@ def test_a_snapshot_that_cannot_be_read_any_more(lab: Lab, reference: dict[str, 
     assert lab.struck()["read EIO for ever"] >= 1
 
 
-@pytest.mark.parametrize("name", ["run.json", "config/0000.json"])
+@pytest.mark.parametrize("name", ["run.json", "config/0000.json", "products/points"])
 def test_what_cannot_be_computed_again_ends_in_a_sentence(
     lab: Lab, reference: dict[str, Any], name: str, record_property: Any
 ) -> None:
-    """Without the configuration nobody can go on: one sentence that names the file."""
+    """Without the configuration nobody can go on, and who needs a product that cannot be read is
+    told to delete it: one sentence that names the file."""
     lab.serve()
     coordinator = lab.coordinator()
     lab.site.until(lambda: lab.site.has(paths.manifest(0)), "the run to begin")
@@ -161,20 +160,20 @@ def test_bits_that_flip_in_records(lab: Lab, reference: dict[str, Any], kind: st
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule("write", r"checkpoints/\.tmp", delay_s=7, count=3),
-        Rule("fsync", r"checkpoints/\.tmp", delay_s=7, count=3),
-        Rule("read", r"checkpoints/\w+\.safetensors$", delay_s=7, count=3),
-        Rule("open", r"checkpoints/\w+\.safetensors$", delay_s=7, count=3),
-        Rule("rename", r"checkpoints/\w+\.safetensors$", delay_s=7, count=3),
+        Rule("write", r"(checkpoints|attempts)/.*\.tmp", delay_s=15, count=2),
+        Rule("fsync", r"(checkpoints|attempts)/.*\.tmp", delay_s=15, count=2),
+        Rule("read", r"checkpoints/\w+\.safetensors$", delay_s=15, count=2),
+        Rule("open", r"checkpoints/\w+\.safetensors$", delay_s=15, count=2),
+        Rule("rename", r"checkpoints/\w+\.safetensors$", delay_s=15, count=2),
     ],
-    ids=lambda rule: f"{rule.op} {rule.match[:14]}",
+    ids=lambda rule: rule.op,
 )
 def test_a_slow_disk_is_not_a_hanging_job(lab: Lab, reference: dict[str, Any], rule: Rule) -> None:
     """What takes longer than `hang_s` because of the disk does not count against a member."""
     lab.serve()
     lab.plant(rule)
 
-    ends_like(reference, lab, "hang_s=3", "attempts=1")
+    ends_like(reference, lab, "hang_s=10", "attempts=1")
 
 
 def test_a_full_disk_for_a_while(lab: Lab, reference: dict[str, Any]) -> None:
@@ -199,10 +198,15 @@ def test_writes_that_now_and_then_find_no_space(lab: Lab, reference: dict[str, A
     ends_like(reference, lab)
 
 
-@pytest.mark.parametrize("error", ["ESTALE", "ETIMEDOUT", "ENOTCONN", "EACCES"])
-@pytest.mark.parametrize("when", ["at the start", "in the middle"])
+@pytest.mark.parametrize(
+    ("when", "error"),
+    [
+        *(("at the start", error) for error in ("ESTALE", "ETIMEDOUT", "ENOTCONN")),
+        *(("in the middle", error) for error in ("ESTALE", "ETIMEDOUT", "ENOTCONN", "EACCES")),
+    ],
+)
 def test_a_directory_that_is_not_reachable_for_a_while(
-    lab: Lab, reference: dict[str, Any], error: str, when: str
+    lab: Lab, reference: dict[str, Any], when: str, error: str
 ) -> None:
     """Everybody waits and goes on, also who has just begun."""
     away = Rule("any", "^/run(/|$)", error=error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -27,9 +29,10 @@ class Storm:
     Args:
         lab: where they work.
         rng: chooses victims and moments.
+        apart: what stands in front of the second worker's command.
     """
 
-    def __init__(self, lab: Lab, rng: random.Random) -> None:
+    def __init__(self, lab: Lab, rng: random.Random, apart: Sequence[str] = ()) -> None:
         self.lab = lab
         self.rng = rng
         self.happened = 0
@@ -37,7 +40,7 @@ class Storm:
         self._roles: list[Callable[[], Running]] = [
             lab.coordinator,
             lambda: lab.worker("a", **SLOW),
-            lambda: lab.worker("b", **SLOW),
+            lambda: lab.worker("b", prefix=apart, **SLOW),
         ]
         self.running = [start() for start in self._roles]
 
@@ -80,6 +83,26 @@ def test_kills(lab: Lab, reference: dict[str, Any], seed: int, record_property: 
 
 
 @pytest.mark.parametrize("seed", range(2))
+def test_kills_on_two_machines(
+    lab: Lab, reference: dict[str, Any], seed: int, record_property: Any
+) -> None:
+    """The same where nobody can see that the other's processes are dead, and leases expire."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("a process-id namespace of its own needs root and unshare")
+    lab.serve()
+    apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    storm = Storm(lab, random.Random(seed), apart)
+
+    def strike() -> None:
+        stop([storm.rng.choice(lab.site.processes())], signal.SIGKILL)
+
+    storm.until_the_end(strike, 8)
+
+    lab.holds(reference)
+    record_property("done", {"SIGKILL": storm.happened})
+
+
+@pytest.mark.parametrize("seed", range(2))
 def test_stops(lab: Lab, reference: dict[str, Any], seed: int, record_property: Any) -> None:
     """A process that stands still for twice the lease and then goes on harms nobody, and the time
     is not counted against its job."""
@@ -105,14 +128,14 @@ def test_a_suspended_machine(
     """Everything stands still for longer than the lease and `hang_s`, and goes on."""
     lab.serve()
     (lab.site.directory / "config.yaml").write_text(
-        lab.site.config.read_text().replace("hang_s: 60", "hang_s: 4, attempts: 1")
+        lab.site.config.read_text().replace("hang_s: 60", "hang_s: 10, attempts: 1")
     )
     storm = Storm(lab, random.Random(seed))
 
     def strike() -> None:
         victims = lab.site.processes()
         stop(victims, signal.SIGSTOP)
-        time.sleep(6)
+        time.sleep(12)
         stop(victims, signal.SIGCONT)
 
     storm.until_the_end(strike, 3)
