@@ -16,6 +16,7 @@ from typing import Any
 
 import neps
 import toy
+import yaml
 from neps.optimizers.optimizer import SampledConfig
 
 KEY = f"SAMPLING__Resolvable.member::integer__0_{toy.MEMBERS - 1}_False"  # as NePS writes it
@@ -73,17 +74,17 @@ def carry_out(root: Path, generation: int, parents: dict[int, int]) -> None:
 
 
 def scores_in(root: Path) -> dict[int, float]:
-    """The scores that NePS has recorded."""
-    if not (root / "configs").is_dir():
-        return {}
-    table, _ = neps.status(root, print_summary=False)
+    """The scores that NePS has recorded; `neps.status` shows those of the root that ran first."""
     scores = {}
-    for _, row in table.iterrows():
-        loss = row.get("objective_to_minimize")
-        if row["state"] == "success" and loss is not None:
-            scores[int(row[f"config.{KEY}"])] = -float(loss)
-        elif row["state"] in ("failed", "crashed"):
-            scores.setdefault(int(row[f"config.{KEY}"]), math.nan)
+    for path in (root / "configs").glob("config_*/report.yaml"):
+        report = yaml.safe_load(path.read_text())
+        config = yaml.safe_load((path.parent / "config.yaml").read_text())
+        if report is None or "reported_as" not in report:
+            continue  # not yet written
+        if report["reported_as"] == "success":
+            scores[config[KEY]] = -float(report["objective_to_minimize"])
+        else:
+            scores.setdefault(config[KEY], math.nan)
     return scores
 
 
