@@ -95,13 +95,15 @@ class Run:
         slot = self.root / paths.claims(0) / f"m{job:02d}.{self.claims(job):03d}"
         try:
             claim = json.loads(slot.with_suffix(f"{slot.suffix}.json").read_text())
-            beaten = slot.with_suffix(f"{slot.suffix}.beat").exists()
         except FileNotFoundError:
             return None
-        pid = claim["core"]["holder"]["pid"]
-        here = (w for w in self.workers if w.poll() is None)
-        found = next((w for w in here if pid in map(inner_pid, family(w.pid))), None)
-        return found if beaten else None
+        if not slot.with_suffix(f"{slot.suffix}.beat").exists():
+            return None
+        holder = claim["core"]["holder"]
+        for worker in self.workers:
+            if (holder["pid_namespace"], holder["pid"]) in map(identity, family(worker.pid)):
+                return worker
+        return None
 
     def idle(self) -> bool:
         """Whether a living worker waits for work."""
@@ -113,13 +115,14 @@ class Run:
         )
 
 
-def inner_pid(pid: int) -> int:
-    """The id that a process has in its own namespace."""
+def identity(pid: int) -> tuple[str, int]:
+    """Namespace of a process, and its id there, as a claim has them."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
+        namespace = Path(f"/proc/{pid}/ns/pid").readlink().name
     except OSError:
-        return -1
-    return int(status.partition("NSpid:")[2].splitlines()[0].split()[-1])
+        return "", 0  # it has ended
+    return namespace, int(status.partition("NSpid:")[2].splitlines()[0].split()[-1])
 
 
 def until(true: Callable[[], Any], what: str, pause_s: float = 0.005) -> Any:
@@ -133,10 +136,9 @@ def until(true: Callable[[], Any], what: str, pause_s: float = 0.005) -> Any:
 
 
 def kill(process: subprocess.Popen[bytes]) -> float:
-    """SIGKILL to a process, and to what it stands for in its namespace; when that was."""
-    for pid in reversed(family(process.pid)[:2]) if process.args[0] == APART[0] else [process.pid]:  # type: ignore[index]
-        os.kill(pid, 9)
+    """SIGKILL to a process, and by `unshare` to the one that it stands for; when that was."""
     now_s = time.monotonic()
+    process.kill()
     process.wait()
     return now_s
 
@@ -163,14 +165,16 @@ def coordinator_kills(
 ) -> list[float]:
     """Seconds until the successor of a killed coordinator has taken a term."""
     seconds = []
-    for _ in range(kills):
-        time.sleep(rng.uniform(1, 2))
-        before = run.terms()
-        killed_s = kill(coordinator)
-        coordinator = run.coordinator()
-        until(lambda: run.terms() > before, "the next term")  # noqa: B023
-        seconds.append(time.monotonic() - killed_s)
-    kill(coordinator)
+    try:
+        for _ in range(kills):
+            time.sleep(rng.uniform(1, 2))
+            before = run.terms()
+            killed_s = kill(coordinator)
+            coordinator = run.coordinator()
+            until(lambda: run.terms() > before, "the next term")  # noqa: B023
+            seconds.append(time.monotonic() - killed_s)
+    finally:
+        kill(coordinator)
     return seconds
 
 
@@ -196,9 +200,8 @@ def show(what: str, seconds: list[float]) -> None:
     """A row of the table."""
     percentiles = quantiles(seconds, n=100, method="inclusive")
     cells = (percentiles[49], percentiles[98], max(seconds))
-    print(
-        f"| {what} | {len(seconds)} | {' | '.join(f'{cell:.2f}' for cell in cells)} |", flush=True
-    )
+    times = " | ".join(f"{cell:.2f}" for cell in cells)
+    print(f"| {what} | {len(seconds)} | {times} |", flush=True)
 
 
 def main() -> None:
