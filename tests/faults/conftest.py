@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ def why_not() -> str:
     """Why nothing can be mounted here; "" if it can."""
     if find_spec("mfusepy") is None:
         return "mfusepy is not installed (requirements-dev.txt)"
-    if shutil.which("fusermount3") is None:
-        return "there is no fusermount3 here (Debian: apt-get install fuse3)"
+    if shutil.which("fusermount3") is None or find_library("fuse3") is None:
+        return "there is no FUSE 3 here (Debian: apt-get install fuse3)"
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse cannot be opened here"
     return ""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.records import paths
-from tests.faults.faulty_disk import Rule, write_rules
+from tests.faults.rules import Rule, write_rules
 from tests.system.site import GENERATIONS, TASK, Running, Site, wait_until
 
 CLIENTS = ("a", "b")
@@ -162,6 +162,7 @@ class Lab:
 
     def holds(self, reference: dict[str, Any]) -> None:
         """The outcome is that of an undisturbed run, and nothing is left that should not be."""
+        self.plant()
         self.site.check()
         assert self.site.outcome() == reference, self.tails()
         wait_until(lambda: not self.site.processes(), "all processes to end", 30)
@@ -185,10 +186,13 @@ class Lab:
         return [str(path) for directory in old for path in directory.rglob(".tmp-*")]
 
 
-def stop(pids: Sequence[int], number: signal.Signals) -> None:
-    """Send a signal to those that still live."""
+def stop(pids: Sequence[int], number: signal.Signals) -> bool:
+    """Send a signal to those that still live; whether somebody does."""
+    sent = False
     for pid in pids:
         try:
             os.kill(pid, number)
+            sent = True
         except ProcessLookupError:
             continue
+    return sent

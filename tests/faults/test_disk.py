@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pbtnas.records import paths
-from tests.faults.faulty_disk import Rule
 from tests.faults.lab import Lab
+from tests.faults.rules import Rule
 
 pytestmark = pytest.mark.faults
 
