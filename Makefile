@@ -7,7 +7,7 @@ RUNS ?= runs
 # Two processes with a thread each: with more, their threads wait for each other's cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo demo-crash test test-slow test-gpu mutants check format benchmark clean
+.PHONY: demo demo-crash test test-slow test-gpu mutants faults check format benchmark clean
 
 demo: $(VENV)/installed  ## search digits, compare with random search, draw
 	$(BIN)/python examples/demo.py $(RUNS)/demo
@@ -26,6 +26,9 @@ test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_
 
 mutants: $(VENV)/installed-dev  ## breaks the code on purpose; the tests must notice
 	$(BIN)/python -m tests.mutants
+
+faults: $(VENV)/installed-dev  ## searches on faulty disks and under signals: half an hour on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults -n 2 --dist load tests/faults
 
 check: $(VENV)/installed-dev  ## lint, types and tests
 	$(BIN)/ruff check .
