@@ -107,9 +107,7 @@ def test_a_killed_worker_takes_everything_along(begin: Begin) -> None:
     assert not Path(f"/proc/{guarded.training}").exists()
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM], ids=lambda number: number.name
-)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=lambda number: number.name)
 def test_a_killed_training_process_takes_everything_along(
     begin: Begin, number: signal.Signals
 ) -> None:
@@ -131,17 +129,15 @@ def test_an_exit_code_is_passed_on(begin: Begin) -> None:
 
 
 def test_signals_to_the_group_are_left_to_the_worker(begin: Begin) -> None:
-    """A guard goes on when everybody is asked to stop; and what it ignores, its children do not."""
+    """Guard and training process go on when everybody is asked to stop."""
     guarded = begin()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         guarded.guard.send_signal(number)
-    status = Path(f"/proc/{guarded.training}/status").read_text()
-    ignored = next(line for line in status.splitlines() if line.startswith("SigIgn:"))
+        os.kill(guarded.training, number)
 
-    assert int(ignored.split()[1], 16) & (1 << (signal.SIGTERM - 1)) == 0
     with pytest.raises(subprocess.TimeoutExpired):
         guarded.guard.wait(0.5)
-    assert len(guarded.left()) == 3
+    assert Path(f"/proc/{guarded.training}").exists()
     guarded.worker.kill()
     guarded.guard.wait(300)
     assert guarded.left() == []

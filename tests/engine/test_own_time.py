@@ -20,10 +20,12 @@ from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from tests.system.site import wait_until
 
-# Says to its worker, line by line, what the test writes into a pipe.
+# Says to its worker, line by line, what the test writes into a pipe; it is its own guard, and ends
+# when its worker wants no more.
 PUPPET = """
-import json, os, socket, sys
-worker = socket.socket(fileno=json.loads(sys.argv[1])["fd"])
+import json, os, socket, sys, threading
+worker = socket.socket(fileno=json.loads(sys.stdin.readline())["fd"])
+threading.Thread(target=lambda: os._exit(len(sys.stdin.read()))).start()
 for line in open(os.environ["PBTNAS_TEST_LINES"]):
     worker.sendall(line.encode())
     while "spin" in line:
@@ -42,11 +44,11 @@ class Watched:
         monkeypatch.setattr(
             training_process,
             "python_command",
-            lambda *words: [sys.executable, "-S", "-c", PUPPET, words[-1]],
+            lambda *words: [sys.executable, "-S", "-c", PUPPET],
         )
         os.mkfifo(directory / "lines")
         self.training = TrainingProcess(
-            {},
+            {"root": str(directory)},
             directory / "training.log",
             {"PBTNAS_TEST_LINES": str(directory / "lines")},
             start_s=START_S,
