@@ -220,9 +220,7 @@ class SimulatedRun:
         data = trained(job)
         checkpoint = hashlib.sha256(data).hexdigest()
         private.mkdir(exist_ok=True)
-        snapshot = weights("snapshot", checkpoint)
-        leaf = f"snapshot-{3:09d}-{hashlib.sha256(snapshot).hexdigest()}.safetensors"
-        (private / leaf).write_bytes(snapshot)
+        leave_snapshot(private)
         (private / "log.jsonl").write_text('{"step": 3}\n')
         score = int(checkpoint[:4], 16) / 65536
         result = Result(job.member, "ok", score, {"draw": score}, checkpoint)
@@ -331,7 +329,17 @@ def make_run(root: Path) -> Path:
     assert made.after_the_search() == ""
     change_engine(root, open_run(root), {"lease_s": 60.0})
     (root / paths.COORDINATOR_LOCK).touch()
+    # Those of the search were discarded at its end; these are of processes that slept until then.
+    for member in range(2):
+        leave_snapshot(root / paths.attempt(3, member, 1))
     return root
+
+
+def leave_snapshot(attempt: Path) -> None:
+    """Write a snapshot into the directory of an attempt."""
+    content = weights("snapshot", attempt.name)
+    leaf = f"snapshot-{3:09d}-{hashlib.sha256(content).hexdigest()}.safetensors"
+    (attempt / leaf).write_bytes(content)
 
 
 def fingerprint(root: Path) -> str:

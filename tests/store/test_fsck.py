@@ -16,7 +16,7 @@ from pbtnas.records.kinds import ASIDE, PRIVATE, RUN_KINDS, STUDY_KINDS
 from pbtnas.store.fsck import check, check_study, repair
 from pbtnas.store.posix import PosixStore
 from tests.store.damage_matrix import RUN, make_study, plan_study, subjects
-from tests.store.simulated_run import SimulatedRun, fingerprint
+from tests.store.simulated_run import SimulatedRun, fingerprint, leave_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def test_every_file_of_a_run_and_of_a_study_is_of_a_known_kind(study: Path, run:
     repair(run, check(run))
     assert SimulatedRun(run).carry_on() == "the run is finished"
     (run / paths.results(1) / ".tmp-host-1-w-x-7").touch()
+    leave_snapshot(run / paths.attempt(3, 1, 1))
 
     names = [path for path in study.rglob("*") if path.is_file()]
     of_run = {str(p.relative_to(run)) for p in names if p.is_relative_to(run)}
