@@ -58,8 +58,11 @@ MUTANTS = (
     Mutant(
         "digest-of-a-copy-not-compared",
         _COPY,
-        "if file_digest(private, algorithm) == checkpoint:",
-        "if private.exists():",
+        "OnePass(source, algorithm, copy=copy.write) as file:",
+        """\
+OnePass(
+            source, algorithm, copy=copy.write
+        ) as file, suppress(CorruptCheckpoint):""",
         (_REUSE,),
     ),
     Mutant(
