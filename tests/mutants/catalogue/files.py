@@ -195,6 +195,13 @@ MUTANTS = (
         (_CHECKPOINTS,),
     ),
     Mutant(
+        "digest-of-a-parent-not-compared",
+        _FILES,
+        "        finally:\n            file.check(digest)\n",
+        "        finally:\n            pass\n",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
         "first-chunk-hashed-alone",
         _FILES,
         "                digest.update(content[begin : begin + CHUNK])\n",

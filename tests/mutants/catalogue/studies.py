@@ -66,6 +66,13 @@ OnePass(
         (_REUSE,),
     ),
     Mutant(
+        "digest-of-a-linked-checkpoint-not-compared",
+        _COPY,
+        "        with OnePass(target, algorithm) as file:\n            file.check(checkpoint)\n",
+        "        pass\n",
+        (_REUSE,),
+    ),
+    Mutant(
         "reuse-with-other-products",
         _COPY,
         'return digest([run.config["task"], run.space, run.hash, found])',
