@@ -29,11 +29,11 @@ from pbtnas.protocol.operations import (
     Stopping,
     Unreadable,
 )
-from pbtnas.protocol.reading import TRIES, content, newest_generation
+from pbtnas.protocol.reading import TRIES, content, newest_generation, read
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.records import paths
-from pbtnas.records.envelope import RecordError
+from pbtnas.records.envelope import Record, RecordError, encode
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.store import fsck
@@ -362,6 +362,19 @@ def test_an_error_that_passes_is_no_damage() -> None:
     found, asked = answered(content(name), replies)
 
     assert found == b"record"
+    assert Quarantine(name) not in asked
+
+
+def test_a_bit_that_flips_on_the_way_is_no_damage() -> None:
+    """A record that was not intact is read once more before it is put aside."""
+    name = paths.result(0, 0)
+    record = Record("result", "run", {"member": 0}, {}, "nonce")
+    intact = encode(record, name)
+    replies = {Get: [intact.replace(b"member", b"nember"), intact]}
+
+    found, asked = answered(read(name, "result", "run"), replies)
+
+    assert found == record
     assert Quarantine(name) not in asked
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,17 +169,34 @@ def test_what_was_taken_over_names_who_trained_it(
     assert found is not None and found.meta["reused_from"] == "first"
 
 
-@pytest.mark.parametrize("spoil", ["gone", "damaged"])
+@pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
+@pytest.mark.parametrize("spoil", ["gone", "damaged", "flipped"])
 def test_a_checkpoint_that_is_not_as_it_should_be_is_not_taken(
-    mine: Made, other: Made, stop: StopRequest, spoil: str
+    mine: Made,
+    other: Made,
+    stop: StopRequest,
+    spoil: str,
+    links: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Collected as garbage, or damaged: the job is trained, and nothing is left behind."""
+    """Collected as garbage, damaged, or with one flipped bit: the job is trained, and nothing is
+    left behind, whether the file would be linked or copied."""
     checkpoint = other.finish()
-    checkpoint.unlink() if spoil == "gone" else checkpoint.write_bytes(b"something else")
+    if spoil == "gone":
+        checkpoint.unlink()
+    else:
+        flipped = WEIGHTS[:-1] + bytes([WEIGHTS[-1] ^ 1])
+        checkpoint.write_bytes(b"something else" if spoil == "damaged" else flipped)
+    if not links:
+        monkeypatch.setattr(os, "link", _no_hard_links)
     found = reuse(mine, other, stop=stop).find(attempt())
 
     assert found is None
     assert not list(mine.root.rglob(".tmp-*"))
+
+
+def _no_hard_links(*names: object, **options: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 def test_a_peers_checkpoint_is_never_written_to(

@@ -6,7 +6,9 @@ from tests.mutants.catalogue import (
     afterwards,
     claims,
     coordinating,
+    damage,
     files,
+    processes,
     searching,
     studies,
     training,
@@ -21,6 +23,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *studies.MUTANTS,
     *afterwards.MUTANTS,
     *files.MUTANTS,
+    *damage.MUTANTS,
     *training.MUTANTS,
+    *processes.MUTANTS,
     *searching.MUTANTS,
 )

@@ -60,21 +60,11 @@ MUTANTS = (
     Mutant(
         "soup-recorded-before-its-file",
         _PROTOCOL,
+        "        if done.file is not None:\n",
         """\
+        early = Record(item.kind, self._run, core, done.where, self._claims.new_nonce())
+        yield from persist(Put(item.record, encode(early, item.record)))
         if done.file is not None:
-            blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
-            yield from persist(blob, while_waiting=claim.keep)
-        meta = {"worker": self._name, **done.where}
-        record = Record(item.kind, self._run, core, meta, self._claims.new_nonce())
-        yield from persist(Put(item.record, encode(record)), while_waiting=claim.keep)
-""",
-        """\
-        meta = {"worker": self._name, **done.where}
-        record = Record(item.kind, self._run, core, meta, self._claims.new_nonce())
-        yield from persist(Put(item.record, encode(record)), while_waiting=claim.keep)
-        if done.file is not None:
-            blob = PutBlob(done.file, paths.soup_checkpoint(core["checkpoint"]))
-            yield from persist(blob, while_waiting=claim.keep)
 """,
         (_SHARED,),
     ),

@@ -34,15 +34,18 @@ MUTANTS = (
     Mutant(
         "end-of-a-claim-ignored",
         _CLAIMS,
-        "        if (yield from Get(paths.end(slot, attempt))) is not None:\n            return True\n",
+        """\
+        if _is_there((yield from Get(paths.end(slot, attempt)))):
+            return True
+""",
         "",
         (_TESTS,),
     ),
     Mutant(
         "lost-claim-taken",
         _CLAIMS,
-        "if reply is not Published.WON:",
-        "if reply is Published.ERROR:",
+        "return attempt + 1 if reply is Published.WON else None",
+        "return attempt + 1 if reply is not Published.ERROR else None",
         (_TESTS,),
     ),
     Mutant(
@@ -111,8 +114,10 @@ MUTANTS = (
     Mutant(
         "superseded-coordinator-stays",
         "pbtnas/protocol/term.py",
-        "        if (yield from Get(paths.claim(paths.TERM, self._number + 1))) is not None:\n"
-        "            raise Leave(CoordinatorEnding.SUPERSEDED)\n",
+        """\
+        if (yield from self._claims.superseded(paths.TERM, self._number)):
+            raise Leave(CoordinatorEnding.SUPERSEDED)
+""",
         "",
         ("tests/protocol/test_term.py",),
     ),

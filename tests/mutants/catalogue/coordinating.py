@@ -19,16 +19,18 @@ MUTANTS = (
         "birth-before-overlay",
         _CHILDREN,
         """\
-            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            if not (yield from publish_checkpoint(mixed.file, overlay)):
+                return None
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made)))
+            yield from persist(Put(name, encode(made, name)))
 """,
         """\
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made)))
-            yield from persist(PutBlob(mixed.file, paths.checkpoint(generation, mixed.digest)))
+            yield from persist(Put(name, encode(made, name)))
+            if not (yield from publish_checkpoint(mixed.file, overlay)):
+                return None
 """,
         (_CHAIN,),
     ),
@@ -42,29 +44,25 @@ MUTANTS = (
     Mutant(
         "overlay-restored-with-other-bits",
         _CHILDREN,
-        "if mixed is not None and mixed.digest == overlay:",
+        "if mixed is not None and mixed.digest == job.inputs[0]:",
         "if mixed is not None:",
         (_MADE,),
     ),
     Mutant(
         "overlays-not-restored",
         _COORDINATOR,
-        "        for recent in self._recent:\n"
-        "            yield from self._children_maker.restore_overlays(recent)\n",
+        """\
+        for recent in self._recent:
+            yield from self._children_maker.restore_overlays(recent.jobs)
+""",
         "",
         (_CHAIN,),
     ),
     Mutant(
         "selection-not-adopted",
         _COORDINATOR,
-        """\
-            yield from persist(Put(name, encode(self._record("selection", selected.to_json()))))
-            record = yield from adopt(name, "selection", self._run)
-""",
-        """\
-            record = self._record("selection", selected.to_json())
-            yield from persist(Put(name, encode(record)))
-""",
+        'record = yield from adopt(name, "selection", self._run)',
+        'record = self._record("selection", selected.to_json())',
         (_CHAIN,),
     ),
     Mutant(
@@ -81,8 +79,8 @@ MUTANTS = (
     Mutant(
         "end-not-adopted",
         _COORDINATOR,
-        'if (yield from adopt(paths.FINAL, "final", self._run)) is not None:',
-        "if True:",
+        'final = yield from adopt(paths.FINAL, "final", self._run)',
+        'final = self._record("final", core)',
         (_CHAIN,),
     ),
     Mutant(
@@ -165,8 +163,12 @@ MUTANTS = (
     Mutant(
         "best-ever-discarded",
         _COORDINATOR,
-        "yield from Discard(old, self._retention.retained())",
-        "yield from Discard(old, frozenset())",
+        """\
+            yield from Discard(old, self._retention.retained())
+        self._tidied""",
+        """\
+            yield from Discard(old, frozenset())
+        self._tidied""",
         (_KEPT,),
     ),
     Mutant(
@@ -186,15 +188,21 @@ MUTANTS = (
     Mutant(
         "head-trusted",
         "pbtnas/protocol/reading.py",
-        "if hinted > generation and (yield from Get(paths.manifest(hinted))) is not None:",
-        "if hinted > generation:",
+        """\
+        if isinstance((yield from Get(paths.manifest(hinted))), bytes):
+            generation = hinted
+""",
+        "        generation = hinted\n",
         (_READ,),
     ),
     Mutant(
         "damaged-record-stays",
         "pbtnas/protocol/reading.py",
-        "        yield from Quarantine(name)\n",
-        "",
+        """\
+                yield from Say(f"{error}; put aside, to be computed again")
+                yield from persist(Quarantine(name))
+""",
+        '                yield from Say(f"{error}; put aside, to be computed again")\n',
         (_CHAIN,),
     ),
     Mutant(

@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _POSIX = "pbtnas/store/posix.py"
 _ENVELOPE = "pbtnas/records/envelope.py"
 _LAYERS = "pbtnas/checkpoints/layers.py"
+_ONE_PASS = "pbtnas/checkpoints/one_pass.py"
 _FILES = "pbtnas/checkpoints/files.py"
 _PRODUCTS = "pbtnas/store/products.py"
 _STORE = "tests/store/test_posix.py"
@@ -60,9 +61,10 @@ MUTANTS = (
     Mutant(
         "blob-published-without-fsync",
         _POSIX,
-        "        try:\n            os.fsync(fd)\n        finally:\n            os.close(fd)\n"
-        "        os.rename(source",
-        "        os.close(fd)\n        os.rename(source",
+        """\
+            os.fsync(fd)
+            self._unsynced""",
+        "            self._unsynced",
         (_DURABLE,),
     ),
     Mutant(
@@ -101,8 +103,8 @@ MUTANTS = (
     Mutant(
         "equal-length-is-won",
         _POSIX,
-        "won = self.get(name) == data",
-        "won = len(self.get(name) or b'') == len(data)",
+        "return self.get(name) == data",
+        "return len(self.get(name) or b'') == len(data)",
         (_STORE,),
     ),
     Mutant(
@@ -138,15 +140,15 @@ MUTANTS = (
     Mutant(
         "discard-takes-what-is-kept",
         _POSIX,
-        'if name.removesuffix(".safetensors") not in keep',
-        "if name not in keep",
+        'name.removesuffix(".safetensors") in keep',
+        "name in keep",
         (_STORE,),
     ),
     Mutant(
         "snapshots-are-never-discarded",
         _POSIX,
-        'if name.startswith("snapshot-"):',
-        "if False:",
+        'if name.startswith(("snapshot-", paths.PRIVATE)):',
+        "if name.startswith(paths.PRIVATE):",
         (_STORE,),
     ),
     Mutant(
@@ -187,9 +189,16 @@ MUTANTS = (
     ),
     Mutant(
         "digest-not-compared",
+        _ONE_PASS,
+        "if found != digest:",
+        "if len(found) != len(digest):",
+        (_CHECKPOINTS,),
+    ),
+    Mutant(
+        "digest-of-a-parent-not-compared",
         _FILES,
-        "if found != expected:",
-        "if len(found) != len(expected):",
+        "        finally:\n            file.check(digest)\n",
+        "        finally:\n            pass\n",
         (_CHECKPOINTS,),
     ),
     Mutant(
@@ -216,7 +225,7 @@ MUTANTS = (
     ),
     Mutant(
         "newer-format-of-checkpoints-accepted",
-        _LAYERS,
+        _ONE_PASS,
         "if version != FORMAT:",
         "if False:",
         (_CHECKPOINTS,),
@@ -238,8 +247,8 @@ MUTANTS = (
     Mutant(
         "trash-of-this-generation-deleted",
         "pbtnas/store/trash.py",
-        "int(directory.name) < self._before:",
-        "int(directory.name) <= self._before:",
+        "int(directory.name) < before)",
+        "int(directory.name) <= before)",
         ("tests/store/test_trash.py",),
     ),
 )

@@ -58,8 +58,18 @@ MUTANTS = (
     Mutant(
         "digest-of-a-copy-not-compared",
         _COPY,
-        "if file_digest(private, algorithm) == checkpoint:",
-        "if private.exists():",
+        "OnePass(source, algorithm, copy=copy.write) as file:",
+        """\
+OnePass(
+            source, algorithm, copy=copy.write
+        ) as file, suppress(CorruptCheckpoint):""",
+        (_REUSE,),
+    ),
+    Mutant(
+        "digest-of-a-linked-checkpoint-not-compared",
+        _COPY,
+        "with OnePass(target, algorithm) as file:",
+        "with OnePass(target, algorithm) as file, suppress(CorruptCheckpoint):",
         (_REUSE,),
     ),
     Mutant(

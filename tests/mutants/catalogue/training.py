@@ -37,8 +37,8 @@ MUTANTS = (
     Mutant(
         "snapshot-of-the-last-attempt",
         _SNAPSHOTS,
-        "max(found, key=lambda item: (item[0], str(item[1])))",
-        "max(found, key=lambda item: str(item[1]))",
+        "key=lambda each: (each[2], str(each[0]))",
+        "key=lambda each: str(each[0])",
         (_SAVED,),
     ),
     Mutant(
@@ -58,7 +58,11 @@ MUTANTS = (
     Mutant(
         "damaged-snapshot-ends-the-attempt",
         _TRAINER,
-        "                path.unlink(missing_ok=True)\n                continue\n",
+        """\
+                unusable.add(path)  # it would only have saved work
+                snapshots.remove(path)
+                continue
+""",
         "                raise\n",
         (_TRAINING,),
     ),
@@ -113,9 +117,9 @@ MUTANTS = (
     ),
     Mutant(
         "wrong-file-blamed",
-        "pbtnas/checkpoints/files.py",
-        'raise CorruptCheckpoint(path, f"{algorithm} digest {expected}", found)',
-        'raise CorruptCheckpoint(path.parent, f"{algorithm} digest {expected}", found)',
+        "pbtnas/checkpoints/one_pass.py",
+        'raise CorruptCheckpoint(self.path, f"{self._algorithm} digest',
+        'raise CorruptCheckpoint(self.path.parent, f"{self._algorithm} digest',
         (_TRAINING,),
     ),
     Mutant(

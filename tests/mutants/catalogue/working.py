@@ -16,19 +16,10 @@ MUTANTS = (
     Mutant(
         "result-before-checkpoint",
         _WORKER,
+        "        if trained.file is not None and result.checkpoint is not None:\n",
         """\
+        yield from self._put_result(job, result, trained.meta)
         if trained.file is not None and result.checkpoint is not None:
-            name = paths.checkpoint(job.generation, result.checkpoint)
-            yield from persist(PutBlob(trained.file, name))
-        meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
-        yield from self._put_result(job, result, meta)
-""",
-        """\
-        meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
-        yield from self._put_result(job, result, meta)
-        if trained.file is not None and result.checkpoint is not None:
-            name = paths.checkpoint(job.generation, result.checkpoint)
-            yield from persist(PutBlob(trained.file, name))
 """,
         (_WORKS,),
     ),
@@ -41,9 +32,9 @@ MUTANTS = (
     ),
     Mutant(
         "checkpoint-published-once-at-most",
-        _WORKER,
-        "yield from persist(PutBlob(trained.file, name))",
-        "yield from PutBlob(trained.file, name)",
+        _OPERATIONS,
+        "reply = yield from persist(PutBlob(source, name), while_waiting=while_waiting)",
+        "reply = yield from PutBlob(source, name)",
         (_WORKS,),
     ),
     Mutant(
@@ -64,7 +55,10 @@ MUTANTS = (
     Mutant(
         "no-look-for-a-result-after-the-claim",
         _WORKER,
-        "        if (yield from Get(result)) is not None:\n            return None\n        failures",
+        """\
+        if (yield from content(result)) is not None:
+            return None
+        failures""",
         "        failures",
         (_WORKS,),
     ),
@@ -113,22 +107,25 @@ MUTANTS = (
     Mutant(
         "no-heartbeats",
         _ATTEMPTS,
-        "yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)",
-        "yield from ()",
+        """\
+                yield from WriteHeartbeat(paths.beat(attempt.slot, attempt.number), content)
+                if not attempt.repair:
+""",
+        "                if not attempt.repair:\n",
         (_WORKS,),
     ),
     Mutant(
         "useless-training-goes-on",
         _ATTEMPTS,
-        "useless = not attempt.repair and (yield from Get(result)) is not None",
+        "useless = isinstance((yield from Get(result)), bytes)",
         "useless = False",
         (_WORKS,),
     ),
     Mutant(
         "repairs-are-called-useless",
         _ATTEMPTS,
-        "useless = not attempt.repair and (yield from Get(result)) is not None",
-        "useless = (yield from Get(result)) is not None",
+        "if not attempt.repair:",
+        "if True:",
         (_REPAIRS,),
     ),
     Mutant(
@@ -166,8 +163,11 @@ MUTANTS = (
     Mutant(
         "repair-without-claim",
         _RECOVERY,
-        "        if number is None:\n            return\n",
-        "        if number is None:\n            number = 1\n",
+        "        if number is None or (yield from Has(name)):\n",
+        """\
+        number = number or 1
+        if (yield from Has(name)):
+""",
         (_REPAIRS,),
     ),
 )
