@@ -14,8 +14,8 @@ The faults, each as soon as generation 1 is in work:
     kill everything  SIGKILL to all processes, which are started again at once
     stop a worker    SIGSTOP to one that trains, SIGCONT 10 s later: twice the lease of pbtnas
     tear files       as `kill everything`, but before the start every file that was written in the
-                     last 1.5 seconds loses its second half
-    fill the disk    not a byte is free for 10 s
+                     last 1.5 seconds loses its last 64 bytes, or its second half if that is less
+    fill the disk    not a byte is free for 10 s; who gives up meanwhile is started again afterwards
     NaN              one training returns NaN
 
 A process that ends by itself with an error is started again, at most three times, as the peer's
@@ -53,6 +53,7 @@ sys.path.append(str(HERE.parent))
 from processes import busy, family  # noqa: E402
 
 STOP_S = 10.0
+TORN_BYTES = 64
 DISK_MB = 24
 RESTARTS = 3
 CONFIG = f"""\
@@ -285,12 +286,13 @@ def stop_a_worker(search: Search, line: Line, worker: list[int]) -> Moment:
 
 
 def tear_files(search: Search, line: Line, worker: list[int]) -> Moment:
-    """What was written in the last second is cut in half, and everybody starts again."""
+    """What was written in the last 1.5 seconds loses its end, and everybody starts again."""
     end(search)
     now_s = time.time()
     torn = [p for p in search.disk.rglob("*") if p.is_file() and p.stat().st_mtime > now_s - 1.5]
     for path in torn:
-        os.truncate(path, path.stat().st_size // 2)
+        size = path.stat().st_size
+        os.truncate(path, max(size - TORN_BYTES, size // 2))
     names = "\n".join(str(path.relative_to(search.disk)) for path in torn)
     (search.place / "torn.txt").write_text(names)
     return start_everybody(search)
@@ -305,7 +307,6 @@ def fill_the_disk(search: Search, line: Line, worker: list[int]) -> Moment:
         until_s = time.monotonic() + STOP_S
         while time.monotonic() < until_s:
             take(file)
-            search.restart_fallen()
             time.sleep(0.05)
     filler.unlink()
     return time.time(), None
@@ -379,9 +380,10 @@ def carry_out(name: str, fault: str, place: Path, python: str, limit_s: float) -
                 search.start(role)
             caught = search.catch_in_training()
             moment, job = FAULTS[fault](search, *caught) if caught else (time.time(), None)
+            search.restart_fallen()
             while not search.over():
-                search.restart_fallen()
                 time.sleep(0.05)
+                search.restart_fallen()
             on_s = search.begun_after(moment, job)
             outcome = search.outcome()
             begun = sum(line.event == "begin" for line in search.lines())

@@ -89,6 +89,7 @@ class Lab:
                 server.wait(10)
             except subprocess.TimeoutExpired:
                 server.kill()
+                server.wait()
 
     def plant(self, *rules: Rule) -> None:
         """What goes wrong from now on, and nothing else."""
