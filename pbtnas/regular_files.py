@@ -70,8 +70,10 @@ def read_regular(
     try:
         content = b""
         # It may grow between the look at its size and its end; one byte more shows that.
-        while len(content) <= limit and (more := os.read(fd, limit + 1 - len(content))):
+        piece = os.fstat(fd).st_size + 1
+        while len(content) <= limit and (more := os.read(fd, piece)):
             content += more
+            piece = 1 << 16
     finally:
         os.close(fd)
     if len(content) > limit:

@@ -131,12 +131,10 @@ def coordinator(
     from pbtnas.config import to_json
     from pbtnas.engine.coordinator import coordinate, holder_of
     from pbtnas.engine.devices import default_scratch
-    from pbtnas.engine.signals import StopRequest
     from pbtnas.protocol.coordinator import BrokenChain
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.protocol.term import CoordinatorEnding
 
-    stop = StopRequest()
     try:
         with disk_errors(ExitCode.USAGE, PermissionError):
             root, config = _run_and_config(arguments, overrides, stop)

@@ -79,7 +79,7 @@ def until_asked_to_stop(parent: int | None = None) -> StopRequest:
     stop = StopRequest()
     if parent is not None:
         stop_with_parent(parent)
-    if stop.asked:
+    if parent is not None and stop.asked:
         leave(ExitCode.STOPPED, f"process {parent}, which is to have started this one, is gone")
     return stop
 

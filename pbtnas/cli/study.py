@@ -76,12 +76,10 @@ def study(
     from pbtnas.config import load_study
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
-    from pbtnas.engine.signals import StopRequest
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.study.conduct import conduct, make_study
     from pbtnas.training.prepared_tasks import PreparedTasks
 
-    stop = StopRequest()
     planned = load_study(study_file)
     scratch_dir = scratch or default_scratch()
     tasks = PreparedTasks(scratch_dir, task_file)

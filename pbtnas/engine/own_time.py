@@ -75,7 +75,8 @@ class OwnTime:
         self._looked_s = now_s
         if process is not None:
             if process.state == "R":
-                passed_s = min(passed_s, process.cpu_s - self._cpu_s)
+                # Less than before: it is another process.
+                passed_s = min(passed_s, max(0.0, process.cpu_s - self._cpu_s))
             self._cpu_s = process.cpu_s
         if not hindered:
             self._seconds += passed_s

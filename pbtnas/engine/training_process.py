@@ -177,7 +177,8 @@ class TrainingProcess:
             return None
         if self._ready:
             self._silence.restart()
-        self.waiting = message.get("waiting", "")
+        if "disk" not in message:
+            self.waiting = message.get("waiting", "")
         match message:
             case {"ready": bool(ready)}:
                 self._ready = ready
@@ -211,7 +212,8 @@ class TrainingProcess:
             return Stopped(self._done)
         seen = see(self.pid or self._process.pid)
         self.hindered = self._hindrance(seen.hindrance)
-        if self._silence.look(seen, hindered=bool(self.hindered)) <= self._limit_s():
+        hindered = bool(self.hindered or self.waiting)
+        if self._silence.look(seen, hindered=hindered) <= self._limit_s():
             return None
         if not self._ready:
             return AttemptFailed(Failure.INFRA, f"not ready to train after {self._start_s:g} s")

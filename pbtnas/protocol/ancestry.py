@@ -6,7 +6,9 @@ lost, its job begins with checkpoints that were discarded long ago; their jobs h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pbtnas.protocol.generations import champion
 from pbtnas.protocol.operations import Has, Steps
@@ -63,6 +65,16 @@ def inputs_there(job: Job) -> Steps[bool]:
     for checkpoint in job.inputs:
         if not (yield from Has(paths.checkpoint(job.generation - 1, checkpoint))):
             return False
+    return True
+
+
+def best_are_there(final: Mapping[str, Any]) -> Steps[bool]:
+    """Whether the checkpoints of the best members are there that the last record of a run names."""
+    for best in (final["best_ever"], final["best_last"]):
+        if best is not None:
+            name = paths.checkpoint(best["generation"], best["checkpoint"])
+            if not (yield from Has(name)):
+                return False
     return True
 
 

@@ -72,7 +72,9 @@ class Children:
         if record is None:
             return
         selected = Selected.from_json(record.core)
-        birth = next(birth for birth in selected.births if birth.member == job.member)
+        birth = next((birth for birth in selected.births if birth.member == job.member), None)
+        if birth is None:  # a manifest that does not continue that selection
+            return
         yield from Say(f"{overlay}: lost; mixing it again")
         mixed = yield from _mix(birth, selected)
         if mixed is not None and mixed.digest == job.inputs[0]:

@@ -87,23 +87,25 @@ class CheckpointRecovery:
 
     def _with_ancestors(self, best: Champion) -> Steps[bool]:
         """Recompute a champion's checkpoint if it is lost, the lost ones that it is made from
-        first.  Whether there was something to do; a child waits for the coordinator's mixing."""
+        first.  Whether one was restored; a child waits for the coordinator's mixing."""
         line = yield from lost_line(self._run, best.generation, best.member)
-        tried = False
+        restored = False
         for lost in line:
             if (yield from inputs_there(lost.job)):
-                tried = True
-                yield from self._repair(lost.job, lost.checkpoint)
-        return tried
+                restored |= yield from self._repair(lost.job, lost.checkpoint)
+        return restored
 
-    def _repair(self, job: Job, checkpoint: Digest) -> Steps[None]:
-        """Do a job once more for its bytes.  The same record gives the same checkpoint."""
+    def _repair(self, job: Job, checkpoint: Digest) -> Steps[bool]:
+        """Do a job once more for its bytes; whether they are there now.  The same record gives the
+        same checkpoint, unless training is not deterministic here."""
         slot = paths.repair_slot(job.generation, job.member)
         number = yield from self._claims.take(slot)
         name = paths.checkpoint(job.generation, checkpoint)
+        if number is None:
+            return False
         # Look again: whoever had the slot may have restored it since.
-        if number is None or (yield from Has(name)):
-            return
+        if (yield from Has(name)):
+            return True
         yield from Say(f"{name}: lost or damaged; computing it again from its job")
         attempt = Attempt(job, slot, number, repair=True)
         yield from Start(attempt)
@@ -112,14 +114,14 @@ class CheckpointRecovery:
             yield from self._monitor.record_failure(attempt, event)
             if event.failure is Failure.INPUT:
                 yield from self.generation(job.generation - 1)
-            return
-        text = "interrupted"
+            return False
+        text, restored = "interrupted", False
         if isinstance(event, Trained):
             if event.result.checkpoint == checkpoint and event.file is not None:
-                published = yield from publish_checkpoint(
+                restored = yield from publish_checkpoint(
                     event.file, name, while_waiting=lambda: self._monitor.keep(attempt)
                 )
-                text = "done" if published else "another attempt has taken its place"
+                text = "done" if restored else "another attempt has taken its place"
             else:
                 text = (
                     f"{name}: computed again with other bits (training is not deterministic "
@@ -127,3 +129,4 @@ class CheckpointRecovery:
                 )
                 yield from Say(text)
         yield from self._monitor.end(attempt, "repair", False, text)
+        return restored

@@ -234,7 +234,7 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
         for run in list(self._unopened):
             yield from self._open(run)
         for served in self._serving():
-            if (yield from self._in(served, content(paths.FINAL))) is not None:
+            if (yield from self._in(served, served.worker.finished())):
                 served.over = True
         yield from self._close_seeds()
 

@@ -41,6 +41,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pbtnas.protocol.affinity import HostAffinity
+from pbtnas.protocol.ancestry import best_are_there
 from pbtnas.protocol.attempts import (
     Attempt,
     AttemptMonitor,
@@ -51,7 +52,6 @@ from pbtnas.protocol.attempts import (
 )
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import (
-    Has,
     List,
     Now,
     Published,
@@ -72,7 +72,7 @@ from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, RecordError, decode, encode
+from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 from pbtnas.records.names import Slot
 from pbtnas.records.schema import Job, Manifest, Result, last_line
 
@@ -330,7 +330,7 @@ class Worker(WorkLoop[Attempt]):
         while now_s < rescan_at_s:
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
-            if (yield from self._finished()):
+            if (yield from self.finished()):
                 return WorkerEnding.FINISHED
             if (yield from content(paths.manifest(upcoming))) is not None:
                 return None
@@ -342,7 +342,7 @@ class Worker(WorkLoop[Attempt]):
         yield from self.repair(waited_s)
         return None
 
-    def _finished(self) -> Steps[bool]:
+    def finished(self) -> Steps[bool]:
         """Whether the run is over, and the best members are there that its last record names.
 
         Where one of them is lost, its coordinator waits for an idle worker to compute it again.
@@ -352,14 +352,9 @@ class Worker(WorkLoop[Attempt]):
             return False
         try:
             core = decode(data, paths.FINAL, kind="final", run=self._run).core
-        except RecordError:
+        except CorruptRecord:
             return True  # the coordinator publishes the same again, without any worker
-        for champion in (core["best_ever"], core["best_last"]):
-            if champion is not None and not (
-                yield from Has(paths.checkpoint(champion["generation"], champion["checkpoint"]))
-            ):
-                return False
-        return True
+        return (yield from best_are_there(core))
 
     def _extinct(self) -> Steps[bool]:
         """Whether all members of the newest generation diverged or failed."""

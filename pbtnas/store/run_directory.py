@@ -128,6 +128,11 @@ def _open_run(root: Path) -> Run:
         record = files.record(paths.RUN, "run")
         config = record and files.record(paths.CONFIG, "config", record.run)
         if record is None or config is None:
+            if files.published(paths.manifest(0)):
+                lost = paths.RUN if record is None else paths.CONFIG
+                raise NotYetARun(
+                    f"{root / lost}: lost; `pbtnas coordinator CONFIG {root}` writes it again"
+                )
             raise NotYetARun(f"{root}: no run has been started here yet")
         return Run(
             record.run,

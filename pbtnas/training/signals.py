@@ -28,7 +28,8 @@ def leave_to_the_worker(signals: Collection[int]) -> None:
 
     def begin_with_defaults() -> None:
         for number in signals:
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) is nothing:  # not one of the task's own
+                signal.signal(number, signal.SIG_DFL)
         release()
 
     for number in signals:

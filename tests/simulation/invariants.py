@@ -240,7 +240,11 @@ class Witness:
             again = _publish(operation) == failed
             _require(again, who, f"goes on after an error of {failed} with {_publish(operation)}")
 
-    def _check_discarded(self, who: str, generation: int, keep: frozenset[str]) -> None:
+    def _check_discarded(self, who: str, generation: int, keep: frozenset[str] | None) -> None:
+        if keep is None:  # snapshots only
+            there = "final.json" in self.store.entries or "final.json" in self.lost
+            _require(there, who, f"discards snapshots of {generation}")
+            return
         _require(generation < self._newest() - KEPT, who, f"discards generation {generation}")
         best = self._best_ever()
         if best is not None and best["generation"] == generation:
