@@ -13,7 +13,7 @@ from pbtnas.protocol.children import Children, Mix, Mixed
 from pbtnas.protocol.operations import MakeGeneration, Say, Sleep
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
+from pbtnas.records.schema import Child, Job, Result, Selected
 from pbtnas.search.births import Birth
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
@@ -89,9 +89,9 @@ def test_a_lost_overlay_is_mixed_again_only_to_the_same_bits(nursery: Nursery) -
     restore = nursery.children.restore_overlays
     overlay = nursery.store.root / paths.checkpoint(0, "theirs")
 
-    nursery.do(restore(Manifest(1, "", 0, (job,))))
+    nursery.do(restore((job,)))
     assert not overlay.exists()
 
     nursery.overlay = "theirs"
-    nursery.do(restore(Manifest(1, "", 0, (job,))))
+    nursery.do(restore((job,)))
     assert overlay.read_text() == "theirs"

@@ -20,7 +20,7 @@ from pbtnas.protocol.attempts import (
     Trained,
 )
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Dead, MakeGeneration, Now, Say, Stopping
+from pbtnas.protocol.operations import Dead, MakeGeneration, Now, Say, Sleep, Stopping
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
@@ -76,6 +76,9 @@ class Workshop:
                 assert attempt.repair
                 self.started.append(attempt.job.generation)
                 self._attempt, self._polls = attempt, POLLS
+                return None
+            case Sleep(seconds):
+                self.now_s += seconds
                 return None
             case Poll(seconds):
                 self.now_s += seconds

@@ -378,6 +378,17 @@ def test_a_bit_that_flips_on_the_way_is_no_damage() -> None:
     assert Quarantine(name) not in asked
 
 
+def test_what_is_damaged_at_both_readings_is_put_aside() -> None:
+    """Whoever may fill the slot finds it open."""
+    name = paths.result(0, 0)
+    replies = {Get: [b"no record"], Quarantine: [Published.WON]}
+
+    found, asked = answered(read(name, "result", "run"), replies)
+
+    assert found is None
+    assert asked.count(Quarantine(name)) == 1
+
+
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_store_tells_absent_from_unreadable(place: OnDisk, sort: str) -> None:
     """The reply names the file; and whatever lies there makes way for a view or a checkpoint."""

@@ -203,7 +203,7 @@ MUTANTS = (
                 yield from persist(Quarantine(name))
 """,
         '                yield from Say(f"{error}; put aside, to be computed again")\n',
-        (_CHAIN,),
+        ("tests/protocol/test_unreadable.py::test_what_is_damaged_at_both_readings_is_put_aside",),
     ),
     Mutant(
         "overlay-and-base-swapped",
