@@ -62,6 +62,8 @@ class Workbench(Environment):
             case Halt():
                 self.event, self.polls = Stopped(3), 0
                 return None
+            case PutBlob():
+                return self.store.execute(operation)
         return super().execute(operation)
 
 
