@@ -246,6 +246,18 @@ def test_files_of_the_directory_are_opened_in_one_place() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_signals_are_heeded_from_one_place_on() -> None:
+    """A second request to stop would forget what the first one has heard during the imports."""
+    makers = {
+        str(file.relative_to(PACKAGE))
+        for file in layers()["cli"]
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "StopRequest"
+    }
+
+    assert makers == {"cli/shared.py"}
+
+
 def test_what_cannot_be_read_is_not_taken_for_a_record() -> None:
     """`Get` has three replies, and "not None" is two of them: `reading.content` or the type tells
     them apart."""

@@ -74,3 +74,20 @@ def test_a_user_may_name_a_link(tmp_path: Path) -> None:
     (tmp_path / "link.yaml").symlink_to("real.yaml")
 
     assert read_regular(tmp_path / "link.yaml", limit=100, follow=True) == b"a: 1"
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large such files may be: what is asked for at once is allocated."""
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    asked = []
+    read = os.read
+
+    def noting(fd: int, count: int) -> bytes:
+        asked.append(count)
+        return read(fd, count)
+
+    monkeypatch.setattr(os, "read", noting)
+
+    assert read_regular(path, limit=1 << 30) == b"12345"
+    assert max(asked) <= 1 << 16

@@ -180,3 +180,25 @@ def test_who_is_not_ready_has_nothing_to_hand_back(watched: Watched) -> None:
     watched.training.halt()
 
     assert watched.training.news() == Stopped(0)
+
+
+def test_getting_ready_on_a_full_disk_takes_its_time(watched: Watched) -> None:
+    """A process that is started while the disk is full waits like any other."""
+    for _ in range(2):
+        watched.says(disk="opening the run")
+        watched.says(disk="")
+        watched.lines.write(json.dumps({"progress": 7, "waiting": "No space left on device"}))
+        watched.lines.write("\n")
+        watched.lines.flush()
+        watched.until(lambda: watched.training.waiting != "")
+
+        assert watched.looks(LONG) is None
+
+
+def test_another_process_has_a_clock_of_its_own() -> None:
+    """The CPU time of the one before is not held for it, nor against it."""
+    own = OwnTime()
+    own.look(Seen("S", 3000.0))
+    own.restart()
+
+    assert own.look(Seen("R", 0.5)) >= 0.0

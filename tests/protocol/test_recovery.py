@@ -57,6 +57,11 @@ class Workshop:
     def _put(self, name: str, kind: str, content: Any) -> None:
         self.store.put(name, encode(Record(kind, RUN, content.to_json(), {}, new_nonce())))
 
+    def core(self, name: str, kind: str) -> Any:
+        record = self.store.record(name, kind)
+        assert record is not None
+        return record.core
+
     def recover(self, generation: int) -> None:
         drive(self.recovery.generation(generation), self._execute)
 
@@ -134,3 +139,13 @@ def test_a_checkpoint_that_somebody_computes_is_left_to_them(workshop: Workshop)
     workshop.recover(0)
 
     assert workshop.started == []
+
+
+def test_what_comes_out_with_other_bits_is_tried_less_and_less_often(workshop: Workshop) -> None:
+    """The run waits for its user, and does not train for nothing meanwhile."""
+    workshop.bits[1] = workshop.bits[0] = "other"
+    manifest = Manifest.from_json(workshop.core(paths.manifest(1), "manifest"))
+    for waited_s in range(300):
+        drive(workshop.recovery.while_waiting(float(waited_s), manifest), workshop._execute)
+
+    assert 0 < len(workshop.started) < 30

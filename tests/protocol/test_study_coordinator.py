@@ -9,7 +9,17 @@ import pytest
 
 from pbtnas.engine.driver import drive
 from pbtnas.protocol.addressed import InRun, RunOfStudy
-from pbtnas.protocol.operations import Get, Now, Published, Put, Quarantine, Say, Sleep, Stopping
+from pbtnas.protocol.operations import (
+    Get,
+    Has,
+    Now,
+    Published,
+    Put,
+    Quarantine,
+    Say,
+    Sleep,
+    Stopping,
+)
 from pbtnas.protocol.study_coordinator import (
     EndCoordinator,
     StartCoordinator,
@@ -43,6 +53,7 @@ class Office:
         self.running: set[str] = set()
         self.watch: Callable[[], None] = lambda: None
         self.now_s = 0.0
+        self.lost = ""  # checkpoint
 
     def coordinate(self, open_seeds: int = 1) -> StudyOutcomes:
         coordinator = StudyCoordinator(STUDY, RUNS, open_seeds, lambda: "n", broken=(Broken,))
@@ -53,11 +64,13 @@ class Office:
         data = self.files.get(paths.STUDY_ENDED)
         if data is None:
             return None
-        found: Mapping[str, str] = decode(data, "", kind="ended").core["runs"]
+        found: Mapping[str, str] = decode(data, paths.STUDY_ENDED, kind="ended").core["runs"]
         return found
 
     def final(self, label: str) -> bytes:
-        return encode(Record("final", label, {"fingerprint": f"fingerprint-of-{label}"}))
+        best = {"generation": 1, "checkpoint": f"best-of-{label}"}
+        core = {"fingerprint": f"fingerprint-of-{label}", "best_ever": best, "best_last": None}
+        return encode(Record("final", label, core))
 
     def _execute(self, operation: Any) -> Any:
         self.watch()
@@ -77,6 +90,8 @@ class Office:
                 return Published.WON
             case InRun(label, Get(name)):
                 return self.files.get(f"{label}/{name}")
+            case InRun(label, Has(name)):
+                return name != self.lost
             case StartCoordinator(label):
                 self.started.append(label)
                 self.running.add(label)
@@ -156,3 +171,19 @@ def test_what_could_not_go_on_is_not_tried_again() -> None:
 
     assert again.started == []
     assert outcomes.failed == ["a-s2"]
+
+
+def test_a_run_that_lacks_its_best_member_is_not_over() -> None:
+    """Its last record is there; its coordinator sees to it that the checkpoint comes back."""
+    office = Office()
+    label = RUNS[0].label
+    office.files[f"{label}/{paths.FINAL}"] = office.final(label)
+    office.lost = paths.checkpoint(1, f"best-of-{label}")
+
+    def restored_meanwhile() -> None:
+        if label in office.running:
+            office.lost = ""
+
+    office.watch = restored_meanwhile
+    assert office.coordinate().over
+    assert label in office.started

@@ -163,11 +163,8 @@ MUTANTS = (
     Mutant(
         "repair-without-claim",
         _RECOVERY,
-        "        if number is None or (yield from Has(name)):\n",
-        """\
-        number = number or 1
-        if (yield from Has(name)):
-""",
+        "        if number is None:\n            return False\n",
+        "        number = number or 1\n",
         (_REPAIRS,),
     ),
 )
