@@ -27,7 +27,7 @@ test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_
 mutants: $(VENV)/installed-dev  ## breaks the code on purpose; the tests must notice
 	$(BIN)/python -m tests.mutants
 
-faults: $(VENV)/installed-dev  ## searches on faulty disks and under signals: half an hour on two cores
+faults: $(VENV)/installed-dev  ## searches on faulty disks and under signals; needs FUSE
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults -n 2 --dist load tests/faults
 
 check: $(VENV)/installed-dev  ## lint, types and tests
