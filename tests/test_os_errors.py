@@ -12,13 +12,17 @@ PACKAGE = Path(pbtnas.__file__).parent
 
 HARMLESS = {
     "engine/descendants.py below_this_process": "what has ended, or hides, is not below us",
+    "engine/coordinator.py _mix": "what is left is litter, and the error before it was told",
+    "engine/own_time.py see": "nothing is known of the process",
     "engine/training_process.py _oom_kills": "no count, no verdict",
     "engine/training_process.py _open_log": "a log that cannot be written stops no job",
     "checkpoints/files.py _whole_or_absent": "the error that led there is the one to be told",
     "monitoring/progress.py _seen": "a screen shows what it can read",
+    "monitoring/progress.py workers": "a screen shows what it can read",
     "monitoring/progress.py time": "a screen shows what it can read",
     "store/absent.py open_each": "only prepares the look that follows, and that one raises",
     "store/doctor.py _file_system": "said as it is: unknown",
+    "store/fsck/examination.py peek": "the same file is read again, and then it is told",
     "store/identity.py _boot": "death cannot be proved then",
     "store/identity.py _exists": "whoever is not said to be gone is alive",
     "store/identity.py _pid_namespace": "death cannot be proved then",
@@ -28,6 +32,7 @@ HARMLESS = {
     "study/coordinators.py _look": "the run is opened then, which waits and says so",
     "study/reuse.py kind_of": "nothing is taken over, and it is asked again",
     "study/reuse.py take_checkpoint": "nothing is taken over: the job is trained",
+    "training/snapshots.py remove": "a snapshot that stays only takes space",
 }
 
 

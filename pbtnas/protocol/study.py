@@ -233,9 +233,10 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
             return
         for run in list(self._unopened):
             yield from self._open(run)
-        for served in self._serving():
-            if (yield from self._in(served, served.worker.finished())):
-                served.over = True
+        for served in [served for served in self._served if not served.broken]:
+            # Not for good: a best member may be lost, and its coordinator wait for a worker.
+            finished = yield from self._in(served, served.worker.finished())
+            served.over = served.broken or bool(finished)
         yield from self._close_seeds()
 
     def _open(self, run: RunOfStudy) -> Steps[None]:

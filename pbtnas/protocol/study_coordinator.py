@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pbtnas.protocol.addressed import InRun, RunOfStudy, in_run
-from pbtnas.protocol.ancestry import best_are_there
+from pbtnas.protocol.addressed import InRun, RunOfStudy
 from pbtnas.protocol.coordinator import Coordinator
 from pbtnas.protocol.operations import (
     AskedToStop,
@@ -242,8 +241,6 @@ class StudyCoordinator:
             core = decode(data, paths.FINAL, kind="final").core
         except CorruptRecord:
             return False  # its coordinator publishes the same again
-        if not (yield from in_run(run.label, best_are_there(core))):
-            return False  # its coordinator waits until they are computed again
         self._outcomes.ended[run.label] = core["fingerprint"]
         return True
 

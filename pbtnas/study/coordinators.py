@@ -17,7 +17,7 @@ from pbtnas.engine.signals import StopRequest
 from pbtnas.errors import PbtnasError
 from pbtnas.protocol.addressed import InRun, RunOfStudy
 from pbtnas.protocol.coordinator import Coordinator
-from pbtnas.protocol.operations import Get, Has, Operation, Sleep
+from pbtnas.protocol.operations import Get, Operation, Sleep
 from pbtnas.protocol.study_coordinator import EndCoordinator, StartCoordinator, StudyCoordinator
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records.envelope import UnreadableRecord
@@ -87,12 +87,10 @@ class CoordinatorsDriver(Driver):
 
     def _look(self, run: str, operation: Operation[Any]) -> Any:
         """Read a file of a run that is not open and perhaps not even begun."""
-        assert isinstance(operation, Get | Has), f"{run} is not open: {operation!r}"
+        assert isinstance(operation, Get), f"{run} is not open: {operation!r}"
         root = self._runs[run].root
         # What cannot be read now is waited for, or put aside, when the run is opened.
         with suppress(OSError, UnreadableRecord), RunReader(root) as reader:
-            if isinstance(operation, Has):
-                return reader.exists(operation.name)
             return reader.get(operation.name)
         return None
 

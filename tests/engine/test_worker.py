@@ -55,7 +55,7 @@ def test_a_study_that_is_made_while_a_worker_looks_is_found(
 class NoTraining:
     """Stands for a training process that is killed at whatever it is given."""
 
-    waiting = ""
+    waiting = hindered = ""
 
     def start(self, attempt: Attempt, root: Path) -> None:
         job = attempt.job

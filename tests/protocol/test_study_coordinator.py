@@ -11,7 +11,6 @@ from pbtnas.engine.driver import drive
 from pbtnas.protocol.addressed import InRun, RunOfStudy
 from pbtnas.protocol.operations import (
     Get,
-    Has,
     Now,
     Published,
     Put,
@@ -53,7 +52,6 @@ class Office:
         self.running: set[str] = set()
         self.watch: Callable[[], None] = lambda: None
         self.now_s = 0.0
-        self.lost = ""  # checkpoint
 
     def coordinate(self, open_seeds: int = 1) -> StudyOutcomes:
         coordinator = StudyCoordinator(STUDY, RUNS, open_seeds, lambda: "n", broken=(Broken,))
@@ -90,8 +88,6 @@ class Office:
                 return Published.WON
             case InRun(label, Get(name)):
                 return self.files.get(f"{label}/{name}")
-            case InRun(label, Has(name)):
-                return name != self.lost
             case StartCoordinator(label):
                 self.started.append(label)
                 self.running.add(label)
@@ -171,19 +167,3 @@ def test_what_could_not_go_on_is_not_tried_again() -> None:
 
     assert again.started == []
     assert outcomes.failed == ["a-s2"]
-
-
-def test_a_run_that_lacks_its_best_member_is_not_over() -> None:
-    """Its last record is there; its coordinator sees to it that the checkpoint comes back."""
-    office = Office()
-    label = RUNS[0].label
-    office.files[f"{label}/{paths.FINAL}"] = office.final(label)
-    office.lost = paths.checkpoint(1, f"best-of-{label}")
-
-    def restored_meanwhile() -> None:
-        if label in office.running:
-            office.lost = ""
-
-    office.watch = restored_meanwhile
-    assert office.coordinate().over
-    assert label in office.started

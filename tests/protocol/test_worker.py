@@ -235,7 +235,7 @@ def test_a_failure_while_all_are_asked_to_stop_proves_nothing(
 
     assert drive(place.worker.work(), place.world.execute) is WorkerEnding.HANDED_BACK
     (end,) = (place.store.root / paths.claims(0)).glob("*.end.json")
-    core = decode(end.read_bytes(), end.name, kind="end").core
+    core = decode(end.read_bytes(), str(end.relative_to(place.store.root)), kind="end").core
     assert (core["class"], core["counted"]) == ("released", False)
 
 

@@ -20,7 +20,7 @@ from pbtnas.protocol.attempts import Start
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import BrokenChain, Coordinator
 from pbtnas.protocol.generations import Search
-from pbtnas.protocol.operations import Get, Has
+from pbtnas.protocol.operations import Get
 from pbtnas.protocol.reuse import ReadKind, TakeCheckpoint
 from pbtnas.protocol.study import BusyElsewhere, CloseRun, OpenedRun, OpenRun, StudyWorker
 from pbtnas.protocol.study_coordinator import (
@@ -256,7 +256,7 @@ class StudyWorld(World):
 
     def _check_open(self, actor: Actor, run: str, operation: Any) -> None:
         if run not in self.open[actor.name]:
-            look = actor.kind == "coordinator" and isinstance(operation, Get | Has)
+            look = actor.kind == "coordinator" and isinstance(operation, Get)
             assert look, f"{actor.name} asks for {operation!r} in {run}, which it has not opened"
 
     def _open(self, actor: Actor, run: str) -> OpenedRun | None:
