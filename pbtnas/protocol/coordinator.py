@@ -196,7 +196,7 @@ class Coordinator:
         """
         results: dict[int, Result] = {}
         since_s = yield from Now()
-        first, next_duty_s, looks = True, since_s, 0
+        first, next_duty_s = True, since_s
         orphaned_s: float | None = None
         for job in manifest.jobs:
             name = paths.result(manifest.generation, job.member)
@@ -210,10 +210,6 @@ class Coordinator:
                         orphaned_s = now_s if orphaned_s is None else orphaned_s
                         _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
-                    # One result a time, for workers leave a run alone where one is of another run.
-                    other = manifest.jobs[looks % len(manifest.jobs)].member
-                    yield from read(paths.result(manifest.generation, other), "result", self._run)
-                    looks += 1
                     yield from self._keep_house(manifest, first=first)
                     first, next_duty_s = False, now_s + DUTY_S
                 yield from Sleep(pause_s(now_s - since_s, self._poll_s))
