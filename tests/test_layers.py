@@ -212,8 +212,6 @@ OPENS_FILES = {
     "store/doctor.py": "/proc, and files that it has made itself",
     "engine/training_process.py": "/proc and /dev/null",
     "training/snapshots.py": "what it has written, to make it durable",
-    "engine/own_time.py": "/proc",
-    "engine/descendants.py": "/proc",
 }
 """What opens files by itself, and which.  Data sets, and files that the user names as such, are
 beyond: `data`, `metrics`, `rl` and `tasks` open those."""

@@ -11,9 +11,7 @@ import pbtnas
 PACKAGE = Path(pbtnas.__file__).parent
 
 HARMLESS = {
-    "engine/descendants.py below_this_process": "what has ended, or hides, is not below us",
     "engine/coordinator.py _mix": "what is left is litter, and the error before it was told",
-    "engine/own_time.py see": "nothing is known of the process",
     "engine/training_process.py _oom_kills": "no count, no verdict",
     "engine/training_process.py _open_log": "a log that cannot be written stops no job",
     "checkpoints/files.py _whole_or_absent": "the error that led there is the one to be told",
@@ -26,7 +24,7 @@ HARMLESS = {
     "store/identity.py _boot": "death cannot be proved then",
     "store/identity.py _exists": "whoever is not said to be gone is alive",
     "store/identity.py _pid_namespace": "death cannot be proved then",
-    "store/identity.py _stat": "death cannot be proved then",
+    "store/identity.py process_stat": "nothing is known of the process",
     "store/posix.py _unlink": "a private file, deleted later",
     "store/posix.py touch": "a hint for clients of NFS",
     "study/coordinators.py _look": "the run is opened then, which waits and says so",

@@ -15,6 +15,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from pbtnas.store.identity import process_stat
+
 _LIBC = ctypes.CDLL(None)
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_S = 0.01
@@ -59,11 +61,10 @@ def kill_descendants(children: set[int], within_s: float) -> dict[int, int]:
 def below_this_process() -> set[int]:
     """The ids of this process's children, and of theirs."""
     parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has just ended, or is somebody else's
-            # The command, in parentheses, may itself hold spaces and parentheses.
-            fields = path.read_text().rpartition(")")[2].split()
-            parents[int(path.parent.name)] = int(fields[1])
+    for path in Path("/proc").glob("[0-9]*"):
+        stat = process_stat(int(path.name))
+        if stat is not None:  # else it has just ended, or is somebody else's
+            parents[int(path.name)] = int(stat[1])
     found: set[int] = set()
     newest = {os.getpid()}
     while newest:

@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+from pbtnas.store.identity import process_stat
 
 MOST_S = 2.0
 """Longest time before a look that the look accounts for."""
@@ -85,10 +86,7 @@ class OwnTime:
 
 def see(pid: int) -> Seen:
     """What the kernel says of a process; nothing where there is no /proc."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+    stat = process_stat(pid)
+    if stat is None:
         return Seen()
-    # The command, in parentheses, may itself hold spaces and parentheses.
-    fields = stat.rpartition(")")[2].split()
-    return Seen(fields[0], (int(fields[11]) + int(fields[12])) * _TICK_S)
+    return Seen(stat[0], (int(stat[11]) + int(stat[12])) * _TICK_S)

@@ -67,7 +67,7 @@ def provably_dead(holder: Mapping[str, Any]) -> bool:
     if not _exists(pid):
         return True
     # It may be another process with the same id; /proc mounted hidepid shows no start time.
-    stat = _stat(pid)
+    stat = process_stat(pid)
     return stat is not None and (stat[0] in "ZX" or int(stat[19]) != started)
 
 
@@ -98,11 +98,11 @@ def _exists(pid: int) -> bool:
 
 def _started(pid: int) -> int | None:
     """Clock ticks from boot to the start of a process, where that can be read."""
-    stat = _stat(pid)
+    stat = process_stat(pid)
     return None if stat is None else int(stat[19])
 
 
-def _stat(pid: int) -> list[str] | None:
+def process_stat(pid: int) -> list[str] | None:
     """What /proc says of a process, from its state on; None if it says nothing."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
