@@ -146,27 +146,26 @@ class Coordinator:
         if self._search.last(generation):
             yield from self._finish(manifest, selected)
             return None
-        children, began_s = None, (yield from Now())
+        children: dict[int, Child] | None = None
+        orphaned_s: float | None = None
         while children is None:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
                 return _continues(Manifest.from_json(following.core), selected)
+            if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
+                now_s = yield from Now()
+                orphaned_s = now_s if orphaned_s is None else orphaned_s
+                _refuse_to_wait(
+                    f"{paths.manifest(generation + 1)} and a record in {paths.births(generation)}: "
+                    "both missing or damaged, and the checkpoints to make them from were discarded",
+                    now_s - orphaned_s,
+                )
             # What was read must be at least as durable as what is about to be written.
             yield from persist(Sync(paths.generation(generation)))
             children = yield from self._children(manifest, selected)
-            if children is None and (yield from Now()) - began_s > STALE_S:
-                yield from self._refuse_what_is_discarded(generation)
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children)
         return _continues((yield from self._open(upcoming)), selected)
-
-    def _refuse_what_is_discarded(self, generation: int) -> Steps[None]:
-        """A lost checkpoint is waited for, but nobody computes those again that are garbage."""
-        if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
-            raise BrokenChain(
-                f"{paths.manifest(generation + 1)} and a record in {paths.births(generation)}: "
-                "both missing or damaged, and the checkpoints to make them from were discarded"
-            )
 
     def _selected(self, manifest: Manifest) -> Steps[Selected]:
         """The selection of a generation: read if it is there, else decided from its results."""
@@ -196,7 +195,7 @@ class Coordinator:
         """
         results: dict[int, Result] = {}
         since_s = yield from Now()
-        first, next_duty_s = True, since_s
+        first, next_duty_s, looks = True, since_s, 0
         orphaned_s: float | None = None
         for job in manifest.jobs:
             name = paths.result(manifest.generation, job.member)
@@ -208,8 +207,17 @@ class Coordinator:
                 if now_s >= next_duty_s:
                     if (yield from content(paths.manifest(manifest.generation + 1))) is not None:
                         orphaned_s = now_s if orphaned_s is None else orphaned_s
-                        _refuse_to_wait(name, manifest.generation, now_s - orphaned_s)
+                        _refuse_to_wait(
+                            f"{name} and {paths.selection(manifest.generation)}: both missing or "
+                            f"damaged, so {paths.manifest(manifest.generation + 1)} cannot be "
+                            "traced back",
+                            now_s - orphaned_s,
+                        )
                     # There is time: nothing below is on the way to the next generation.
+                    # One result a time, for workers leave a run alone where one is of another run.
+                    other = manifest.jobs[looks % len(manifest.jobs)].member
+                    yield from read(paths.result(manifest.generation, other), "result", self._run)
+                    looks += 1
                     yield from self._keep_house(manifest, first=first)
                     first, next_duty_s = False, now_s + DUTY_S
                 yield from Sleep(pause_s(now_s - since_s, self._poll_s))
@@ -364,14 +372,11 @@ class BrokenChain(PbtnasError):
     """What is on disk does not continue what came before it; `pbtnas fsck` says more."""
 
 
-def _refuse_to_wait(name: str, generation: int, waited_s: float) -> None:
-    """Nobody works on a generation that has a successor: what it lacks is lost.  But absence is
+def _refuse_to_wait(sentence: str, waited_s: float) -> None:
+    """Nobody works on a generation that has successors: what it lacks is lost.  But absence is
     believed only after longer than any view is stale."""
     if waited_s > STALE_S:
-        raise BrokenChain(
-            f"{name} and {paths.selection(generation)}: both missing or damaged, so "
-            f"{paths.manifest(generation + 1)} cannot be traced back"
-        )
+        raise BrokenChain(sentence)
 
 
 def _continues(manifest: Manifest, selected: Selected) -> Manifest:

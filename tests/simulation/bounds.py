@@ -104,6 +104,8 @@ class Ledger:
         """Note what a process was told."""
         if reply is Published.ERROR:
             self.struck(who)  # it tries again, perhaps for longer than a lease
+            if isinstance(operation, Put) and operation.name in self.store.entries:
+                self._note(who, operation.name, operation.data, won=False)  # there nevertheless
             return
         match operation:
             case Get(name) if reply is None or isinstance(reply, Unreadable):
