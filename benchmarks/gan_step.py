@@ -41,6 +41,7 @@ import torch
 
 from pbtnas.checkpoints import files as checkpoints
 from pbtnas.data.images import ImageBatches, ImageSet
+from pbtnas.determinism import as_in_the_search, tf32
 from pbtnas.models.gan.spaces import GanNetworks, build_gan, gan_space
 from pbtnas.state import State
 from pbtnas.tasks.gan.options import GanOptions
@@ -54,8 +55,13 @@ VARIANTS = {
     "channels_last": replace(PLAIN, channels_last=True),
     "bf16": replace(PLAIN, bf16=True),
     "bf16, fused, channels_last": replace(PLAIN, bf16=True, fused=True, channels_last=True),
+    "tf32": replace(PLAIN, tf32=True),
     "compile": replace(PLAIN, compile=True),
+    "any kernels": PLAIN,
+    "filled memory": PLAIN,
 }
+"""The last two are not options: as in no job, to see what the mode of jobs costs and saves."""
+
 IMAGES = 50_000
 
 
@@ -87,17 +93,25 @@ def peak_mb(device: str) -> float:
 
 def take_turns(variant: str, batch: int, device: str) -> None:
     """In a process of its own: for each line read, print seconds of both steps, and memory."""
-    before = peak_mb(device)
-    adversaries = Adversaries(networks(), VARIANTS[variant])
-    adversaries.move(device)
-    real = torch.rand(batch, 3, 32, 32, device=device) * 2 - 1
-    latents = torch.randn(2 * batch, PLAIN.latent, device=device)
-    for _ in sys.stdin:
-        discriminator = seconds(
-            lambda: adversaries.discriminator_step(real, latents[:batch]), device
-        )
-        generator = seconds(lambda: adversaries.generator_step(latents), device)
-        print(discriminator, generator, peak_mb(device) - before, flush=True)
+    with as_in_the_search(threads=torch.get_num_threads()), tf32(VARIANTS[variant].tf32):
+        if variant == "any kernels":
+            torch.set_deterministic_debug_mode("default")
+        torch.utils.deterministic.fill_uninitialized_memory = variant == "filled memory"
+        before = peak_mb(device)
+        adversaries = Adversaries(networks(), VARIANTS[variant])
+        adversaries.move(device)
+        real = torch.rand(batch, 3, 32, 32, device=device) * 2 - 1
+        latents = torch.randn(2 * batch, PLAIN.latent, device=device)
+
+        def steps(train: Callable[[], object]) -> float:
+            # A GPU's step takes milliseconds, of which starting and stopping the clock is a part.
+            times = 1 if device == "cpu" else 5
+            return seconds(lambda: [train() for _ in range(times)], device) / times
+
+        for _ in sys.stdin:
+            discriminator = steps(lambda: adversaries.discriminator_step(real, latents[:batch]))
+            generator = steps(lambda: adversaries.generator_step(latents))
+            print(discriminator, generator, peak_mb(device) - before, flush=True)
 
 
 def rounds(
@@ -134,7 +148,7 @@ def compare(variants: list[str], batch: int, repeats: int, device: str) -> float
         step = discriminator + generator / PLAIN.discriminator_steps
         first = first or step
         print(
-            f"{variant:27} {sum(found[0][:2]):8.1f} {discriminator:9.3f} {generator:9.3f} "
+            f"{variant:27} {sum(found[0][:2]):8.1f} {discriminator:9.4f} {generator:9.4f} "
             f"{1 / step:8.3f} {first / step:6.2f} {memory:10.0f}"
         )
     return first

@@ -29,8 +29,9 @@ _OF_THE_JOB = {
 
 _MEMORY = {2: "out of memory"}
 
-_BEGINNINGS = ("CUDA error: ", "CUDA driver error: ")
-_LIBRARIES = ("CUBLAS_", "CUSPARSE_")  # cuDNN's begin otherwise, and are errors like any other
+_BEGINNINGS = ("CUDA error: ", "CUDA driver error: ", "cuDNN error: ", "cusolver error: ")
+_LIBRARIES = ("CUBLAS_", "CUDNN_", "CUSOLVER_", "CUSPARSE_")
+_ALLOCATION = "ALLOC"  # ..._ALLOC_FAILED, CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
 
 
 def failure_of(error: BaseException) -> tuple[Literal["error", "infra", "oom"], str] | None:
@@ -52,7 +53,9 @@ def failure_of(error: BaseException) -> tuple[Literal["error", "infra", "oom"], 
     number = getattr(reason, "error_code", None)  # torch before 2.8 has only the words
     if isinstance(reason, torch.cuda.OutOfMemoryError) or _is(number, what, _MEMORY):
         return "oom", words
-    if what.startswith(_LIBRARIES) or _is(number, what, _OF_THE_JOB):
+    if what.startswith(_LIBRARIES):
+        return ("oom" if _ALLOCATION in what.split()[0] else "error"), words
+    if _is(number, what, _OF_THE_JOB):
         return "error", words
     return "infra", words
 

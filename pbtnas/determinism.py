@@ -18,6 +18,8 @@ from torch import Tensor
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What libraries read when they are loaded."""
 
+_DETERMINISTIC: Any = torch.utils.deterministic  # has a property, which its type does not know
+
 
 def seed_everything(seed: int, device: str) -> None:
     """Seed the global generators, for libraries that draw from them; ours are passed in."""
@@ -69,6 +71,8 @@ def refuse_nondeterminism() -> None:
     """Make an operation without a deterministic kernel an error, for the rest of the process."""
     # What use_deterministic_algorithms(True) does, without the seconds of importing a compiler.
     torch.set_deterministic_debug_mode("error")
+    # With it, torch fills every new tensor with NaN before anything is written there.
+    _DETERMINISTIC.fill_uninitialized_memory = False
 
 
 def full_float32() -> None:
@@ -105,6 +109,7 @@ def as_in_the_search(threads: int) -> Iterator[None]:
     # cuBLAS reads it when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    filled = _DETERMINISTIC.fill_uninitialized_memory
     try:
         limited = _libraries(len(sys.modules)).limit(limits=threads)
         with limited, _thread_variables(threads), tf32(False):
@@ -114,6 +119,7 @@ def as_in_the_search(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
+        _DETERMINISTIC.fill_uninitialized_memory = filled
 
 
 @lru_cache(maxsize=1)

@@ -54,6 +54,9 @@ def test_the_number_is_believed_rather_than_the_words() -> None:
         ("CUDA driver error: invalid argument", "error"),
         ("CUDA driver error: unknown error", "infra"),
         ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm()`", "error"),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "oom"),
+        ("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "oom"),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "error"),
     ],
 )
 def test_the_driver_and_libraries_report_too(words: str, kind: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,16 +48,19 @@ def test_what_is_allowed_for_a_while_is_over_after_it() -> None:
 
 def test_work_outside_of_a_search_is_done_as_in_it() -> None:
     """Full float32, threads, and no operation that may give other bits; all undone."""
+    filled: Any = torch.utils.deterministic
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
 
     with as_in_the_search(threads=3):
         assert allowed() == (False, False)
         assert torch.get_num_threads() == 3
+        assert not filled.fill_uninitialized_memory
         with pytest.raises(RuntimeError, match="put_ does not have a deterministic"):
             torch.zeros(4).put_(torch.tensor([1]), torch.tensor([1.0]))
 
     assert allowed() == (True, False)
     assert before == (torch.get_num_threads(), torch.get_deterministic_debug_mode())
+    assert filled.fill_uninitialized_memory
 
 
 def test_numpy_has_as_many_threads_as_torch() -> None:

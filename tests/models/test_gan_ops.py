@@ -79,6 +79,20 @@ def test_interpolation_is_resize_relu_convolution(mode: str):
     torch.testing.assert_close(operation(x), expected)
 
 
+@pytest.mark.parametrize(("old", "new"), [(4, 8), (8, 32), (5, 15)])
+def test_the_interpolation_of_gpus_is_that_of_cpus_to_rounding(old: int, new: int):
+    """Two products of matrices, whose gradients add up in one order, give what torch gives."""
+    x = torch.randn(2, 3, old, old, requires_grad=True)
+    expected = F.interpolate(x, size=(new, new), mode="bilinear")
+    found = ops.bilinear_by_products(x, new)
+    ones = torch.randn_like(found)
+
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, x, ones), torch.autograd.grad(expected, x, ones)
+    )
+
+
 def test_a_dilated_convolution_reaches_as_far_as_its_name_says():
     """dil_conv_5x5 is 5x5 taps two pixels apart: a single pixel reaches four pixels away."""
     operation = ops.edge("dil_conv_5x5", 1, 1)

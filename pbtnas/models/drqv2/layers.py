@@ -42,8 +42,9 @@ class SwitchedNorm(SpectralNorm):
     @torch.no_grad()
     def settle(self, weight: Tensor) -> None:
         """Estimate the singular vectors of this weight anew, whatever was estimated before."""
-        matrix = weight.flatten(1)
-        u = F.normalize(torch.ones_like(self.u), dim=0)
+        # On the CPU: what was trained on a GPU has the same estimates wherever it is loaded.
+        matrix = weight.flatten(1).cpu()
+        u = F.normalize(torch.ones(len(matrix)), dim=0)
         for _ in range(SETTLING_ITERATIONS):
             v = F.normalize(torch.mv(matrix.t(), u), dim=0)
             u = F.normalize(torch.mv(matrix, v), dim=0)
