@@ -7,7 +7,7 @@ RUNS ?= runs
 # Two processes with a thread each: with more, their threads wait for each other's cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo demo-crash test test-slow test-gpu mutants faults check format benchmark clean
+.PHONY: demo demo-crash test test-slow test-gpu device-check mutants faults check format benchmark clean
 
 demo: $(VENV)/installed  ## search digits, compare with random search, draw
 	$(BIN)/python examples/demo.py $(RUNS)/demo
@@ -23,6 +23,9 @@ test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole search
 
 test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_TEST_DEVICE
 	$(BIN)/python -m pytest -m gpu
+
+device-check: $(VENV)/installed-dev  ## tests, times and memory on a GPU: docs/gpu.md
+	$(BIN)/python -m benchmarks.device --device $${PBTNAS_TEST_DEVICE:-cuda:0} --json device.json
 
 mutants: $(VENV)/installed-dev  ## breaks the code on purpose; the tests must notice
 	$(BIN)/python -m tests.mutants

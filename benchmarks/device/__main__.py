@@ -1,0 +1,72 @@
+"""What a GPU shows: python -m benchmarks.device [--device cuda:0] [--json FILE] [SECTION ...]
+
+Each section is a process of its own with a limit of time, so that none can spoil another: a CUDA
+context is unusable after most errors.  Prints a table as it goes, and writes it as JSON.  Ends with
+1 if a section failed or a row says so.  `docs/gpu.md` has the figures of the GPUs seen so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.device.sections import LIMITS_S, SECTIONS
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.device", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--device", default="cuda:0", help="default cuda:0; cpu tries it out")
+    parser.add_argument("--json", type=Path, help="file to write the rows to")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if unknown := [name for name in told.sections if name not in SECTIONS]:
+        parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    if told.alone:
+        for row in SECTIONS[told.sections[0]](told.device):
+            print(json.dumps(row), flush=True)
+        return
+    found: dict[str, object] = {}
+    failed = False
+    for name in told.sections or SECTIONS:
+        began_s = time.monotonic()
+        rows, trouble = rows_of(name, told.device)
+        took_s = time.monotonic() - began_s
+        print(f"\n{name} ({took_s:.0f} s)", flush=True)
+        for row in rows:
+            print("  " + "  ".join(f"{cell}" for cell in row), flush=True)
+        if trouble:
+            print(f"  FAILED: {trouble}", flush=True)
+        failed |= bool(trouble) or any(row[-1] == "WRONG" for row in rows)
+        found[name] = {"rows": rows, "seconds": round(took_s, 1), "failed": trouble}
+        if told.json:
+            told.json.write_text(json.dumps(found, indent=1) + "\n")
+    sys.exit(failed)
+
+
+def rows_of(section: str, device: str) -> tuple[list[list[object]], str]:
+    """What a section printed, and why it ended before its end, if it did."""
+    command = [sys.executable, "-m", "benchmarks.device", section, "--device", device, "--alone"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    trouble = ""
+    try:
+        said, errors = process.communicate(timeout=LIMITS_S[section])
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, errors = process.communicate()
+        trouble = f"not done within {LIMITS_S[section]} s"
+    if process.returncode and not trouble:
+        trouble = errors[-2000:]
+    return [json.loads(line) for line in said.splitlines() if line.startswith("[")], trouble
+
+
+if __name__ == "__main__":
+    main()
