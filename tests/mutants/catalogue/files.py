@@ -154,9 +154,11 @@ MUTANTS = (
     Mutant(
         "heartbeat-by-replacing",
         _POSIX,
-        "        fd = os.open(name, flags, 0o644, dir_fd=self._fd)\n        try:\n            os.pwrite",
+        "        try:\n            os.pwrite",
+        "        os.close(fd)\n"
         "        self._unlink(name)\n"
-        "        fd = os.open(name, flags, 0o644, dir_fd=self._fd)\n        try:\n            os.pwrite",
+        "        fd = os.open(name, flags, 0o644, dir_fd=self._fd)\n"
+        "        try:\n            os.pwrite",
         (_STORE,),
     ),
     Mutant(
