@@ -1,33 +1,46 @@
-"""Replays one simulated run, or one simulated study, and prints what happened in it."""
+"""Replays one simulated run, or one simulated study, and prints what happened in it.
+
+With `seeds`, many runs, of which only the faults are counted: python -m tests.simulation seeds 1000
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 
 from tests.simulation.studies import StudyWorld
-from tests.simulation.world import World, reference
+from tests.simulation.world import World, reference, run_all
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["run", "study"], default="run")
-    parser.add_argument("seed", type=int)
+    parser.add_argument("what", nargs="?", choices=["run", "study", "seeds"], default="run")
+    parser.add_argument("seed", type=int, help="of the run; for `seeds`, how many from 0 on")
     given = parser.parse_args()
     if given.what == "study":
         replay_study(given.seed)
+    if given.what == "seeds":
+        many(given.seed)
     world = World(given.seed, trace=True)
     fingerprint = world.run()
-    print_faults(world)
+    print_counts(world.counts())
     print("fingerprint", fingerprint, "expected", reference())
     world.check()
     sys.exit(fingerprint != reference())
 
 
+def many(seeds: int) -> None:
+    problems, counts = run_all(range(seeds))
+    print_counts(counts)
+    print("\n".join(problems) or f"all {seeds} ended with {reference()}")
+    sys.exit(bool(problems))
+
+
 def replay_study(seed: int) -> None:
     world = StudyWorld(seed, trace=True)
     problem = world.run()
-    print_faults(world)
+    print_counts(world.counts())
     print("damaged:", world.damage)
     print("jobs trained:", world.trainings.total(), "reused:", world.reused)
     print(problem or "every run ended as its search does undisturbed")
@@ -35,9 +48,9 @@ def replay_study(seed: int) -> None:
     sys.exit(bool(problem))
 
 
-def print_faults(world: World) -> None:
+def print_counts(counts: Counter[str]) -> None:
     """How many faults of each kind were injected."""
-    for kind, count in world.counts().most_common():
+    for kind, count in counts.most_common():
         print(f"{count:6} {kind}")
 
 

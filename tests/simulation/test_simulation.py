@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +17,7 @@ from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.search import SEARCH, reference, trained
 from tests.simulation.store import Entry
-from tests.simulation.world import RUN, World, run_and_count, run_seed
+from tests.simulation.world import RUN, World, run_all, run_seed
 
 SEEDS = 1600
 NIGHTLY_SEEDS = 50_000
@@ -34,18 +32,6 @@ OF_OPERATIONS = {
     "vanished entry",
     "emptied file",
 }
-
-
-def run_all(seeds: range) -> tuple[list[str], Counter[str]]:
-    """What went wrong, each with the command that replays it, and the faults; on all cores."""
-    with ProcessPoolExecutor() as pool:
-        found = list(pool.map(run_and_count, seeds, chunksize=20))
-    problems = [
-        f"{problem}   replay: python -m tests.simulation {seed}"
-        for seed, (problem, _) in zip(seeds, found, strict=True)
-        if problem
-    ]
-    return problems, sum((counts for _, counts in found), Counter())
 
 
 @pytest.mark.timeout(3600)

@@ -15,6 +15,7 @@ import random
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -515,3 +516,15 @@ def run_and_count(seed: int) -> tuple[str | None, Counter[str]]:
         return f"{type(error).__name__}: {error}", world.counts()
     other = fingerprint != REFERENCE
     return f"ended with another search: {fingerprint}" if other else None, world.counts()
+
+
+def run_all(seeds: range) -> tuple[list[str], Counter[str]]:
+    """What went wrong, each with the command that replays it, and the faults; on all cores."""
+    with ProcessPoolExecutor() as pool:
+        found = list(pool.map(run_and_count, seeds, chunksize=20))
+    problems = [
+        f"{problem}   replay: python -m tests.simulation {seed}"
+        for seed, (problem, _) in zip(seeds, found, strict=True)
+        if problem
+    ]
+    return problems, sum((counts for _, counts in found), Counter())
