@@ -112,13 +112,24 @@ class Wrapper:
         self.inner.close()
 
 
+LARGEST_ACTION = 1e6
+"""Beyond it an action counts as unbounded: dm_control says 1e10 of an actuator without limits."""
+
+
 class ScaledActions(Wrapper):
-    """Actions in [-1, 1] become those of the simulator, between `low` and `high`, each [A]."""
+    """Actions in [-1, 1] become those of the simulator, between `low` and `high`, each [A].
+
+    Raises `ValueError` for actions that have no such range.
+    """
 
     def __init__(self, inner: Environment, low: Array, high: Array) -> None:
         super().__init__(inner)
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise ValueError(f"actions must be bounded to be scaled, not {low} to {high}")
+        for axis, (least, most) in enumerate(zip(low, high, strict=True)):
+            if not (-LARGEST_ACTION <= least < most <= LARGEST_ACTION):
+                raise ValueError(
+                    f"actions must have bounds within ±{LARGEST_ACTION:g}, the lower below the "
+                    f"upper, to be scaled; axis {axis} goes from {least:g} to {most:g}"
+                )
         self._low = low.astype(np.float64)
         self._half = (high.astype(np.float64) - self._low) / 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,33 @@ class Gymnasium:
     Args:
         name: name in Gymnasium's registry, e.g. "Pendulum-v1".
         seed: seed of all episodes.
+        drawn: whether frames are wanted; else an environment that has none will do.
+        longest: an episode is cut, as if time were up, after so many frames.
+
+    Raises `ValueError` for actions or observations that an agent here cannot have.
     """
 
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(
+        self, name: str, seed: int, *, drawn: bool = True, longest: int | None = None
+    ) -> None:
         import gymnasium
 
-        self._env: Any = gymnasium.make(name, render_mode="rgb_array")
+        spec = gymnasium.spec(name)
+        self.endless = spec.max_episode_steps is None
+        steps = min(filter(None, (spec.max_episode_steps, longest)), default=None)
+        mode = "rgb_array" if "rgb_array" in _render_modes(spec) else None
+        if drawn and mode is None:
+            raise ValueError(f"{name}: draws no frames ('rgb_array' is not in its render_modes)")
+        self._env: Any = gymnasium.make(spec, render_mode=mode, max_episode_steps=steps)
         actions, observations = self._env.action_space, self._env.observation_space
-        if not isinstance(actions, gymnasium.spaces.Box) or len(actions.shape) != 1:
-            raise ValueError(f"{name}: actions must be a Box of one axis, not {actions}")
-        if not isinstance(observations, gymnasium.spaces.Box):
+        Box = gymnasium.spaces.Box
+        if not isinstance(actions, Box):
+            raise ValueError(
+                f"{name}: only continuous actions, a Box, can be learned; not {actions}"
+            )
+        if len(actions.shape) != 1 or not np.issubdtype(actions.dtype, np.floating):
+            raise ValueError(f"{name}: actions must be a Box of floats of one axis, not {actions}")
+        if not isinstance(observations, Box):
             raise ValueError(f"{name}: observations must be a Box, not {observations}")
         self._seed = seed
         self._episode = 0
@@ -66,8 +84,18 @@ class Gymnasium:
         return Step(self._flat(observation), float(reward), 0.0 if terminated else 1.0, last)
 
     def render(self, size: int) -> Array:
-        """See `Environment`; the nearest pixels of a frame of any size."""
-        frame: Array = self._env.render()
+        """See `Environment`; the nearest pixels of a frame of any size.
+
+        Raises `ValueError` when the environment draws nothing, or something else than a picture.
+        """
+        if self._env.render_mode is None:
+            raise ValueError(f"{self._env.spec.id}: draws no frames")
+        frame = np.asarray(self._env.render())
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise ValueError(
+                f"{self._env.spec.id}: render() must give [H, W, 3] uint8, "
+                f"not {list(frame.shape)} {frame.dtype}"
+            )
         rows = np.arange(size) * frame.shape[0] // size
         columns = np.arange(size) * frame.shape[1] // size
         resized: Array = frame[rows[:, None], columns]
@@ -89,14 +117,40 @@ class Gymnasium:
         self._env.close()
 
     def _flat(self, observation: Array) -> Array:
-        return np.asarray(observation, np.float32).ravel()
+        flat = np.asarray(observation, np.float32).ravel()
+        if flat.shape != self.shape:
+            raise ValueError(
+                f"{self._env.spec.id}: an observation has {flat.size} numbers, "
+                f"its space {self._env.observation_space} has {self.shape[0]}"
+            )
+        return flat
+
+
+def _render_modes(spec: Any) -> Collection[str]:
+    from gymnasium.envs.registration import load_env_creator
+
+    made_by = spec.entry_point
+    metadata = getattr(
+        load_env_creator(made_by) if isinstance(made_by, str) else made_by, "metadata", None
+    )
+    if metadata is None:  # a function, which does not tell
+        return ("rgb_array",)
+    modes: Collection[str] = metadata.get("render_modes", ())
+    return modes
 
 
 def gymnasium_environment(
-    name: str, seed: int, *, pixels: bool, action_repeat: int, stack: int, size: int = 84
+    name: str,
+    seed: int,
+    *,
+    pixels: bool,
+    action_repeat: int,
+    stack: int,
+    size: int = 84,
+    longest: int | None = None,
 ) -> StackedFrames:
     """A Gymnasium environment wrapped like a task of the suite; see `suite_environment`."""
-    core = Gymnasium(name, seed)
+    core = Gymnasium(name, seed, drawn=pixels, longest=longest)
     environment: Environment = ScaledActions(core, core.low, core.high)
     environment = RepeatedActions(environment, action_repeat)
     if pixels:

@@ -8,6 +8,7 @@ moves or grows (targets, terrain).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,12 +39,19 @@ class Suite:
         seed: seed of the task's random numbers.
         camera: number of the camera that renders.
         shadows: whether frames have shadows and reflections.
+        longest: an episode is cut, as if time were up, after so many frames.
 
     Raises `ValueError` listing what there is, for an unknown domain or task.
     """
 
     def __init__(
-        self, domain: str, task: str, seed: int, camera: int = 0, shadows: bool = True
+        self,
+        domain: str,
+        task: str,
+        seed: int,
+        camera: int = 0,
+        shadows: bool = True,
+        longest: int | None = None,
     ) -> None:
         import mujoco  # here, after `choose_renderer`
         from dm_control import suite
@@ -57,6 +65,9 @@ class Suite:
         self._mujoco = mujoco
         seed_words = np.random.SeedSequence(seed).generate_state(1)
         self._env: Any = suite.load(domain, task, task_kwargs={"random": int(seed_words[0])})
+        self.endless = math.isinf(self._env._step_limit)
+        if longest is not None:
+            self._env._step_limit = min(self._env._step_limit, longest)
         self._camera = camera
         self._effects = {} if shadows else {"shadow": False, "reflection": False}
         self._compiled = {name: array.copy() for name, array in self._model_arrays()}
@@ -166,11 +177,12 @@ def suite_environment(
     camera: int | None = None,
     shadows: bool = True,
     size: int = 84,
+    longest: int | None = None,
 ) -> StackedFrames:
     """A task as DrQ-v2 sees it (Yarats et al., 2021, section 4 and appendix).
 
     Args:
-        domain, task, seed: see `Suite`.
+        domain, task, seed, longest: see `Suite`.
         pixels: frames (3 * stack, size, size), else state features (n * stack,).
         action_repeat: simulator steps of one agent step; 2 as published.
         stack: frames of an observation; 3 as published.
@@ -180,7 +192,7 @@ def suite_environment(
     """
     if camera is None:
         camera = QUADRUPED_CAMERA if domain == "quadruped" else 0
-    core = Suite(domain, task, seed, camera, shadows)
+    core = Suite(domain, task, seed, camera, shadows, longest)
     environment: Environment = ScaledActions(core, core.low, core.high)
     environment = RepeatedActions(environment, action_repeat)
     if pixels:

@@ -63,7 +63,7 @@ def test_actions_are_scaled_to_the_bounds() -> None:
 
 def test_unbounded_actions_are_refused() -> None:
     """There is no middle of infinity."""
-    with pytest.raises(ValueError, match="bounded"):
+    with pytest.raises(ValueError, match="must have bounds"):
         ScaledActions(Counter(), np.array([-np.inf]), np.array([1.0]))
 
 
@@ -121,5 +121,5 @@ def test_gymnasium_environments_of_another_kind_are_refused() -> None:
     pytest.importorskip("gymnasium")
     from pbtnas.rl.gymnasium_environment import Gymnasium
 
-    with pytest.raises(ValueError, match=r"CartPole-v1: actions must be a Box"):
+    with pytest.raises(ValueError, match="only continuous actions"):
         Gymnasium("CartPole-v1", 0)

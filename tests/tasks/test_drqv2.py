@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shutil
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -32,8 +33,15 @@ from pbtnas.tasks.checking.rehearsal import (
     train,
 )
 from pbtnas.tasks.drqv2 import task as drqv2
-from pbtnas.tasks.drqv2.environments import Facts, make_environment, probe
+from pbtnas.tasks.drqv2.environments import (
+    Facts,
+    can_render,
+    make_environment,
+    probe,
+    try_out,
+)
 from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.drqv2.policy import play_episode
 from pbtnas.tasks.drqv2.task import DrQV2Task, DrQV2Trainee
 from pbtnas.tasks.loading import load_task
 from pbtnas.weights.mixing import mix_states
@@ -683,3 +691,84 @@ def test_the_file_of_the_task_registers_environments(
     assert probe(task.options, type(task)) == Facts(actions=1, features=3)
     environment = make_environment(task.options, 0, "cpu")
     assert environment.reset().shape == (9,)
+
+
+class Point:
+    """Makes environments of Gymnasium, each with something that an agent cannot have."""
+
+    @staticmethod
+    def register(name: str, **wrong: Any) -> str:
+        import gymnasium
+        from gymnasium.spaces import Box
+
+        class Own(gymnasium.Env[Any, Any]):
+            metadata: ClassVar[dict[str, Any]] = {"render_modes": wrong.get("modes", ["rgb_array"])}
+            observation_space = Box(-1, 1, (2,), np.float32)
+            action_space = wrong.get("actions", Box(-1, 1, (1,), np.float32))
+
+            def __init__(self, **arguments: Any) -> None:
+                self.render_mode = arguments.get("render_mode")
+
+            def reset(self, **arguments: Any) -> Any:
+                super().reset(**arguments)
+                return wrong.get("observation", np.zeros(2, np.float32)), {}
+
+            def step(self, action: Any) -> Any:
+                observation = wrong.get("observation", np.zeros(2, np.float32))
+                return observation, wrong.get("reward", 0.0), False, False, {}
+
+        gymnasium.register(name, entry_point=Own, disable_env_checker=True)
+        return name
+
+
+def test_environments_that_would_stop_every_job_are_refused_by_the_probe() -> None:
+    """Before the run starts, each in one sentence."""
+    spaces = pytest.importorskip("gymnasium").spaces
+    for number, (wrong, sentence) in enumerate(
+        [
+            ({"actions": spaces.Box(-np.inf, np.inf, (1,), np.float32)}, "axis 0 goes from -inf"),
+            ({"actions": spaces.Box(-1e10, 1e10, (1,), np.float32)}, "must have bounds within"),
+            ({"actions": spaces.Box(np.float32([0, 5]), np.float32([1, 5]))}, "axis 1 goes from 5"),
+            ({"actions": spaces.Box(0, 5, (1,), np.int64)}, "a Box of floats"),
+            ({"actions": spaces.Box(-1, 1, (), np.float32)}, "of one axis"),
+            ({"actions": spaces.Discrete(3)}, "only continuous actions"),
+            ({"observation": np.zeros(7, np.float32)}, "has 7 numbers"),
+            ({"observation": np.full(2, np.nan, np.float32)}, "an observation is not finite"),
+            ({"reward": float("nan")}, "a reward is not finite"),
+        ]
+    ):
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            try_out(Point.register(f"Wrong{number}-v0", **wrong))
+    with pytest.raises(ValueError, match="axis 0 goes from -1e"):
+        try_out("lqr_lqr_2_1")
+
+
+def test_an_episode_without_an_end_is_cut_as_if_time_were_up() -> None:
+    """In training and in every evaluation; and the probe says that it has none."""
+    pytest.importorskip("gymnasium")
+    name = Point.register("Endless-v0", modes=[])
+    options = DrQV2Options(
+        environment=name, observations="state", action_repeat=2, frame_stack=1, episode_frames=30
+    )
+
+    assert try_out(name) == {"actions": 1, "features": 2, "endless": True}
+    environment = make_environment(options, 0, "cpu")
+    first = environment.reset()
+    _, length = play_episode(lambda seen: np.zeros(1, np.float32), environment, first, film=None)
+    environment.reset()
+    steps = [environment.step(np.zeros(1, np.float32)) for _ in range(length)]
+    assert length == 15
+    assert (steps[-1].last, steps[-1].discount) == (True, 1.0)
+    assert not can_render(environment, options)
+
+
+def test_an_episode_of_the_suite_is_cut_too() -> None:
+    """After so many frames, wherever the task would end by itself."""
+    options = replace(TINY, episode_frames=250)
+    environment = make_environment(options, 0, "cpu")
+
+    seen = environment.reset()
+    _, length = play_episode(lambda seen: np.zeros(1, np.float32), environment, seen, film=None)
+
+    assert length == 250 / TINY.action_repeat
+    environment.close()

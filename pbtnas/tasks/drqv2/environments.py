@@ -1,7 +1,8 @@
 """Makes the environment that the options name, and finds the sizes of what it shows.
 
-Run as a module it prints the facts about an environment, `{"actions": 6, "features": 24}`.
-Further arguments name the module or file of the user's task, which registers environments.
+Run as a module it tries an environment out for some steps, and prints what it found as JSON:
+`{"actions": 6, "features": 24, "endless": false}`.  Further arguments name the module or file of
+the user's task, which registers environments.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from pbtnas.child_python import python_command, python_environment
 from pbtnas.config.fields import closest
 from pbtnas.models.drqv2.networks import Sizes
-from pbtnas.rl.environments import StackedFrames
+from pbtnas.rl.environments import ScaledActions, StackedFrames
+from pbtnas.rl.episodes import Array
 from pbtnas.rl.gymnasium_environment import Gymnasium, gymnasium_environment
 from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from pbtnas.rl.suite import Suite, suite_environment
@@ -30,6 +34,7 @@ from pbtnas.tasks.loading import import_file, is_task_file
 log = logging.getLogger(__name__)
 
 _PROBE_LIMIT_S = 300
+_STEPS_TRIED = 10
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,15 @@ def probe(options: DrQV2Options, task: type) -> Facts:
             f"task.environment: {options.environment!r} cannot be made: {reason} "
             '(dm_control comes with pip install "pbtnas[rl]", gymnasium with "pbtnas[gymnasium]")'
         )
-    return Facts(**json.loads(done.stdout.splitlines()[-1]))
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found.pop("endless"):
+        log.warning(
+            "%s says of no step that its episode ends there at the latest; episodes are cut after "
+            "%d frames (task.episode_frames)",
+            options.environment,
+            options.episode_frames,
+        )
+    return Facts(**found)
 
 
 def make_environment(options: DrQV2Options, seed: int, device: str) -> StackedFrames:
@@ -93,6 +106,7 @@ def make_environment(options: DrQV2Options, seed: int, device: str) -> StackedFr
             action_repeat=options.action_repeat,
             stack=options.frame_stack,
             size=options.size,
+            longest=options.episode_frames,
         )
     domain, task = _suite_task(options.environment)
     return suite_environment(
@@ -105,6 +119,7 @@ def make_environment(options: DrQV2Options, seed: int, device: str) -> StackedFr
         camera=options.camera,
         shadows=options.shadows,
         size=options.size,
+        longest=options.episode_frames,
     )
 
 
@@ -116,7 +131,7 @@ def can_render(environment: StackedFrames, options: DrQV2Options) -> bool:
 
     try:
         environment.render(16)
-    except Error as error:
+    except (Error, ValueError) as error:
         log.warning("no video: %s", error)
         return False
     return True
@@ -144,13 +159,32 @@ def _suite_task(name: str) -> tuple[str, str]:
     return known[name]
 
 
-def _facts(name: str) -> Facts:
+def try_out(name: str) -> dict[str, int | bool]:
+    """The facts about an environment, and whether it has no limit of time; draws nothing.
+
+    Raises `ValueError` for what would stop every job of a run.
+    """
     core: Suite | Gymnasium
     if DrQV2Options(environment=name).gymnasium:
-        core = Gymnasium(name, seed=0)
+        core = Gymnasium(name, seed=0, drawn=False)
     else:
         core = Suite(*_suite_task(name), seed=0)
-    return Facts(core.actions, core.shape[0])
+    environment = ScaledActions(core, core.low, core.high)
+    rng = np.random.default_rng(0)
+    _check(name, environment.reset(), 0.0)
+    for _ in range(_STEPS_TRIED):
+        step = environment.step(rng.uniform(-1, 1, core.actions).astype(np.float32))
+        _check(name, step.observation, step.reward)
+        if step.last:
+            _check(name, environment.reset(), 0.0)
+    return {**asdict(Facts(core.actions, core.shape[0])), "endless": core.endless}
+
+
+def _check(name: str, observation: Array, reward: float) -> None:
+    if not np.isfinite(observation).all():
+        raise ValueError(f"{name}: an observation is not finite: {observation}")
+    if not np.isfinite(reward):
+        raise ValueError(f"{name}: a reward is not finite: {reward}")
 
 
 def _source_of(task: type) -> str:
@@ -170,4 +204,4 @@ def _register(source: str) -> None:
 if __name__ == "__main__":
     for _source in sys.argv[2:]:
         _register(_source)
-    sys.stdout.write(json.dumps(asdict(_facts(sys.argv[1]))) + "\n")
+    sys.stdout.write(json.dumps(try_out(sys.argv[1])) + "\n")

@@ -39,6 +39,9 @@ class DrQV2Options:
     action_repeat: int = number(2, min=1, help="Frames (simulator steps) of an agent step.")
     frame_stack: int = number(3, min=1, help="Observations that the agent sees at once.")
     frames_per_epoch: int = number(10_000, min=1, help="Simulator steps of an epoch.")
+    episode_frames: int = number(
+        10_000, min=1, help="Frames after which an episode is cut, as if time were up."
+    )
 
     batch_size: int = number(256, min=1, help="Transitions of an update.")
     learning_rate: float = number(1e-4, min=0, help="Of Adam, for all three networks.")
