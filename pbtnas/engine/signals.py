@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -31,7 +32,9 @@ somebody else long before; so it never counts as a later request.
 class StopRequest:
     """Notes whether this process was asked to stop.
 
-    A signal that comes later than `TOGETHER_S` after the first one ends the process at once.
+    A signal that comes later than `TOGETHER_S` after the first one ends the process at once.  When
+    Python ends they are ignored: it takes handlers away long before the process is gone, and a
+    signal in between would replace the exit code.
 
     Args:
         signals: The signals that ask to stop.
@@ -51,6 +54,7 @@ class StopRequest:
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it
                 signal.signal(number, self._ask)
+                atexit.register(signal.signal, number, signal.SIG_IGN)
 
     def wait(self, seconds: float, *, or_readable: Iterable[int] = ()) -> bool:
         """Sleep, but wake for a signal or when one of the descriptors can be read.

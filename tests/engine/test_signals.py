@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,32 @@ def test_who_starts_after_its_parent_is_gone_stops(
     assert result.exit_code == ExitCode.STOPPED, result.output
     assert result.stderr == "pbtnas: process 4194304, which is to have started this one, is gone\n"
     assert list(tmp_path.iterdir()) == []
+
+
+_ENDS_SLOWLY = """
+import os, sys
+from pbtnas.engine.signals import StopRequest
+
+class Library:
+    def __del__(self, write=os.write, read=os.read):  # after Python has taken handlers away
+        write(1, b"ending\\n")
+        read(0, 1)
+
+library = Library()
+StopRequest()
+sys.exit(75)
+"""
+
+
+def test_a_signal_while_python_ends_does_not_change_the_exit_code() -> None:
+    """Libraries take a second to be unloaded; a worker that has handed its job back ends with 75
+    also if the scheduler's second signal comes then."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _ENDS_SLOWLY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin and process.stdout, "both are pipes"
+        assert process.stdout.readline() == b"ending\n"
+        process.send_signal(signal.SIGTERM)
+        process.stdin.close()
+
+    assert process.returncode == 75
