@@ -7,6 +7,7 @@ import random
 import re
 import threading
 import time
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Faults:
         self._client = client
         self._rng = random.Random(seed)
         self._lock = threading.Lock()
-        self._version = 0
+        self._version = ""
         self._rules: list[Rule] = []
         self._hits: list[int] = []
 
@@ -82,12 +83,12 @@ class Faults:
 
     def _refresh(self) -> None:
         try:
-            version = self._path.stat().st_mtime_ns
+            version, *rules = self._path.read_text().splitlines()
         except FileNotFoundError:
             return
         if version != self._version:
             self._version = version
-            self._rules = [Rule(**json.loads(line)) for line in self._path.read_text().splitlines()]
+            self._rules = [Rule(**json.loads(line)) for line in rules]
             self._hits = [0] * len(self._rules)
 
     def _hit(self, number: int, op: str, path: str, inode: int) -> bool:
@@ -125,5 +126,7 @@ class Faults:
 def write_rules(path: Path, *rules: Rule) -> None:
     """Replace the rules of a mount."""
     private = path.with_suffix(".new")
-    private.write_text("".join(f"{json.dumps(asdict(rule))}\n" for rule in rules))
+    # A name of its own: files that are written within a few milliseconds have the same time.
+    lines = [uuid.uuid4().hex, *(json.dumps(asdict(rule)) for rule in rules)]
+    private.write_text("".join(f"{line}\n" for line in lines))
     private.replace(path)
