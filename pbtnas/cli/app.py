@@ -76,7 +76,11 @@ def cli(quiet: bool) -> None:
 @cli.command()
 @config_argument
 @run_dir_argument
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="How many; by default one for each GPU, or without GPUs for each processor core.",
+)
 @devices_option
 @task_file_option
 @scratch_option
@@ -85,7 +89,7 @@ def cli(quiet: bool) -> None:
 def run(
     config: Path,
     run_dir: Path,
-    workers: int,
+    workers: int | None,
     devices: tuple[str, ...],
     task_file: str | None,
     scratch: Path | None,
@@ -95,12 +99,14 @@ def run(
     from pbtnas.config import load
     from pbtnas.engine.supervisor import keep_running
 
-    load(config, overrides)  # a typo is better told once, and before anything starts
+    checked = load(config, overrides)  # a typo is better told once, and before anything starts
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     common += given("--parent", os.getpid())
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
-    code = keep_running(head, worker_lines(run_dir, workers, devices, common))
+    threads, most = checked.run.threads, checked.search.population
+    lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
+    code = keep_running(head, lines)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
     sys.exit(code)

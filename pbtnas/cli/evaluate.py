@@ -126,13 +126,13 @@ def _finals(
     scratch: Path | None,
 ) -> list[FinalEvaluation]:
     """Do what a command does, with further processes of the same command beside this one."""
-    from pbtnas.engine.devices import check_device, default_scratch, gpu_count
+    from pbtnas.engine.devices import check_device, default_scratch, visible_gpus
     from pbtnas.engine.driver import once_reachable
     from pbtnas.engine.supervisor import helper_processes
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.tasks.base import HandedBack
 
-    devices = devices or [f"cuda:{i}" for i in range(gpu_count())] or ["cpu"]
+    devices = devices or [f"cuda:{i}" for i in range(len(visible_gpus()))] or ["cpu"]
     more = [*given("--task", task_file), *given("--scratch", scratch)]
     more += given("--parent", os.getpid())
     others = [

@@ -68,6 +68,9 @@ run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, fil
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
 
+log = logging.getLogger(__name__)
+
+
 def until_asked_to_stop(parent: int | None = None) -> StopRequest:
     """Heed signals from now on, and the end of the parent where its process id is given.
 
@@ -135,15 +138,25 @@ def quietly() -> list[str]:
 
 
 def worker_lines(
-    directory: Path, count: int, devices: Sequence[str], common: Sequence[str]
+    directory: Path,
+    count: int | None,
+    devices: Sequence[str],
+    common: Sequence[str],
+    *,
+    threads: int,
+    most: int,
 ) -> list[list[str]]:
     """The command line of each worker of this machine, on the devices in turn.
 
-    Without devices, all GPUs; without GPUs, each worker decides.
+    Without devices, all GPUs; without GPUs, each worker decides.  Without a count, as many as make
+    use of the machine, for jobs of so many threads of which there are never more than `most`.
     """
-    from pbtnas.engine.devices import gpu_count
+    from pbtnas.engine.devices import default_workers, visible_gpus
 
-    devices = devices or [f"cuda:{i}" for i in range(gpu_count())]
+    if count is None:
+        count, why = default_workers(devices, threads, most)
+        log.info("%d workers: %s (--workers sets another number)", count, why)
+    devices = devices or [f"cuda:{i}" for i in range(len(visible_gpus()))]
     lines = []
     for i in range(count):
         device = given("--device", devices[i % len(devices)] if devices else None)

@@ -39,10 +39,9 @@ reuse_option = click.option(
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--workers",
-    default=1,
-    show_default=True,
     type=click.IntRange(0),
-    help="On this machine; 0 where `pbtnas worker DIRECTORY` does the work elsewhere.",
+    help="On this machine, by default one for each GPU, or without GPUs for each processor core; "
+    "0 where `pbtnas worker DIRECTORY` does the work elsewhere.",
 )
 @devices_option
 @click.option(
@@ -60,7 +59,7 @@ reuse_option = click.option(
 def study(
     study_file: Path,
     directory: Path,
-    workers: int,
+    workers: int | None,
     devices: tuple[str, ...],
     open_seeds: int,
     reuse: bool,
@@ -93,7 +92,14 @@ def study(
                 click.echo(f"{run.name}-s{run.seed}  {run.config.search}")
             return
         scratch_dir.mkdir(parents=True, exist_ok=True)
-        lines = worker_lines(directory, workers, devices, common)
+        lines = worker_lines(
+            directory,
+            workers,
+            devices,
+            common,
+            threads=max(run.config.run.threads for run in planned),
+            most=sum(run.config.search.population for run in planned),
+        )
         try:
             made = once_reachable(lambda: make_study(directory, planned), directory, stop)
             outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,13 +25,62 @@ class NoSuchDevice(PbtnasError):
 
 
 def default_device() -> str:
-    """The first GPU if the driver shows one, else the CPU; found without importing torch."""
-    return "cuda:0" if gpu_count() else "cpu"
+    """The first GPU if there is one to use, else the CPU; found without importing torch."""
+    return "cuda:0" if visible_gpus() else "cpu"
 
 
-def gpu_count() -> int:
-    """How many GPUs the driver shows; without importing torch."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, by what the driver calls them: numbers, or UUIDs.
+
+    `cuda:0` is the first of them.  Without importing torch: by the driver's files in `/dev`, and by
+    CUDA_VISIBLE_DEVICES, of which CUDA takes what comes before the first thing that is no GPU.
+    """
+    there = _shown_by_the_driver()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None or not there:
+        return there
+    visible = []
+    for name in map(str.strip, named.split(",")):
+        if name.isdigit() and int(name) < len(there):
+            visible.append(there[int(name)])
+        elif name.startswith(("GPU-", "MIG-")):  # only the driver knows which GPU has which
+            visible.append(name)
+        else:
+            break
+    return visible
+
+
+def _shown_by_the_driver() -> list[str]:
+    numbers = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return sorted(numbers, key=int)
+
+
+def usable_cores() -> int:
+    """The processor cores that this process may use: by its affinity and its cgroup."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return cores  # no cgroup of version 2, or not its root
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def default_workers(devices: Sequence[str], threads: int, most: int) -> tuple[int, str]:
+    """How many workers make use of this machine, and why so many.
+
+    Args:
+        devices: The devices that they are to use; none means all GPUs, or the processor.
+        threads: Threads of a job.
+        most: How many jobs there can be at once.
+    """
+    found = len(devices) or len(visible_gpus())
+    if found:
+        return min(found, most), f"one for each of {found} devices" if found > 1 else "one device"
+    cores = usable_cores()
+    each = (
+        f"{cores} processor cores, jobs of {threads} threads" if threads > 1 else f"{cores} cores"
+    )
+    return max(1, min(cores // threads, most)), each
 
 
 def check_device(device: str) -> None:
@@ -40,9 +90,11 @@ def check_device(device: str) -> None:
     kind, _, index = device.partition(":")
     if kind != "cuda" or (index and not index.isdigit()):
         raise NoSuchDevice(f"--device {device}: expected cpu, cuda or cuda:N")
-    gpus = gpu_count()
+    gpus = len(visible_gpus())
     if int(index or 0) >= gpus:
-        raise NoSuchDevice(f"--device {device}: this machine has {gpus} GPUs")
+        named = os.environ.get("CUDA_VISIBLE_DEVICES")
+        limit = "" if named is None else f" to use (CUDA_VISIBLE_DEVICES={named})"
+        raise NoSuchDevice(f"--device {device}: this machine has {gpus} GPUs{limit}")
 
 
 def default_scratch() -> Path:
@@ -57,12 +109,12 @@ def hold_device(device: str, slots: int) -> FileLock | None:
     """
     if not device.startswith("cuda"):
         return None
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
     directory = default_scratch() / "devices"
     directory.mkdir(parents=True, exist_ok=True)
-    kind, _, index = device.partition(":")
+    # What the driver calls it: processes that see other GPUs count them in another way.
+    gpu = visible_gpus()[int(device.partition(":")[2] or 0)]
     for slot in range(slots):
-        lock = FileLock(directory / f"{kind}-{int(index or 0)}-of-{visible}-{slot}.lock")
+        lock = FileLock(directory / f"gpu-{gpu}-{slot}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
