@@ -210,6 +210,7 @@ OPENS_FILES = {
     "store/posix.py": "directories, and files that it makes or overwrites",
     "store/identity.py": "/proc",
     "store/doctor.py": "/proc, and files that it has made itself",
+    "engine/devices.py": "/sys, for the limit of the cgroup",
     "engine/training_process.py": "/proc and /dev/null",
     "training/snapshots.py": "what it has written, to make it durable",
 }

@@ -12,6 +12,7 @@ PACKAGE = Path(pbtnas.__file__).parent
 
 HARMLESS = {
     "engine/coordinator.py _mix": "what is left is litter, and the error before it was told",
+    "engine/devices.py usable_cores": "without a limit that can be read, all cores",
     "engine/training_process.py _oom_kills": "no count, no verdict",
     "engine/training_process.py _open_log": "a log that cannot be written stops no job",
     "checkpoints/files.py _whole_or_absent": "the error that led there is the one to be told",
