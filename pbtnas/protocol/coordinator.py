@@ -206,13 +206,15 @@ class Coordinator:
                 now_s = yield from Now()
                 if now_s >= next_duty_s:
                     if (yield from content(paths.manifest(manifest.generation + 1))) is not None:
-                        orphaned_s = now_s if orphaned_s is None else orphaned_s
-                        _refuse_to_wait(
+                        sentence = (
                             f"{name} and {paths.selection(manifest.generation)}: both missing or "
                             f"damaged, so {paths.manifest(manifest.generation + 1)} cannot be "
-                            "traced back",
-                            now_s - orphaned_s,
+                            "traced back"
                         )
+                        if orphaned_s is None:
+                            orphaned_s = now_s
+                            yield from Say(f"waiting up to {STALE_S:.0f} s: {sentence}")
+                        _refuse_to_wait(sentence, now_s - orphaned_s)
                     # There is time: nothing below is on the way to the next generation.
                     # One result a time, for workers leave a run alone where one is of another run.
                     other = manifest.jobs[looks % len(manifest.jobs)].member

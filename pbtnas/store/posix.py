@@ -317,7 +317,10 @@ class PosixStore(RunReader):
         try:
             os.mkdir(name, dir_fd=self._fd)
         except FileExistsError:
-            return
+            if Path(self.root, name).is_dir():
+                return
+            self._quarantine(name)  # a file, a loop of links: none of ours
+            os.mkdir(name, dir_fd=self._fd)
 
     def _sync(self, directory: str) -> None:
         fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)

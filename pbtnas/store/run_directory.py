@@ -7,6 +7,7 @@ others adopt.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import secrets
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.protocol.operations import Published, backoff
+from pbtnas.protocol.operations import Published, Quarantine, backoff
 from pbtnas.protocol.reading import TRIES
 from pbtnas.records import paths
 from pbtnas.records.envelope import (
@@ -35,6 +36,8 @@ from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import NO_HARD_LINKS, PosixStore, Primitive
 from pbtnas.store.reader import RunReader
+
+log = logging.getLogger(__name__)
 
 
 class NotARun(PbtnasError):
@@ -76,15 +79,25 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         config: The resolved configuration as JSON, stored if none is.
         about: Further entries of `run.json` (hash, space, seed, task, created).
 
-    Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
-    written.
+    What is damaged of `run.json` and the configuration is put aside and written again.
+
+    Raises `NotARun` when the directory holds something else, `UnreadableRecord` when one of them
+    cannot be read, which may pass, `OSError` when it cannot be written.
     """
+    damaged = False
     try:
         return open_run(root)  # needs no space: a coordinator may be restarted on a full disk
     except NotYetARun:
         make_directory(root)
+    except UnreadableRecord:
+        raise
+    except CorruptRecord:
+        log.warning("%s: what is damaged of run.json and the configuration is written again", root)
+        damaged = True
     primitive = best_primitive(root)
     with PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
+        if damaged:
+            _put_aside_what_is_damaged(store)
         for name in paths.TOP_DIRECTORIES:
             make_directory(root / name)
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
@@ -97,6 +110,14 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         assert run is not None, "what was published is there"
         _put(store, paths.CONFIG, Record("config", run.run, config, {}, new_nonce()))
     return open_run(root)
+
+
+def _put_aside_what_is_damaged(store: PosixStore) -> None:
+    for name, kind in ((paths.RUN, "run"), (paths.CONFIG, "config")):
+        try:
+            store.record(name, kind)
+        except CorruptRecord:
+            store.execute(Quarantine(name))
 
 
 def make_directory(path: Path) -> None:
@@ -119,7 +140,11 @@ def open_run(root: Path) -> Run:
             return _open_run(root)
         except UnreadableRecord:
             time.sleep(pause_s)
-    return _open_run(root)
+    try:
+        return _open_run(root)
+    except CorruptRecord as error:
+        remedy = f"`pbtnas fsck {root} --repair` puts it aside"
+        raise type(error)(f"{root}/{error}; {remedy}") from error
 
 
 def _open_run(root: Path) -> Run:

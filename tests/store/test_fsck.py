@@ -210,3 +210,34 @@ def test_private_files_and_those_put_aside_are_no_faults(run: Path) -> None:
 
     assert [RUN_KINDS.of(name) for name in litter] == [PRIVATE, ASIDE, PRIVATE]
     assert check(run) == []
+
+
+def test_what_should_be_a_directory_and_is_none_is_made_again(run: Path) -> None:
+    """Otherwise everybody would wait for what cannot be reached, or nothing would be written."""
+    shutil.rmtree(run / paths.WORKERS)
+    (run / paths.WORKERS).symlink_to(paths.WORKERS)
+    results = (run / paths.result(1, 0)).parent
+    shutil.rmtree(results)
+    results.write_text("x")
+
+    found = {fault.name: fault for fault in check(run) if not fault.notice}
+    assert found[str(results.relative_to(run))].what == "not a directory; made again"
+    repair(run, check(run))
+    repair(run, check(run))
+    assert [fault for fault in check(run) if not fault.notice] == []
+
+
+def test_a_selection_that_is_lost_with_a_result_is_not_promised(run: Path) -> None:
+    """Nobody trains for a generation that is over; both records say so."""
+    (run / paths.selection(1)).unlink()
+    result = run / paths.result(1, 0)
+    result.unlink()
+    result.mkdir()
+    (result / "x").touch()
+
+    found = {fault.name: fault.what for fault in check(run)}
+
+    assert found[paths.selection(1)].startswith(
+        f"cannot be decided again without {paths.result(1, 0)}"
+    )
+    assert found[paths.result(1, 0)].endswith("nobody can restore it")

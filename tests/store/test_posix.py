@@ -346,6 +346,20 @@ def test_making_a_generation_twice_is_harmless(store: PosixStore, tmp_path: Path
     assert made == set(paths.GENERATION_DIRECTORIES)
 
 
+def test_what_is_no_directory_makes_room_for_one(store: PosixStore, tmp_path: Path) -> None:
+    """A file or a loop of links in its place is put aside; a link to a directory is used."""
+    generation = tmp_path / paths.generation(3)
+    generation.mkdir(parents=True)
+    (generation / "results").write_text("x")
+    (generation / "claims").symlink_to("claims")
+    (generation / "births").symlink_to(tmp_path)
+
+    assert store.execute(MakeGeneration(3)) is Published.WON
+    assert (generation / "results").is_dir() and (generation / "claims").is_dir()
+    assert (generation / "births").is_symlink()
+    assert len(list(generation.glob("*.corrupt-*"))) == 2
+
+
 # -- heartbeats, hints, reading --------------------------------------------------------------------
 
 

@@ -118,6 +118,20 @@ def test_damaged_and_foreign_records_are_refused(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
+@pytest.mark.parametrize("name", [paths.RUN, paths.CONFIG])
+def test_whoever_brings_the_configuration_writes_a_damaged_one_again(
+    name: str, tmp_path: Path
+) -> None:
+    """The run is the same run, and what was damaged is kept aside."""
+    run = create(tmp_path, CONFIG, about=ABOUT)
+    damaged = (tmp_path / name).read_bytes()[:-9]
+    (tmp_path / name).write_bytes(damaged)
+
+    assert create(tmp_path, CONFIG, about=ABOUT) == run
+    (aside,) = (tmp_path / name).parent.glob("*.corrupt-*")
+    assert aside.read_bytes() == damaged
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOSPC, errno.ESTALE])
 def test_a_failing_disk_is_not_taken_for_one_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -129,6 +129,9 @@ def examine_views(x: Examination, chain: Chain) -> None:
         views = [view_of(best) for best in chain.bests if best is not None]
         best = x.content(paths.BEST, VIEWED)
         x.aside(paths.BEST, views[-1] if views else None, right=best in views, remedy="restored")
+    elif x.there(paths.BEST):  # a generation is in work, and another coordinator may write it now
+        x.content(paths.BEST, VIEWED)
+        x.aside(paths.BEST, None, right=True, remedy=VIEWED)
     over = chain.whole and chain.newest == chain.last and x.there(paths.FINAL)
     members = {job.member for manifest in chain.manifests.values() for job in manifest.jobs}
     for member in sorted(members):

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pbtnas.checkpoints.digests import hasher
 from pbtnas.records.envelope import Record, RecordError
@@ -27,6 +28,7 @@ class Fault:
         damaged: Whether there is a file to put aside.
         restored: What to write in its place, where that is known.
         notice: Whether it is only worth knowing: nothing that somebody needs is damaged.
+        directory: Whether a directory is to be made in its place.
     """
 
     name: Name
@@ -34,6 +36,7 @@ class Fault:
     damaged: bool = False
     restored: bytes | None = None
     notice: bool = False
+    directory: bool = False
 
 
 class Examination:
@@ -68,6 +71,10 @@ class Examination:
     def restore(self, name: Name, content: bytes) -> None:
         """Let something be written in place of a file that is at fault."""
         self._faults[name] = replace(self._faults[name], restored=content)
+
+    def beyond(self, name: Name, why: str) -> None:
+        """Tell of a file that is at fault why nobody can write it again."""
+        self._faults[name] = replace(self._faults[name], what=why)
 
     def missing(self, name: Name, remedy: str, restored: bytes | None = None) -> None:
         """Note a file that should be there."""
@@ -163,7 +170,8 @@ class Examination:
         """Note that a file cannot be read.  One that others may read is not put aside."""
         broken = error.errno in (*BROKEN, errno.EISDIR)
         text = f"cannot be read ({error.strerror})"
-        self.note(Fault(name, f"{text}; {remedy}" if broken else text, damaged=broken))
+        known = broken or error.errno == errno.ENOTDIR
+        self.note(Fault(name, f"{text}; {remedy}" if known else text, damaged=broken))
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -182,5 +190,7 @@ class Examination:
                 self.kind_of[name] = kind
             elif entry.is_dir(follow_symlinks=False) and kinds.may_hold(name):
                 self._list(name, kinds)
+            elif kinds.may_hold(name) and not Path(entry.path).is_dir():
+                self.note(Fault(name, "not a directory; made again", damaged=True, directory=True))
             else:
                 self.notice(Fault(name, "unknown; nothing of this name belongs here"))

@@ -40,7 +40,12 @@ def _result(
     x: Examination, chain: Chain, generation: int, member: int, copy: Result | None
 ) -> Result | None:
     name = paths.result(generation, member)
-    remedy = "restored from the selection" if copy is not None else "the job will be done again"
+    over = generation < chain.newest or x.there(paths.FINAL)
+    remedy = "the job will be done again"
+    if copy is not None:
+        remedy = "restored from the selection"
+    elif over:
+        remedy = f"with {paths.selection(generation)} lost too, nobody can restore it"
     restored = None if copy is None else _restored(x, name, "result", copy)
     record = x.record(name, "result", remedy)
     result = parsed(x, name, record, Result.from_json, remedy)
@@ -55,9 +60,11 @@ def _result(
     if result is not None and result.member != member:
         x.damaged(name, f"of member {result.member}; {remedy}")
         return None
-    over = generation < chain.newest or x.there(paths.FINAL)
-    if result is None and not x.there(name) and over:
-        x.missing(name, f"with {paths.selection(generation)} lost too, nobody can restore it")
+    if result is None and over:
+        if not x.there(name):
+            x.missing(name, remedy)
+        if x.at_fault(paths.selection(generation)):
+            x.beyond(paths.selection(generation), f"cannot be decided again without {name}")
     return result
 
 
