@@ -52,7 +52,7 @@ benchmark: $(VENV)/installed-dev  ## the tables of docs/performance.md
 # requirements.txt pins what was tested; pyproject.toml says what should work.
 $(VENV)/installed: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 

@@ -9,6 +9,7 @@ two are compared bit by bit.
 from __future__ import annotations
 
 import argparse
+import io
 import random
 import shutil
 import subprocess
@@ -17,13 +18,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pbtnas.analysis.compare.observations import evolution
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from pbtnas.analysis.compare.observations import curve, evolution
 from pbtnas.analysis.history.run import History
-from pbtnas.analysis.plots.lineage import member_curves
-from pbtnas.analysis.plots.style import save
+from pbtnas.analysis.plots.curves import score_curves
+from pbtnas.analysis.plots.lineage import phylogeny
+from pbtnas.analysis.plots.style import new_figure, style
+from pbtnas.data.grids import grid_png
 from pbtnas.engine.devices import default_scratch
 from pbtnas.engine.evaluation import FinalEvaluation, evaluate
 from pbtnas.monitoring.run_screen import Status, status
+from pbtnas.monitoring.text import span
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.loading import load_task
 
@@ -54,19 +63,56 @@ def compare(directory: Path, config: Path) -> None:
     search(config, ours, "PBT-NAS")
     search(config, theirs, "random search", "search.algorithm=random-search")
     found = {name: best(root) for name, root in (("PBT-NAS", ours), ("random search", theirs))}
-    print("\nBest member of the last generation, evaluated on many generated images")
-    print("(Frechet distance to the real digits, lower is better):")
+    print("\nBest member of the last generation, scored again on many more generated digits")
+    print("(minus the Frechet distance to the real digits: higher is better):")
     for name, final in found.items():
-        print(f"  {name:<14} {-final.score:7.3f}   (during the search {-final.champion.score:.3f})")
+        print(f"  {name:<14} {final.score:8.3f}   (in the search {final.champion.score:.3f})")
     champion = found["PBT-NAS"].champion
     print(f"\nIt is member {champion.member} of generation {champion.generation}:")
     task = load_task("digits", {})
     for variable, option in task.space.decode(champion.architecture).items():
         print(f"  {variable:<32} {option}")
-    curves, _ = save(member_curves(evolution(History.read(ours))), ours / "artifacts" / "scores")
-    print("\nPictures:")
-    print(f"  digits of the best member   {found['PBT-NAS'].artifacts[0]}")
-    print(f"  the score of every member   {curves}")
+    picture = directory / "demo.png"
+    poster(ours, theirs, found["PBT-NAS"].artifacts[0]).save(picture)
+    print(f"\nDigits, curves and family tree in one picture: {picture}")
+    print("\nWhat to do next:")
+    for what, command in (
+        ("use the network", f"pbtnas export {ours} -o {directory / 'network'}"),
+        ("every figure of the search", f"pbtnas plot {ours} -o {directory / 'figures'}"),
+        ("the whole story on one page", f"pbtnas report {ours} -o {directory / 'report.html'}"),
+        ("the same bits under kill -9", "make demo-crash"),
+        ("a network of your own", "docs/own-task.md"),
+    ):
+        print(f"  {what:<28} {command}")
+
+
+def poster(ours: Path, theirs: Path, generated: Path) -> Image.Image:
+    """Real digits and generated ones, the curves of both algorithms, the family tree of ours."""
+    ours_read, theirs_read = History.read(ours), History.read(theirs)
+    curves = [
+        curve(ours_read, algorithm="pbt-nas"),
+        curve(theirs_read, algorithm="random-search"),
+    ]
+    digits = torch.from_numpy(load_digits().images[:100]).float() / 8 - 1
+    real = grid_png(digits, columns=10, scale=4)
+    with style():
+        beside = new_figure(4.3)
+        shown = {"real digits": real, "digits of the best network": generated.read_bytes()}
+        for axes, (title, png) in zip(beside.subplots(1, 2), shown.items(), strict=True):
+            axes.imshow(np.asarray(Image.open(io.BytesIO(png))), cmap="gray", vmin=0, vmax=255)
+            axes.set_title(title)
+            axes.set_axis_off()
+    parts = []
+    for figure in (beside, score_curves(curves), phylogeny(evolution(ours_read))):
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        parts.append(Image.open(drawn).convert("RGB"))
+    whole = Image.new("RGB", (max(p.width for p in parts), sum(p.height for p in parts)), "white")
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    return whole
 
 
 def crash(directory: Path, config: Path, seed: int | None) -> None:
@@ -135,22 +181,28 @@ def watching(root: Path, name: str) -> Iterator[Status | None]:
             seen = status(root, now=time.time())
         except NotARun:
             seen = None
-        if seen is not None:
-            best = f"best {-seen.best_ever.score:.3f}" if seen.best_ever else "starting"
-            at = "preparing"
-            if seen.generation is not None:
-                at = f"generation {seen.generation} of {seen.generations}"
-            text = f"{name:<14} {at}   {best}"
-            if text != shown and sys.stdout.isatty():
-                print(f"\r{text:<78}", end="", flush=True)
-            elif at != shown_at:
-                print(text, flush=True)
-            shown, shown_at = text, at
+        text, at = progress_line(name, seen)
+        if text != shown and sys.stdout.isatty():
+            print(f"\r{text:<78}", end="", flush=True)
+        elif at != shown_at:
+            print(text, flush=True)
+        shown, shown_at = text, at
         yield seen
         if seen is not None and seen.finished:
             print(flush=True)
             return
         time.sleep(0.25)
+
+
+def progress_line(name: str, seen: Status | None) -> tuple[str, str]:
+    """What a search is at, in a line, and the part of it that is worth a line of its own."""
+    if seen is None or seen.generation is None:
+        return f"{name:<14} preparing", "preparing"
+    at = f"generation {seen.generation + 1} of {seen.generations}"
+    done = f"{seen.members.done} of {seen.members.all} members"
+    best = f"best {seen.best_ever.score:.3f}" if seen.best_ever else "no score yet"
+    left = "" if seen.left_s is None else f", {span(seen.left_s)} left"
+    return f"{name:<14} {at}, {done}, {best}{left}", at
 
 
 def best(root: Path) -> FinalEvaluation:
