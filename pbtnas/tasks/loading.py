@@ -17,7 +17,8 @@ from typing import Any
 
 from pbtnas.config import parse
 from pbtnas.config.fields import closest
-from pbtnas.tasks.base import Options, Task, TaskError
+from pbtnas.search.space import SearchSpace
+from pbtnas.tasks.base import HasParts, Options, Task, TaskError
 
 GROUP = "pbtnas.tasks"
 """The entry point group in which packages install their tasks."""
@@ -134,5 +135,21 @@ def _check_class(cls: Any, name: str) -> None:
 def _made(task: Any) -> Task:
     if not hasattr(task, "space"):
         raise TaskError(f"the task {type(task).__name__!r} has no `space`, a SearchSpace")
+    if not isinstance(task.space, SearchSpace):
+        raise TaskError(
+            f"the `space` of the task {type(task).__name__!r} is a {type(task.space).__name__}, "
+            "expected a SearchSpace: space = SearchSpace([layer(...), ...])"
+        )
+    if isinstance(task, HasParts):
+        _check_parts(task)
     made: Task = task
     return made
+
+
+def _check_parts(task: HasParts) -> None:
+    for name, modules in task.parts.items():
+        if isinstance(modules, str):
+            raise TaskError(
+                f"parts[{name!r}] of the task {type(task).__name__!r} is the text {modules!r}, "
+                f"expected a tuple of dotted paths: ({modules!r},)"
+            )

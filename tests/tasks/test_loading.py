@@ -48,6 +48,14 @@ class Spaceless(Plain):
         del type(self).__base__.space
 
 
+class Listed(Plain):
+    space = [("a", (0, 1))]
+
+
+class OnePart(Plain):
+    parts = {"encoder": "encoder"}
+
+
 class Half:
     space = SPACE
 
@@ -113,6 +121,8 @@ def test_wrong_options_are_config_errors_with_their_place(file: Path) -> None:
         ("Half", {}, "{}:Half", "'Half' does not define prepare, create"),
         ("function", {}, "{}:function", "is a builtin_function_or_method, expected a class"),
         ("Spaceless", {}, "{}:Spaceless", "has no `space`"),
+        ("Listed", {}, "{}:Listed", "is a list, expected a SearchSpace: space = SearchSpace"),
+        ("OnePart", {}, "{}:OnePart", "is the text 'encoder', expected a tuple of dotted paths"),
     ],
 )
 def test_what_cannot_be_loaded_is_explained_in_a_sentence(
