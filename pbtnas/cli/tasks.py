@@ -13,6 +13,7 @@ import click
 from pbtnas.cli.shared import (
     disk_errors,
     load_task_of,
+    named_task,
     options_of,
     overrides_option,
     task_file_option,
@@ -38,7 +39,7 @@ def list_tasks() -> None:
 
 
 @task.command("check")
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME | FILE.py:Class]")
 @task_file_option
 @click.option("--device", default="cpu", show_default=True, help="To train on, e.g. cuda:0.")
 @click.option("--rounds", default=5, show_default=True, help="Random architectures to try.")
@@ -53,9 +54,7 @@ def check_task(
     from pbtnas.tasks.checking.check import Level, check
     from pbtnas.weights import mix_states
 
-    if name is None and task_file is None:
-        raise click.UsageError("give the NAME of an installed task, or --task FILE.py:Class")
-    chosen = name or str(task_file).rpartition(":")[2]
+    chosen, task_file = named_task(name, task_file)
     check_device(device)
     check_computes(device)
     made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
