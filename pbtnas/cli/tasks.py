@@ -12,6 +12,7 @@ import click
 
 from pbtnas.cli.shared import (
     disk_errors,
+    is_verbose,
     load_task_of,
     named_task,
     options_of,
@@ -51,7 +52,8 @@ def check_task(
     from pbtnas.config import TaskConfig
     from pbtnas.cuda import check_computes
     from pbtnas.engine.devices import check_device
-    from pbtnas.tasks.checking.check import Level, check
+    from pbtnas.tasks.checking.check import check
+    from pbtnas.tasks.checking.report import Level
     from pbtnas.weights import mix_states
 
     chosen, task_file = named_task(name, task_file)
@@ -61,10 +63,9 @@ def check_task(
     findings = check(made, mix=mix_states, rounds=rounds, device=device)
     for finding in findings:
         click.echo(f"{finding.level:<8}{finding.sentence}")
-        if finding.detail and finding.level is not Level.OK:
-            click.echo(
-                "".join(f"        {line}\n" for line in finding.detail.splitlines()), nl=False
-            )
+        shown = [finding.detail, finding.traceback if is_verbose() else ""]
+        for line in "\n".join(shown).strip("\n").splitlines():
+            click.echo(f"        {line}")
     if any(finding.level is Level.ERROR for finding in findings):
         sys.exit(ExitCode.FAILED)
 

@@ -15,7 +15,7 @@ def numbers_of(evaluation: Any, trainee: Trainee) -> tuple[float, dict[str, floa
 
     Raises `TaskFault` naming what is no number, and where it comes from.
     """
-    place = place_of(type(trainee).evaluate)
+    place = place_of(trainee.evaluate)
     if not isinstance(evaluation, Evaluation):
         returned = "None" if evaluation is None else f"a value of type {_type(evaluation)}"
         raise TaskFault(
@@ -41,7 +41,7 @@ def artifact_faults(evaluation: Evaluation, trainee: Trainee) -> Iterator[tuple[
 
     The name is None where it is about all of them.
     """
-    place = place_of(type(trainee).evaluate)
+    place = place_of(trainee.evaluate)
     artifacts: Any = evaluation.artifacts
     if not isinstance(artifacts, Mapping):
         yield (
