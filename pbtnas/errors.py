@@ -33,3 +33,6 @@ class PbtnasError(Exception):
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    frames: str = ""
+    """The lines of the user's own code that led there, for the screen; most errors have none."""

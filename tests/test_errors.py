@@ -32,7 +32,7 @@ USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "NoEncoder", "NoRenderer", "NoSoups", "NoSuchDevice", "NoSuchPart"),
     *("NotARun", "NotAnExport", "NothingToShow", "NotYetARun", "SourceError", "StatisticsError"),
-    *("TaskError", "UnfitDevice"),
+    *("TaskError", "TaskFault", "UnfitDevice"),
 }
 
 

@@ -40,7 +40,10 @@ MAY_IMPORT = {
     "rl": "child_python checkpoints",
     "store": "search records protocol checkpoints regular_files",
     # What is trained, and the process that trains it.
-    "tasks": "config search state models data rl metrics determinism child_python",
+    "tasks": (
+        "config search state records checkpoints models data rl metrics determinism cuda "
+        "child_python"
+    ),
     "training": (
         "config search state records checkpoints store tasks determinism cuda logs regular_files"
     ),

@@ -30,9 +30,11 @@ from pbtnas.cli.shared import (
     devices_option,
     disk_errors,
     given,
+    is_verbose,
     leave,
     load_task_of,
     machine_option,
+    name_in,
     overrides_option,
     parent_option,
     quietly,
@@ -53,19 +55,26 @@ if TYPE_CHECKING:
 
 
 class _Group(click.Group):
-    """Ends any command with the sentence and the exit code of the error that it raised."""
+    """Ends any command with the sentence and the exit code of the error that it raised.
+
+    Below it stand the user's own frames, if there are any; all frames above it, if asked for.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except PbtnasError as error:
-            leave(error.exit_code, str(error))
+            if is_verbose():
+                traceback.print_exception(error.__cause__ or error)
+            frames = "" if is_verbose() or not error.frames else f"\n{error.frames.rstrip()}"
+            leave(error.exit_code, f"{error}{frames}")
 
 
 @click.group(cls=_Group, epilog=EXIT_CODES)
 @click.version_option(__version__)
 @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
-def cli(quiet: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Show every frame of an error in your task.")
+def cli(quiet: bool, verbose: bool) -> None:
     """Neural architecture search by Population Based Training over a shared directory."""
     log_to_stderr(quiet=quiet)
 
@@ -99,7 +108,8 @@ def run(
     from pbtnas.config import load
     from pbtnas.engine.supervisor import keep_running
 
-    checked = load(config, overrides)  # a typo is better told once, and before anything starts
+    # A typo is better told once, and before anything starts.
+    checked = load(config, overrides, task=name_in(task_file))
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     common += given("--parent", os.getpid())
     sets = [part for override in overrides for part in ("--set", override)]
@@ -143,7 +153,7 @@ def coordinator(
 
     try:
         with disk_errors(ExitCode.USAGE, PermissionError):
-            root, config = _run_and_config(arguments, overrides, stop)
+            root, config = _run_and_config(arguments, overrides, name_in(task_file), stop)
             task = load_task_of(config.task, task_file)
             if dry_run:
                 click.echo(json.dumps(to_json(config), indent=2))
@@ -160,9 +170,12 @@ def coordinator(
 
 
 def _run_and_config(
-    arguments: Sequence[str], overrides: Sequence[str], stop: StopRequest
+    arguments: Sequence[str], overrides: Sequence[str], name: str | None, stop: StopRequest
 ) -> tuple[Path, Config]:
-    """What `[CONFIG] RUN_DIR` means: the directory, and the configuration given or stored there."""
+    """What `[CONFIG] RUN_DIR` means: the directory, and the configuration given or stored there.
+
+    `name` is that of the task where CONFIG names none.
+    """
     from pbtnas.config import from_json, load
     from pbtnas.engine.driver import once_reachable
     from pbtnas.store.run_directory import open_run
@@ -171,7 +184,7 @@ def _run_and_config(
         raise click.UsageError("expected [CONFIG] RUN_DIR")
     root = Path(arguments[-1])
     if len(arguments) == 2:
-        return root, load(Path(arguments[0]), overrides)
+        return root, load(Path(arguments[0]), overrides, task=name)
     run = once_reachable(lambda: open_run(root), root, stop)
     return root, from_json(run.config, overrides=overrides)
 
@@ -210,8 +223,11 @@ def worker(
     stop = until_asked_to_stop(parent)
     from pbtnas.engine import devices
     from pbtnas.protocol.work_loop import WorkerEnding
+    from pbtnas.store.run_directory import make_directory
 
     scratch = scratch or devices.default_scratch()
+    with disk_errors(ExitCode.USAGE, PermissionError, place=scratch):
+        make_directory(scratch)
     device = device or devices.default_device()
     devices.check_device(device)
     lock = devices.hold_device(device, slots)

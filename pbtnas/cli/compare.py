@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbtnas.cli.shared import leave, load_task_of, task_file_option
+from pbtnas.cli.shared import disk_errors, leave, load_task_of, task_file_option
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def compare(
     }
     click.echo("\n".join(map(writers[form], found.values())), nl=False)
     if output is not None:
-        for path in _write(found, output):
-            click.echo(path, err=True)
+        with disk_errors(ExitCode.USAGE, place=output):
+            for path in _write(found, output):
+                click.echo(path, err=True)
 
 
 @click.command()
@@ -175,10 +176,11 @@ def plot(
     else:
         figures = _figures_of_run(directory, task_file)
     output = output or directory / paths.ARTIFACTS
-    output.mkdir(parents=True, exist_ok=True)
-    for name, draw in figures.items():
-        for path in save(draw(), output / name):
-            click.echo(path)
+    with disk_errors(ExitCode.USAGE, place=output):
+        output.mkdir(parents=True, exist_ok=True)
+        for name, draw in figures.items():
+            for path in save(draw(), output / name):
+                click.echo(path)
 
 
 def _figures_of_study(directory: Path, only: Sequence[str], measure: Measure) -> Figures:
@@ -246,8 +248,9 @@ def report(
         history = History.read(root)
         made = making.run_report(history, *_variables(history, task_file))
     output = output or root / paths.REPORT
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(making.to_html(made), encoding="utf-8")
+    with disk_errors(ExitCode.USAGE, place=output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(making.to_html(made), encoding="utf-8")
     click.echo(output)
 
 

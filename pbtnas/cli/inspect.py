@@ -14,6 +14,7 @@ from pbtnas.cli.shared import (
     disk_errors,
     leave,
     load_task_of,
+    named_task,
     options_of,
     overrides_option,
     run_dir_argument,
@@ -104,16 +105,17 @@ def doctor(directory: Path) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False, metavar="[NAME | FILE.py:Class]")
 @task_file_option
 @overrides_option
-def space(name: str, task_file: str | None, overrides: tuple[str, ...]) -> None:
+def space(name: str | None, task_file: str | None, overrides: tuple[str, ...]) -> None:
     """The search space of a task as a table, e.g. `pbtnas space gan-hard`."""
     from pbtnas.config import TaskConfig
 
-    found = _named_space(name)
+    found = None if name is None else _named_space(name)
     if found is None:
-        found = load_task_of(TaskConfig(name, options_of(overrides)), task_file).space
+        chosen, task_file = named_task(name, task_file)
+        found = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file).space
     rows = [("", "variable", "options", "modules"), *found.describe()]
     for line in aligned([[str(cell) for cell in row] for row in rows]):
         click.echo(line)

@@ -70,6 +70,7 @@ def play(
     from pbtnas.networks.loading import load_network
     from pbtnas.rl.video import encoder_for
     from pbtnas.tasks.base import TaskError
+    from pbtnas.tasks.faults import blamed
     from pbtnas.tasks.optional import Plays
 
     with disk_errors(ExitCode.FAILED):
@@ -78,9 +79,10 @@ def play(
         if not isinstance(loaded.task, Plays):
             raise TaskError(f"{directory}: a {type(loaded.task).__name__} has no episodes to play")
         frames: list[NDArray[np.uint8]] = []
-        for episode in loaded.task.play(loaded.network, episodes=episodes, seed=seed):
-            click.echo(f"return {episode.reward:.6g} in {len(episode.frames)} steps")
-            frames += episode.frames
+        with blamed("play()", type(loaded.task)):
+            for episode in loaded.task.play(loaded.network, episodes=episodes, seed=seed):
+                click.echo(f"return {episode.reward:.6g} in {len(episode.frames)} steps")
+                frames += episode.frames
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(encode(frames, episode.fps))
     click.echo(output)

@@ -22,7 +22,11 @@ EXIT_CODES = "\n".join(
 )
 
 task_file_option = click.option(
-    "--task", "task_file", metavar="FILE.py:Class", help="A task of your own, in a file."
+    "--task",
+    "task_file",
+    metavar="FILE.py:Class",
+    envvar="PBTNAS_TASK",
+    help="A task of your own, in a file (PBTNAS_TASK); task.name is the class, if not given.",
 )
 scratch_option = click.option(
     "--scratch",
@@ -87,6 +91,33 @@ def until_asked_to_stop(parent: int | None = None) -> StopRequest:
     return stop
 
 
+def name_in(task_file: str | None) -> str | None:
+    """The name that `--task` implies: its class.  Loading the task says what is wrong with it."""
+    from pbtnas.tasks.task_file import file_and_class
+
+    words = file_and_class(task_file or "")
+    return task_file if words is None else words[1]
+
+
+def named_task(name: str | None, task_file: str | None) -> tuple[str, str | None]:
+    """Name and file of a task that is given by its name, as FILE.py:Class, or by `--task`."""
+    from click.core import ParameterSource
+
+    source = click.get_current_context().get_parameter_source("task_file")
+    if name is None:
+        if task_file is None:
+            raise click.UsageError("give the NAME of an installed task, or FILE.py:Class")
+        return str(name_in(task_file)), task_file
+    if ".py" in name:
+        if source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"give {name} or --task {task_file}, not both")
+        return str(name_in(name)), name
+    # The environment is for those who always mean that file; who names another task means that.
+    if source is ParameterSource.ENVIRONMENT and name != name_in(task_file):
+        return name, None
+    return name, task_file
+
+
 def leave(code: ExitCode, text: str) -> NoReturn:
     """End the command with one sentence on stderr."""
     click.echo(f"pbtnas: {text}", err=True)
@@ -133,8 +164,14 @@ def given(option: str, value: object) -> list[str]:
 
 
 def quietly() -> list[str]:
-    """The option that passes the user's wish for quiet on to another process."""
-    return ["--quiet"] if logging.getLogger().level > logging.INFO else []
+    """The options that pass on to another process how much the user wants to be told."""
+    quiet = ["--quiet"] if logging.getLogger().level > logging.INFO else []
+    return [*quiet, *(["--verbose"] if is_verbose() else [])]
+
+
+def is_verbose() -> bool:
+    """Whether the user wants to see every frame of an error."""
+    return bool(click.get_current_context().find_root().params.get("verbose"))
 
 
 def worker_lines(

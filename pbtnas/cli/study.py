@@ -16,6 +16,7 @@ from pbtnas.cli.shared import (
     given,
     leave,
     machine_option,
+    name_in,
     scratch_option,
     task_file_option,
     until_asked_to_stop,
@@ -76,10 +77,11 @@ def study(
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
     from pbtnas.protocol.operations import AskedToStop
+    from pbtnas.store.run_directory import make_directory
     from pbtnas.study.conduct import conduct, make_study
     from pbtnas.training.prepared_tasks import PreparedTasks
 
-    planned = load_study(study_file)
+    planned = load_study(study_file, task=name_in(task_file))
     scratch_dir = scratch or default_scratch()
     tasks = PreparedTasks(scratch_dir, task_file)
     common = [*given("--task", task_file), *given("--scratch", scratch)]
@@ -91,7 +93,7 @@ def study(
             for run in planned:
                 click.echo(f"{run.name}-s{run.seed}  {run.config.search}")
             return
-        scratch_dir.mkdir(parents=True, exist_ok=True)
+        make_directory(scratch_dir)
         lines = worker_lines(
             directory,
             workers,

@@ -12,7 +12,9 @@ import click
 
 from pbtnas.cli.shared import (
     disk_errors,
+    is_verbose,
     load_task_of,
+    named_task,
     options_of,
     overrides_option,
     task_file_option,
@@ -38,7 +40,7 @@ def list_tasks() -> None:
 
 
 @task.command("check")
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME | FILE.py:Class]")
 @task_file_option
 @click.option("--device", default="cpu", show_default=True, help="To train on, e.g. cuda:0.")
 @click.option("--rounds", default=5, show_default=True, help="Random architectures to try.")
@@ -50,22 +52,20 @@ def check_task(
     from pbtnas.config import TaskConfig
     from pbtnas.cuda import check_computes
     from pbtnas.engine.devices import check_device
-    from pbtnas.tasks.checking.check import Level, check
+    from pbtnas.tasks.checking.check import check
+    from pbtnas.tasks.checking.report import Level
     from pbtnas.weights import mix_states
 
-    if name is None and task_file is None:
-        raise click.UsageError("give the NAME of an installed task, or --task FILE.py:Class")
-    chosen = name or str(task_file).rpartition(":")[2]
+    chosen, task_file = named_task(name, task_file)
     check_device(device)
     check_computes(device)
     made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
     findings = check(made, mix=mix_states, rounds=rounds, device=device)
     for finding in findings:
         click.echo(f"{finding.level:<8}{finding.sentence}")
-        if finding.detail and finding.level is not Level.OK:
-            click.echo(
-                "".join(f"        {line}\n" for line in finding.detail.splitlines()), nl=False
-            )
+        shown = [finding.detail, finding.traceback if is_verbose() else ""]
+        for line in "\n".join(shown).strip("\n").splitlines():
+            click.echo(f"        {line}")
     if any(finding.level is Level.ERROR for finding in findings):
         sys.exit(ExitCode.FAILED)
 

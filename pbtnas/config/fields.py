@@ -111,7 +111,7 @@ def parse(
     meant = {report.unknown(key, list(known)) for key in values if key not in known}
     arguments = {}
     for name, declared in known.items():
-        expected = _expected(hints[name], declared.metadata)
+        expected = _declared(declared, hints[name])
         if name in values:
             try:
                 arguments[name] = _fit(values[name], hints[name], declared.metadata)
@@ -216,6 +216,25 @@ def _fit_number(value: Any, kind: type[int] | type[float], bounds: Mapping[str, 
     return kind(value)
 
 
+def _declared(declared: Field[Any], hint: Any) -> str:
+    """The field's type and range in words.
+
+    Raises `TypeError` for a type that no configuration has, and a default of another type.
+    """
+    try:
+        expected = _expected(hint, declared.metadata)
+        if declared.default is not MISSING:
+            _fit(declared.default, hint, declared.metadata)
+    except TypeError as error:
+        raise TypeError(f"field {declared.name!r}: {error}") from None
+    except _Unfit:
+        default = show(declared.default)
+        raise TypeError(
+            f"field {declared.name!r}: default {default}, expected {expected}"
+        ) from None
+    return expected
+
+
 def _expected(hint: Any, bounds: Mapping[str, Any]) -> str:
     """The field's type and range in words."""
     origin = get_origin(hint)
@@ -227,7 +246,10 @@ def _expected(hint: Any, bounds: Mapping[str, Any]) -> str:
         return f"one of {', '.join(map(str, get_args(hint)))}"
     words = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
     if hint not in words:
-        raise TypeError(f"a configuration field cannot be of type {hint}")
+        raise TypeError(
+            f"an option cannot be of type {getattr(hint, '__name__', hint)}, but int, float, str, "
+            "bool, Literal, X | None or tuple[X, ...]"
+        )
     return words[hint] + _range(bounds.get("min"), bounds.get("max"))
 
 
@@ -255,7 +277,7 @@ def _not_none(hint: Any) -> Any:
 
 
 def _is_required(declared: Field[Any]) -> bool:
-    return declared.default is MISSING
+    return declared.default is MISSING and declared.default_factory is MISSING
 
 
 def _default(declared: Field[Any]) -> str:

@@ -13,7 +13,7 @@ from pbtnas.config.schema import SECTIONS, Config, TaskConfig, TaskName
 from pbtnas.config.yaml_source import Source, SourceError, read_override, read_with_base
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path, overrides: Sequence[str] = (), *, task: str | None = None) -> Config:
     """Read a configuration from a YAML file.
 
     `extends: other.yaml`, relative to the file, names one whose keys hold wherever this one
@@ -22,20 +22,28 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     Args:
         path: YAML file.
         overrides: Overrides "section.key=value", the value as in YAML; the last one wins.
+        task: Name of the task where the file names none.
 
     Raises `ConfigError` with everything that is wrong.
     """
     further, problems = _read_overrides(overrides)
-    return load_with(path, further, problems)
+    return load_with(path, further, problems, task=task)
 
 
-def load_with(path: Path, further: Sequence[Source], problems: Sequence[str] = ()) -> Config:
+def load_with(
+    path: Path,
+    further: Sequence[Source],
+    problems: Sequence[str] = (),
+    *,
+    task: str | None = None,
+) -> Config:
     """Read a configuration from a YAML file, and override it by further sources.
 
     Args:
         path: YAML file; it may extend another.
         further: Sources of sections and keys; the last source to name one wins.
         problems: Problems already known, of the sources in `further`.
+        task: Name of the task where no source names one.
 
     Raises `ConfigError` with everything that is wrong.
     """
@@ -43,7 +51,8 @@ def load_with(path: Path, further: Sequence[Source], problems: Sequence[str] = (
         sources = read_with_base(path)
     except SourceError as error:
         raise ConfigError([str(error)]) from error
-    return _build([*sources, *further], str(path), list(problems))
+    implied = [] if task is None else [Source("--task", {"task": {"name": task}}, {})]
+    return _build([*implied, *sources, *further], str(path), list(problems))
 
 
 def from_json(

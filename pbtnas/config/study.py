@@ -39,14 +39,18 @@ class PlannedRun:
     config: Config
 
 
-def load_study(path: Path) -> list[PlannedRun]:
+def load_study(path: Path, *, task: str | None = None) -> list[PlannedRun]:
     """Read a study: its runs, seed by seed, for each seed in the order of the file.
+
+    Args:
+        path: YAML file.
+        task: Name of the task of configurations that name none.
 
     Raises `ConfigError` with everything that is wrong in the study, or in what it makes of the
     configurations it names.
     """
     try:
-        reader = _StudyReader(path, read_file(path))
+        reader = _StudyReader(path, read_file(path), task)
     except SourceError as error:
         raise ConfigError([str(error)]) from error
     seeds, variants = reader.seeds(), reader.variants()
@@ -62,7 +66,8 @@ def load_study(path: Path) -> list[PlannedRun]:
 class _StudyReader:
     """Takes a study's source apart, and collects what is wrong with it."""
 
-    def __init__(self, path: Path, source: Source) -> None:
+    def __init__(self, path: Path, source: Source, task: str | None) -> None:
+        self._task = task
         self._directory = path.parent
         self._source = source
         self.problems = list(source.problems)
@@ -109,7 +114,7 @@ class _StudyReader:
         if base is None or len(self.problems) > known:
             return None
         try:
-            return load_with(base, overrides)
+            return load_with(base, overrides, task=self._task)
         except ConfigError as error:
             # What is wrong with the base is wrong in all its variants: say it once.
             self.problems += [p for p in error.problems if p not in self.problems]

@@ -37,8 +37,10 @@ from pbtnas.store.private_files import clear_overlays, sweep
 from pbtnas.store.products import Products
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import make_directory
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
+from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.preparing import Prepared, prepare
 from pbtnas.weights import carry_out, report
 
@@ -157,7 +159,8 @@ class CoordinatorDriver(Driver):
                 for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
             )
             seed_everything(birth.seed, "cpu")
-            fresh = self._task.create(birth.architecture, birth.seed).state()
+            with blamed("create()", type(self._task)):
+                fresh = self._task.create(birth.architecture, birth.seed).state()
             child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
             path = self.store.root / private
             overlay = write_overlay(path, child.overlay, child.origins, algorithm=self._algorithm)
@@ -197,7 +200,7 @@ def coordinate(
     def prepared(store: PosixStore) -> Prepared:
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
-    scratch.mkdir(parents=True, exist_ok=True)
+    make_directory(scratch)
     with open_coordinator(root, config, task.space, prepared, stop=stop) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,8 +40,10 @@ from pbtnas.store.patience import patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_soup
 from pbtnas.store.products import Products, check_products
-from pbtnas.store.run_directory import Run
-from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task
+from pbtnas.store.run_directory import Run, make_directory
+from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, Trainee
+from pbtnas.tasks.faults import blamed
+from pbtnas.tasks.findings import artifact_faults, numbers_of
 from pbtnas.tasks.preparing import prepare
 from pbtnas.weights.averaging import average
 
@@ -135,7 +137,7 @@ class Evaluator(Driver):
         def ready() -> None:
             for name in paths.AFTERWARDS_DIRECTORIES:
                 (self.store.root / name).mkdir(exist_ok=True)
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            make_directory(self._scratch)
             products = Products(self.store, self._scratch)
             used = prepare(self._task, products, threads=self._config.run.threads).products
             check_products(self.store, self._run.id, used)
@@ -174,30 +176,33 @@ class Evaluator(Driver):
             if work.final or missing.file != mixture.files[-1]:
                 raise self._lost(missing.file, "missing") from None
             return Completed({"outcome": "missing", "score": None, "metrics": {}})
-        evaluation = self._found(work, state)
-        score, metrics = _finite(evaluation)
+        evaluation, trainee = self._found(work, state)
+        score, metrics = _finite(*numbers_of(evaluation, trainee))
         if score is None:
             log.warning("%s: the score is not finite", what)
         if not work.final:
             outcome = "diverged" if score is None else "ok"
             return Completed({"outcome": outcome, "score": score, "metrics": metrics})
-        for leaf, content in evaluation.artifacts.items():
+        artifacts = _usable_artifacts(evaluation, trainee)
+        for leaf, content in artifacts.items():
             name = paths.artifact_of(mixture.digests[0], leaf)
             self._patiently(partial(self.store.replace, name, content))
-        return Completed(
-            {"score": score, "metrics": metrics, "artifacts": sorted(evaluation.artifacts)}
-        )
+        return Completed({"score": score, "metrics": metrics, "artifacts": sorted(artifacts)})
 
-    def _found(self, work: Evaluate, state: State) -> Evaluation:
-        trainee = self._task.create(work.mixture.architecture, derive(work.seed, "load"))
-        trainee.load(state)
+    def _found(self, work: Evaluate, state: State) -> tuple[Evaluation, Trainee]:
+        cls = type(self._task)
+        with blamed("create()", cls):
+            trainee = self._task.create(work.mixture.architecture, derive(work.seed, "load"))
+        with blamed("load()", cls):
+            trainee.load(state)
         seed_everything(work.seed, self._device)
         context = EvaluationContext(work.seed, self._device, self._scratch, work.final, self._tick)
         try:
-            return trainee.evaluate(context)
+            with blamed("evaluate()", cls):
+                return trainee.evaluate(context), trainee
         except Diverged as error:
             log.warning("%s", error)
-            return Evaluation(math.nan)
+            return Evaluation(math.nan), trainee
 
     def _write_average(self, mixture: Mixture, item: str) -> Completed:
         try:
@@ -284,9 +289,18 @@ class _Missing(Exception):
         self.file = file
 
 
-def _finite(evaluation: Evaluation) -> tuple[float | None, dict[str, float]]:
+def _usable_artifacts(evaluation: Evaluation, trainee: Trainee) -> dict[str, bytes]:
+    """The artifacts that can be kept; of the others it says why: the number is worth keeping."""
+    unusable = set()
+    for name, sentence in artifact_faults(evaluation, trainee):
+        log.warning("%s; it is left out", sentence)
+        unusable.add(name)
+    if None in unusable:
+        return {}
+    return {n: content for n, content in evaluation.artifacts.items() if n not in unusable}
+
+
+def _finite(score: float, metrics: Mapping[str, float]) -> tuple[float | None, dict[str, float]]:
     """Score and metrics as records hold them: None for a score that is not finite."""
-    score = float(evaluation.score)
-    metrics = {name: float(value) for name, value in evaluation.metrics.items()}
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
     return (score if math.isfinite(score) else None), finite

@@ -18,6 +18,7 @@ from pbtnas.search.space import SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
 from pbtnas.tasks.base import Task, TaskError
+from pbtnas.tasks.faults import blamed
 from pbtnas.version import __version__
 
 log = logging.getLogger("pbtnas")
@@ -103,7 +104,8 @@ def check_networks(networks: Sequence[str], task: Task) -> None:
     """
     if not networks:
         return
-    weights = task.create((0,) * len(task.space), 0).state().live
+    with blamed("create()", type(task)):
+        weights = task.create((0,) * len(task.space), 0).state().live
     known = sorted({name.partition(".")[0] for name in weights})
     for network in networks:
         if not any(name.startswith(f"{network}.") for name in weights):

@@ -22,7 +22,7 @@ from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
-from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
+from pbtnas.store.run_directory import NotARun, NotYetARun, Run, make_directory, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
 from pbtnas.version import __version__
 
@@ -255,7 +255,7 @@ def training_process(
         scratch: A directory of this machine, made if missing.
         task_file: "FILE.py:Class" of the command line, or None.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
+    make_directory(scratch)
     setting = {
         "root": str(root.absolute()),
         "writer": name,

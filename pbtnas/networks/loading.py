@@ -20,6 +20,7 @@ from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
 from pbtnas.tasks.base import Task, TaskError, Trainee
+from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.optional import HasNetwork, Lookup, Recalls
 
@@ -86,7 +87,8 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
         task = _task(config.task, task_file, run.space, root)
         products = _Remembered(partial(lookup, files))
         if isinstance(task, Recalls):
-            task.recall(products)
+            with blamed("recall()", type(task)):
+                task.recall(products)
             used = {n: hashlib.sha256(data).hexdigest() for n, data in products.seen.items()}
             check_products(files, run.id, used, all_of_them=False)
         trainee = _trainee(root, run, config, task, best)
@@ -101,7 +103,8 @@ def network_of(trainee: Trainee, task: str) -> nn.Module:
             f"the task {task!r} does not say what its trained network is: "
             f"{type(trainee).__name__} needs a method trained_network()"
         )
-    return trainee.trained_network().eval()
+    with blamed("trained_network()", type(trainee)):
+        return trainee.trained_network().eval()
 
 
 def _load_export(directory: Path, which: str | None, task_file: str | None) -> Loaded:
@@ -112,8 +115,11 @@ def _load_export(directory: Path, which: str | None, task_file: str | None) -> L
     task = _task(section, task_file, config["space"], directory)
     if isinstance(task, Recalls):
         kept = config["products"]
-        task.recall(lambda name: read_file(directory, config, name) if name in kept else None)
-    network = network_of(task.create(tuple(config["architecture"]), 0), section.name)
+        with blamed("recall()", type(task)):
+            task.recall(lambda name: read_file(directory, config, name) if name in kept else None)
+    with blamed("create()", type(task)):
+        trainee = task.create(tuple(config["architecture"]), 0)
+    network = network_of(trainee, section.name)
     tensors = safetensors.torch.load(read_file(directory, config, MODEL))
     try:
         network.load_state_dict(tensors)

@@ -15,6 +15,7 @@ from pbtnas.search.space import Architecture
 from pbtnas.store.absent import look_again
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Task, Trainee
+from pbtnas.tasks.faults import blamed
 
 
 def load_member(root: Path, run: Run, config: Config, task: Task, champion: Champion) -> Trainee:
@@ -38,7 +39,8 @@ def _load(
     file: Name,
     digest: Digest,
 ) -> Trainee:
-    trainee = task.create(architecture, derive(config.run.seed, "load"))
+    with blamed("create()", type(task)):
+        trainee = task.create(architecture, derive(config.run.seed, "load"))
     read = partial(read_verified, [root / file], [digest], algorithm=run.hash)
     trainee.load(look_again(read, root / file))
     return trainee

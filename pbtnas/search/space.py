@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-Option = bool | int | float | str | tuple[int | float | str, ...]
+from pbtnas.search.options import Option, plain_options
+
 Architecture = tuple[int, ...]
 """One option index per variable, in the order of the space."""
 
@@ -21,7 +22,8 @@ class Variable:
 
     Args:
         name: Name, unique in the space; usually the dotted path of the module it decides.
-        options: Values to choose from, at least two, all different.
+        options: Plain values to choose from, at least two, all different: numbers, text, bools,
+            None or tuples of these.  Scalars of numpy become Python's.
         modules: Dotted paths of the modules whose tensors are inherited together with the
             choice.  Several for a width shared by two networks, none for a switch.
     """
@@ -31,24 +33,32 @@ class Variable:
     modules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"the name of a variable is text, not {self.name!r}")
         if not self.name:
             raise ValueError("a variable needs a name")
+        object.__setattr__(self, "options", plain_options(self.name, self.options))
         if len(self.options) < 2:
             raise ValueError(f"variable {self.name!r} needs at least two options: {self.options}")
         if len({repr(option) for option in self.options}) < len(self.options):
             raise ValueError(f"variable {self.name!r} lists an option twice: {self.options}")
+        if isinstance(self.modules, str) or not all(isinstance(m, str) for m in self.modules):
+            raise ValueError(
+                f"variable {self.name!r}: modules is a tuple of dotted paths, not {self.modules!r}"
+            )
+        object.__setattr__(self, "modules", tuple(self.modules))
         if any(not all(module.split(".")) for module in self.modules):
             raise ValueError(f"variable {self.name!r} has a malformed module path: {self.modules}")
 
 
-def layer(name: str, options: Sequence[Option]) -> Variable:
+def layer(name: str, options: Iterable[Option]) -> Variable:
     """A choice of operation; its weights live in the module of the same name."""
-    return Variable(name, tuple(options), modules=(name,))
+    return Variable(name, plain_options(name, options), modules=(name,))
 
 
-def switch(name: str, options: Sequence[Option]) -> Variable:
+def switch(name: str, options: Iterable[Option]) -> Variable:
     """A choice that carries no weights: it is inherited by value only."""
-    return Variable(name, tuple(options))
+    return Variable(name, plain_options(name, options))
 
 
 class SearchSpace:
@@ -58,8 +68,13 @@ class SearchSpace:
     contains another's: every tensor must have at most one owner.
     """
 
-    def __init__(self, variables: Sequence[Variable]) -> None:
+    def __init__(self, variables: Iterable[Variable]) -> None:
+        if not isinstance(variables, Iterable) or isinstance(variables, str):
+            raise ValueError(f"expected a list of variables, not {variables!r}")
         self.variables = tuple(variables)
+        for variable in self.variables:
+            if not isinstance(variable, Variable):
+                raise ValueError(f"expected variables, made by layer() or switch(): {variable!r}")
         if not self.variables:
             raise ValueError("a search space needs at least one variable")
         self._index = {v.name: i for i, v in enumerate(self.variables)}

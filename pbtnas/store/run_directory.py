@@ -34,6 +34,7 @@ from pbtnas.records.envelope import (
 from pbtnas.records.names import Name
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
+from pbtnas.store.patience import UNWRITABLE
 from pbtnas.store.posix import NO_HARD_LINKS, PosixStore, Primitive
 from pbtnas.store.reader import RunReader
 
@@ -121,12 +122,18 @@ def _put_aside_what_is_damaged(store: PosixStore) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those above it, where they are missing.  Raises `NotARun` where
-    something else is."""
+    """Make a directory and those above it, where they are missing.
+
+    Raises `NotARun` where that can never be, and `OSError` where it cannot be now.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise NotARun(f"{path}: something else is there; give a new or empty directory") from None
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise
+        raise NotARun(f"{path}: cannot be made: {error.strerror}") from None
 
 
 def open_run(root: Path) -> Run:

@@ -17,7 +17,11 @@ from typing import Any
 
 from pbtnas.config import parse
 from pbtnas.config.fields import closest
+from pbtnas.errors import PbtnasError
 from pbtnas.tasks.base import Options, Task, TaskError
+from pbtnas.tasks.faults import fault, shown
+from pbtnas.tasks.making import make
+from pbtnas.tasks.task_file import file_and_class
 
 GROUP = "pbtnas.tasks"
 """The entry point group in which packages install their tasks."""
@@ -40,19 +44,11 @@ def load_task(
         task_file: "FILE.py:Class" from the command line.
         places: "file:line" of each option, for messages.
 
-    Raises `TaskError` with one sentence, or `ConfigError` for options that are wrong.  An
-    exception of the user's own module is let through.
+    Raises `TaskError` with one sentence, also for what the user's own file raises, or
+    `ConfigError` for options that are wrong.
     """
     cls = _installed(name) if task_file is None else _from_file(name, task_file)
-    _check_class(cls, name)
-    if hasattr(cls, "Options"):
-        return _made(cls(parse(cls.Options, options, "task", places)))
-    if options:
-        key = next(iter(options))
-        place = (places or {}).get(key)
-        at = f"{place}: " if place else ""
-        raise TaskError(f"{at}task.{key}: the task {name!r} has no options, remove this key")
-    return _made(cls())
+    return make(cls, name, options, places or {})
 
 
 def complete_options(task: Task, options: Options) -> dict[str, Any]:
@@ -75,33 +71,60 @@ def _installed(name: str) -> Any:
         known = installed_tasks()
         match = closest(name, known)
         hint = f"did you mean {match!r}? " if match else ""
+        if file_and_class(name):
+            raise TaskError(
+                f"task.name: a file is named on the command line, not here: --task {name}"
+            )
         raise TaskError(
             f"task.name: unknown task {name!r}; {hint}installed: {', '.join(known) or 'none'}; "
             f"a task in a file of yours needs --task FILE.py:{name}"
         )
-    return next(iter(found)).load()
+    (point, *_) = found
+    try:
+        return point.load()
+    except Exception as error:
+        if point.value.startswith("pbtnas."):
+            raise
+        raise fault(f"importing the task {name!r} of {point.value}", error) from error
 
 
 def _from_file(name: str, task_file: str) -> Any:
-    file, colon, class_name = task_file.rpartition(":")
-    if not colon or not file.endswith(".py") or not class_name:
-        raise TaskError(f"--task {task_file}: expected FILE.py:Class")
+    words = file_and_class(task_file)
+    if words is None:
+        raise _malformed(task_file)
+    file, class_name = words
     # Else the same run, resumed without --task, would quietly search something else.
     if name != class_name:
         raise TaskError(
             f"--task gives the class {class_name!r}, but the config's task.name is {name!r}; "
-            f"set it to {class_name}"
+            f"set it to {class_name}, or leave it out"
         )
     path = Path(file).resolve()
     if not path.is_file():
         raise TaskError(f"--task {task_file}: there is no file {path}")
     module = import_file(path)
     if not hasattr(module, class_name):
-        classes = [n for n, c in vars(module).items() if inspect.isclass(c)]
-        match = closest(class_name, classes)
-        hint = f"; did you mean {match!r}?" if match else ""
-        raise TaskError(f"--task {task_file}: {path} has no class {class_name!r}{hint}")
+        classes = _classes(module)
+        lower = {found.lower(): found for found in classes}
+        match = closest(class_name, lower)
+        hint = f"; did you mean {lower[match]!r}?" if match else ""
+        has = f"; it has {', '.join(classes)}" if classes and not match else ""
+        raise TaskError(f"--task {task_file}: {path} has no class {class_name!r}{hint}{has}")
     return getattr(module, class_name)
+
+
+def _malformed(task_file: str) -> TaskError:
+    """What is wrong with words that are not FILE.py:Class, and what they may be meant to be."""
+    path = Path(task_file.removesuffix(":"))
+    found = _classes(import_file(path.resolve())) if path.suffix == ".py" and path.is_file() else []
+    example = f", such as {path}:{found[-1]}" if found else ""
+    return TaskError(f"--task {task_file}: expected FILE.py:Class{example}")
+
+
+def _classes(module: ModuleType) -> list[str]:
+    """The names of the classes that a file defines itself."""
+    found = vars(module).items()
+    return [n for n, c in found if inspect.isclass(c) and c.__module__ == module.__name__]
 
 
 def is_task_file(module: str) -> bool:
@@ -110,7 +133,10 @@ def is_task_file(module: str) -> bool:
 
 
 def import_file(path: Path) -> ModuleType:
-    """The module of a file; what lies beside it can be imported by it, as in a script."""
+    """The module of a file; what lies beside it can be imported by it, as in a script.
+
+    Raises `TaskFault` for whatever it raises.
+    """
     name = f"{_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None, "a .py file always has a loader"
@@ -118,21 +144,11 @@ def import_file(path: Path) -> ModuleType:
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     sys.modules[name] = module  # dataclasses look their module up while it is executed
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except PbtnasError:
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise fault(f"importing {shown(str(path))}", error) from error
     return module
-
-
-def _check_class(cls: Any, name: str) -> None:
-    if not inspect.isclass(cls):
-        raise TaskError(f"the task {name!r} is a {type(cls).__name__}, expected a class")
-    undone = sorted(getattr(cls, "__abstractmethods__", ()))
-    undone += [method for method in ("prepare", "create") if not hasattr(cls, method)]
-    if undone:
-        raise TaskError(f"the task {name!r} does not define {', '.join(undone)}")
-
-
-def _made(task: Any) -> Task:
-    if not hasattr(task, "space"):
-        raise TaskError(f"the task {type(task).__name__!r} has no `space`, a SearchSpace")
-    made: Task = task
-    return made

@@ -14,6 +14,7 @@ from pathlib import Path
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.search.seeding import derive
 from pbtnas.tasks.base import Preparation, Task
+from pbtnas.tasks.faults import blamed
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ def prepare(task: Task, run: Preparation, *, threads: int) -> Prepared:
         run: products and cache.
         threads: `run.threads` of the configuration.
 
-    Raises `TaskError`, and what `run` raises.
+    Raises `TaskError`, also for what the user's own `prepare` raises, and what `run` raises.
     """
     noted = _Noted(run, run.directory)
     with as_in_the_search(threads):
         seed_everything(derive(0, "prepare"), "cuda")  # without a GPU it is only the CPU's
-        task.prepare(noted)
+        with blamed("prepare()", type(task)):
+            task.prepare(noted)
     return Prepared(task, noted.products)
 
 

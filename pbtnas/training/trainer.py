@@ -35,7 +35,9 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_space, open_run
-from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, Trainee
+from pbtnas.tasks.base import Diverged, HandedBack, Task, Trainee
+from pbtnas.tasks.faults import TaskFault
+from pbtnas.tasks.findings import numbers_of
 from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
@@ -170,6 +172,8 @@ class Trainer:
             return self._train(job, attempt, began_s)
         except HandedBack:
             return {"interrupted": True}
+        except TaskFault as error:
+            return {"failure": "error", "text": str(error)}
         except Diverged as error:
             result = Result(job.member, "diverged", None, {}, None)
             meta = {"diverged": str(error), "device": self._device}
@@ -206,9 +210,9 @@ class Trainer:
         context.trained = True
         trained_s = time.monotonic()
         seed_everything(derive(job.seed, "evaluate"), self._device)
-        evaluation = trainee.evaluate(context)
+        score, metrics = numbers_of(trainee.evaluate(context), trainee)
         evaluated_s = time.monotonic()
-        result, file = self._outcome(job, trainee, evaluation, context)
+        result, file = self._outcome(job, trainee, score, metrics, context)
         meta = {
             "train_s": round(trained_s - began_s, 3),
             "evaluate_s": round(evaluated_s - trained_s, 3),
@@ -284,17 +288,17 @@ class Trainer:
             trainee.load(state)
 
     def _outcome(
-        self, job: Job, trainee: Trainee, evaluation: Evaluation, context: JobContext
+        self,
+        job: Job,
+        trainee: Trainee,
+        score: float,
+        metrics: Mapping[str, float],
+        context: JobContext,
     ) -> tuple[Result, str | None]:
         """The result, and the private file with the checkpoint, not yet durable."""
-        score = float(evaluation.score)
         if not math.isfinite(score):
             return Result(job.member, "diverged", None, {}, None), None
-        metrics = {
-            name: float(value)
-            for name, value in evaluation.metrics.items()
-            if math.isfinite(float(value))
-        }
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         what = paths.member_name(job.member)
         name = paths.private_checkpoint(job.generation, self._writer, what)
         state = self._state(trainee)
@@ -302,7 +306,7 @@ class Trainer:
         digest = context.patiently(
             lambda: write(path, state, algorithm=algorithm), "writing the checkpoint"
         )
-        return Result(job.member, "ok", score, metrics, Digest(digest)), name
+        return Result(job.member, "ok", score, finite, Digest(digest)), name
 
     def _state(self, trainee: Trainee) -> State:
         """What is to be written, once it is computed: an endless kernel is no slow disk."""

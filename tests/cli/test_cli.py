@@ -96,6 +96,73 @@ def test_an_unknown_task_is_told_with_what_there_is(site: Site) -> None:
     assert "there is no file" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (("space", TASK), None),
+        (("space", "--task", TASK), None),
+        (("space",), TASK),
+        (("space", "FaultyTask"), TASK),
+        (("space", "digits"), TASK),
+    ],
+)
+def test_a_task_is_named_in_all_the_ways_there_are(
+    arguments: tuple[str, ...], environment: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FILE.py:Class where a name may stand, by --task alone, and by PBTNAS_TASK."""
+    if environment is not None:
+        monkeypatch.setenv("PBTNAS_TASK", environment)
+
+    result = call(*arguments)
+
+    assert result.exit_code == 0, result.stderr
+    assert "architectures" in result.stdout
+    assert ("second" in result.stdout) == (arguments != ("space", "digits"))
+
+
+@pytest.mark.parametrize("with_name", [True, False])
+def test_the_file_of_a_task_implies_its_name(site: Site, with_name: bool) -> None:
+    """A configuration need not repeat the class that --task names."""
+    if not with_name:
+        text = site.config.read_text()
+        site.config.write_text("\n".join(x for x in text.splitlines() if "FaultyTask" not in x))
+
+    result = coordinator(site, "--dry-run")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["task"]["name"] == "FaultyTask"
+
+
+def test_a_mistake_in_a_task_shows_its_own_frames_and_all_of_them_on_request(
+    tmp_path: Path,
+) -> None:
+    """The sentence and the line of the user's file; -v is for those who look for a bug of ours."""
+    file = tmp_path / "mine.py"
+    file.write_text("from pbtnas.search import layer\nlayer(3, (0, 1))\n")
+
+    short, whole = call("space", f"{file}:T"), call("-v", "space", f"{file}:T")
+
+    assert (short.exit_code, whole.exit_code) == (2, 2)
+    assert short.stderr == (
+        f"pbtnas: {file}:2: the name of a variable is text, not 3\n"
+        f'  File "{file}", line 2, in <module>\n'
+        "    layer(3, (0, 1))\n"
+    )
+    assert "Traceback" in whole.stderr and "search/space.py" in whole.stderr
+
+
+@pytest.mark.parametrize("place", ["run_dir", "scratch"])
+def test_a_directory_that_cannot_be_made_is_told(site: Site, place: str) -> None:
+    """The path and the reason, before anything starts."""
+    run_dir = "/proc/run" if place == "run_dir" else site.run_dir
+    scratch = "/proc/scratch" if place == "scratch" else site.directory / "scratch"
+
+    result = call("coordinator", site.config, run_dir, "--task", TASK, "--scratch", scratch)
+
+    assert result.exit_code == 2
+    assert "cannot be made: No such file or directory" in result.stderr
+
+
 @pytest.mark.parametrize("device", ["tpu", "cuda:x", "cuda:999"])
 def test_a_device_that_is_not_there_is_refused(site: Site, device: str) -> None:
     """Before the worker takes a job."""

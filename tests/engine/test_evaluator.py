@@ -121,3 +121,16 @@ def test_final_evaluations_have_a_seed_that_the_search_never_had(tmp_path: Path)
 
     assert isinstance(item.work, Evaluate)
     assert (item.work.seed, item.work.final) == (derive(3, "final evaluation"), True)
+
+
+def test_an_artifact_that_cannot_be_kept_costs_no_number(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The number took long to compute: it is recorded, and each bad artifact is told."""
+    artifacts: Any = {"a.txt": "text", "a/b": b"", "good.png": b"image"}
+
+    done = evaluated(make(lambda context: Evaluation(0.5, {}, artifacts)), 1)
+
+    assert done.found["score"] == 0.5 and done.found["artifacts"] == ["good.png"]
+    assert "the artifact 'a.txt' of evaluate() is 'text', expected bytes" in caplog.text
+    assert "the artifact 'a/b' of evaluate() has an unsafe name" in caplog.text

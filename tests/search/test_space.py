@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import enum
+import json
+import math
 import random
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,14 +101,60 @@ def test_names_are_unique_and_a_space_is_not_empty() -> None:
         (("act", (0, 1, 0)), "'act' lists an option twice"),
         (("act", (0, 1), ("net..conv",)), "malformed module path"),
         (("act", (0, 1), ("",)), "malformed module path"),
+        ((3, (0, 1)), "the name of a variable is text, not 3"),
+        (("act", 3), "variable 'act': options are a list or tuple, not a value of type 'int'"),
+        (("act", "relu"), "options are a list or tuple, not the text 'relu'"),
+        (("act", {"relu", "tanh"}), "not a set, whose order differs by process"),
+        (("act", (0, 1), "trunk"), "modules is a tuple of dotted paths, not 'trunk'"),
+        (("act", (0, 1), (3,)), r"modules is a tuple of dotted paths, not \(3,\)"),
+        (("act", (torch.relu, torch.tanh)), "tuple of these, not the .* 'relu'; give it a name"),
+        (("act", (torch.nn.Linear, 0)), "not the class 'Linear'; give it a name"),
+        (("act", (torch.nn.ReLU(), 0)), "not a value of type 'ReLU'; give it a name"),
+        (("act", (torch.nn, 0)), "not the module 'torch.nn'$"),
+        (("act", ((3, {4}), 0)), "not a value of type 'set'$"),
+        (("act", ({"kernel": 3}, 0)), "not a value of type 'dict'$"),
+        (("act", (np.arange(2), 0)), "not a value of type 'ndarray'$"),
+        (("act", (0.5, math.nan)), "an option must be finite, not nan"),
     ],
 )
-def test_a_variable_that_makes_no_sense_is_refused(
-    arguments: tuple[str, tuple[int, ...]], message: str
-) -> None:
+def test_a_variable_that_makes_no_sense_is_refused(arguments: Any, message: str) -> None:
     """Every fault of a variable is named where it is declared."""
     with pytest.raises(ValueError, match=message):
         Variable(*arguments)
+
+
+@pytest.mark.parametrize("variables", ["act", 3, ["act"], switch("act", (0, 1))])
+def test_a_space_is_made_of_variables(variables: Any) -> None:
+    """Names alone, or a variable that is not in a list, are refused with what was expected."""
+    with pytest.raises(ValueError, match="expected (a list of )?variables"):
+        SearchSpace(variables)
+
+
+class Word(enum.StrEnum):
+    """Options as an enumeration."""
+
+    RELU = "relu"
+
+
+@pytest.mark.parametrize(
+    ("options", "plain"),
+    [
+        (np.arange(3, 8, 2), (3, 5, 7)),
+        ((np.float64(0.5), np.float32(0.25)), (0.5, 0.25)),
+        ((np.bool_(True), np.str_("a")), (True, "a")),
+        (torch.tensor([1, 2]), (1, 2)),
+        ([[32, np.int64(64)], (64, 128)], ((32, 64), (64, 128))),
+        ((Word.RELU, "tanh"), ("relu", "tanh")),
+        ({"conv": 1, "skip": 2}, ("conv", "skip")),
+        ((None, 0.1), (None, 0.1)),
+    ],
+)
+def test_options_become_plain_values(options: Any, plain: tuple[object, ...]) -> None:
+    """Records and exports can hold them, and the digest of a space is that of the plain ones."""
+    (variable,) = SearchSpace([switch("v", options)])
+
+    assert repr(variable.options) == repr(plain)
+    json.dumps(variable.options)
 
 
 @pytest.mark.parametrize(

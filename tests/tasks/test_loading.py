@@ -48,6 +48,14 @@ class Spaceless(Plain):
         del type(self).__base__.space
 
 
+class Listed(Plain):
+    space = [("a", (0, 1))]
+
+
+class OnePart(Plain):
+    parts = {"encoder": "encoder"}
+
+
 class Half:
     space = SPACE
 
@@ -110,9 +118,15 @@ def test_wrong_options_are_config_errors_with_their_place(file: Path) -> None:
         ("digits", {}, "{}:OwnTask", "the config's task.name is 'digits'; set it to OwnTask"),
         ("OwnTask", {}, "gone.py:OwnTask", "there is no file .*gone.py"),
         ("OwnTsk", {}, "{}:OwnTsk", "has no class 'OwnTsk'; did you mean 'OwnTask'"),
+        ("owntask", {}, "{}:owntask", "has no class 'owntask'; did you mean 'OwnTask'"),
+        ("Q", {}, "{}:Q", "has no class 'Q'; it has OwnOptions, OwnTask, Plain, .*"),
+        ("OwnTask", {}, "{}:", r"expected FILE.py:Class, such as .*own.py:\w+$"),
+        ("own.py:OwnTask", {}, None, "named on the command line, not here: --task own.py:OwnTask"),
         ("Half", {}, "{}:Half", "'Half' does not define prepare, create"),
         ("function", {}, "{}:function", "is a builtin_function_or_method, expected a class"),
         ("Spaceless", {}, "{}:Spaceless", "has no `space`"),
+        ("Listed", {}, "{}:Listed", "is a list, expected a SearchSpace: space = SearchSpace"),
+        ("OnePart", {}, "{}:OnePart", "is the text 'encoder', expected a tuple of dotted paths"),
     ],
 )
 def test_what_cannot_be_loaded_is_explained_in_a_sentence(

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from pbtnas.models.gan.ops import below
 from pbtnas.models.spectral import SpectralLinear
-from pbtnas.search.space import Option, SearchSpace, Variable, layer, switch
+from pbtnas.search.options import Option
+from pbtnas.search.space import SearchSpace, Variable, layer, switch
 
 PIXELS = 64
 WIDTH = 64

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pbtnas.models.gan.ops import POOLINGS_AT_INPUT, below, downsampling, edge, initialise
 from pbtnas.models.spectral import SpectralConv2d, SpectralLinear
-from pbtnas.search.space import Option
+from pbtnas.search.options import Option
 
 BLOCKS = 4
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pbtnas.models.gan.ops import add_edges, below, edge, initialise, resize, upsampling
-from pbtnas.search.space import Option
+from pbtnas.search.options import Option
 
 CELLS = 3
 

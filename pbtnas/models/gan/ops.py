@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pbtnas.models.spectral import SpectralConv2d, SpectralLinear
-from pbtnas.search.space import Option
+from pbtnas.search.options import Option
 
 CONVOLUTIONS: Mapping[Option, tuple[int, int]] = {
     "conv_1x1": (1, 1),

@@ -16,7 +16,8 @@ from torch import nn
 from pbtnas.models.gan.discriminator import BLOCKS, AutoGanDiscriminator, Branches, Discriminator
 from pbtnas.models.gan.generator import CELLS, PROJECTIONS, Generator
 from pbtnas.models.gan.ops import DOWNSAMPLINGS, EDGES, IMAGE_EDGES, UPSAMPLINGS, below
-from pbtnas.search.space import Option, SearchSpace, Variable, layer, switch
+from pbtnas.search.options import Option
+from pbtnas.search.space import SearchSpace, Variable, layer, switch
 
 
 @dataclass(frozen=True)

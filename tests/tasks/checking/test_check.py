@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 
-from pbtnas.tasks.base import Diverged
-from pbtnas.tasks.checking.check import Finding, Level, check
-from pbtnas.tasks.supervised import SupervisedTask
+from pbtnas.tasks.base import Context, Diverged, Evaluation
+from pbtnas.tasks.checking.check import check
+from pbtnas.tasks.checking.report import Finding, Level
+from pbtnas.tasks.supervised import SupervisedTask, SupervisedTrainee
 from pbtnas.weights.mixing import mix_states
 from tests.tasks import broken
 
 
-def problems(task: SupervisedTask, rounds: int = 5) -> list[Finding]:
+def problems(task: SupervisedTask, rounds: int = 2) -> list[Finding]:
     """What is not ok."""
     return [f for f in check(task, mix=mix_states, rounds=rounds) if f.level is not Level.OK]
 
@@ -21,7 +29,7 @@ def test_a_good_task_is_told_so() -> None:
     """Only good news, each once, and which tensors nobody owns."""
     findings = check(broken.TinyTask(), mix=mix_states)
 
-    assert [f.level for f in findings] == [Level.OK] * 5
+    assert [f.level for f in findings] == [Level.OK] * 8
     assert findings[1].sentence.startswith("1 of 2 variables own tensors; no variable owns head.b")
 
 
@@ -51,12 +59,14 @@ def test_a_typo_is_answered_with_the_module_that_was_meant() -> None:
     assert "did you mean 'hidden'" in problems(broken.TypoTask(), rounds=0)[0].sentence
 
 
-def test_an_exception_is_shown_with_architecture_and_traceback() -> None:
-    """The one who wrote the task needs both to find the line."""
+def test_an_exception_is_shown_with_architecture_and_own_frames() -> None:
+    """The one who wrote the task needs both, and the own line first, to find the fault."""
     (finding,) = problems(broken.WideningTask(), rounds=1)
 
+    assert "broken.py:" in finding.sentence
     assert "hidden: linear" in finding.detail
-    assert "Traceback" in finding.detail and "broken.py" in finding.detail
+    assert "broken.py" in finding.detail and "site-packages" not in finding.detail
+    assert "Traceback" in finding.traceback and "site-packages" in finding.traceback
 
 
 def test_an_operation_that_a_search_refuses_is_named() -> None:
@@ -72,16 +82,181 @@ def test_an_operation_that_a_search_refuses_is_named() -> None:
     assert torch.get_deterministic_debug_mode() == before
 
 
-def test_divergence_of_a_random_member_is_no_error() -> None:
+def test_divergence_of_some_random_members_is_no_error() -> None:
     """Some architectures diverge; the search copes with them."""
 
-    class Exploding(broken.TinyTask):
-        def loss(self, outputs: object, targets: object) -> object:  # type: ignore[override]
-            raise Diverged("the loss is inf at step 1")
+    class Fragile(broken.TinyTask):
+        def build(self, choices: Mapping[str, Any]) -> nn.Module:
+            self.relu = choices["activation"] == "relu"
+            return super().build(choices)
 
-    (finding,) = problems(Exploding(), rounds=1)
+        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            if self.relu:
+                raise Diverged("the loss is inf at step 1")
+            return super().loss(outputs, targets)
+
+    (finding,) = problems(Fragile())
 
     assert finding.level is Level.WARNING and "loss is inf" in finding.sentence
+
+
+@pytest.mark.parametrize("how", ["raised", "scored"])
+def test_divergence_of_every_member_is_an_error(how: str) -> None:
+    """It ends a search without a usable member; what was not checked is named."""
+
+    class Exploding(broken.TinyTask):
+        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            if how == "raised":
+                raise Diverged("the loss is inf at step 1")
+            return super().loss(outputs, targets)
+
+        def score(self, outputs: Tensor, targets: Tensor) -> float:
+            return math.nan
+
+    (finding,) = [f for f in problems(Exploding(), rounds=1) if f.level is Level.ERROR]
+
+    assert finding.sentence.startswith("every random member diverged (2 were tried): a search")
+    assert finding.sentence.endswith("final evaluation, export" + ", child" * (how == "raised"))
+
+
+def _transposed(net: nn.Module) -> None:
+    net.head.weight = nn.Parameter(torch.randn(4, 2).t())  # type: ignore[union-attr]
+
+
+def _orthogonal(net: nn.Module) -> None:
+    nn.utils.parametrizations.orthogonal(net.head)  # type: ignore[arg-type]
+
+
+def _channels_last(net: nn.Module) -> None:
+    net.convolution = nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("change", [_transposed, _orthogonal, _channels_last])
+def test_what_a_checkpoint_holds_is_no_finding(change: Callable[[nn.Module], None]) -> None:
+    """Checkpoints are written as the engine writes them, whatever the layout in memory."""
+
+    class Unusual(broken.TinyTask):
+        def build(self, choices: Mapping[str, Any]) -> nn.Module:
+            net = super().build(choices)
+            change(net)
+            return net
+
+    assert problems(Unusual(), rounds=1) == []
+
+
+def test_what_a_checkpoint_cannot_hold_is_an_error() -> None:
+    """Every job would fail when its training is over."""
+
+    class Complex(broken.TinyTask):
+        def build(self, choices: Mapping[str, Any]) -> nn.Module:
+            net = super().build(choices)
+            net.register_buffer("phase", torch.zeros(2, dtype=torch.complex128))
+            return net
+
+    (finding,) = problems(Complex(), rounds=1)
+
+    assert finding.level is Level.ERROR
+    assert "'buffers/phase' has dtype torch.complex128, which safetensors lacks" in finding.sentence
+
+
+def _evaluating(change: Callable[[Evaluation, Context], Any]) -> broken.TinyTask:
+    """A task whose evaluations are changed before they are returned."""
+
+    class Changed(broken.Wrapped):
+        class trainee(SupervisedTrainee):
+            def evaluate(self, context: Context) -> Evaluation:
+                changed: Evaluation = change(super().evaluate(context), context)
+                return changed
+
+    return Changed()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda e, c: e.score, "evaluate() returned a value of type 'float'"),
+        (
+            lambda e, c: replace(e, metrics={"note": "hi"}),
+            "the metric 'note' of evaluate() is 'hi'",
+        ),
+        (lambda e, c: replace(e, metrics=None), "the metrics of evaluate() are None"),
+        (lambda e, c: replace(e, artifacts={"a": "t"}), "the artifact 'a' of evaluate() is 't'"),
+        (
+            lambda e, c: replace(e, artifacts={"a/b": b""} if c.final else {}),
+            "the artifact 'a/b' of evaluate() has an unsafe name",
+        ),
+        (lambda e, c: replace(e, score=0.5), "a network whose weights are all NaN the score 0.5"),
+    ],
+)
+def test_what_evaluate_gets_wrong_is_found(change: Any, sentence: str) -> None:
+    """Numbers and files are taken out as the engine does it, also of a final evaluation."""
+    found = problems(_evaluating(change), rounds=1)
+
+    assert [f.level for f in found] == [Level.ERROR] and sentence in found[0].sentence, found
+    assert "test_check.py:" in found[0].sentence or "all NaN" in sentence
+
+
+def _seeds_in_create(task: broken.TinyTask, architecture: Any, seed: int) -> Any:
+    torch.manual_seed(seed // seed if seed else 1)
+    return SupervisedTrainee(task, architecture, seed)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (_seeds_in_create, "create() seeds the global generator of torch: all members"),
+        (lambda t, a, s: SupervisedTrainee(t, a, 0), "makes the same weights for different seeds"),
+    ],
+)
+def test_a_constructor_that_seeds_is_told(make: Any, sentence: str) -> None:
+    """Members would begin alike, or draw the same numbers in training."""
+
+    class Seeding(broken.TinyTask):
+        def create(self, architecture: Any, seed: int) -> SupervisedTrainee:
+            made: SupervisedTrainee = make(self, architecture, seed)
+            return made
+
+    (finding,) = problems(Seeding(), rounds=1)
+
+    assert finding.level is Level.WARNING and sentence in finding.sentence
+
+
+def test_an_option_that_makes_no_difference_is_told() -> None:
+    """The choice is not used where the network is built."""
+
+    class Deaf(broken.TinyTask):
+        def build(self, choices: Mapping[str, Any]) -> nn.Module:
+            return super().build({**choices, "activation": "relu"})
+
+    (finding,) = problems(Deaf(), rounds=1)
+
+    assert finding.level is Level.WARNING
+    assert "variable 'activation': 'relu' and 'tanh' make the same network" in finding.sentence
+
+
+def test_an_export_that_needs_the_data_is_told() -> None:
+    """A search goes well without it; `pbtnas export` would not."""
+
+    class NeedsData(broken.TinyTask):
+        def build(self, choices: Mapping[str, Any]) -> nn.Module:
+            assert len(self._split.train_x)
+            return super().build(choices)
+
+    (finding,) = problems(NeedsData(), rounds=1)
+
+    assert finding.level is Level.WARNING
+    assert "loading an exported network without data raised AttributeError" in finding.sentence
+
+
+def test_what_a_member_costs_is_told() -> None:
+    """Seconds, bytes on disk and memory."""
+    (*_, cost) = check(broken.TinyTask(), mix=mix_states, rounds=1)
+
+    assert re.fullmatch(
+        r"a member takes \S+ s a step of training, \S+ s to score, \S+ MB as a checkpoint; this "
+        r"process had at most \d+ MB of memory",
+        cost.sentence,
+    )
 
 
 def test_a_product_that_differs_from_process_to_process_is_an_error() -> None:
