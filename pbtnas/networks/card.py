@@ -9,6 +9,7 @@ from typing import Any
 
 from pbtnas.config import from_json
 from pbtnas.networks.export_directory import SEARCH
+from pbtnas.records.schema import numbers
 from pbtnas.tabular import markdown
 
 
@@ -87,19 +88,19 @@ architecture, all scores, and digests that are checked on loading."""
 
 def _scores(card: Card) -> str:
     found, final = card.config["found"], card.config["evaluated"]
-    numbers = {"in the search": {"score": found["score"], **found["metrics"]}}
+    columns = {"in the search": numbers(found["score"], found["metrics"])}
     if final is None:
         note = "It was not evaluated after the search."
     else:
-        numbers["final"] = {"score": final["score"], **final["metrics"]}
+        columns["final"] = numbers(final["score"], final["metrics"])
         texts = [f" [{name}]({name}) says how it was measured." for name in _texts(card)]
         note = "".join(["The final evaluation is the number to report.", *texts])
-    names = dict.fromkeys(name for column in numbers.values() for name in column)
-    rows = [(name, *(_number(column.get(name)) for column in numbers.values())) for name in names]
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    rows = [(name, *(_number(column.get(name)) for column in columns.values())) for name in names]
     return f"""\
 ## Score
 
-{_table(("", *numbers), rows)}
+{_table(("", *columns), rows)}
 
 {note} The score in the search is the best of
 many noisy ones, and so looks better than the network is."""
