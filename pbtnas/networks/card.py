@@ -11,6 +11,7 @@ from pbtnas.config import from_json
 from pbtnas.networks.export_directory import SEARCH
 from pbtnas.records.schema import numbers
 from pbtnas.tabular import markdown
+from pbtnas.tasks.optional import UNSEEN
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _scores(card: Card) -> str:
     else:
         columns["final"] = numbers(final["score"], final["metrics"])
         texts = [f" [{name}]({name}) says how it was measured." for name in _texts(card)]
-        note = "".join(["The final evaluation is the number to report.", *texts])
+        note = "".join([_reported(final["metrics"].get(UNSEEN)), *texts])
     names = dict.fromkeys(name for column in columns.values() for name in column)
     rows = [(name, *(_number(column.get(name)) for column in columns.values())) for name in names]
     return f"""\
@@ -104,6 +105,21 @@ def _scores(card: Card) -> str:
 
 {note} The score in the search is the best of
 many noisy ones, and so looks better than the network is."""
+
+
+def _reported(unseen: float | None) -> str:
+    """What the final evaluation is worth, given how many of its examples the search never saw."""
+    if unseen is None:
+        return "The final evaluation is the number to report."
+    if unseen == 0:
+        return (
+            "The final evaluation used the examples that the search selected by, for the data have "
+            "no third part: it is no estimate of how the network does on others."
+        )
+    return (
+        f"The final evaluation is the number to report: its {unseen:.0f} examples took no part in "
+        "training or in the search."
+    )
 
 
 def _texts(card: Card) -> list[str]:
