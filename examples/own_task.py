@@ -56,4 +56,4 @@ class OwnTask(SupervisedTask):
     def data(self) -> Split:
         x, y = (torch.from_numpy(a) for a in load_digits(return_X_y=True))
         x = x.float() / 16
-        return Split(x[:1400], y[:1400], x[1400:], y[1400:])
+        return Split((x[:1400], y[:1400]), (x[1400:1600], y[1400:1600]), (x[1600:], y[1600:]))

@@ -27,6 +27,7 @@ from pbtnas.cli.inspect import print_status
 from pbtnas.cli.shared import (
     EXIT_CODES,
     config_argument,
+    data_of,
     devices_option,
     disk_errors,
     given,
@@ -129,7 +130,11 @@ def run(
 @machine_option
 @overrides_option
 @parent_option
-@click.option("--dry-run", is_flag=True, help="Check everything, print the configuration, stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, data too, print the configuration, stop.",
+)
 def coordinator(
     arguments: tuple[str, ...],
     parent: int | None,
@@ -156,6 +161,7 @@ def coordinator(
             root, config = _run_and_config(arguments, overrides, name_in(task_file), stop)
             task = load_task_of(config.task, task_file)
             if dry_run:
+                click.echo(data_of(task), err=True)
                 click.echo(json.dumps(to_json(config), indent=2))
                 return
             scratch = scratch or default_scratch()

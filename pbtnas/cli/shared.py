@@ -148,6 +148,18 @@ def load_task_of(section: Any, task_file: str | None) -> Any:
     return load_task(section.name, section.options, task_file=task_file, places=section.places)
 
 
+def data_of(task: Any) -> str:
+    """What a dry run says of the data: what they are, or that it did not look.
+
+    Raises `TaskError` with one sentence when they cannot be right.
+    """
+    from pbtnas.tasks.optional import LooksAtData
+
+    if isinstance(task, LooksAtData):
+        return f"data: {task.look()}"
+    return "data: not looked at (the task has no method `look`); the coordinator does that first"
+
+
 def options_of(overrides: Sequence[str]) -> dict[str, Any]:
     """The options of a task that `--set` gives, where there is no configuration."""
     from pbtnas.config.yaml_source import read_override

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pbtnas.cli.shared import (
+    data_of,
     devices_option,
     disk_errors,
     given,
@@ -87,11 +88,14 @@ def study(
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
     with disk_errors(ExitCode.USAGE, PermissionError):
-        for run in planned:
-            tasks.load(run.config.task)
+        loaded = [tasks.load(run.config.task) for run in planned]
         if dry_run:
             for run in planned:
                 click.echo(f"{run.name}-s{run.seed}  {run.config.search}")
+            sections = [run.config.task for run in planned]
+            for i, section in enumerate(sections):
+                if section not in sections[:i]:
+                    click.echo(data_of(loaded[i]), err=True)
             return
         make_directory(scratch_dir)
         lines = worker_lines(

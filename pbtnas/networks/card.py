@@ -9,7 +9,9 @@ from typing import Any
 
 from pbtnas.config import from_json
 from pbtnas.networks.export_directory import SEARCH
+from pbtnas.records.schema import numbers
 from pbtnas.tabular import markdown
+from pbtnas.tasks.optional import UNSEEN
 
 
 @dataclass(frozen=True)
@@ -87,22 +89,37 @@ architecture, all scores, and digests that are checked on loading."""
 
 def _scores(card: Card) -> str:
     found, final = card.config["found"], card.config["evaluated"]
-    numbers = {"in the search": {"score": found["score"], **found["metrics"]}}
+    columns = {"in the search": numbers(found["score"], found["metrics"])}
     if final is None:
         note = "It was not evaluated after the search."
     else:
-        numbers["final"] = {"score": final["score"], **final["metrics"]}
+        columns["final"] = numbers(final["score"], final["metrics"])
         texts = [f" [{name}]({name}) says how it was measured." for name in _texts(card)]
-        note = "".join(["The final evaluation is the number to report.", *texts])
-    names = dict.fromkeys(name for column in numbers.values() for name in column)
-    rows = [(name, *(_number(column.get(name)) for column in numbers.values())) for name in names]
+        note = "".join([_reported(final["metrics"].get(UNSEEN)), *texts])
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    rows = [(name, *(_number(column.get(name)) for column in columns.values())) for name in names]
     return f"""\
 ## Score
 
-{_table(("", *numbers), rows)}
+{_table(("", *columns), rows)}
 
 {note} The score in the search is the best of
 many noisy ones, and so looks better than the network is."""
+
+
+def _reported(unseen: float | None) -> str:
+    """What the final evaluation is worth, given how many of its examples the search never saw."""
+    if unseen is None:
+        return "The final evaluation is the number to report."
+    if unseen == 0:
+        return (
+            "The final evaluation used the examples that the search selected by, for the data have "
+            "no third part: it is no estimate of how the network does on others."
+        )
+    return (
+        f"The final evaluation is the number to report: its {unseen:.0f} examples took no part in "
+        "training or in the search."
+    )
 
 
 def _texts(card: Card) -> list[str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pbtnas.records.names import Digest
 from pbtnas.search.births import Birth
 from pbtnas.search.space import Architecture
 
+T = TypeVar("T")
 Outcome = Literal["ok", "diverged", "failed"]
 
 
@@ -121,6 +122,11 @@ class Result:
         return cls(
             data["member"], data["outcome"], data["score"], data["metrics"], data["checkpoint"]
         )
+
+
+def numbers(score: T, metrics: Mapping[str, T]) -> dict[str, T]:
+    """Score and metrics by name, the score first; a metric of that name does not replace it."""
+    return {"score": score} | {name: m for name, m in metrics.items() if name != "score"}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,21 @@ Lookup = Callable[[str], bytes | None]
 """The product of the run of that name (see `Preparation.lookup`), or None."""
 
 
+UNSEEN = "unseen_examples"
+"""A metric of a final evaluation: how many of its examples the search has not selected by.
+
+A card says what it means; 0 is for an evaluation on the examples that the search selected by.
+"""
+
+
+@runtime_checkable
+class LooksAtData(Protocol):
+    """A task whose data can be looked at before a run."""
+
+    def look(self) -> str:
+        """The data in words.  Raises `TaskError` with one sentence when it cannot be right."""
+
+
 @runtime_checkable
 class HasNetwork(Protocol):
     """A trainee with a network that is used after training."""

@@ -7,33 +7,35 @@
             return OwnNet(**choices)
 
         def data(self):
-            return Split(train_x, train_y, test_x, test_y)
+            return Split((train_x, train_y), (validation_x, validation_y), (test_x, test_y))
 
-Everything else has a default for classification and can be overridden: `batch_size`,
-`optimizer`, `loss`, `score`, and `train_batches` with `test_batches` for data loaders.
+Everything else has a default for classification and can be overridden: how a step is made
+(`batch_size`, `optimizer`, `schedule`, `clip_norm`, `precision`, `augment`), what is minimised
+and maximised (`forward`, `loss`, `score`), and where batches come from.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
-from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
-from pbtnas.tasks.members import Learner
+from pbtnas.tasks.base import Preparation, TaskError
+from pbtnas.tasks.splits import Shuffled, Split, check, count, describe, in_order
+from pbtnas.tasks.supervised_member import SupervisedTrainee
+from pbtnas.tasks.updates import PRECISIONS
 
-Batch = tuple[Tensor, Tensor]
-"""Inputs [B, ...] and targets [B, ...]."""
+__all__ = ["Batch", "Batches", "Split", "SupervisedTask", "SupervisedTrainee"]
+
+Batch = Any
+"""Inputs [B, ...] and targets [B, ...] as a pair, or a mapping with the targets as "labels"."""
 
 
 class Batches(Protocol):
@@ -44,21 +46,25 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-@dataclass(frozen=True)
-class Split:
-    """Inputs and targets [N, ...] to train with, and others to score with."""
-
-    train_x: Tensor
-    train_y: Tensor
-    test_x: Tensor
-    test_y: Tensor
-
-
 class SupervisedTask(ABC):
     """A task in which one network learns targets; see the module for an example."""
 
     space: SearchSpace
+
+    _split: Any = None
+
     batch_size = 64
+
+    clip_norm: float | None = None
+    """Gradients are scaled down to this norm of all together; None for never."""
+
+    precision: str = "float32"
+    """Of forward and backward passes in training: "float32", "bfloat16" or "float16".  The last
+    scales the loss.  Scores are computed in float32."""
+
+    closure: bool = False
+    """Whether `optimizer.step` gets a closure that it can do without; it always gets one that it
+    needs, as LBFGS does."""
 
     @abstractmethod
     def build(self, choices: Mapping[str, Any]) -> nn.Module:
@@ -75,12 +81,35 @@ class SupervisedTask(ABC):
         """Adam with its defaults."""
         return torch.optim.Adam(parameters)
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
+        """No schedule.  One of torch's makes a step with every step of the optimiser.
+
+        It begins with the member, not with each job, and a child goes on where its base was.
+
+        Args:
+            optimizer: what `optimizer` gave.
+            steps: the number of steps in an epoch.
+        """
+        return None
+
+    def augment(self, inputs: Any, targets: Any, generator: Generator) -> tuple[Any, Any]:
+        """A batch for training, as it is.  Chance comes from the generator, new for each step."""
+        return inputs, targets
+
+    def forward(self, network: nn.Module, inputs: Any) -> Any:
+        """The outputs; a tuple is given to the network as arguments, a mapping by their names."""
+        if isinstance(inputs, Mapping):
+            return network(**inputs)
+        if isinstance(inputs, tuple | list):
+            return network(*inputs)
+        return network(inputs)
+
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
         """What training minimises: the cross entropy of outputs [B, C], targets [B]."""
         return F.cross_entropy(outputs, targets)
 
-    def score(self, outputs: Tensor, targets: Tensor) -> float:
-        """What the search maximises, of all test data: the accuracy."""
+    def score(self, outputs: Any, targets: Any) -> float:
+        """What the search maximises, of all validation data: the accuracy."""
         return float((outputs.argmax(dim=1) == targets).double().mean())
 
     def train_batches(self, seed: int) -> Batches:
@@ -89,98 +118,63 @@ class SupervisedTask(ABC):
         Override it to use a data loader.  Its order must be a function of the seed and its
         length the same for all, or an interrupted job could not go on where it was.
         """
-        x, y = self._split.train_x, self._split.train_y
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-        return _Shuffled(x, y, order, min(self.batch_size, len(x)))
+        train = self._split.train
+        size = count(train[0])
+        order = torch.randperm(size, generator=Generator().manual_seed(seed))
+        return Shuffled(train, order, min(self.batch_size, size))
+
+    def validation_batches(self) -> Iterable[Batch]:
+        """What the search and soups select by; of a two-way split, the test data.
+
+        Always in the same order.
+        """
+        if getattr(self._split, "test", None) is None:
+            return self.test_batches()
+        return in_order(self._split.validation)
 
     def test_batches(self) -> Iterable[Batch]:
-        """The test data, always in the same order."""
-        return zip(
-            torch.split(self._split.test_x, 1000),
-            torch.split(self._split.test_y, 1000),
-            strict=True,
-        )
+        """The data of the final evaluation, always in the same order."""
+        return in_order(self._split.test or self._split.validation)
 
     def prepare(self, run: Preparation) -> None:
-        """Get the data."""
-        self._split = self.data()
+        """Get the data, and refuse what cannot be right."""
+        self._split = self._checked()
+
+    def look(self) -> str:
+        """The data in words, for `--dry-run`; refuses what cannot be right."""
+        split = self._checked()
+        if isinstance(split, Split):
+            return describe(split)
+        return f"data() gives a {type(split).__name__}, which the task's own batches come from"
 
     def create(self, architecture: Architecture, seed: int) -> SupervisedTrainee:
         """The network of an architecture with its optimiser."""
         return SupervisedTrainee(self, architecture, seed)
 
+    @property
+    def augments(self) -> bool:
+        """Whether batches are changed for training."""
+        return type(self).augment is not SupervisedTask.augment
 
-class SupervisedTrainee(Learner):
-    """One member: a network and its optimiser."""
+    @property
+    def has_test_data(self) -> bool:
+        """Whether the final evaluation has examples that the search has not selected by."""
+        own = type(self).validation_batches is not SupervisedTask.validation_batches
+        return own or getattr(self._split, "test", None) is not None
 
-    def __init__(self, task: SupervisedTask, architecture: Architecture, seed: int) -> None:
-        self._task = task
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = task.build(task.space.decode(architecture))
-        self._optimizer = task.optimizer(self.network.parameters())
-        super().__init__(self.network, [self._optimizer])
+    def _checked(self) -> Split:
+        if self.precision not in PRECISIONS:
+            known = ", ".join(map(repr, PRECISIONS))
+            raise TaskError(f"precision is {self.precision!r}; expected one of {known}")
+        split: Split = self.data()
+        if isinstance(split, Split):
+            check(split)
+        elif not self._has_own_batches():
+            raise TaskError(f"data() gives a {type(split).__name__}; expected a Split")
+        return split
 
-    def train(self, epochs: int, context: Context) -> None:
-        """Epochs of `train_batches`.  Raises `Diverged` at a loss that is not finite."""
-        self.move(context.device)
-        self.network.train()
-        first_epoch, skipped = divmod(context.done, len(self._epoch(context, 0)))
-        for epoch in range(first_epoch, epochs):
-            batches = self._epoch(context, epoch)
-            first_step = epoch * len(batches) + skipped + 1
-            for step, (x, y) in enumerate(islice(batches, skipped, None), first_step):
-                loss = self._step(x.to(context.device), y.to(context.device))
-                if not math.isfinite(loss):
-                    raise Diverged(f"the loss is {loss} at step {step} of this job")
-                if step % len(batches) == 0:
-                    context.log(epoch=epoch + 1, loss=loss)
-                context.tick(step)
-            skipped = 0
-
-    def _epoch(self, context: Context, epoch: int) -> Batches:
-        return self._task.train_batches(derive(context.seed, "supervised-epoch", epoch))
-
-    def _step(self, x: Tensor, y: Tensor) -> float:
-        loss = self._task.loss(self.network(x), y)
-        self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        self._optimizer.step()
-        return loss.item()
-
-    @torch.no_grad()
-    def evaluate(self, context: Context) -> Evaluation:
-        """Score and loss on all test data; a NaN score if the outputs are not finite."""
-        self.move(context.device)
-        self.network.eval()
-        outputs, targets = [], []
-        for x, y in self._task.test_batches():
-            outputs.append(self.network(x.to(context.device)).cpu())
-            targets.append(y.cpu())
-            context.tick()
-        predicted, wanted = torch.cat(outputs), torch.cat(targets)
-        # The accuracy of NaNs would be an innocent number.
-        finite = bool(predicted.isfinite().all())
-        score = self._task.score(predicted, wanted) if finite else math.nan
-        return Evaluation(score, {"loss": self._task.loss(predicted, wanted).item()})
-
-    def trained_network(self) -> nn.Module:
-        """What `build` made."""
-        return self.network
-
-
-@dataclass(frozen=True)
-class _Shuffled:
-    """Whole batches of x and y [N, ...] in the given order [N]; a rest of N is left out."""
-
-    x: Tensor
-    y: Tensor
-    order: Tensor
-    batch_size: int
-
-    def __len__(self) -> int:
-        return len(self.order) // self.batch_size
-
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in torch.split(self.order, self.batch_size)[: len(self)]:
-            yield self.x[batch], self.y[batch]
+    def _has_own_batches(self) -> bool:
+        """Whether the task gets on without a `Split`, because batches come from elsewhere."""
+        base = SupervisedTask
+        own_training = type(self).train_batches is not base.train_batches
+        return own_training and type(self).test_batches is not base.test_batches

@@ -181,6 +181,36 @@ def test_dry_run_prints_the_resolved_configuration_and_does_nothing(site: Site) 
     assert not site.run_dir.exists()
 
 
+def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path: Path) -> None:
+    """A study of a night does not end in the morning at data that could be seen to be wrong."""
+
+    def dry_run(targets: int) -> Result:
+        file = tmp_path / f"mine{targets}.py"
+        file.write_text(
+            "import torch\nfrom torch import nn\nfrom pbtnas.search import SearchSpace, switch\n"
+            "from pbtnas.tasks.supervised import Split, SupervisedTask\n"
+            "class Mine(SupervisedTask):\n"
+            "    space = SearchSpace([switch('f', (0, 1))])\n"
+            "    def build(self, choices): return nn.Linear(3, 2)\n"
+            "    def data(self):\n"
+            f"        x, y = torch.ones(8, 3), torch.ones({targets}).long()\n"
+            "        return Split((x, y), (x[:2], y[:2]), (x[:1], y[:1]))\n"
+        )
+        settings = tmp_path / "mine.yaml"
+        lines = "search:\n  population: 2\n  generations: 1\n  epochs: 1\n"
+        settings.write_text(f"task:\n  name: Mine\n{lines}")
+        return call("coordinator", settings, site.run_dir, "--dry-run", "--task", f"{file}:Mine")
+
+    good, bad, blind = dry_run(8), dry_run(7), coordinator(site, "--dry-run")
+
+    assert good.exit_code == 0, good.stderr
+    assert json.loads(good.stdout)["task"]["name"] == "Mine"
+    assert "data: 8 examples to train with, 2 to select by, 1 for the final" in good.stderr
+    assert "inputs float32 [3], targets int64 []" in good.stderr
+    assert bad.exit_code == 2 and "train has 8 inputs and 7 targets" in bad.stderr
+    assert blind.exit_code == 0 and "data: not looked at" in blind.stderr
+
+
 @pytest.mark.parametrize("command", ["coordinator", "worker"])
 def test_missing_and_empty_directories_are_no_runs(site: Site, command: str) -> None:
     """A coordinator without a config has nothing to make; a worker's patience ends."""

@@ -79,10 +79,10 @@ def add_soup(root: Path, trainee: Trainee, architecture: Architecture) -> None:
     _put(root, paths.soup("best-ever-soup"), "soup", soup.to_json())
 
 
-def add_evaluation(root: Path, pictures: Mapping[str, bytes]) -> None:
+def add_evaluation(root: Path, pictures: Mapping[str, bytes], **metrics: float) -> None:
     """Add the final evaluation of the best-ever."""
     path = next(iter((root / paths.checkpoints(0)).glob("*.safetensors")))
-    core = {"checkpoint": path.stem, "score": 0.25, "metrics": {"loss": 2.0}}
+    core = {"checkpoint": path.stem, "score": 0.25, "metrics": {"loss": 2.0, **metrics}}
     for leaf, data in pictures.items():
         (root / paths.artifact(f"{path.stem[:12]}-{leaf}")).write_bytes(data)
     core["artifacts"] = sorted(pictures)

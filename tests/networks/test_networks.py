@@ -206,6 +206,22 @@ def test_an_export_says_what_was_found(run: Path) -> None:
     assert "[protocol.txt](protocol.txt) says how it was measured." in card
 
 
+@pytest.mark.parametrize(
+    ("unseen", "words"),
+    [(0, "no estimate of how the network does on others"), (397, "its 397 examples took no part")],
+)
+def test_a_card_says_what_the_final_evaluation_was_computed_on(
+    run: Path, unseen: int, words: str
+) -> None:
+    """Nobody takes the score of a two-way split for one of examples that selected nothing."""
+    add_evaluation(run, {}, unseen_examples=unseen, score=7.0)
+
+    card = (exported(run) / "README.md").read_text()
+
+    assert words in card
+    assert "| score | 0.5 | 0.25 |" in card, "a metric of that name is not the score"
+
+
 def test_all_of_a_member_can_be_exported(run: Path) -> None:
     """Its checkpoint, as the run has it."""
     state = read([exported(run, whole=True) / STATE])

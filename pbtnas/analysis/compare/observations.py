@@ -16,7 +16,7 @@ from pbtnas.analysis.plots.evolution import Evolution, Standing, best_scores
 from pbtnas.config import SearchConfig
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.records.schema import Champion
+from pbtnas.records.schema import Champion, numbers
 from pbtnas.search.space import Variable
 from pbtnas.store.reader import RunReader
 
@@ -115,7 +115,7 @@ def final_evaluation(history: History, checkpoint: Digest) -> dict[str, float] |
     if record is None:
         return None
     score = record.core["score"]
-    return {"score": math.nan if score is None else float(score), **record.core["metrics"]}
+    return numbers(math.nan if score is None else float(score), record.core["metrics"])
 
 
 def final_value(history: History, checkpoint: Digest, metric: str) -> float:
@@ -150,7 +150,7 @@ def _value(history: History, best: Champion, metric: str, *, final: bool) -> flo
     if final:
         return final_value(history, best.checkpoint, metric)
     metrics = history.generations[best.generation].results[best.member].result.metrics
-    return _reported(history, {"score": best.score, **metrics}, metric)
+    return _reported(history, numbers(best.score, metrics), metric)
 
 
 def _reported(history: History, found: Mapping[str, float], metric: str) -> float:

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from pbtnas.analysis.compare.comparison import ComparisonError, compare
-from pbtnas.analysis.compare.observations import budget, curve, evolution, outcome, variant
+from pbtnas.analysis.compare.observations import (
+    budget,
+    curve,
+    evolution,
+    final_evaluation,
+    outcome,
+    variant,
+)
 from pbtnas.analysis.history.generation import Born, Generation, ResultWithMeta
 from pbtnas.analysis.history.run import FinalRecord, History
 from pbtnas.records import paths
@@ -149,6 +156,24 @@ def test_a_final_evaluation_is_reported_where_it_was_made(tmp_path: Path) -> Non
     write(tmp_path, [record(name, "evaluation", {**core, "score": None})])
     with pytest.raises(ComparisonError, match="not a finite number"):
         compare([outcome(history, final=True)])
+
+
+def test_a_metric_named_score_never_replaces_the_score(tmp_path: Path) -> None:
+    """What is compared is what the search selected by, whatever the task calls its metrics."""
+    write(tmp_path, story(search()))
+    history = History.read(tmp_path)
+    assert history.final is not None and history.final.best_last is not None
+    best = history.final.best_last
+    generation = history.generations[best.generation]
+    reported = generation.results[best.member]
+    misnamed = replace(reported, result=replace(reported.result, metrics={"score": 7.0}))
+    generation.results[best.member] = misnamed
+    core = {"score": -1.5, "metrics": {"score": 7.0, "fid": 1.5}}
+    write(tmp_path, [record(paths.evaluation(best.checkpoint), "evaluation", core)])
+
+    assert outcome(history).value == best.score
+    assert outcome(history, final=True).value == -1.5
+    assert final_evaluation(history, best.checkpoint) == {"score": -1.5, "fid": 1.5}
 
 
 def test_members_that_were_lost_do_not_change_the_budget(tmp_path: Path) -> None:

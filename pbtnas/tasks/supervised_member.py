@@ -1,0 +1,158 @@
+"""One member of a supervised task: a network and its optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pbtnas.determinism import global_rngs, restore_global_rngs
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture
+from pbtnas.state import Json, State
+from pbtnas.tasks.base import Context, Diverged, Evaluation, TaskError
+from pbtnas.tasks.members import Learner
+from pbtnas.tasks.nested import joined, mapped, tensors
+from pbtnas.tasks.optional import UNSEEN
+from pbtnas.tasks.splits import Pair, count, pair_of
+from pbtnas.tasks.updates import Update, replayed, settings
+
+if TYPE_CHECKING:
+    from pbtnas.tasks.supervised import Batches, SupervisedTask
+
+_SCHEDULED = "schedule"  # steps that the schedule has made
+_SCALING = "scaling"  # of the loss, in half precision
+
+
+class SupervisedTrainee(Learner):
+    """One member: a network and its optimiser."""
+
+    def __init__(self, task: SupervisedTask, architecture: Architecture, seed: int) -> None:
+        self._task = task
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = task.build(task.space.decode(architecture))
+        self._optimizer = task.optimizer(self.network.parameters())
+        self._settings = settings(self._optimizer)
+        self._info: dict[str, Json] = {}  # only of a task with a schedule, or with scaling
+        super().__init__(self.network, [self._optimizer])
+
+    def train(self, epochs: int, context: Context) -> None:
+        """Epochs of `train_batches`.
+
+        Raises `Diverged` at a loss that is not finite, and `TaskError` when there is no batch.
+        """
+        self.move(context.device)
+        self.network.train()
+        steps = len(self._epoch(context, 0))
+        if steps == 0:
+            raise TaskError("train_batches() has no batch: there are fewer examples than one holds")
+        task = self._task
+        update = Update(
+            self._optimizer,
+            device=context.device,
+            precision=task.precision,
+            clip_norm=task.clip_norm,
+            closure=task.closure,
+            scaling=self._info.get(_SCALING),
+        )
+        noted = self._info.get(_SCHEDULED)
+        scheduled = noted if isinstance(noted, int) else 0
+        schedule = replayed(
+            self._optimizer, self._settings, lambda o: task.schedule(o, steps), scheduled
+        )
+        first_epoch, skipped = divmod(context.done, steps)
+        for epoch in range(first_epoch, epochs):
+            batches = _behind(skipped, self._epoch(context, epoch), context.device)
+            for step, batch in enumerate(batches, epoch * steps + skipped + 1):
+                loss = self._step(update, pair_of(batch), step, context)
+                if not math.isfinite(loss):
+                    raise Diverged(f"the loss is {loss} at step {step} of this job")
+                if schedule is not None:
+                    schedule.step()
+                    scheduled += 1
+                    self._info[_SCHEDULED] = scheduled
+                scaling = update.scaling
+                if scaling is not None:
+                    self._info[_SCALING] = scaling
+                if step % steps == 0:
+                    context.log(epoch=epoch + 1, loss=loss)
+                context.tick(step)
+            skipped = 0
+
+    def _epoch(self, context: Context, epoch: int) -> Batches:
+        return self._task.train_batches(derive(context.seed, "supervised-epoch", epoch))
+
+    def _step(self, update: Update, batch: Pair, step: int, context: Context) -> float:
+        """One step with a batch, changed as the task says; its loss."""
+        task = self._task
+        if task.augments:
+            chance = torch.Generator().manual_seed(derive(context.seed, "supervised-augment", step))
+            batch = task.augment(*batch, chance)
+        x, y = (mapped(lambda tensor: tensor.to(context.device), half) for half in batch)
+        return update(lambda: task.loss(task.forward(self.network, x), y))
+
+    @torch.no_grad()
+    def evaluate(self, context: Context) -> Evaluation:
+        """Score and loss on all validation or test data; a NaN score if outputs are not finite.
+
+        Raises `TaskError` when there is no batch.
+        """
+        self.move(context.device)
+        self.network.eval()
+        task = self._task
+        outputs, targets = [], []
+        batches = task.test_batches() if context.final else task.validation_batches()
+        for batch in batches:
+            x, y = pair_of(batch)
+            x = mapped(lambda tensor: tensor.to(context.device), x)
+            found = task.forward(self.network, x)
+            outputs.append(mapped(lambda tensor: tensor.cpu(), found))
+            targets.append(mapped(lambda tensor: tensor.cpu(), y))
+            context.tick()
+        if not outputs:
+            name = "test_batches" if context.final else "validation_batches"
+            raise TaskError(f"{name}() has no batch: there is nothing to score")
+        predicted, wanted = joined(outputs), joined(targets)
+        # The accuracy of NaNs would be an innocent number.
+        finite = all(bool(tensor.isfinite().all()) for tensor in tensors(predicted))
+        score = task.score(predicted, wanted) if finite else math.nan
+        metrics = {"loss": task.loss(predicted, wanted).item()}
+        if context.final:
+            metrics[UNSEEN] = float(count(wanted)) if task.has_test_data else 0.0
+        return Evaluation(score, metrics)
+
+    def state(self) -> State:
+        """Everything that is trained, and how far schedule and scaling are."""
+        state = super().state()
+        state.info = dict(self._info)
+        return state
+
+    def load(self, state: State) -> None:
+        """Become that state; raises `ValueError` naming the tensor that does not fit."""
+        super().load(state)
+        self._info = {key: state.info[key] for key in (_SCHEDULED, _SCALING) if key in state.info}
+
+    def trained_network(self) -> nn.Module:
+        """What `build` made."""
+        return self.network
+
+
+def _behind(skipped: int, batches: Batches, device: str) -> Iterator[Any]:
+    """An epoch without its first batches, which a job has done before it was interrupted.
+
+    To fetch them again must not move the global generators: those were moved when they were
+    fetched first, and restored with the snapshot.
+    """
+    if skipped == 0:
+        return iter(batches)
+    generators = global_rngs(device)
+    rest = iter(batches)
+    for _ in islice(rest, skipped):
+        pass
+    restore_global_rngs(*generators, device)
+    return rest
