@@ -95,7 +95,9 @@ def study(
         scratch_dir.mkdir(parents=True, exist_ok=True)
         lines = worker_lines(directory, workers, devices, common)
         try:
-            made = once_reachable(lambda: make_study(directory, planned), directory, stop)
+            made = once_reachable(
+                lambda: make_study(directory, planned, tasks.complete), directory, stop
+            )
             outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
         except AskedToStop:
             sys.exit(ExitCode.STOPPED)  # before anything was begun

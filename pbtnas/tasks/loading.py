@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +48,7 @@ def load_task(
     cls = _installed(name) if task_file is None else _from_file(name, task_file)
     _check_class(cls, name)
     if hasattr(cls, "Options"):
-        return _made(cls(parse(cls.Options, options, "task", places)))
+        return _made(cls(_parsed(cls.Options, options, places)))
     if options:
         key = next(iter(options))
         place = (places or {}).get(key)
@@ -56,12 +58,39 @@ def load_task(
 
 
 def complete_options(task: Task, options: Options) -> dict[str, Any]:
-    """The options with every default written out, as JSON; all that later defaults may change."""
+    """The options with every default written out, as JSON; all that later defaults may change.
+
+    Raises `TaskError` for a default that is no JSON, and `ConfigError` for options that are wrong.
+    """
     cls: Any = type(task)
     if not hasattr(cls, "Options"):
         return {}
-    found = vars(parse(cls.Options, options, "task"))
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
+    found = vars(_parsed(cls.Options, options))
+    return {key: _recordable(key, value) for key, value in found.items()}
+
+
+def _parsed(cls: Any, options: Options, places: Mapping[str, str] | None = None) -> Any:
+    """The `Options` of a task.
+
+    What a run has recorded of a default is accepted as the default itself is: unchecked.
+    """
+    defaults = {f.name: _text(f.default) for f in fields(cls) if f.default is not MISSING}
+    given = {key: v for key, v in options.items() if defaults.get(key) != _text(v)}
+    return parse(cls, given, "task", places)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
+def _recordable(key: str, value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise TaskError(
+            f"task.{key}: the value {value!r} cannot be recorded; expected finite numbers, text, "
+            "lists and null, of the defaults too"
+        ) from None
 
 
 def installed_tasks() -> list[str]:
