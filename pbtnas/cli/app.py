@@ -155,6 +155,7 @@ def coordinator(
     from pbtnas.protocol.coordinator import BrokenChain
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.protocol.term import CoordinatorEnding
+    from pbtnas.tasks.loading import complete_options
 
     try:
         with disk_errors(ExitCode.USAGE, PermissionError):
@@ -162,7 +163,9 @@ def coordinator(
             task = load_task_of(config.task, task_file)
             if dry_run:
                 click.echo(data_of(task), err=True)
-                click.echo(json.dumps(to_json(config), indent=2))
+                options = complete_options(task, config.task.in_force)
+                whole = {**to_json(config), "task": {"name": config.task.name, **options}}
+                click.echo(json.dumps(whole, indent=2))
                 return
             scratch = scratch or default_scratch()
             ending = coordinate(root, config, task, scratch=scratch, stop=stop)
@@ -192,7 +195,7 @@ def _run_and_config(
     if len(arguments) == 2:
         return root, load(Path(arguments[0]), overrides, task=name)
     run = once_reachable(lambda: open_run(root), root, stop)
-    return root, from_json(run.config, overrides=overrides)
+    return root, from_json(run.config, overrides=overrides, recorded=run.options)
 
 
 @cli.command()

@@ -281,7 +281,8 @@ def _variables(history: History, task_file: str | None) -> tuple[tuple[Variable,
     from pbtnas.tasks.base import TaskError
 
     try:
-        return tuple(load_task_of(from_json(history.config).task, task_file).space), []
+        config = from_json(history.config, recorded=history.options)
+        return tuple(load_task_of(config.task, task_file).space), []
     except TaskError as error:
         return (), [f"Options are left out: {error}."]
 

@@ -156,7 +156,7 @@ def _task_of(run_dir: Path, task_file: str | None) -> Task:
     from pbtnas.store.run_directory import check_space, open_run
 
     run = open_run(run_dir)
-    section = from_json(run.config).task
+    section = from_json(run.config, recorded=run.options).task
     task: Task = load_task_of(section, task_file)
     check_space(run_dir, run, task.space, task_file or section.name)
     return task

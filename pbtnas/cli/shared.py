@@ -145,7 +145,7 @@ def load_task_of(section: Any, task_file: str | None) -> Any:
     """The task of a configuration's section `task`."""
     from pbtnas.tasks.loading import load_task
 
-    return load_task(section.name, section.options, task_file=task_file, places=section.places)
+    return load_task(section.name, section.in_force, task_file=task_file, places=section.places)
 
 
 def data_of(task: Any) -> str:

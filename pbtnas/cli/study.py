@@ -107,7 +107,9 @@ def study(
             most=sum(run.config.search.population for run in planned),
         )
         try:
-            made = once_reachable(lambda: make_study(directory, planned), directory, stop)
+            made = once_reachable(
+                lambda: make_study(directory, planned, tasks.complete), directory, stop
+            )
             outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
         except AskedToStop:
             sys.exit(ExitCode.STOPPED)  # before anything was begun

@@ -2,7 +2,7 @@
 
 from pbtnas.config.fields import ConfigError, describe_fields, number, parse, setting
 from pbtnas.config.loading import from_json, load
-from pbtnas.config.resolved import difference, outcome, to_json
+from pbtnas.config.resolved import difference, outcome, to_json, to_yaml
 from pbtnas.config.schema import Config, EngineConfig, RunConfig, SearchConfig, TaskConfig, describe
 from pbtnas.config.study import PlannedRun, load_study
 
@@ -25,4 +25,5 @@ __all__ = [
     "parse",
     "setting",
     "to_json",
+    "to_yaml",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,10 @@ def load_with(
 
 
 def from_json(
-    data: Any, origin: str = "stored configuration", overrides: Sequence[str] = ()
+    data: Any,
+    origin: str = "stored configuration",
+    overrides: Sequence[str] = (),
+    recorded: Mapping[str, Any] | None = None,
 ) -> Config:
     """Read back a configuration that `to_json` wrote.
 
@@ -64,11 +67,14 @@ def from_json(
         data: Configuration as read from JSON.
         origin: Place that problems name.
         overrides: Overrides as in `load`.
+        recorded: All options of the task, defaults included, that its run was started with; None
+            where the run does not record them.
 
     Raises `ConfigError` with everything that is wrong.
     """
     further, problems = _read_overrides(overrides)
-    return _build([Source(origin, data, {}), *further], origin, problems)
+    config = _build([Source(origin, data, {}), *further], origin, problems)
+    return replace(config, task=replace(config.task, recorded=recorded or {}))
 
 
 def _read_overrides(overrides: Sequence[str]) -> tuple[list[Source], list[str]]:

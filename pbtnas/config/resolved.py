@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import yaml
+
 from pbtnas.config.schema import SECTIONS, Config
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The configuration as JSON, in the shape of the YAML file with every default written out."""
+    """The configuration as JSON, in the shape of the YAML file with every default written out.
+
+    Of the task's options, those that were given: only the task knows its defaults, which are
+    recorded beside it.
+    """
     task = {"name": config.task.name} | config.task.options
     return {"task": task} | {
         name: _section_json(getattr(config, name)) for name in SECTIONS if name != "task"
@@ -37,6 +43,26 @@ def difference(stored: Config, given: Config) -> list[str]:
         for key in ours | theirs
         if ours.get(key) != theirs.get(key)
     ]
+
+
+def to_yaml(stored: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> str:
+    """A resolved configuration (as JSON) as a file to repeat its run with.
+
+    It gives the options that the run gave, so that the fingerprint is the same; the defaults that
+    the run had stand below, as comments.
+
+    Args:
+        stored: Configuration as stored in the run.
+        recorded: All options of the task that the run was started with; None if not recorded.
+    """
+    text = yaml.safe_dump(dict(stored), sort_keys=False, allow_unicode=True)
+    given = stored["task"]
+    defaults = {key: v for key, v in (recorded or {}).items() if key not in given}
+    if recorded is None:
+        return text + "# The run does not record which defaults its task's other options had.\n"
+    lines = [f"#   {key}: {json.dumps(value)}\n" for key, value in defaults.items()]
+    head = ["# Other options of the task, at the defaults that they had:\n"] if lines else []
+    return "".join([text, *head, *lines])
 
 
 def _section_json(section: Any) -> dict[str, Any]:

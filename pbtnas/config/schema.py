@@ -32,11 +32,20 @@ class TaskConfig:
         name: Name of the task.
         options: All other keys of the section, as given; the task checks them with `parse`.
         places: "file:line" of each option for error messages, and by "" of the section.
+        recorded: All options that the run was started with, those at their defaults included;
+            empty for a run that is yet to be started.
     """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_force(self) -> dict[str, Any]:
+        """The options to make the task from: whatever its defaults have become, a run has those
+        that it was started with."""
+        return {**self.recorded, **self.options}
 
 
 @dataclass(frozen=True)

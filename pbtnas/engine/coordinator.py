@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,6 @@ from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Repl
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.search.space import SearchSpace
 from pbtnas.state import lazily
 from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
@@ -41,6 +41,7 @@ from pbtnas.store.run_directory import make_directory
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.faults import blamed
+from pbtnas.tasks.loading import complete_options
 from pbtnas.tasks.preparing import Prepared, prepare
 from pbtnas.weights import carry_out, report
 
@@ -201,7 +202,7 @@ def coordinate(
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     make_directory(scratch)
-    with open_coordinator(root, config, task.space, prepared, stop=stop) as opened:
+    with open_coordinator(root, config, task, prepared, stop=stop) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
         ending = drive(opened.protocol.coordinate(), opened.driver.execute)
@@ -214,7 +215,7 @@ def coordinate(
 def open_coordinator(
     root: Path,
     config: Config,
-    space: SearchSpace,
+    task: Task,
     prepared: Callable[[PosixStore], Prepared],
     *,
     stop: StopRequest,
@@ -225,7 +226,7 @@ def open_coordinator(
     Args:
         root: The run directory.
         config: The configuration of the run.
-        space: The search space of its task.
+        task: Its task, prepared or not.
         prepared: The task, prepared for the run in that directory.
         stop: The request to stop.
         label: The label of the run, where several are coordinated.
@@ -243,7 +244,9 @@ def open_coordinator(
     ending: CoordinatorEnding | None = None
     with ExitStack() as opened:
         try:
-            run = begun(lambda: start_run(root, config, space))
+            run = begun(
+                lambda: start_run(root, config, task.space, partial(complete_options, task))
+            )
             opened.enter_context(begun(lambda: quick_lock(root / paths.COORDINATOR_LOCK)))
             store = opened.enter_context(begun(opened_store))
             sweep(root)
@@ -261,7 +264,7 @@ def open_coordinator(
         )
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
-        search = search_of(config, space, run.config, ready.products)
+        search = search_of(config, task.space, run.config, ready.products)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         opened.enter_context(closing(driver))
         yield OpenCoordinator(protocol, driver)

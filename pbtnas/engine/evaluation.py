@@ -176,7 +176,7 @@ def _opened(
         return run, PosixStore(root, name, primitive=run.primitive)
 
     run, store = _or_handed_back(opened, root, stop)
-    config = from_json(run.config)
+    config = from_json(run.config, recorded=run.options)
     engine = config.engine
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     protocol = PostSearch(run.id, name, claims, poll_s=engine.poll_s)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pbtnas.config import Config, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
+from pbtnas.engine.task_defaults import Complete, remarks, whole_difference
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import Run, change_engine, check_space, create, space_digest
+from pbtnas.store.run_directory import (
+    NotYetARun,
+    Run,
+    change_engine,
+    check_space,
+    create,
+    open_run,
+    space_digest,
+)
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.faults import blamed
 from pbtnas.version import __version__
@@ -41,13 +51,19 @@ class ChangedConfig(PbtnasError):
         super().__init__(f"{root}: was started with another configuration:\n{lines}\n{remedy}")
 
 
-def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
+def start_run(
+    root: Path, config: Config, space: SearchSpace, complete: Complete | None = None
+) -> Run:
     """Make the run directory, or adopt the run in it if it has this very configuration.
 
     Other engine settings are no other configuration: they are recorded, and hold from now on.
+    With `complete`, defaults of the task are recorded too, and belong to the configuration: the
+    task may have others later.
     Raises `ChangedConfig` field by field, or `NotARun` when the task has another search space
     than the run was started with.
     """
+    with suppress(NotYetARun):
+        return _adopted(root, open_run(root), config, space, complete)
     about = {
         "hash": config.run.checkpoint_hash,
         "seed": config.run.seed,
@@ -56,14 +72,30 @@ def start_run(root: Path, config: Config, space: SearchSpace) -> Run:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "pbtnas": __version__,
     }
-    run = create(root, to_json(config), about=about)
-    differences = difference(from_json(run.config), config)
+    options = None if complete is None else complete(config.task.in_force)
+    run = create(root, to_json(config), about=about, options=options)
+    return _adopted(root, run, config, space, complete)
+
+
+def _adopted(
+    root: Path, run: Run, config: Config, space: SearchSpace, complete: Complete | None
+) -> Run:
+    """The run with the engine settings of the configuration, which otherwise is the run's own."""
+    stored = from_json(run.config, recorded=run.options)
+    told: Iterable[str] = ()
+    if complete is None:
+        differences = difference(stored, config)
+    else:
+        differences = whole_difference(stored, config, complete)
+        told = remarks(stored.task, complete, recorded=run.options is not None)
     if not all(line.startswith("engine.") for line in differences):
         raise ChangedConfig(root, differences)
     if differences:
         run = change_engine(root, run, to_json(config)["engine"])
         for line in differences:
             log.info("%s: from now on", line)
+    for line in told:
+        log.warning("%s", line)
     check_space(root, run, space, config.task.name)
     return run
 

@@ -149,7 +149,7 @@ def _training(card: Card) -> str:
 ## Training
 
 {_table(("", ""), rows)}
-
+{_assumed(card)}
 `{SEARCH}` is the whole configuration of the search, which is repeated by
 
 ```
@@ -157,6 +157,17 @@ pbtnas run {SEARCH} runs/again{task}
 ```
 
 The same machine and versions give the same fingerprint, where the operations are deterministic."""
+
+
+def _assumed(card: Card) -> str:
+    """What the run does not say; "" if it says everything."""
+    names = ", ".join(f"`task.{key}`" for key in card.config["task"].get("assumed", ()))
+    return (
+        names
+        and f"""
+The run does not record what {names} had been: these are the defaults of the version that exported.
+"""
+    )
 
 
 def _architecture(card: Card) -> str:

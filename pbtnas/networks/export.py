@@ -3,7 +3,8 @@
 `config.json` has, beside what `directory.py` adds:
 
     which, generation, member   whose network it is; of a soup, with whom it began
-    task                        name, and all options
+    task                        name, and all options; names of those that are assumed to have had
+                                the defaults of now, because the run does not record them
     architecture, choices       option indices; the same as options by variable
     space                       digest of the search space
     found                       score and metrics by the search's own evaluation; of a soup, the
@@ -23,10 +24,10 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import yaml
 from torch import Tensor, nn
 
 from pbtnas.checkpoints.one_pass import read_bytes
+from pbtnas.config import to_yaml
 from pbtnas.networks.card import Card, render
 from pbtnas.networks.export_directory import (
     CARD,
@@ -124,13 +125,16 @@ def _core(reader: RunReader, name: Name, kind: str, member: RunNetwork) -> Mappi
 
 def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
     best, config = member.best, member.config
+    options = complete_options(member.task, config.task.in_force)
+    given, recorded = config.task.options.keys(), member.run.options
     return {
         "which": member.which,
         "generation": best.generation,
         "member": best.member,
         "task": {
             "name": config.task.name,
-            "options": complete_options(member.task, config.task.options),
+            "options": options,
+            "assumed": [] if recorded is not None else sorted(options.keys() - given),
         },
         "architecture": list(best.architecture),
         "choices": member.task.space.decode(best.architecture),
@@ -158,7 +162,7 @@ def _weights(network: nn.Module) -> bytes:
 
 
 def _search(member: RunNetwork) -> bytes:
-    return yaml.safe_dump(dict(member.run.config), sort_keys=False).encode()
+    return to_yaml(member.run.config, member.run.options).encode()
 
 
 def _example(network: nn.Module) -> str:

@@ -78,7 +78,7 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
 def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
     """The network of a member or soup of a run.  Raises what `load_network` raises."""
     run = open_run(root)
-    config = from_json(run.config)
+    config = from_json(run.config, recorded=run.options)
     with RunReader(root) as files:
         if which == SO_FAR:
             best: Champion | Soup = best_so_far(files)
@@ -147,7 +147,7 @@ def _trainee(root: Path, run: Run, config: Config, task: Task, best: Champion | 
 
 
 def _task(section: TaskConfig, task_file: str | None, space: str, origin: Path) -> Task:
-    task = load_task(section.name, section.options, task_file=task_file)
+    task = load_task(section.name, section.in_force, task_file=task_file)
     if space_digest(task.space) != space:
         raise TaskError(
             f"{origin}: the task {section.name!r} here has another search space than the one this "

@@ -62,6 +62,8 @@ class Run:
         space: The digest of the task's search space.
         pbtnas: The version that started it.
         config: The resolved configuration as JSON, with the engine settings that hold now.
+        options: All options of the task that it was started with, those at their defaults
+            included; None for a run begun before they were recorded.
     """
 
     id: str
@@ -70,15 +72,24 @@ class Run:
     space: str
     pbtnas: str
     config: Mapping[str, Any]
+    options: Mapping[str, Any] | None = None
 
 
-def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -> Run:
+def create(
+    root: Path,
+    config: Mapping[str, Any],
+    *,
+    about: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
+) -> Run:
     """Make a run directory, or adopt the run that is there.
 
     Args:
         root: The run directory, created with its parents if missing.
         config: The resolved configuration as JSON, stored if none is.
         about: Further entries of `run.json` (hash, space, seed, task, created).
+        options: All options of the task, those at their defaults included.  They are stored
+            beside the configuration: fingerprints begin with what was given.
 
     What is damaged of `run.json` and the configuration is put aside and written again.
 
@@ -109,7 +120,8 @@ def create(root: Path, config: Mapping[str, Any], *, about: Mapping[str, Any]) -
         _put(store, paths.RUN, Record("run", identifier, core, {}, new_nonce()))
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
-        _put(store, paths.CONFIG, Record("config", run.run, config, {}, new_nonce()))
+        meta = {} if options is None else {"options": options}
+        _put(store, paths.CONFIG, Record("config", run.run, config, meta, new_nonce()))
     return open_run(root)
 
 
@@ -173,6 +185,7 @@ def _open_run(root: Path) -> Run:
             record.core["space"],
             record.core.get("pbtnas", "of an unknown version"),
             with_engine(config.core, files.get, record.run),
+            config.meta.get("options"),
         )
 
 

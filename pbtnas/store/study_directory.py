@@ -38,12 +38,15 @@ class StudyRun:
         seed: The seed of the run.
         root: Its run directory, which need not exist yet.
         config: The resolved configuration, as JSON.
+        options: All options of its task, those at their defaults included; None for a study made
+            before they were recorded.
     """
 
     name: str
     seed: int
     root: Path
     config: Mapping[str, Any]
+    options: Mapping[str, Any] | None = None
 
     @property
     def label(self) -> str:
@@ -92,7 +95,7 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
 
     Args:
         root: The study directory, created with its parents if missing.
-        runs: {"name", "seed", "config"} each.
+        runs: {"name", "seed", "config", "options"} each.
         pbtnas: The version that makes it.
 
     Raises `NotARun` when the directory holds something else, `OSError` when it cannot be
@@ -132,7 +135,13 @@ def open_study(root: Path) -> Study:
     if record is None:
         raise NotARun(f"{root}: not the directory of a study: it has no {paths.STUDY}")
     runs = tuple(
-        StudyRun(r["name"], r["seed"], root / paths.study_run(r["name"], r["seed"]), r["config"])
+        StudyRun(
+            r["name"],
+            r["seed"],
+            root / paths.study_run(r["name"], r["seed"]),
+            r["config"],
+            r.get("options"),
+        )
         for r in record.core["runs"]
     )
     return Study(record.run, root, runs)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from filelock import Timeout
 
-from pbtnas.config import PlannedRun, difference, from_json, to_json
+from pbtnas.config import PlannedRun, TaskConfig, from_json, to_json
 from pbtnas.engine.driver import drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
+from pbtnas.engine.task_defaults import Complete, whole_difference
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.study_coordinator import StudyOutcomes
@@ -45,22 +46,40 @@ class StudyHeld(PbtnasError):
     exit_code = ExitCode.HELD
 
 
-def make_study(root: Path, planned: Sequence[PlannedRun]) -> Study:
+def make_study(
+    root: Path, planned: Sequence[PlannedRun], complete: Callable[[TaskConfig], Complete]
+) -> Study:
     """Make a study's directory, or adopt the study in it if it has these very runs.
 
     Engine settings decide no outcome: where they differ, those of the study in it hold.
 
+    Args:
+        root: Directory of the study.
+        planned: Runs, of which a study that is there has to have the same.
+        complete: Function that writes out the defaults of a task, for each section `task`.
+
     Raises `ChangedStudy` naming what differs, `NotARun` when the directory holds something else.
     """
-    runs = [{"name": r.name, "seed": r.seed, "config": to_json(r.config)} for r in planned]
+    runs = [
+        {
+            "name": run.name,
+            "seed": run.seed,
+            "config": to_json(run.config),
+            "options": complete(run.config.task)(run.config.task.options),
+        }
+        for run in planned
+    ]
     study = create_study(root, runs, pbtnas=__version__)
     given = {root / paths.study_run(run.name, run.seed): run.config for run in planned}
-    stored = {run.root: from_json(run.config, run.label) for run in study.runs}
+    stored = {
+        run.root: from_json(run.config, run.label, recorded=run.options) for run in study.runs
+    }
     lines = [f"{path.name}: not in the stored study" for path in given.keys() - stored.keys()]
     lines += [f"{path.name}: only in the stored study" for path in stored.keys() - given.keys()]
     engine = set()  # the same lines for every run of a study
     for path in stored.keys() & given.keys():
-        for line in difference(stored[path], given[path]):
+        config = given[path]
+        for line in whole_difference(stored[path], config, complete(config.task)):
             if line.startswith("engine."):
                 engine.add(line)
             else:

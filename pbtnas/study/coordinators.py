@@ -97,12 +97,12 @@ class CoordinatorsDriver(Driver):
     def _start(self, run: str) -> Coordinator | CoordinatorEnding:
         planned = self._runs[run]
         with ExitStack() as opened:
-            config = from_json(planned.config, run)
+            config = from_json(planned.config, run, recorded=planned.options)
             coordinator = opened.enter_context(
                 open_coordinator(
                     planned.root,
                     config,
-                    self._tasks.load(config.task).space,
+                    self._tasks.load(config.task),
                     lambda store: self._tasks.of(config.task, store, threads=config.run.threads),
                     stop=self.stop,
                     label=run,

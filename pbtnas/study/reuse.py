@@ -24,7 +24,8 @@ def kind_of(run: Run, store: PosixStore) -> str | None:
         return None
     if started is None or any(found.get(name) != sha256 for name, sha256 in started.items()):
         return None
-    return digest([run.config["task"], run.space, run.hash, found])
+    task = {**run.config["task"], **(run.options or {})}
+    return digest([task, run.space, run.hash, found])
 
 
 def take_checkpoint(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -15,12 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pbtnas.config import parse
 from pbtnas.config.fields import closest
 from pbtnas.errors import PbtnasError
 from pbtnas.tasks.base import Options, Task, TaskError
 from pbtnas.tasks.faults import fault, shown
-from pbtnas.tasks.making import make
+from pbtnas.tasks.making import make, parsed
 from pbtnas.tasks.task_file import file_and_class
 
 GROUP = "pbtnas.tasks"
@@ -52,12 +52,25 @@ def load_task(
 
 
 def complete_options(task: Task, options: Options) -> dict[str, Any]:
-    """The options with every default written out, as JSON; all that later defaults may change."""
+    """The options with every default written out, as JSON; all that later defaults may change.
+
+    Raises `TaskError` for a default that is no JSON, and `ConfigError` for options that are wrong.
+    """
     cls: Any = type(task)
     if not hasattr(cls, "Options"):
         return {}
-    found = vars(parse(cls.Options, options, "task"))
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
+    found = vars(parsed(cls.Options, options, {}))
+    return {key: _recordable(key, value) for key, value in found.items()}
+
+
+def _recordable(key: str, value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise TaskError(
+            f"task.{key}: the value {value!r} cannot be recorded; expected finite numbers, text, "
+            "lists and null, of the defaults too"
+        ) from None
 
 
 def installed_tasks() -> list[str]:

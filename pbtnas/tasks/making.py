@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,13 +57,31 @@ def _options(cls: Any, options: Options, places: Mapping[str, str]) -> Any:
             f"{cls.__name__} are no dataclass; write @dataclass(frozen=True, kw_only=True) above"
         )
     try:
-        return parse(declared, options, "task", places)
+        return parsed(declared, options, places)
     except ConfigError:
         raise
     except Exception as error:
         if is_ours(cls):
             raise
         raise TaskFault(f"{place_of(declared)}: the Options of {cls.__name__}: {error}") from error
+
+
+def parsed(declared: Any, options: Options, places: Mapping[str, str]) -> Any:
+    """The `Options` of a task.
+
+    What a run has recorded of a default is accepted as the default itself is: unchecked.
+    """
+    defaults = {
+        f.name: _text(f.default)
+        for f in dataclasses.fields(declared)
+        if f.default is not dataclasses.MISSING
+    }
+    given = {key: v for key, v in options.items() if defaults.get(key) != _text(v)}
+    return parse(declared, given, "task", places)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def _check_arguments(cls: Any, arguments: list[Any]) -> None:

@@ -6,16 +6,18 @@ data on the device and reference statistics are the same for all runs of that ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pbtnas.config import TaskConfig
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products, published
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.loading import load_task
+from pbtnas.tasks.loading import complete_options, load_task
 from pbtnas.tasks.preparing import Prepared, prepare
 
 AtDisk = Callable[[str], AbstractContextManager[None]]
@@ -49,6 +51,7 @@ class PreparedTasks:
         self._scratch = scratch
         self._task_file = task_file
         self._known: list[_Known] = []
+        self._complete: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}
 
     def load(self, section: TaskConfig) -> Task:
         """A task for that section, prepared or not.  Raises `TaskError` and `ConfigError`."""
@@ -56,6 +59,12 @@ class PreparedTasks:
             if known.section == section:
                 return known.ready.task
         return self._new(section)
+
+    def complete(self, section: TaskConfig) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """What writes out the defaults of the options of that task."""
+        if section.name not in self._complete:
+            self._complete[section.name] = partial(complete_options, self.load(section))
+        return self._complete[section.name]
 
     def of(self, section: TaskConfig, store: PosixStore, *, threads: int) -> Prepared:
         """The task, prepared with so many threads for the run in that directory.
@@ -80,7 +89,7 @@ class PreparedTasks:
 
     def _new(self, section: TaskConfig) -> Task:
         return load_task(
-            section.name, section.options, task_file=self._task_file, places=section.places
+            section.name, section.in_force, task_file=self._task_file, places=section.places
         )
 
 

@@ -113,7 +113,7 @@ class Trainer:
         if root not in self._places:
             with self._channel.at_disk("opening the run"):
                 run = open_run(root)
-            config = from_json(run.config)
+            config = from_json(run.config, recorded=run.options)
             # Unlike that of the process before this one, whose private files may be there yet.
             writer = f"{self._writer}-training-{secrets.token_hex(3)}"
             with PosixStore(root, writer, primitive=run.primitive) as store:

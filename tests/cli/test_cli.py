@@ -21,6 +21,7 @@ from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.errors import ExitCode
 from pbtnas.records import paths
 from pbtnas.records.envelope import canonical, digest
+from pbtnas.tasks.digits import DigitsOptions
 from pbtnas.tasks.loading import load_task
 from tests.system.site import TASK, Site
 
@@ -173,12 +174,17 @@ def test_a_device_that_is_not_there_is_refused(site: Site, device: str) -> None:
 
 
 def test_dry_run_prints_the_resolved_configuration_and_does_nothing(site: Site) -> None:
-    """With all defaults and overrides, as JSON."""
+    """With all defaults and overrides, those of the task's options included, as JSON."""
     result = coordinator(site, "--dry-run", "--set", "run.seed=9")
 
     assert result.exit_code == 0
     assert json.loads(result.stdout)["run"]["seed"] == 9
     assert not site.run_dir.exists()
+
+    site.config.write_text(site.config.read_text().replace("FaultyTask", "digits, images: 150"))
+    result = call("coordinator", site.config, site.run_dir, "--dry-run")
+    shown = json.loads(result.stdout)["task"]
+    assert shown == {"name": "digits", **vars(DigitsOptions(images=150))}
 
 
 def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path: Path) -> None:

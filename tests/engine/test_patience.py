@@ -106,7 +106,7 @@ def coordinator_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(coordinator, "start_run", steps[0])
     monkeypatch.setattr(coordinator, "PosixStore", steps[1])
     with open_coordinator(
-        site.run_dir, load(site.config), task.space, steps[2], stop=StopRequest(())
+        site.run_dir, load(site.config), task, steps[2], stop=StopRequest(())
     ) as opened:
         assert isinstance(opened, OpenCoordinator)
     return steps
@@ -285,7 +285,7 @@ def test_a_coordinator_that_is_asked_to_stop_leaves_a_full_disk(
     with open_coordinator(
         site.run_dir,
         load(site.config),
-        faulty().space,
+        faulty(),
         lambda store: Prepared(faulty(), {}),
         stop=stop,
     ) as opened:

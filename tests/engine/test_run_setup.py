@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from pbtnas.analysis.history.run import History
-from pbtnas.config import Config, from_json, load
+from pbtnas.config import Config, TaskConfig, from_json, load
 from pbtnas.engine.run_setup import ChangedConfig, search_of, start_run
 from pbtnas.records import paths
 from pbtnas.search.space import SearchSpace, switch
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import open_run
+from pbtnas.tasks.base import Task, TaskError
+from pbtnas.tasks.loading import complete_options
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])
 
@@ -88,3 +93,78 @@ def test_a_run_that_has_begun_keeps_its_configuration(tmp_path: Path) -> None:
     with pytest.raises(ChangedConfig, match="go on with the stored one"):
         start_run(tmp_path / "run", second, SPACE)
     assert start_run(tmp_path / "run", first, SPACE).config["search"]["population"] == 4
+
+
+@dataclass(frozen=True)
+class Now:
+    """Options of a task as a later version has them; `width` was 8, and there was no `depth`."""
+
+    images: int = 100
+    width: int = 16
+    depth: int = 2
+
+
+class OfNow:
+    """A task of that version."""
+
+    Options = Now
+
+
+def now(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with the defaults of that version."""
+    return complete_options(cast("Task", OfNow()), options)
+
+
+def then(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with the defaults of the version before."""
+    return {"images": 100, "width": 8, **options}
+
+
+def with_options(config: Config, **options: Any) -> Config:
+    return replace(config, task=TaskConfig("digits", options))
+
+
+def test_a_changed_default_of_the_task_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run goes on with the defaults that it was started with, and says so; a configuration that
+    means the new ones is refused; what enters the fingerprint is what was given, as ever."""
+    config, root = with_options(configs(tmp_path)[0], images=50), tmp_path / "run"
+    run = start_run(root, config, SPACE, then)
+    assert run.options == {"images": 50, "width": 8}
+    assert run.config["task"] == {"name": "digits", "images": 50}
+
+    with pytest.raises(ChangedConfig, match="task.width: stored 8, given 16, the default here"):
+        start_run(root, config, SPACE, now)
+    resumed = from_json(run.config, recorded=run.options)
+    assert start_run(root, resumed, SPACE, now) == run
+    assert resumed.task.in_force == {"images": 50, "width": 8}
+    assert start_run(root, with_options(config, images=50, width=8), SPACE, now) == run
+    assert "task.width: the default is 16 here; the run goes on with 8" in caplog.text
+    assert "task.depth: the run was started without it; the default here holds, 2" in caplog.text
+
+
+def test_a_run_without_recorded_defaults_goes_on_and_says_what_it_lacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Runs begun by older versions are resumed as they always were."""
+    config, root = with_options(configs(tmp_path)[0], images=50), tmp_path / "run"
+    begun = start_run(root, config, SPACE)
+
+    assert start_run(root, config, SPACE, now) == begun
+    assert begun.options is None
+    assert "those here are taken: width 16, depth 2" in caplog.text
+
+
+def test_a_default_that_cannot_be_recorded_is_refused_before_the_run(tmp_path: Path) -> None:
+    """Nobody could tell later whether it has changed."""
+
+    @dataclass(frozen=True)
+    class Options:
+        limit: float = float("inf")
+
+    config = with_options(configs(tmp_path)[0])
+    task = type("Endless", (), {"Options": Options})()
+    with pytest.raises(TaskError, match="task.limit: the value inf cannot be recorded"):
+        start_run(tmp_path / "run", config, SPACE, partial(complete_options, task))
+    assert not (tmp_path / "run").exists()

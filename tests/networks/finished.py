@@ -32,13 +32,19 @@ def finished(
     task_file: str | None = None,
     products: Mapping[str, bytes] | None = None,
     seed: int = 1,
+    recorded: Mapping[str, Any] | None = None,
 ) -> Trainee:
-    """Make a run of one member, whose state is as the seed initialised it; returns it."""
+    """Make a run of one member, whose state is as the seed initialised it; returns it.
+
+    `recorded` are all options that it says it was started with; None as runs begun before there
+    was such a record.
+    """
     config = Config(
         TaskConfig(name, dict(options)), SearchConfig(population=2, generations=1, epochs=1)
     )
     task = load_task(name, options, task_file=task_file)
-    create(root, to_json(config), about={"hash": "sha256", "space": space_digest(task.space)})
+    about = {"hash": "sha256", "space": space_digest(task.space)}
+    create(root, to_json(config), about=about, options=recorded)
     store = PosixStore(root, "maker")
     known = Products(store, root)
     for product, data in (products or {}).items():

@@ -222,6 +222,25 @@ def test_a_card_says_what_the_final_evaluation_was_computed_on(
     assert "| score | 0.5 | 0.25 |" in card, "a metric of that name is not the score"
 
 
+def test_an_export_has_the_defaults_of_the_search(run: Path) -> None:
+    """The network was trained with the defaults of then, whatever they are by now; where the run
+    does not record them, the card says which are assumed."""
+    then = {"images": 100, "batch_size": 32, "learning_rate": 0.5}
+    finished(run.parent / "then", "digits", {"images": 100}, recorded=then)
+    old, new = exported(run, "old"), exported(run.parent / "then", "new")
+
+    options = json.loads((new / CONFIG).read_text())["task"]["options"]
+    assert options == {**then, "ema_decay": 0.99, "final_images": 20_000}
+    card = (new / "README.md").read_text()
+    assert "`task.batch_size` | 32" in card and "does not record" not in card
+    search = (new / SEARCH).read_text()
+    assert "#   batch_size: 32" in search and to_json(load_config(new / SEARCH)) == (
+        open_run(run.parent / "then").config
+    )
+    card = (old / "README.md").read_text()
+    assert "does not record what `task.batch_size`, `task.ema_decay`" in card
+
+
 def test_all_of_a_member_can_be_exported(run: Path) -> None:
     """Its checkpoint, as the run has it."""
     state = read([exported(run, whole=True) / STATE])

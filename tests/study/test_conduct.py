@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from pbtnas.config import EngineConfig, PlannedRun, from_json, load
+from pbtnas.config import EngineConfig, PlannedRun, TaskConfig, from_json, load
+from pbtnas.engine.task_defaults import Complete
 from pbtnas.study.conduct import ChangedStudy, make_study
 from tests.system.site import Site
+
+
+def as_given(_: TaskConfig) -> Complete:
+    """Completes the options of a task that has no defaults."""
+    return dict
 
 
 def test_a_study_goes_on_with_its_own_engine_settings(
@@ -17,15 +24,31 @@ def test_a_study_goes_on_with_its_own_engine_settings(
     """As one does that was begun when a default was another; what decides outcomes is refused."""
     caplog.set_level("INFO")
     begun, root = load(site.config), site.directory / "study"
-    make_study(root, [PlannedRun("a", 5, begun)])
+    make_study(root, [PlannedRun("a", 5, begun)], as_given)
     later = replace(begun, engine=EngineConfig())
     other = replace(begun, search=replace(begun.search, epochs=3))
 
-    (run,) = make_study(root, [PlannedRun("a", 5, later)]).runs
+    (run,) = make_study(root, [PlannedRun("a", 5, later)], as_given).runs
     with pytest.raises(ChangedStudy, match=r"a-s5: search\.epochs: stored 2, given 3"):
-        make_study(root, [PlannedRun("a", 5, other)])
+        make_study(root, [PlannedRun("a", 5, other)], as_given)
 
     assert from_json(run.config) == begun
     assert "engine.hang_s: stored 60.0, given 600.0: the study goes on with what is stored" in (
         caplog.text
     )
+
+
+def test_a_study_keeps_the_defaults_of_its_tasks(site: Site) -> None:
+    """A study that goes on where a default of the task has changed is refused by name: half of its
+    runs would have been searched with another task."""
+    planned = [PlannedRun("a", 5, load(site.config))]
+
+    def width(value: int) -> Callable[[TaskConfig], Complete]:
+        return lambda _: lambda options: {"width": value, **options}
+
+    root = site.directory / "study"
+    (run,) = make_study(root, planned, width(8)).runs
+
+    assert run.options is not None and run.options["width"] == 8
+    with pytest.raises(ChangedStudy, match=r"a-s5: task\.width: stored 8, given 16, the default"):
+        make_study(root, planned, width(16))

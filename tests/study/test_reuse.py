@@ -42,10 +42,12 @@ class Made:
     task: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
     job: Job = JOB
     product: bytes = b"statistics"
+    options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         about = {"hash": "xxh3-128", "space": "s", "seed": 1, "task": "t", "created": ""}
-        create(self.root, {"task": self.task}, about={**about, "pbtnas": "0"})
+        about |= {"pbtnas": "0"}
+        create(self.root, {"task": self.task}, about=about, options=self.options)
         self.store = PosixStore(self.root, "test")
         self.store.execute(MakeGeneration(0))
         Products(self.store, self.root).publish("features", self.product)
@@ -238,6 +240,7 @@ def test_the_next_best_copy_is_taken(
         {"job": replace(JOB, architecture=(1, 1))},
         {"job": replace(JOB, seed=98)},
         {"job": replace(JOB, inputs=("d",))},
+        {"options": {"side": 32}},
     ],
     ids=str,
 )

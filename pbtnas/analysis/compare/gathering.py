@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import combinations
 from pathlib import Path
@@ -94,7 +94,18 @@ def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
     if not runs and not unbegun:
         wanted = f" named {' or '.join(only)}" if only else ""
         raise NotARun(f"{', '.join(map(str, directories))}: there are no runs{wanted}")
-    return Gathered(tuple(sorted(runs, key=lambda r: (r.name, r.seed))), tuple(unbegun))
+    runs.sort(key=lambda run: (run.name, run.seed))
+    return Gathered(tuple(_comparable_options(runs)), tuple(unbegun))
+
+
+def _comparable_options(runs: Sequence[NamedRun]) -> Iterable[NamedRun]:
+    """The runs, of which either all say which defaults their task's options had, or none does.
+
+    Beside runs that do not record it, only the options that were given can be compared.
+    """
+    if all(run.history.options is not None for run in runs):
+        return runs
+    return [replace(run, history=replace(run.history, options=None)) for run in runs]
 
 
 def settings_of(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:

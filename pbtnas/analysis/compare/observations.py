@@ -102,7 +102,7 @@ def budget(history: History) -> int:
 
 def task_of(history: History) -> str:
     """The task with its options, as JSON: equal texts mean equal tasks."""
-    return json.dumps(history.config["task"], sort_keys=True)
+    return json.dumps(history.settings["task"], sort_keys=True)
 
 
 def final_evaluation(history: History, checkpoint: Digest) -> dict[str, float] | None:

@@ -65,6 +65,8 @@ class History:
         terms: Claims of the coordinator's term.
         final: Final record; None until the run is finished.
         problems: Sentences on records that are damaged or missing.
+        options: All options of the task that it was started with, defaults included; None where
+            they are not recorded.
     """
 
     root: Path
@@ -75,6 +77,13 @@ class History:
     terms: tuple[ClaimHistory, ...]
     final: FinalRecord | None
     problems: tuple[str, ...]
+    options: Mapping[str, Any] | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The configuration, with those options of the task too that were left at their defaults,
+        where the run records them."""
+        return {**self.config, "task": {**self.config["task"], **(self.options or {})}}
 
     @classmethod
     def read(cls, run_dir: Path) -> History:
@@ -110,6 +119,7 @@ class History:
             terms=read_attempts(files, paths.TERM),
             final=None if final is None else _final(final.core),
             problems=tuple(files.problems),
+            options=None if config is None else config.meta.get("options"),
         )
 
     def best_so_far(self) -> list[TopMember | None]:

@@ -11,6 +11,7 @@ import yaml
 
 from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.history.run import History
+from pbtnas.config import to_yaml
 
 Code = dict[str, str]
 """Contents of files by their names, and commands by what they do."""
@@ -21,7 +22,10 @@ def run_again(history: History) -> Code:
     name = history.root.resolve().name
     file, again = shlex.quote(f"{name}.yaml"), shlex.quote(f"runs/{name}-again")
     command = f"pbtnas run {file} {again} --workers 2{_task_option([history])}"
-    return {f"{name}.yaml": _yaml(dict(history.config)), f"the run {name} again": command}
+    return {
+        f"{name}.yaml": to_yaml(history.config, history.options),
+        f"the run {name} again": command,
+    }
 
 
 def study_again(name: str, runs: Sequence[NamedRun]) -> Code:
@@ -36,7 +40,7 @@ def study_again(name: str, runs: Sequence[NamedRun]) -> Code:
     variants = {}
     for variant, history in reversed(firsts.items()):
         file = f"{history.root.resolve().name}.yaml"
-        code[file] = _yaml(dict(history.config))
+        code[file] = to_yaml(history.config, history.options)
         variants[variant] = {"config": file}
     study = {"seeds": sorted({run.seed for run in runs}), "runs": variants}
     again = shlex.quote(f"studies/{name}-again")

@@ -31,6 +31,7 @@ from pbtnas.analysis.report.tables import (
     generations_table,
     machines_table,
     runs_table,
+    settings_table,
 )
 from pbtnas.analysis.tables import Table, written
 from pbtnas.search.space import Variable
@@ -103,6 +104,7 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
         sections=[
             Section("Figures", notes, pictures=pictures),
             Section("Course", tables=[*champions, generations_table(history)]),
+            Section("Settings", tables=[settings_table(history)]),
             *_soups([NamedRun(variant(history), history)]),
             Section("Failures", history.problems, tables=[failures_table([history])]),
             Section("Doing it again", _AGAIN, [machines_table([history])], code=run_again(history)),
@@ -224,7 +226,7 @@ def _again(root: Path, runs: Sequence[NamedRun]) -> Code:
 
 def _differences(runs: Sequence[NamedRun]) -> Table:
     """Differences between the configurations of the names, without seeds."""
-    flat = {history.name: _flat(history.history.config) for history in reversed(runs)}
+    flat = {run.name: _flat(run.history.settings) for run in reversed(runs)}
     flat = dict(reversed(flat.items()))
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     telling = [

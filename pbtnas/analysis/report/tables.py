@@ -12,6 +12,7 @@ from pbtnas.analysis.history.generation import Generation
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.tables import Table
+from pbtnas.config import outcome
 from pbtnas.records.paths import member_name
 from pbtnas.records.schema import NO_FAILURE, Champion, last_line
 from pbtnas.search.space import Variable
@@ -82,6 +83,27 @@ def failures_table(histories: Iterable[History]) -> Table:
         columns=("run", "generation", "member", "attempt", "end", "by", "last words"),
         rows=tuple(rows[:LONGEST]),
         notes=tuple(filter(None, (cut, _END_WORDS if rows else "None."))),
+    )
+
+
+def settings_table(history: History) -> Table:
+    """Every setting of the run that decides its outcome, and which options are defaults."""
+    given = history.config["task"]
+    rows = [
+        (
+            f"{section}.{key}",
+            str(value),
+            "the task's default" if section == "task" and key not in given else "",
+        )
+        for section, values in outcome(history.settings).items()
+        for key, value in values.items()
+    ]
+    lacks = "The run does not record the defaults of its task's other options."
+    return Table(
+        title="What decided the outcome",
+        columns=("setting", "value", ""),
+        rows=tuple(rows),
+        notes=(lacks,) if history.options is None else (),
     )
 
 

@@ -11,9 +11,10 @@ import pytest
 from pbtnas.analysis.compare.gathering import Gathered, NamedRun, comparable, gather, settings_of
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.catalogue import study_figures
+from pbtnas.analysis.report.tables import settings_table
 from pbtnas.records import paths
-from pbtnas.store.run_directory import NotARun, NotYetARun
-from tests.analysis.made_runs import search, story, study, write
+from pbtnas.store.run_directory import NotARun, NotYetARun, create
+from tests.analysis.made_runs import config_of, search, story, study, write
 
 
 def run(name: str, task: dict[str, Any], **of_search: Any) -> NamedRun:
@@ -130,3 +131,19 @@ def test_a_study_has_the_figures_of_what_it_varies(tmp_path: Path) -> None:
 def test_nothing_finished_is_nothing_to_draw() -> None:
     """An empty set of runs has no figures, rather than empty ones."""
     assert study_figures(Gathered((), ("a",)).finished) == {}
+
+
+def test_runs_are_told_apart_by_the_defaults_that_they_had(tmp_path: Path) -> None:
+    """Two runs with one configuration, begun before and after a default changed, are of different
+    tasks; beside a run that does not record its defaults, what was given is compared."""
+    config = config_of(search())
+    about = {"hash": "sha256", "space": "s"}
+    for name, options in (("a", {"side": 16}), ("b", {"side": 32}), ("old", None)):
+        create(tmp_path / name, config, about=about, options=options)
+    a, b, old = (tmp_path / name for name in ("a", "b", "old"))
+
+    assert list(comparable(gather([a, b]).runs)) == ["side 16", "side 32"]
+    assert list(comparable(gather([a, b, old]).runs)) == [""]
+    rows = {row[0]: row for row in settings_table(History.read(a)).rows}
+    assert rows["task.side"] == ("task.side", "16", "the task's default")
+    assert settings_table(History.read(old)).notes

@@ -75,8 +75,15 @@ OnePass(
     Mutant(
         "reuse-with-other-products",
         _COPY,
-        'return digest([run.config["task"], run.space, run.hash, found])',
-        'return digest([run.config["task"], run.space, run.hash])',
+        "return digest([task, run.space, run.hash, found])",
+        "return digest([task, run.space, run.hash])",
+        (_REUSE,),
+    ),
+    Mutant(
+        "reuse-with-other-defaults",
+        _COPY,
+        'task = {**run.config["task"], **(run.options or {})}',
+        'task = {**run.config["task"]}',
         (_REUSE,),
     ),
     Mutant(
