@@ -209,7 +209,9 @@ class Trainer:
         evaluation = trainee.evaluate(context)
         evaluated_s = time.monotonic()
         result, file = self._outcome(job, trainee, evaluation, context)
+        diverged = f"the score is {float(evaluation.score)}"
         meta = {
+            **({"diverged": diverged} if result.outcome == "diverged" else {}),
             "train_s": round(trained_s - began_s, 3),
             "evaluate_s": round(evaluated_s - trained_s, 3),
             "wall_s": round(time.monotonic() - began_s, 3),
