@@ -23,7 +23,8 @@ from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
 from pbtnas.cli import study as cli_study
 from pbtnas.cli import tasks as cli_tasks
-from pbtnas.cli.inspect import print_status
+from pbtnas.cli.inspect import print_status, why_ended
+from pbtnas.cli.progress_line import progress_on_terminal
 from pbtnas.cli.shared import (
     EXIT_CODES,
     config_argument,
@@ -117,9 +118,12 @@ def run(
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
-    code = keep_running(head, lines)
+    with progress_on_terminal(run_dir):
+        code = keep_running(head, lines)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
+    elif code == ExitCode.FAILED and (ended := why_ended(run_dir)):
+        leave(ExitCode.FAILED, ended)  # again, for workers have spoken since
     sys.exit(code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from pbtnas.cli.shared import (
     run_dir_argument,
     task_file_option,
 )
-from pbtnas.errors import ExitCode
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
@@ -36,14 +37,15 @@ def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
 
     Of a study: how many of its runs are over, how far the open ones are, what was saved.
     """
-    while True:
-        if watch is not None and not as_json:
-            click.clear()
-        with disk_errors(ExitCode.FAILED, place=run_dir):
-            finished = print_status(run_dir, as_json=as_json)
-        if watch is None or finished:
-            return
-        time.sleep(watch)
+    with suppress(KeyboardInterrupt):  # how one stops looking is no error
+        while True:
+            if watch is not None and not as_json:
+                click.clear()
+            with disk_errors(ExitCode.FAILED, place=run_dir):
+                over = print_status(run_dir, as_json=as_json)
+            if watch is None or over:
+                return
+            time.sleep(watch)
 
 
 def print_status(run_dir: Path, *, as_json: bool) -> bool:
@@ -62,7 +64,17 @@ def print_status(run_dir: Path, *, as_json: bool) -> bool:
         click.echo(json.dumps(screen.to_json(seen)))
     else:
         click.echo(screen.render(seen))
-    return seen.finished
+    return seen.over
+
+
+def why_ended(run_dir: Path) -> str:
+    """Why a run ended without a usable member; "" if it did not, or cannot be looked at."""
+    from pbtnas.monitoring.progress import status
+
+    try:
+        return status(run_dir, now=time.time()).ended
+    except (PbtnasError, OSError):
+        return ""  # the coordinator has said what is wrong
 
 
 @click.command()

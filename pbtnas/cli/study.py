@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,7 +75,7 @@ def study(
     The same command goes on with a study after whatever happened.
     """
     stop = until_asked_to_stop()  # before the seconds in which torch is imported
-    from pbtnas.config import load_study
+    from pbtnas.config import load_study, to_json
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
     from pbtnas.protocol.operations import AskedToStop
@@ -90,8 +91,8 @@ def study(
     with disk_errors(ExitCode.USAGE, PermissionError):
         loaded = [tasks.load(run.config.task) for run in planned]
         if dry_run:
-            for run in planned:
-                click.echo(f"{run.name}-s{run.seed}  {run.config.search}")
+            runs = {f"{run.name}-s{run.seed}": to_json(run.config) for run in planned}
+            click.echo("\n".join(plan_lines(runs)))
             sections = [run.config.task for run in planned]
             for i, section in enumerate(sections):
                 if section not in sections[:i]:
@@ -115,6 +116,34 @@ def study(
             sys.exit(ExitCode.STOPPED)  # before anything was begun
     print_account(directory)
     _leave_with(outcomes, codes)
+
+
+def plan_lines(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The settings of planned runs as they stand in a YAML file: the common ones, then for each
+    run those that are its own.
+
+    Args:
+        runs: Resolved configuration of each run, by label.
+    """
+    flat = {
+        label: {
+            f"{section}.{key}": json.dumps(value)
+            for section, values in config.items()
+            for key, value in values.items()
+        }
+        for label, config in runs.items()
+    }
+    settings = list(flat.values())
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    common = [
+        key for key in keys if all(setting.get(key) == settings[0].get(key) for setting in settings)
+    ]
+    lines = [f"{len(flat)} runs; all have", *(f"  {key}: {settings[0][key]}" for key in common)]
+    lines.append("and of their own")
+    for label, setting in flat.items():
+        own = [f"{key}: {setting[key]}" for key in setting if key not in common]
+        lines.append(f"  {label}  {', '.join(own)}".rstrip())
+    return lines
 
 
 def print_account(directory: Path) -> None:

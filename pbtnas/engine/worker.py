@@ -12,13 +12,23 @@ from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.protocol.attempts import Attempt, AttemptFailed, Halt, Poll, Progress, Start, Stopped
+from pbtnas.protocol.attempts import (
+    Attempt,
+    AttemptFailed,
+    Halt,
+    Poll,
+    Progress,
+    Start,
+    Stopped,
+    Trained,
+)
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import AskedToStop, WriteHeartbeat
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
-from pbtnas.records.heartbeat import IDLE, Heartbeat, waiting_for
+from pbtnas.records.causes import cause
+from pbtnas.records.heartbeat import IDLE, Heartbeat, left, waiting_for
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
@@ -114,6 +124,8 @@ class WorkerDriver(Driver):
                 self._done = getattr(event, "done", self._done)
                 if not isinstance(event, Progress):
                     self._phase = IDLE
+                if isinstance(event, Trained):
+                    self._tell_result(event)
                 if isinstance(event, AttemptFailed | Stopped):
                     self._clear_up()
                 return event
@@ -125,6 +137,25 @@ class WorkerDriver(Driver):
             descriptor = self._training.descriptor()
             # A process that ends silently is noticed by a look every second.
             self.stop.wait(min(rest_s, 1.0), or_readable=[] if descriptor is None else [descriptor])
+
+    def _tell_result(self, trained: Trained) -> None:
+        if self._attempt is None or self._attempt.repair:
+            return  # its score is known
+        job, result = self._attempt.job, trained.result
+        why = cause(result, trained.meta)
+        outcome = why if result.score is None else f"score {result.score:.6g}"
+        took_s = trained.meta.get("wall_s")
+        took = "" if took_s is None else f", {took_s:.1f} s"
+        member = paths.member_name(job.member)
+        log.info(
+            "%s: %sg%04d %s: %s%s", self._name, self.label, job.generation, member, outcome, took
+        )
+
+    def leave(self, ending: str) -> None:
+        """Show that this worker has ended, and how: nobody waits for its next sign of life."""
+        self._beats += 1
+        content = Heartbeat(self._beats, 0, left(ending)).encode()
+        self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 
     def _clear_up(self) -> None:
         """Delete what the training process has not finished, and will not."""
@@ -210,11 +241,14 @@ def work(
     driver = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)
+    said = "an error"
     try:
         training.warm_up()
         ending = drive(Worker(run.id, name, claims, pace_of(engine)).work(), driver.execute)
+        said = ending.value
     finally:
         training.discard()
+        driver.leave(said)
         store.close()
     log.info("%s: %s", name, ending.value)
     return ending

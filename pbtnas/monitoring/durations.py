@@ -6,9 +6,44 @@ bent, so that nothing but an estimate may rest on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 RECENT = 5  # generations that say how long one takes
+
+Span = tuple[float, float]
+"""From when until when, in seconds since the epoch."""
+
+
+def pauses(
+    spans: Iterable[Span], moments: Iterable[float | None], until: float, gap_s: float
+) -> list[Span]:
+    """When nothing happened for longer than a gap that is none.
+
+    Args:
+        spans: Times in which somebody worked.
+        moments: Times at which something happened besides.
+        until: Time up to which to look.
+        gap_s: Longest time without a sign of life that counts as work.
+    """
+    known = [*spans, *((at, at) for at in moments if at is not None)]
+    found: list[Span] = []
+    last: float | None = None
+    for begin, end in sorted([*known, (until, until)]):
+        if begin > until:
+            break
+        if last is not None and begin - last > gap_s:
+            found.append((last, begin))
+        last = end if last is None else max(last, end)
+    return found
+
+
+def active_at(paused: Sequence[Span]) -> Callable[[float], float]:
+    """A clock that stands still during pauses: from a time to a time on that clock."""
+
+    def clock(at: float) -> float:
+        return at - sum(min(at, end) - begin for begin, end in paused if begin < at)
+
+    return clock
 
 
 def elapsed_s(opened: Sequence[float | None], until: float | None) -> float | None:

@@ -7,18 +7,20 @@ files, which are hints: another machine's clock may be wrong, a network disk may
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
-from pbtnas.monitoring.durations import elapsed_s, left_s
+from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
 from pbtnas.records import paths
+from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.records.schema import NO_FAILURE, last_line
+from pbtnas.store.identity import provably_dead
 from pbtnas.store.reader import RunReader
 
 LEASE_S = 60.0  # where the configuration cannot be read
@@ -54,7 +56,8 @@ class Seen:
         doing: Phase in its own words; "" if its heartbeat is torn.
         steps: Steps of its job that are done.
         changed_s: Seconds since its heartbeat last changed; a hint.
-        live: Whether its heartbeat changed within the lease.
+        live: Whether its heartbeat changed within the lease, and it has not left since.
+        left: Whether it has said that it left, or is provably dead on this machine.
         waiting_for: Reason why it cannot go on; "" if it can.
         idle_here: Whether it has no work in this run: none at all, or that of another run.
     """
@@ -66,6 +69,7 @@ class Seen:
     live: bool
     waiting_for: str = ""
     idle_here: bool = False
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ class Status:
         task: Name of the task.
         algorithm: Name of the algorithm.
         seed: Seed of the run.
-        state: State: new (no generation yet), running or finished.
+        state: State: new (no generation yet), running, finished, or failed: no member of the
+            generation has a score, so the run has ended without a usable one.
         generation: Generation in work, counted from 0; None for a new run.
         generations: Generations of the whole run; None if the configuration cannot be read.
         progress: Share of the run that is done, 0 to 1.
@@ -99,7 +104,9 @@ class Status:
         failures: Counts of failed attempts and diverged members, by class.
         failed: Members recorded as failed, the latest first.
         trouble: Sentences on what workers wait for and which processes are missing.
+        ended: Sentence on why a failed run ended; "" for others.
         elapsed_s: Seconds since the first generation was opened; a hint.
+        active_s: The same without pauses, in which nobody trained or coordinated; a hint.
         left_s: Seconds until the run is done, estimated from its generations; a hint.
         fingerprint: Fingerprint of a finished run.
         problems: Sentences on records that are damaged or missing.
@@ -109,7 +116,7 @@ class Status:
     task: str
     algorithm: str
     seed: int | None
-    state: Literal["new", "running", "finished"]
+    state: Literal["new", "running", "finished", "failed"]
     generation: int | None
     generations: int | None
     progress: float
@@ -121,7 +128,9 @@ class Status:
     failures: Mapping[str, int]
     failed: tuple[Failed, ...]
     trouble: tuple[str, ...]
+    ended: str
     elapsed_s: float | None
+    active_s: float | None
     left_s: float | None
     fingerprint: str | None
     problems: tuple[str, ...]
@@ -129,6 +138,11 @@ class Status:
     @property
     def finished(self) -> bool:
         return self.state == "finished"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state in ("finished", "failed")
 
 
 def status(run_dir: Path, *, now: float) -> Status:
@@ -138,21 +152,32 @@ def status(run_dir: Path, *, now: float) -> Status:
     """
     history = History.read(run_dir)
     lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
-    look = _Look(run_dir, now, lease_s)
+    with _Look(run_dir, now, lease_s, _holders(history)) as look:
+        return _status(history, look, now, lease_s)
+
+
+def _status(history: History, look: _Look, now: float, lease_s: float) -> Status:
     current = history.generations[-1] if history.generations else None
     finished = history.final is not None
+    ended = "" if finished or current is None else _ended(current)
+    over = finished or bool(ended)
     members = _members(look, current, history) if current else Members(0, 0, 0, 0)
     total = _generations(history)
     selected = [g for g in history.generations if g.selection is not None]
     workers = look.workers()
     coordinator = look.holder(history.terms)
     opened = [look.time(paths.manifest(g.number)) for g in history.generations]
+    until = now
+    if over:
+        until = look.time(paths.FINAL) or _last_result(look, current) or now
+    active = active_at(pauses(_spans(history, look), opened, until, lease_s))
+    began = [None if at is None else active(at) for at in opened]
     return Status(
         run=history.run,
         task=str(_section(history, "task").get("name", history.about.get("task", "?"))),
         algorithm=str(_section(history, "search").get("algorithm", "?")),
         seed=history.about.get("seed"),
-        state="finished" if finished else "running" if current else "new",
+        state="finished" if finished else "failed" if ended else "running" if current else "new",
         generation=current.number if current else None,
         generations=total,
         progress=1.0 if finished else _progress(current, members, total),
@@ -163,39 +188,66 @@ def status(run_dir: Path, *, now: float) -> Status:
         workers=workers,
         failures=_failures(history),
         failed=_failed(history),
-        trouble=() if finished else _trouble(workers, coordinator, lease_s, begun=bool(current)),
-        elapsed_s=elapsed_s(opened, look.time(paths.FINAL) if finished else now),
-        left_s=0.0 if finished else left_s(opened, now, total, _later_over_first(history)),
+        trouble=() if over else _trouble(workers, coordinator, lease_s, begun=bool(current)),
+        ended=ended,
+        elapsed_s=elapsed_s(opened, until),
+        active_s=elapsed_s(began, active(until)),
+        left_s=0.0 if over else left_s(began, active(now), total, _later_over_first(history)),
         fingerprint=history.final.fingerprint if history.final else None,
         problems=history.problems,
     )
 
 
 class _Look:
-    """Reads heartbeats and times of files, which a run has besides its records."""
+    """Reads heartbeats and times of files, which a run has besides its records.
 
-    def __init__(self, root: Path, now: float, lease_s: float) -> None:
-        self._root = root
+    Args:
+        root: Run directory.
+        now: Time now, in seconds since the epoch.
+        lease_s: Seconds of silence after which a process counts as gone.
+        holders: Identities of workers, by name, as their claims tell them.
+    """
+
+    def __init__(
+        self, root: Path, now: float, lease_s: float, holders: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._files = RunReader(root)
         self._now = now
         self._lease_s = lease_s
+        self._holders = holders
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._files.close()
 
     def time(self, name: Name) -> float | None:
         """When a file last changed, in seconds since the epoch; None if it is not there."""
         try:
-            with RunReader(self._root) as files:
-                return files.changed_s(name)
+            return self._files.changed_s(name)
         except OSError:
             return None
 
+    def names(self, directory: Name) -> list[str]:
+        """The names in a directory; none if it cannot be read."""
+        try:
+            return self._files.names(directory)
+        except OSError:
+            return []
+
     def workers(self) -> tuple[Seen, ...]:
         """All workers that ever wrote a heartbeat, the most recent first."""
-        try:
-            with RunReader(self._root) as files:
-                found = [PurePosixPath(leaf) for leaf in files.names(paths.WORKERS)]
-        except OSError:
-            found = []
+        found = [PurePosixPath(leaf) for leaf in self.names(paths.WORKERS)]
         beats = [leaf for leaf in found if leaf.suffix == ".beat"]
-        seen = [self._seen(leaf.stem, paths.within(paths.WORKERS, leaf.name)) for leaf in beats]
+        seen = [
+            self._seen(
+                leaf.stem,
+                paths.within(paths.WORKERS, leaf.name),
+                left=provably_dead(self._holders.get(leaf.stem, {})),
+            )
+            for leaf in beats
+        ]
         return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
 
     def holder(self, attempts: Sequence[ClaimHistory]) -> Seen | None:
@@ -205,28 +257,90 @@ class _Look:
         newest = attempts[-1]
         name = str(newest.holder.get("worker", "?"))
         beat = paths.beat(newest.slot, newest.number)
+        left = newest.ended != "open" or provably_dead(newest.holder)
         # One that has just begun has shown no sign of life but its claim.
-        return self._seen(name, beat) or self._seen(name, paths.claim(newest.slot, newest.number))
+        return self._seen(name, beat, left=left) or self._seen(
+            name, paths.claim(newest.slot, newest.number), left=left
+        )
 
-    def _seen(self, name: str, beat: Name) -> Seen | None:
+    def _seen(self, name: str, beat: Name, *, left: bool) -> Seen | None:
         changed = self.time(beat)
         if changed is None:
             return None
         try:
-            with RunReader(self._root) as files:
-                content = Heartbeat.decode(files.get(beat) or b"") or Heartbeat(0)
+            content = Heartbeat.decode(self._files.get(beat) or b"") or Heartbeat(0)
         except (OSError, UnreadableRecord):
             content = Heartbeat(0)
         changed_s = max(0.0, self._now - changed)
+        left = left or bool(content.left)
         return Seen(
             name=name,
             doing=content.phase,
             steps=content.done,
             changed_s=changed_s,
-            live=changed_s <= self._lease_s,
+            live=changed_s <= self._lease_s and not left,
             waiting_for=content.waiting_for,
             idle_here=content.idle or bool(content.busy_with),
+            left=left,
         )
+
+
+def _attempts(generation: Generation) -> Iterator[ClaimHistory]:
+    for attempts in (*generation.attempts.values(), *generation.repairs.values()):
+        yield from attempts
+
+
+def _holders(history: History) -> dict[str, Mapping[str, Any]]:
+    """Who claimed something in this run, by name."""
+    claims = (claim for generation in history.generations for claim in _attempts(generation))
+    return {str(claim.holder.get("worker")): claim.holder for claim in claims}
+
+
+def _spans(history: History, look: _Look) -> list[Span]:
+    """When somebody worked or coordinated: from each claim to its last sign of life."""
+    spans = []
+    for generation in history.generations:
+        spans += _spans_of(list(_attempts(generation)), look)
+        spans += [
+            (at, at)
+            for member in generation.results
+            if (at := look.time(paths.result(generation.number, member))) is not None
+        ]
+    return spans + _spans_of(history.terms, look)
+
+
+def _spans_of(claims: Sequence[ClaimHistory], look: _Look) -> list[Span]:
+    spans = []
+    names = {name: set(look.names(name)) for name in {paths.directory_of(c.slot) for c in claims}}
+    for claim in claims:
+        directory = paths.directory_of(claim.slot)
+        files = [
+            name
+            for make in (paths.claim, paths.beat, paths.end)
+            if (name := make(claim.slot, claim.number)).removeprefix(f"{directory}/")
+            in names[directory]
+        ]
+        times = [at for at in map(look.time, files) if at is not None]
+        spans += [(min(times), max(times))] if times else []
+    return spans
+
+
+def _ended(current: Generation) -> str:
+    """Why nobody can go on after this generation; "" if somebody can."""
+    if not current.jobs or not current.jobs.keys() <= current.results.keys():
+        return ""
+    results = [current.results[member] for member in current.jobs]
+    if any(reported.result.score is not None for reported in results):
+        return ""
+    causes = (cause(reported.result, reported.meta) for reported in results)
+    return nobody_left(current.number, causes)
+
+
+def _last_result(look: _Look, current: Generation | None) -> float | None:
+    if current is None:
+        return None
+    times = (look.time(paths.result(current.number, member)) for member in current.results)
+    return max((at for at in times if at is not None), default=None)
 
 
 def _section(history: History, name: str) -> Mapping[str, Any]:
@@ -264,9 +378,8 @@ def _progress(current: Generation | None, members: Members, total: int | None) -
 def _failures(history: History) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for generation in history.generations:
-        for attempts in (*generation.attempts.values(), *generation.repairs.values()):
-            ends = [attempt.end["class"] for attempt in attempts if attempt.end is not None]
-            counts.update(end for end in ends if end not in NO_FAILURE)
+        ends = [claim.end["class"] for claim in _attempts(generation) if claim.end is not None]
+        counts.update(end for end in ends if end not in NO_FAILURE)
         outcomes = [reported.result.outcome for reported in generation.results.values()]
         counts["diverged"] += outcomes.count("diverged")
     return {kind: count for kind, count in sorted(counts.items()) if count}
@@ -290,9 +403,12 @@ def _trouble(
     if not begun:  # a coordinator that still prepares the task shows no sign of life
         return tuple(trouble)
     if coordinator is None or not coordinator.live:
-        trouble.append(f"no coordinator in the last {lease_s:g} s; `pbtnas coordinator` starts one")
+        gone = coordinator is not None and coordinator.left
+        when = "now" if gone else f"in the last {lease_s:g} s"
+        trouble.append(f"no coordinator {when}; `pbtnas coordinator` starts one")
     if not any(worker.live for worker in workers):
-        trouble.append(f"no worker in the last {lease_s:g} s; `pbtnas worker` starts one")
+        when = "now" if all(worker.left for worker in workers) else f"in the last {lease_s:g} s"
+        trouble.append(f"no worker {when}; `pbtnas worker` starts one")
     return tuple(trouble)
 
 

@@ -5,17 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.progress import Seen, Status, status
-from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
+from pbtnas.monitoring.text import (
+    COLUMNS,
+    bar,
+    clipped,
+    entries,
+    joined,
+    printable,
+    span,
+    titled,
+    whole,
+    wrapped,
+)
 from pbtnas.records import paths
 
 __all__ = ["Status", "render", "status", "to_json"]
 
+HEAD_LINES, ENDED_LINES = 1, 4
 WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 8, 3, 3, 2
+NAME = 56  # columns of a worker's name: the longest that pbtnas makes
 
 
 def to_json(status: Status) -> dict[str, Any]:
@@ -26,39 +40,67 @@ def to_json(status: Status) -> dict[str, Any]:
 def render(status: Status) -> str:
     """The status as text for people, without a newline at its end."""
     # The last words of workers that ended with the run would only mislead.
-    workers = [] if status.finished else ["", *_workers(status)]
-    lines = [*_head(status), *workers, *_trouble(status)]
-    return "\n".join(clipped(line, COLUMNS) for line in lines)
+    workers = [] if status.over else ["", *_workers(status)]
+    return "\n".join([*_head(status), *workers, *_trouble(status)])
+
+
+def progress_line(status: Status, width: int) -> str:
+    """The most important of it in one line: whole facts, as many as there is room for."""
+    members = status.members
+    facts = [
+        f"generation {_generation(status)}",
+        f"{members.done} of {members.all} members done",
+        f"best {_best(status.best_ever)}",
+        "time left unknown" if status.left_s is None else f"about {span(status.left_s)} left",
+        f"live workers: {sum(worker.live for worker in status.workers)}",
+    ]
+    return joined(facts, width)
 
 
 def _head(status: Status) -> list[str]:
     members = status.members
     lines = [
-        f"run         {status.run or '?'}   {status.state}",
-        f"search      {status.algorithm} on {status.task}, seed {_or_unknown(status.seed)}",
-        f"generation  {_generation(status)}  {bar(status.progress)}  {_time(status)}",
-        f"members     {members.done} of {members.all} done, {members.in_work} in work, "
+        f"{status.run or '?'}   {_state(status)}",
+        f"{status.algorithm} on {status.task}, seed {_or_unknown(status.seed)}",
+        f"{_generation(status)}  {bar(status.progress)}  {_time(status)}",
+        f"{members.done} of {members.all} done, {members.in_work} in work, "
         f"{members.put_back} put back, {members.pending} pending",
-        f"best        {_best(status.best_ever)}; last complete generation: "
-        f"{_best(status.best_last)}",
+        f"{_best(status.best_ever)}; last complete generation: {_best(status.best_last)}",
     ]
+    titles = ["run", "search", "generation", "members", "best"]
     if status.fingerprint is not None:
-        lines.append(f"fingerprint {status.fingerprint}")
-    return lines
+        titles, lines = [*titles, "fingerprint"], [*lines, status.fingerprint]
+    head = [
+        line
+        for title, text in zip(titles, lines, strict=True)
+        for line in titled(title, entries([text], HEAD_LINES))
+    ]
+    ended = entries([status.ended], ENDED_LINES) if status.over and status.ended else []
+    return [*head, *titled("ended", ended)]
+
+
+def _state(status: Status) -> str:
+    return "ended without a usable member" if status.state == "failed" else status.state
 
 
 def _generation(status: Status) -> str:
+    """How many generations are complete, which is the number of the one in work."""
     if status.generation is None:
         return "none yet"
-    return f"{status.generation} of {_or_unknown(status.generations)}"
+    complete = status.generation + 1 if status.finished else status.generation
+    return f"{complete} of {_or_unknown(status.generations)}"
 
 
 def _time(status: Status) -> str:
-    elapsed = f"{span(status.elapsed_s)} so far" if status.elapsed_s is not None else ""
-    if status.finished:
-        return elapsed.replace(" so far", " in all")
+    if status.elapsed_s is None:
+        return ""
+    elapsed = span(status.elapsed_s)
+    active = elapsed if status.active_s is None else span(status.active_s)
+    told = elapsed if active == elapsed else f"{active} active in {elapsed}"
+    if status.over:
+        return told if active != elapsed else f"{told} in all"
     left = f"about {span(status.left_s)} left" if status.left_s is not None else ""
-    return ", ".join(filter(None, (elapsed, left)))
+    return ", ".join(filter(None, (f"{told} so far" if active == elapsed else told, left)))
 
 
 def _best(best: TopMember | None) -> str:
@@ -69,23 +111,41 @@ def _best(best: TopMember | None) -> str:
 
 
 def _workers(status: Status) -> list[str]:
-    """Live processes, and the number of others: every restart leaves one behind."""
+    """Live processes, and the numbers of others: every restart leaves one behind."""
     live = [worker for worker in status.workers if worker.live]
-    gone = len(status.workers) - len(live)
+    gone = sum(worker.left for worker in status.workers)
+    silent = len(status.workers) - len(live) - gone
     coordinator = [status.coordinator] if status.coordinator and status.coordinator.live else []
-    table = [_seen(seen) for seen in [*coordinator, *live]]
-    title = f"workers     {len(live)} live"
-    if gone:
-        title += f", {gone} gone or silent"
-    if table:
+    title = ", ".join(
+        f"{count} {what}"
+        for count, what in ((len(live), "live"), (gone, "gone"), (silent, "silent"))
+        if count or what == "live"
+    )
+    seen = [*coordinator, *live]
+    if seen:
         title += "; when they were last seen is a hint, by the times of files"
-    return [title, *capped(table, WORKER_LINES)]
+    return [f"workers     {title}", *seen_lines(seen, WORKER_LINES)]
 
 
-def _seen(seen: Seen) -> str:
+def seen_lines(processes: Sequence[Seen], most: int) -> list[str]:
+    """A line or more for each process: its name, what it does, and when it was last seen."""
+    names = [printable(seen.name) for seen in processes]
+    width = min(max(map(len, names), default=0), NAME)
+    table = [
+        [f"  {clipped(name, NAME):{width}}  {part}" for part in _doing(seen, COLUMNS - width - 4)]
+        for name, seen in zip(names, processes, strict=True)
+    ]
+    blank = " " * (width + 4)
+    lines = [
+        [part if i == 0 else blank + part[width + 4 :] for i, part in enumerate(parts)]
+        for parts in table
+    ]
+    return whole(lines, most)
+
+
+def _doing(seen: Seen, width: int) -> list[str]:
     steps = f", {seen.steps} steps" if seen.steps else ""
-    doing = clipped((seen.doing or "?") + steps, 44)
-    return f"  {clipped(seen.name, 34):34}  {doing:44}  {span(seen.changed_s)} ago"
+    return wrapped(f"{seen.doing or '?'}{steps}, {span(seen.changed_s)} ago", width)
 
 
 def _trouble(status: Status) -> list[str]:
@@ -98,10 +158,10 @@ def _trouble(status: Status) -> list[str]:
     ]
     if counts or failed:
         given_up = f"; members recorded as failed: {len(failed)}" if failed else ""
-        lines.append(f"failures    {counts or 'none'}{given_up}")
-        lines += capped([f"  {line}" for line in failed], FAILED_LINES)
-    lines += titled("trouble", capped(status.trouble, TROUBLE_LINES))
-    lines += titled("damaged", capped(status.problems, PROBLEM_LINES))
+        lines += titled("failures", entries([f"{counts or 'none'}{given_up}"], 1))
+        lines += [f"  {line}" for line in entries(failed, FAILED_LINES, COLUMNS - 2)]
+    lines += titled("trouble", entries(status.trouble, TROUBLE_LINES))
+    lines += titled("damaged", entries(status.problems, PROBLEM_LINES))
     return lines
 
 

@@ -15,7 +15,8 @@ from pbtnas.analysis.compare.budget import granted_epochs
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.accounting import Account, account
 from pbtnas.monitoring.progress import Seen, Status, status
-from pbtnas.monitoring.text import COLUMNS, bar, capped, clipped, span, titled
+from pbtnas.monitoring.run_screen import seen_lines
+from pbtnas.monitoring.text import bar, entries, span, titled
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, RecordError
 from pbtnas.store.run_directory import NotARun
@@ -136,16 +137,21 @@ def render(status: StudyStatus) -> str:
     left = "" if status.over or status.left_s is None else f", about {span(status.left_s)} left"
     failures = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
     lines = [
-        f"study       {status.id}   {len(status.finished)} of {status.runs} runs finished, {state}",
+        *titled(
+            "study",
+            entries(
+                [f"{status.id}   {len(status.finished)} of {status.runs} runs finished, {state}"], 1
+            ),
+        ),
         f"progress    {bar(status.progress)} of the network-epochs{left}",
-        *titled("in work", capped(_open_lines(status.open), RUN_LINES)),
+        *titled("in work", entries(_open_lines(status.open), RUN_LINES)),
         *([] if status.over else _worker_lines(status.workers)),
-        *titled("failed", capped([f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES)),
-        *titled("failures", [failures] if failures else []),
-        *titled("trouble", capped(status.trouble, TROUBLE_LINES)),
-        f"computed    {status.account}",
+        *titled("failed", entries([f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES)),
+        *titled("failures", entries([failures] if failures else [], 1)),
+        *titled("trouble", entries(status.trouble, TROUBLE_LINES)),
+        *titled("computed", entries([str(status.account)], 1)),
     ]
-    return "\n".join(clipped(line, COLUMNS) for line in lines)
+    return "\n".join(lines)
 
 
 def _open(run: StudyRun, seen: Status) -> UnfinishedRun:
@@ -220,10 +226,4 @@ def _how_far(run: UnfinishedRun) -> str:
 
 def _worker_lines(workers: Sequence[Seen]) -> list[str]:
     live = [worker for worker in workers if worker.live]
-    table = [_worker_line(worker) for worker in live]
-    return titled("workers", [f"{len(live)} live", *capped(table, WORKER_LINES)])
-
-
-def _worker_line(worker: Seen) -> str:
-    name, doing = clipped(worker.name, 30), clipped(worker.doing, 46)
-    return f"{name:30}  {doing:46}  {span(worker.changed_s)} ago"
+    return [f"workers     {len(live)} live", *seen_lines(live, WORKER_LINES)]

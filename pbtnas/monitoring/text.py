@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 
 COLUMNS = 100
+INDENT = 12  # columns of a title
 BAR = 24
 
 
@@ -16,20 +18,59 @@ def bar(share: float) -> str:
 
 def titled(title: str, lines: Sequence[str]) -> list[str]:
     """Lines in a column, with a title before the first one."""
-    return [f"{title if i == 0 else '':12}{line}" for i, line in enumerate(lines)]
+    return [f"{title if i == 0 else '':{INDENT}}{line}" for i, line in enumerate(lines)]
 
 
-def capped(lines: Sequence[str], most: int) -> list[str]:
-    """At most `most` lines; the last one counts those left out."""
-    if len(lines) <= most:
-        return list(lines)
-    return [*lines[: most - 1], f"  and {len(lines) - most + 1} more"]
+def printable(text: str) -> str:
+    """Text that cannot move the cursor."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def clipped(text: str, width: int) -> str:
     """Text that cannot move the cursor, cut to so many columns."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
+    plain = printable(text)
     return plain if len(plain) <= width else f"{plain[: width - 3]}..."
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Text in lines of so many columns, broken between words where that is possible."""
+    return textwrap.wrap(printable(text), width) or [""]
+
+
+def joined(facts: Iterable[str], width: int) -> str:
+    """The first facts in one line, as many as fit whole."""
+    line = ""
+    for fact in map(printable, facts):
+        longer = f"{line}, {fact}" if line else fact
+        if len(longer) > width:
+            break
+        line = longer
+    return line
+
+
+def whole(items: Sequence[Sequence[str]], most: int) -> list[str]:
+    """The lines of the first items, at most `most`; the last line counts items left out.
+
+    No item is cut, unless it alone has more lines than there is room for.
+    """
+    if sum(map(len, items)) <= most:
+        return [line for item in items for line in item]
+    lines: list[str] = []
+    shown = 0
+    while len(lines) + len(items[shown]) <= most - 1:
+        lines += items[shown]
+        shown += 1
+    if shown:
+        return [*lines, f"  and {len(items) - shown} more"]
+    first = list(items[0][:most])
+    rest = f" ... and {len(items) - 1} more" if len(items) > 1 else " ..."
+    first[-1] = f"{first[-1][: COLUMNS - INDENT - len(rest)]}{rest}"
+    return first
+
+
+def entries(sentences: Iterable[str], most: int, width: int = COLUMNS - INDENT) -> list[str]:
+    """Sentences in at most `most` lines; those that do not fit are counted, not cut."""
+    return whole([wrapped(sentence, width) for sentence in sentences], most)
 
 
 def span(seconds: float | None) -> str:

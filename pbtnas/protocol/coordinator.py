@@ -63,6 +63,7 @@ from pbtnas.protocol.reading import adopt, content, read
 from pbtnas.protocol.retention import Retention
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
+from pbtnas.records.causes import cause
 from pbtnas.records.envelope import Record, canonical, encode
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Child, Manifest, Result, Selected
@@ -173,12 +174,14 @@ class Coordinator:
         name = paths.selection(generation)
         record = yield from read(name, "selection", self._run)
         while record is None:
-            results = yield from self._collect(manifest)
-            if results is None:
+            collected = yield from self._collect(manifest)
+            if collected is None:
                 record = yield from read(name, "selection", self._run)
                 continue
             yield from persist(Sync(paths.results(generation)))
-            selected = generations.select(self._search, manifest, results)
+            results = {number: Result.from_json(r.core) for number, r in collected.items()}
+            causes = {n: cause(result, collected[n].meta) for n, result in results.items()}
+            selected = generations.select(self._search, manifest, results, causes)
             yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
@@ -188,12 +191,12 @@ class Coordinator:
             raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
         return selected
 
-    def _collect(self, manifest: Manifest) -> Steps[dict[int, Result] | None]:
+    def _collect(self, manifest: Manifest) -> Steps[dict[int, Record] | None]:
         """Wait for the results of all members, one after the other.
 
         None when the selection was made by another coordinator in the meantime.
         """
-        results: dict[int, Result] = {}
+        results: dict[int, Record] = {}
         since_s = yield from Now()
         first, next_duty_s, looks = True, since_s, 0
         orphaned_s: float | None = None
@@ -223,7 +226,7 @@ class Coordinator:
                     yield from self._keep_house(manifest, first=first)
                     first, next_duty_s = False, now_s + DUTY_S
                 yield from Sleep(pause_s(now_s - since_s, self._poll_s))
-            results[job.member] = Result.from_json(record.core)
+            results[job.member] = record
         return results
 
     def _children(self, manifest: Manifest, selected: Selected) -> Steps[dict[int, Child] | None]:
@@ -394,7 +397,8 @@ def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:
     best = selected.result(selected.ranking[0])
     lost = sum(result.outcome != "ok" for result in selected.results)
     text = (
-        f"generation {selected.generation} of {search.generations} done: best "
+        f"generation {selected.generation} done, {selected.generation + 1} of "
+        f"{search.generations}: best "
         f"{paths.member_name(best.member)} at {best.score:.6g}, "
         f"{len(selected.births)} of {len(manifest.jobs)} replaced"
     )

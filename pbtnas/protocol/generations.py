@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pbtnas.records import paths
+from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
@@ -92,8 +93,19 @@ def _shown(sha256: str | None) -> str:
     return "no such product" if sha256 is None else f"the product with SHA-256 {sha256[:12]}..."
 
 
-def select(search: Search, manifest: Manifest, results: Mapping[int, Result]) -> Selected:
+def select(
+    search: Search,
+    manifest: Manifest,
+    results: Mapping[int, Result],
+    causes: Mapping[int, str] | None = None,
+) -> Selected:
     """Rank a finished generation and decide the births of the next.
+
+    Args:
+        search: Search that the generation belongs to.
+        manifest: Manifest of the generation.
+        results: Result of each member.
+        causes: Why a member has no score, in words; they decide nothing.
 
     Raises `NoParentsError` when nobody can go on.
     """
@@ -101,9 +113,10 @@ def select(search: Search, manifest: Manifest, results: Mapping[int, Result]) ->
         Member(job.member, job.architecture, results[job.member].score) for job in manifest.jobs
     ]
     if all(member.score is None for member in members):
-        raise NoParentsError(
-            f"all {len(members)} members of generation {manifest.generation} diverged or failed"
+        told = {number: cause(result, {}) for number, result in results.items()} | dict(
+            causes or {}
         )
+        raise NoParentsError(nobody_left(manifest.generation, told.values()))
     return Selected(
         generation=manifest.generation,
         manifest=Record("manifest", "", manifest.to_json()).digest,

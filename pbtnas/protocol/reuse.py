@@ -135,7 +135,11 @@ class Reuse:
                 file = yield from InRun(self._own.label, take)
                 if file is None:
                     continue
-            kept = {key: record.meta[key] for key in ("device", "torch") if key in record.meta}
+            kept = {
+                key: record.meta[key]
+                for key in ("device", "torch", "diverged")
+                if key in record.meta
+            }
             source = record.meta.get("reused_from", peer.label)
             return Trained(result, file, {**kept, "reused_from": source})
         return None

@@ -10,11 +10,21 @@ IDLE = "waiting for work"
 _WAITING = "waiting: "
 _DISK = "waiting for the disk: "
 _BUSY = "busy with "
+_LEFT = "left: "
+_REASON = 90  # characters of a reason that a heartbeat has room for
 
 
 def waiting_for(trouble: str) -> str:
-    """The phase of a worker that cannot go on, with the reason."""
-    return _WAITING + trouble
+    """The phase of a worker that cannot go on, with the reason.
+
+    Of a long one the end is kept, which says what is wrong; its beginning is a path.
+    """
+    return _WAITING + (trouble if len(trouble) <= _REASON else f"...{trouble[3 - _REASON :]}")
+
+
+def left(ending: str) -> str:
+    """The last phase of a worker, with how it ended."""
+    return _LEFT + ending
 
 
 def at_disk(what: str) -> str:
@@ -51,6 +61,11 @@ class Heartbeat:
     def waiting_for(self) -> str:
         """The reason why the writer cannot go on; "" if it can."""
         return self._after(_WAITING)
+
+    @property
+    def left(self) -> str:
+        """How the writer ended; "" as long as it has not said so."""
+        return self._after(_LEFT)
 
     @property
     def busy_with(self) -> str:

@@ -109,11 +109,12 @@ class StudyWorkerDriver(Driver):
                 return super().execute(operation)
         return None
 
-    def close(self) -> None:
-        """End the training process, and close all runs."""
+    def close(self, ending: str) -> None:
+        """End the training process, say in all open runs how this worker ended, and close them."""
         if self._training is not None:
             self._training.discard()
         for opened in self._open.values():
+            opened.driver.leave(ending)
             opened.driver.store.close()
 
     def _begin(self, label: str) -> OpenedRun | None:
@@ -173,9 +174,11 @@ def work_on_study(
         return WorkerEnding.STOPPED
     with opened as store:
         driver = StudyWorkerDriver(study, store, stop, name, Machine(device, scratch, task_file))
+        said = "an error"
         try:
             ending = drive(worker.work(), driver.execute)
+            said = ending.value
         finally:
-            driver.close()
+            driver.close(said)
     log.info("%s: %s", name, ending.value)
     return ending

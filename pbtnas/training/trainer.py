@@ -213,7 +213,9 @@ class Trainer:
         score, metrics = numbers_of(trainee.evaluate(context), trainee)
         evaluated_s = time.monotonic()
         result, file = self._outcome(job, trainee, score, metrics, context)
+        diverged = f"the score is {score}"
         meta = {
+            **({"diverged": diverged} if result.outcome == "diverged" else {}),
             "train_s": round(trained_s - began_s, 3),
             "evaluate_s": round(evaluated_s - trained_s, 3),
             "wall_s": round(time.monotonic() - began_s, 3),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,6 +216,36 @@ def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path:
     assert "inputs float32 [3], targets int64 []" in good.stderr
     assert bad.exit_code == 2 and "train has 8 inputs and 7 targets" in bad.stderr
     assert blind.exit_code == 0 and "data: not looked at" in blind.stderr
+
+
+def test_a_dry_run_of_a_study_prints_settings(site: Site, tmp_path: Path) -> None:
+    """As they are written in a YAML file: the common ones once, those of a run beside its name."""
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        f"config: {site.config}\nseeds: [1, 2]\n"
+        "runs: {plain: {}, copies: {search.shrink: 1, search.perturb: 0}}\n"
+    )
+    result = call("study", study, tmp_path / "out", "--task", TASK, "--dry-run")
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "4 runs; all have"
+    assert '  search.algorithm: "pbt-nas"' in lines
+    assert "  copies-s1  search.shrink: 1.0, search.perturb: 0.0, run.seed: 1" in lines
+    assert "(" not in result.stdout and not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_ends_a_watch_quietly(started: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To stop looking is no error: exit 0, and nothing is said."""
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    result = call("status", started.run_dir, "--watch", "5")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("run ")
 
 
 @pytest.mark.parametrize("command", ["coordinator", "worker"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -13,14 +14,18 @@ from hypothesis import strategies as st
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.monitoring.progress import Failed, Members, Seen
-from pbtnas.monitoring.run_screen import Status, render, status, to_json
+from pbtnas.monitoring.run_screen import Status, progress_line, render, status, to_json
 from pbtnas.records import paths
+from pbtnas.records.heartbeat import left, waiting_for
+from pbtnas.records.schema import Result
+from pbtnas.store.identity import this_process
 from pbtnas.store.run_directory import NotARun
 from tests.analysis.made_runs import Story, beat, claim, opened, record, search, story, write
 
 NOW = 2_000_000_000.0
 SEARCH = search()
 STORY = story(SEARCH)
+END = {"class": "released", "counted": False, "text": "handed back", "worker": "host-9-w"}
 
 
 def _until(name: str) -> Story:
@@ -41,8 +46,7 @@ def running(tmp_path: Path) -> Path:
         write(tmp_path, [claim(paths.job_slot(2, member), 1, worker)])
     beat(tmp_path, paths.beat(paths.job_slot(2, 2), 1), NOW - 2, phase="training", done=40)
     beat(tmp_path, paths.beat(paths.job_slot(2, 3), 1), NOW - 31, phase="training")
-    end = {"class": "released", "counted": False, "text": "handed back", "worker": "host-9-w"}
-    write(tmp_path, [record(paths.end(paths.job_slot(2, 4), 1), "end", end)])
+    write(tmp_path, [record(paths.end(paths.job_slot(2, 4), 1), "end", END)])
     beat(tmp_path, paths.beat(paths.TERM, 1), NOW - 4, phase="coordinating")
     beat(tmp_path, paths.worker("host-7-w"), NOW - 2, phase="training g0002 m02", done=40)
     beat(tmp_path, paths.worker("host-8-w"), NOW - 31, phase="training g0002 m03")
@@ -74,6 +78,90 @@ def test_workers_are_live_within_the_lease(running: Path) -> None:
     )
     assert seen.coordinator == Seen("host-1-c", "coordinating", 0, 4.0, live=True)
     assert seen.trouble == ()
+
+
+def test_a_worker_that_left_or_is_dead_here_is_gone_at_once(running: Path) -> None:
+    """Its own last words, or a claim whose process is no more, need no lease to run out."""
+    beat(running, paths.worker("host-7-w"), NOW - 1, phase=left("the run is finished"))
+    here = this_process("w")
+    gone = {**here, "worker": "host-9-w", "started": here["started"] - 1}
+    slot = paths.job_slot(2, 5)
+    write(running, [record(paths.claim(slot, 1), "claim", {"holder": gone})])
+    beat(running, paths.beat(slot, 1), NOW - 1, phase="training")
+    beat(running, paths.worker("host-9-w"), NOW - 1, phase="training g0002 m05")
+    write(running, [record(paths.end(paths.TERM, 1), "end", {**END, "worker": "host-1-c"})])
+
+    seen = status(running, now=NOW)
+
+    assert [w.name for w in seen.workers if w.left] == ["host-7-w", "host-9-w"]
+    assert not any(w.live for w in seen.workers)
+    assert (seen.members.in_work, seen.members.put_back) == (1, 3)
+    assert seen.coordinator is not None and not seen.coordinator.live
+    assert seen.trouble[0].startswith("no coordinator now; ")
+    assert "workers     0 live, 2 gone, 1 silent" in render(seen)
+
+
+def test_a_run_without_a_usable_member_has_ended_and_says_why(tmp_path: Path) -> None:
+    """No advice to start a coordinator, which could only say the same: the commonest cause."""
+    write(tmp_path, _until(paths.manifest(0)))
+    causes = [{"diverged": "the score is nan"}] * 4
+    for member, meta in enumerate(causes):
+        core = Result(member, "diverged", None, {}, None).to_json()
+        write(tmp_path, [record(paths.result(0, member), "result", core, meta)])
+    assert status(tmp_path, now=NOW).state == "running", "two members are to come"
+    for member in (4, 5):
+        core = Result(member, "failed", None, {}, None).to_json()
+        meta = {"class": "error", "traceback": f"...\nValueError: {member}"}
+        write(tmp_path, [record(paths.result(0, member), "result", core, meta)])
+
+    seen = status(tmp_path, now=NOW)
+
+    assert (seen.state, seen.over, seen.finished, seen.trouble) == ("failed", True, False, ())
+    assert seen.ended == (
+        "all 6 members of generation 0 diverged or failed "
+        "(4 diverged: the score is nan; 2 failed: error: ValueError: 4)"
+    )
+    assert "ended without a usable member" in render(seen)
+
+
+def test_pauses_are_no_active_time(running: Path) -> None:
+    """A weekend without a sign of life neither counts as active nor delays the estimate."""
+    weekend_s = 200_000.0
+    for path in running.rglob("*.json"):
+        this_week = "/0002/" in str(path) or "/coordinator/" in str(path)
+        at = NOW - 5 if this_week else NOW - weekend_s - 40
+        os.utime(path, (at, at))
+    for generation, at in enumerate((NOW - weekend_s - 90, NOW - weekend_s - 40, NOW - 10)):
+        opened(running, generation, at)
+    seen = status(running, now=NOW)
+
+    assert seen.elapsed_s == weekend_s + 90
+    assert seen.active_s is not None and seen.active_s < 200
+    assert seen.left_s is not None and seen.left_s < 200
+    assert " active in 2 d " in render(seen)
+
+
+def test_no_line_is_cut_in_the_middle_of_a_fact(running: Path) -> None:
+    """Long names and sentences go on in the next line; what has no room is counted."""
+    name = f"{'long-host-name-of-a-pod-x'}-0a1b2c3d-1234567-w-a1b2c3"
+    reason = "generations/0002/results: No space left on the device that holds the run"
+    for end in "ab":
+        beat(running, paths.worker(name + end), NOW, phase=waiting_for(reason))
+    text = " ".join(render(status(running, now=NOW)).split())
+
+    assert f"{name}a waiting: {reason}, 0 s ago" in text
+    assert f"{name}a is waiting: {reason}" in text and "and 1 more" in text
+
+
+@pytest.mark.parametrize("width", [200, 110, 80, 60, 30, 5])
+def test_the_progress_line_has_whole_facts(running: Path, width: int) -> None:
+    """Generation, members, best and time left, as many of them as the terminal is wide."""
+    seen = status(running, now=NOW)
+    whole = progress_line(seen, 1000)
+    line = progress_line(seen, width)
+
+    assert "generation 2 of 4, 2 of 6 members done, best " in whole and "1 min left" in whole
+    assert len(line) <= width and (whole + ", ").startswith(f"{line}, " if line else "")
 
 
 def test_failures_are_counted_and_shown(running: Path) -> None:
@@ -122,8 +210,8 @@ def test_the_screen_of_a_running_search(running: Path) -> None:
     ]  # fmt: skip
     assert lines[2].startswith("generation  2 of 4  [#######")
     assert lines[3] == "members     2 of 6 done, 1 in work, 2 put back, 1 pending"
-    assert lines[6].startswith("workers     1 live, 1 gone or silent")
-    assert lines[8].split() == "host-7-w training g0002 m02, 40 steps 2 s ago".split()
+    assert lines[6].startswith("workers     1 live, 1 silent")
+    assert lines[8].split() == "host-7-w training g0002 m02, 40 steps, 2 s ago".split()
     assert lines[9] == "failures    1 diverged, 2 error, 1 oom; members recorded as failed: 1"
 
 
@@ -168,6 +256,7 @@ def test_a_finished_run_shows_its_fingerprint(tmp_path: Path) -> None:
 
     assert (seen.finished, seen.progress, seen.left_s, seen.trouble) == (True, 1.0, 0.0, ())
     assert f"fingerprint {seen.fingerprint}" in render(seen)
+    assert "generation  4 of 4 " in render(seen)
     assert "host-7-w" not in render(seen)
 
 
@@ -237,7 +326,9 @@ _best = st.none() | st.builds(TopMember, st.integers(0, 10**6), st.integers(0, 1
         trouble=st.lists(_names, max_size=6).map(tuple),
         problems=st.lists(_names, max_size=6).map(tuple),
         progress=st.floats(0, 1),
+        ended=st.sampled_from(["", "word " * 99, "y" * 400]),
         elapsed_s=st.none() | st.floats(0, 1e9),
+        active_s=st.none() | st.floats(0, 1e9),
         left_s=st.none() | st.floats(0, 1e9),
         fingerprint=st.none(),
     )

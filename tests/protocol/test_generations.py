@@ -125,6 +125,15 @@ def test_a_generation_without_scores_ends_the_search() -> None:
         generations.select(replace(SEARCH, algorithm=random_search), manifest, results)
 
 
+def test_the_end_of_a_search_names_the_commonest_cause() -> None:
+    """Whoever reads the coordinator's last line knows where to look."""
+    manifest, results = first(dict.fromkeys(range(8)))
+    causes = {**dict.fromkeys(range(7), "diverged: the score is nan"), 7: "failed: oom: no memory"}
+
+    with pytest.raises(NoParentsError, match="7 diverged: the score is nan; 1 failed: oom"):
+        generations.select(SEARCH, manifest, results, causes)
+
+
 def test_each_record_names_the_one_before() -> None:
     """Manifests hold the digest of the selection before them, selections that of the manifest."""
     previous = "lineage"

@@ -1,0 +1,41 @@
+"""Why members have no score, in words: one cause a member, and the commonest of a generation."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pbtnas.records.schema import Result, last_line
+
+SHOWN = 2  # causes of a generation; the others are counted
+
+
+def cause(result: Result, meta: Mapping[str, Any]) -> str:
+    """Why a member has no score, as its result records it; "" if it has one."""
+    if result.outcome == "failed":
+        words = last_line(str(meta.get("traceback", ""))) or "no message"
+        return f"failed: {meta.get('class', '?')}: {words}"
+    if result.outcome == "diverged":
+        words = last_line(str(meta.get("diverged", "")))
+        return f"diverged: {words}" if words else "diverged"
+    return ""
+
+
+def nobody_left(generation: int, causes: Iterable[str]) -> str:
+    """The sentence on a generation whose members have no score, the commonest cause first."""
+    examples: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for why in causes:
+        kind = re.sub(r"\d+", "0", why)  # the same at another step is the same cause
+        examples.setdefault(kind, why)
+        counts[kind] += 1
+    ordered = counts.most_common()
+    told = [f"{count} {examples[kind]}" for kind, count in ordered[:SHOWN]]
+    others = sum(count for _, count in ordered[SHOWN:])
+    told += [f"{others} of other causes"] if others else []
+    return (
+        f"all {counts.total()} members of generation {generation} diverged or failed "
+        f"({'; '.join(told)})"
+    )
