@@ -253,6 +253,7 @@ def worker(
         WorkerEnding.FINISHED: ExitCode.OK,
         WorkerEnding.EXTINCT: ExitCode.FAILED,
         WorkerEnding.QUARANTINED: ExitCode.UNFIT,
+        WorkerEnding.TASK_UNFIT: ExitCode.USAGE,
         WorkerEnding.STOPPED: ExitCode.STOPPED,
         WorkerEnding.HANDED_BACK: ExitCode.STOPPED,
     }

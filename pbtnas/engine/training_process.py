@@ -115,8 +115,19 @@ class TrainingProcess:
 
     def news(self) -> Event | None:
         """The next event of the current job, if there is one; never waits."""
-        if not self._busy:
-            return None
+        return self._next_event() if self._busy else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has said that it can take a job."""
+        return self._ready
+
+    def trouble_at_start(self) -> AttemptFailed | None:
+        """Why the process, which has no job yet, does not get ready; None while it may."""
+        event = self._next_event()
+        return event if isinstance(event, AttemptFailed) else None
+
+    def _next_event(self) -> Event | None:
         self._receive()
         event: Event | None = None
         while b"\n" in self._received and not isinstance(event, Trained | AttemptFailed | Stopped):
@@ -205,7 +216,8 @@ class TrainingProcess:
         assert self._process is not None
         code = self._process.poll()
         if code is not None:
-            return self._ended(code)
+            self._receive()  # what it said before it ended says more than its end
+            return None if b"\n" in self._received else self._ended(code)
         # Before it is ready, the job has not begun, and there is nothing to snapshot.
         if self._halted and not (self._ready and self._halted.look() <= self._grace_s):
             self.discard()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
+from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.attempts import (
     Attempt,
     AttemptFailed,
+    Failure,
     Halt,
     Poll,
     Progress,
@@ -39,6 +41,13 @@ from pbtnas.version import __version__
 log = logging.getLogger("pbtnas")
 
 LOOK_S = 0.25  # between two looks for a run that has not begun
+LOOK_READY_S = 1.0  # between two looks whether a training process has ended before it was ready
+
+
+class TaskDoesNotFit(PbtnasError):
+    """The task of this worker cannot be loaded, or is not the one that the run was started with."""
+
+    exit_code = ExitCode.USAGE
 
 
 class WorkerDriver(Driver):
@@ -99,6 +108,29 @@ class WorkerDriver(Driver):
             case _:
                 return super().execute(operation)
         return None
+
+    def until_ready(self, over: Callable[[], bool]) -> None:
+        """Wait until the training process can take a job, so that none is claimed in vain.
+
+        Returns earlier when this worker is asked to stop, when the run is `over`, and when the
+        process does not get ready because of this machine, which the protocol deals with.
+        Raises `TaskDoesNotFit`.
+        """
+        look_s = float("-inf")
+        while not (self._training.ready or self.stop.asked):
+            if time.monotonic() - look_s >= LOOK_READY_S:
+                look_s = time.monotonic()
+                if over():
+                    return
+            trouble = self._training.trouble_at_start()
+            if trouble is not None and trouble.failure is Failure.TASK:
+                raise TaskDoesNotFit(trouble.text)
+            if trouble is not None:
+                return
+            self.sign_of_life()
+            self._say_trouble()
+            descriptor = self._training.descriptor()
+            self.stop.wait(LOOK_READY_S, or_readable=[] if descriptor is None else [descriptor])
 
     def look(self, operation: Any) -> Any:
         """Carry out an operation on behalf of another run, which is no sign of life in this."""
@@ -243,8 +275,13 @@ def work(
     log.info("%s: working on %s with %s", name, root, device)
     said = "an error"
     try:
+        worker = Worker(run.id, name, claims, pace_of(engine))
         training.warm_up()
-        ending = drive(Worker(run.id, name, claims, pace_of(engine)).work(), driver.execute)
+        driver.until_ready(lambda: drive(worker.finished(), driver.execute))
+        ending = drive(worker.work(), driver.execute)
+        said = ending.value
+    except AskedToStop:
+        ending = WorkerEnding.STOPPED
         said = ending.value
     finally:
         training.discard()

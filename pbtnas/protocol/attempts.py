@@ -38,10 +38,11 @@ class Failure(enum.Enum):
     CRASH = "crash"  # a segmentation fault or the like
     OOM = "oom"  # out of memory
     HANG = "hang"  # no progress for too long
+    TASK = "task"  # the worker's task does not fit the run, or cannot be loaded
 
     @property
     def counted(self) -> bool:
-        return self not in (Failure.INFRA, Failure.INPUT)
+        return self not in (Failure.INFRA, Failure.INPUT, Failure.TASK)
 
 
 @dataclass(frozen=True, slots=True)

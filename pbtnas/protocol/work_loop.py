@@ -18,6 +18,7 @@ class WorkerEnding(enum.Enum):
     STOPPED = "stopped"
     HANDED_BACK = "stopped, its job handed back unfinished"
     QUARANTINED = "stopped after three failures of this machine in a row"
+    TASK_UNFIT = "stopped: its task does not fit the run"
     EXTINCT = "no member has a score, so the run cannot go on"
 
 

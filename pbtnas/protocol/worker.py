@@ -252,6 +252,8 @@ class Worker(WorkLoop[Attempt]):
             yield from self._monitor.end(attempt, "released", False, text)
             return WorkerEnding.HANDED_BACK if (yield from Stopping()) else None
         yield from self._monitor.record_failure(attempt, event)
+        if event.failure is Failure.TASK:
+            return WorkerEnding.TASK_UNFIT  # and it would be the same with every other job
         self._affinity.failed(attempt.job, event.failure)
         if event.failure is Failure.INPUT:
             yield from self._recovery.generation(attempt.job.generation - 1)

@@ -47,6 +47,10 @@ class NotARun(PbtnasError):
     exit_code = ExitCode.USAGE
 
 
+class OtherSpace(NotARun):
+    """The task at hand has another search space than the run was started with."""
+
+
 class NotYetARun(NotARun):
     """Missing or still empty: a coordinator may be about to make a run of it."""
 
@@ -257,12 +261,12 @@ def space_digest(space: SearchSpace) -> str:
 
 
 def check_space(root: Path, run: Run, space: SearchSpace, task: str) -> None:
-    """Raise `NotARun` unless the run in `root` was started with this space.
+    """Raise `OtherSpace` unless the run in `root` was started with this space.
 
     `task` is what people know the task by: its file, or its name.
     """
     if run.space != space_digest(space):
-        raise NotARun(
+        raise OtherSpace(
             f"{root}: the task {task} here has another search space than the one the run was "
             "started with; use the task as it was then, or start a new run"
         )

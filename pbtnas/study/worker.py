@@ -131,9 +131,12 @@ class StudyWorkerDriver(Driver):
             self._reach[label](f"{error.filename or root}: {error.strerror}")
             return None  # asked for again
         self._reach[label]("")
+        began = self._training is not None
         training = self._training or self._new_training(root, run)
         driver = WorkerDriver(store, self.stop, training, self._name, engine.beat_s, label=label)
         self._open[label] = _Opened(run, driver)
+        if not began:
+            driver.until_ready(lambda: False)
         return OpenedRun(run.id, engine.lease_s, pace_of(engine))
 
     def _new_training(self, root: Path, run: Run) -> TrainingProcess:

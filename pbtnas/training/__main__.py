@@ -16,7 +16,7 @@ from pbtnas.logs import log_to_stderr
 from pbtnas.records.schema import Job
 from pbtnas.training.channel import Channel
 from pbtnas.training.signals import leave_to_the_worker
-from pbtnas.training.trainer import Setting, Trainer
+from pbtnas.training.trainer import Setting, Trainer, cannot_begin
 
 
 def main(
@@ -39,7 +39,7 @@ def main(
     try:
         trainer = Trainer(Setting(**setting), channel)
     except PbtnasError as error:
-        channel.send(unable=str(error))
+        channel.send(**cannot_begin(error))
         return
     channel.send(ready=True)
     while (message := channel.receive()) is not None:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import torch
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
-from pbtnas.config import from_json
+from pbtnas.config import ConfigError, from_json
 from pbtnas.cuda import check_computes, failure_of
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything, use_threads
 from pbtnas.errors import PbtnasError
@@ -34,8 +34,8 @@ from pbtnas.store.patience import UNWRITABLE, patiently
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import check_space, open_run
-from pbtnas.tasks.base import Diverged, HandedBack, Task, Trainee
+from pbtnas.store.run_directory import OtherSpace, check_space, open_run
+from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
 from pbtnas.tasks.faults import TaskFault
 from pbtnas.tasks.findings import numbers_of
 from pbtnas.training import snapshots
@@ -165,7 +165,7 @@ class Trainer:
         except HandedBack:
             return {"interrupted": True}
         except PbtnasError as error:
-            return {"unable": str(error)}
+            return cannot_begin(error)
         except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
             return {"unable": traceback.format_exc()}
         try:
@@ -316,6 +316,13 @@ class Trainer:
         if self._device.startswith("cuda"):
             torch.cuda.synchronize(self._device)
         return state
+
+
+def cannot_begin(error: PbtnasError) -> dict[str, Any]:
+    """The message that says why no job can be begun: because of the task, or of the machine."""
+    if isinstance(error, TaskError | ConfigError | OtherSpace):
+        return {"failure": "task", "text": str(error)}
+    return {"unable": str(error)}
 
 
 def _raised(error: Exception) -> dict[str, Any]:

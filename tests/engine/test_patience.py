@@ -262,6 +262,7 @@ def test_a_run_of_a_study_that_cannot_be_reached_is_opened_later(
     machine = study_worker.Machine("cpu", site.directory, TASK)
     monkeypatch.setattr(study_worker, "open_run", Flaky(open_run, errno.ESTALE, times=1))
     monkeypatch.setattr(worker.TrainingProcess, "warm_up", lambda self: None)
+    monkeypatch.setattr(worker.TrainingProcess, "ready", True)
     with PosixStore(study.root, "w1") as store:
         driver = study_worker.StudyWorkerDriver(study, store, StopRequest(()), "w1", machine)
         replies = [driver.execute(OpenRun("a-s1")) for _ in range(2)]

@@ -143,12 +143,13 @@ def test_one_that_never_gets_ready_is_the_machines_fault(
 def test_one_that_cannot_load_its_task_says_why(
     site: Site, jobs: tuple[Job, ...], make: Make
 ) -> None:
-    """The sentence reaches the worker, and does not count against the job."""
+    """The sentence reaches the worker, and counts neither against a job nor the machine."""
     training = make(task_file="missing.py:FaultyTask")
     training.start(an_attempt(replace(jobs[0], member=1)), site.run_dir)
     event = end_of(training)
 
-    assert isinstance(event, AttemptFailed) and event.failure is Failure.INFRA
+    assert isinstance(event, AttemptFailed) and event.failure is Failure.TASK
+    assert not event.failure.counted
     assert "--task missing.py:FaultyTask: there is no file" in event.text
 
 
@@ -162,7 +163,7 @@ def test_other_code_than_the_runs_does_not_train(
     event = end_of(training)
 
     assert event == AttemptFailed(
-        Failure.INFRA,
+        Failure.TASK,
         f"{site.run_dir}: the task {other} here has another search space than the one the run "
         "was started with; use the task as it was then, or start a new run",
     )

@@ -9,16 +9,26 @@ from typing import Any
 import pytest
 
 import pbtnas
+from pbtnas.config import load, to_json
 from pbtnas.engine import worker
+from pbtnas.engine.run_setup import search_of, start_run
 from pbtnas.engine.signals import StopRequest
-from pbtnas.engine.worker import WorkerDriver, wait_for, warn_of_other_version
+from pbtnas.engine.supervisor import FINAL_CODES
+from pbtnas.engine.worker import TaskDoesNotFit, WorkerDriver, wait_for, warn_of_other_version
+from pbtnas.errors import ExitCode
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Poll, Start
+from pbtnas.protocol.generations import first_manifest
+from pbtnas.protocol.operations import MakeGeneration
 from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import Heartbeat, at_disk
 from pbtnas.records.schema import Job
 from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import create
+from pbtnas.store.run_directory import create, open_run
 from pbtnas.store.study_directory import Study, create_study, is_study
+from pbtnas.study.worker import work_on_study
+from pbtnas.tasks.loading import load_task
+from tests.system.site import TASK, Site, other_task
 
 
 @pytest.mark.parametrize(("version", "warnings"), [(pbtnas.__version__, 0), ("0.0.1", 1)])
@@ -103,3 +113,51 @@ def test_a_worker_shows_that_its_training_waits_for_the_disk(tmp_path: Path) -> 
         "waiting for the disk: writing the checkpoint",
         "waiting: /shared: No space left on device",
     ]
+
+
+@pytest.fixture
+def with_jobs(site: Site) -> Path:
+    """A run that has jobs, and nobody who works on them."""
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=TASK)
+    run = start_run(site.run_dir, config, task.space)
+    with PosixStore(site.run_dir, "test") as store:
+        store.execute(MakeGeneration(0))
+        manifest = first_manifest(search_of(config, task.space, run.config)).to_json()
+        record = Record("manifest", run.id, manifest, {}, "nonce")
+        store.put(paths.manifest(0), encode(record, paths.manifest(0)))
+    return site.run_dir
+
+
+def test_a_worker_whose_task_does_not_fit_claims_nothing(with_jobs: Path, tmp_path: Path) -> None:
+    """It is told at once, as a mistake of its command line; the run has no trace of a failure."""
+    with pytest.raises(TaskDoesNotFit, match="has another search space than the one") as raised:
+        worker.work(
+            with_jobs,
+            open_run(with_jobs),
+            stop=StopRequest(()),
+            device="cpu",
+            scratch=tmp_path / "scratch",
+            task_file=other_task(tmp_path),
+        )
+
+    assert raised.value.exit_code == ExitCode.USAGE and raised.value.exit_code in FINAL_CODES
+    assert list((with_jobs / paths.claims(0)).iterdir()) == []
+
+
+def test_so_does_the_worker_of_a_study(site: Site, tmp_path: Path) -> None:
+    """Without the file of its task, for example."""
+    planned = {"name": "a", "seed": 1, "config": to_json(load(site.config))}
+    study = create_study(tmp_path / "study", [planned], pbtnas="1")
+    space = load_task("FaultyTask", {}, task_file=TASK).space
+    start_run(study.runs[0].root, load(site.config), space)
+
+    with pytest.raises(TaskDoesNotFit, match="unknown task 'FaultyTask'.*needs --task FILE"):
+        work_on_study(
+            study,
+            stop=StopRequest(()),
+            device="cpu",
+            scratch=tmp_path / "scratch",
+            task_file=None,
+            reuse=True,
+        )

@@ -152,6 +152,16 @@ def test_a_machine_that_loses_three_trainings_in_a_row_takes_no_more(place: Plac
     assert [place.attend(LOST) for _ in range(3)] == [None, None, WorkerEnding.QUARANTINED]
 
 
+def test_a_worker_whose_task_does_not_fit_ends(place: Place) -> None:
+    """Every other job would end the same way; neither its job nor its machine is to blame."""
+    place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))
+
+    ending = place.attend(AttemptFailed(Failure.TASK, "the task has another search space"))
+
+    assert ending is WorkerEnding.TASK_UNFIT
+    assert place.ends() == ["task"] and not Failure.TASK.counted
+
+
 def test_a_training_is_seen_to_live(place: Place) -> None:
     """Its heartbeat changes as long as it runs, however long it makes no progress."""
     place.publish(Manifest(0, "origin", 0, jobs(0)[:1]))

@@ -65,15 +65,15 @@ MUTANTS = (
     Mutant(
         "infra-counted-against-a-job",
         _ATTEMPTS,
-        "return self not in (Failure.INFRA, Failure.INPUT)",
-        "return self is not Failure.INPUT",
+        "return self not in (Failure.INFRA, Failure.INPUT, Failure.TASK)",
+        "return self not in (Failure.INPUT, Failure.TASK)",
         (_WORKS,),
     ),
     Mutant(
         "missing-inputs-counted-against-a-job",
         _ATTEMPTS,
-        "return self not in (Failure.INFRA, Failure.INPUT)",
-        "return self is not Failure.INFRA",
+        "return self not in (Failure.INFRA, Failure.INPUT, Failure.TASK)",
+        "return self not in (Failure.INFRA, Failure.TASK)",
         (_WORKS,),
     ),
     Mutant(
