@@ -104,9 +104,8 @@ def run(
     from pbtnas.config import load
     from pbtnas.engine.supervisor import keep_running
 
-    load(
-        config, overrides, task=name_in(task_file)
-    )  # a typo is better told once, and before anything starts
+    # A typo is better told once, and before anything starts.
+    load(config, overrides, task=name_in(task_file))
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     common += given("--parent", os.getpid())
     sets = [part for override in overrides for part in ("--set", override)]
