@@ -183,7 +183,8 @@ def quietly() -> list[str]:
 
 def is_verbose() -> bool:
     """Whether the user wants to see every frame of an error."""
-    return bool(click.get_current_context().find_root().params.get("verbose"))
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.find_root().params.get("verbose"))
 
 
 def worker_lines(

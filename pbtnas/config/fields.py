@@ -223,15 +223,13 @@ def _declared(declared: Field[Any], hint: Any) -> str:
     """
     try:
         expected = _expected(hint, declared.metadata)
-        if declared.default is not MISSING:
-            _fit(declared.default, hint, declared.metadata)
+        if not _is_required(declared):
+            _fit(_made(declared), hint, declared.metadata)
     except TypeError as error:
         raise TypeError(f"field {declared.name!r}: {error}") from None
     except _Unfit:
-        default = show(declared.default)
-        raise TypeError(
-            f"field {declared.name!r}: default {default}, expected {expected}"
-        ) from None
+        found = f"default {show(_made(declared))}, expected {expected}"
+        raise TypeError(f"field {declared.name!r}: {found}") from None
     return expected
 
 
@@ -281,4 +279,11 @@ def _is_required(declared: Field[Any]) -> bool:
 
 
 def _default(declared: Field[Any]) -> str:
-    return "required" if _is_required(declared) else show(declared.default)
+    return "required" if _is_required(declared) else show(_made(declared))
+
+
+def _made(declared: Field[Any]) -> Any:
+    """The default of a field that has one."""
+    if declared.default_factory is not MISSING:
+        return declared.default_factory()
+    return declared.default

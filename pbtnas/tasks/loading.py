@@ -109,8 +109,8 @@ def _from_file(name: str, task_file: str) -> Any:
     # Else the same run, resumed without --task, would quietly search something else.
     if name != class_name:
         raise TaskError(
-            f"--task gives the class {class_name!r}, but the config's task.name is {name!r}; "
-            f"set it to {class_name}, or leave it out"
+            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but the config's task.name "
+            f"is {name!r}; set it to {class_name}, or leave it out"
         )
     path = Path(file).resolve()
     if not path.is_file():

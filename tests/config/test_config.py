@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from pbtnas.config import (
     setting,
     to_json,
 )
+from pbtnas.config.fields import describe_fields
 from pbtnas.search.algorithms import ALGORITHMS
 from tests.unreadable import SORTS, plant
 
@@ -579,7 +580,18 @@ def test_the_description_covers_every_field() -> None:
     text = describe()
 
     for cls in (SearchConfig, RunConfig, EngineConfig):
-        for field in fields(cls):
-            assert f"\n  {field.name} " in text
-            assert field.metadata["help"].split()[0] in text
+        for declared in fields(cls):
+            assert f"\n  {declared.name} " in text
+            assert declared.metadata["help"].split()[0] in text
     assert "tau                  0.25       a number from 0 to 0.5\n" in text
+
+
+def test_a_default_may_be_made_by_a_function() -> None:
+    """A field with a `default_factory` is not required, and shows its default."""
+
+    @dataclass(frozen=True)
+    class Made:
+        sizes: tuple[int, ...] = field(default_factory=lambda: (1, 2))
+
+    assert parse(Made, {}, "task").sizes == (1, 2)
+    assert "[1, 2]" in describe_fields(Made)

@@ -30,7 +30,7 @@ from pbtnas.tasks.checking.report import Finding, Level
 from pbtnas.tasks.preparing import prepare
 
 _THREADS = 4  # of another preparation
-_CONTEXTS = 2  # architectures in which the options of a variable are exchanged
+_CONTEXTS = 8  # architectures in which the options of a variable are exchanged
 
 
 class MixesStates(Protocol):
