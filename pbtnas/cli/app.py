@@ -46,6 +46,7 @@ from pbtnas.cli.shared import (
     until_asked_to_stop,
     worker_lines,
 )
+from pbtnas.cli.show import show, show_end
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.logs import log_to_stderr
 from pbtnas.version import __version__
@@ -122,6 +123,7 @@ def run(
         code = keep_running(head, lines)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
+        show_end(run_dir, task_file)
     elif code == ExitCode.FAILED and (ended := why_ended(run_dir)):
         leave(ExitCode.FAILED, ended)  # again, for workers have spoken since
     sys.exit(code)
@@ -289,6 +291,7 @@ def _work(
 
 for command in (
     cli_inspect.status,
+    show,
     cli_inspect.fsck,
     cli_inspect.doctor,
     cli_evaluate.evaluate,

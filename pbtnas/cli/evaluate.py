@@ -71,16 +71,27 @@ def work_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @work_options
-def evaluate(as_json: bool, parent: int | None, **options: Unpack[WorkOptions]) -> None:
+@click.option("--which", metavar="NAME", help="Only this member, e.g. m03 of `pbtnas show`.")
+def evaluate(
+    as_json: bool, which: str | None, parent: int | None, **options: Unpack[WorkOptions]
+) -> None:
     """Evaluate the best members of a finished run, and its soups, for the number to report.
 
     Start it on as many machines as you like: they share the work, and each prints the complete
     result.
     """
     stop = until_asked_to_stop(parent)  # before the seconds in which torch is imported
-    from pbtnas.engine.evaluation import evaluate as evaluated
+    from functools import partial
 
-    finals = _finals(["evaluate"], evaluated, stop, **options)
+    from pbtnas.engine.evaluation import evaluate as evaluated
+    from pbtnas.store.finished import is_member
+
+    if which is not None and not is_member(which):
+        raise click.BadParameter(
+            f"{which!r} is no member's name, such as m03 or g0012-m03", param_hint="--which"
+        )
+    command = ["evaluate", *given("--which", which)]
+    finals = _finals(command, partial(evaluated, which=which), stop, **options)
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return

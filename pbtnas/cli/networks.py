@@ -15,7 +15,7 @@ which_option = click.option(
     "--which",
     metavar="NAME",
     help="best-ever (default), best-last, best-ever-soup or best-last-soup; best-so-far to play a "
-    "run that goes on.",
+    "run that goes on; or a member that `pbtnas show` lists, e.g. m03 or g0012-m03.",
 )
 
 

@@ -27,7 +27,7 @@ from pbtnas.protocol.soups import GreedySoup, greedy_soup, work_items_of
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Manifest, Selected, Soup
 from pbtnas.search.seeding import derive
-from pbtnas.store.finished import champions, soups
+from pbtnas.store.finished import champions, member, soups
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, Run, open_run
@@ -59,9 +59,18 @@ class FinalEvaluation:
 
 
 def evaluate(
-    root: Path, task: Task, *, device: str, scratch: Path, stop: StopRequest | None = None
+    root: Path,
+    task: Task,
+    *,
+    device: str,
+    scratch: Path,
+    stop: StopRequest | None = None,
+    which: str | None = None,
 ) -> list[FinalEvaluation]:
     """Evaluate best-ever and best-last of a finished run, and the soups there are, once each.
+
+    With `which`, a member's name such as m03, only that one, of any run in which it has its
+    checkpoint still.
 
     What other processes do at the same time is waited for.  Artifacts go to
     `artifacts/DIGEST-NAME` in the run directory.
@@ -70,6 +79,9 @@ def evaluate(
     or damaged, `UnfitDevice`, and `HandedBack` when `stop` was asked before all was done.
     """
     with _opened(root, task, device, scratch, stop) as work:
+        if which is not None:
+            one = {which: work.read(lambda: member(work.store, work.run, which))}
+            return _finals(root, work.complete(_plan(work.seed, one, {}, ())), one, {})
         best = work.read(lambda: champions(work.store, work.run))
         made = work.read(lambda: soups(work.store, work.run))
         known = work.complete(_plan(work.seed, best, made, ()))

@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal
 
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
+from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
-from pbtnas.records.envelope import UnreadableRecord
-from pbtnas.records.heartbeat import Heartbeat
-from pbtnas.records.names import Name
 from pbtnas.records.schema import NO_FAILURE, last_line
-from pbtnas.store.identity import provably_dead
-from pbtnas.store.reader import RunReader
 
 LEASE_S = 60.0  # where the configuration cannot be read
 
@@ -45,31 +41,6 @@ class Members:
     @property
     def all(self) -> int:
         return self.done + self.in_work + self.put_back + self.pending
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A worker or the coordinator, as its heartbeat reports it.
-
-    Args:
-        name: Identifier of the process.
-        doing: Phase in its own words; "" if its heartbeat is torn.
-        steps: Steps of its job that are done.
-        changed_s: Seconds since its heartbeat last changed; a hint.
-        live: Whether its heartbeat changed within the lease, and it has not left since.
-        left: Whether it has said that it left, or is provably dead on this machine.
-        waiting_for: Reason why it cannot go on; "" if it can.
-        idle_here: Whether it has no work in this run: none at all, or that of another run.
-    """
-
-    name: str
-    doing: str
-    steps: int
-    changed_s: float
-    live: bool
-    waiting_for: str = ""
-    idle_here: bool = False
-    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,11 +123,11 @@ def status(run_dir: Path, *, now: float) -> Status:
     """
     history = History.read(run_dir)
     lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
-    with _Look(run_dir, now, lease_s, _holders(history)) as look:
+    with Look(run_dir, now, lease_s, _holders(history)) as look:
         return _status(history, look, now, lease_s)
 
 
-def _status(history: History, look: _Look, now: float, lease_s: float) -> Status:
+def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
     current = history.generations[-1] if history.generations else None
     finished = history.final is not None
     ended = "" if finished or current is None else _ended(current)
@@ -198,93 +169,6 @@ def _status(history: History, look: _Look, now: float, lease_s: float) -> Status
     )
 
 
-class _Look:
-    """Reads heartbeats and times of files, which a run has besides its records.
-
-    Args:
-        root: Run directory.
-        now: Time now, in seconds since the epoch.
-        lease_s: Seconds of silence after which a process counts as gone.
-        holders: Identities of workers, by name, as their claims tell them.
-    """
-
-    def __init__(
-        self, root: Path, now: float, lease_s: float, holders: Mapping[str, Mapping[str, Any]]
-    ) -> None:
-        self._files = RunReader(root)
-        self._now = now
-        self._lease_s = lease_s
-        self._holders = holders
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._files.close()
-
-    def time(self, name: Name) -> float | None:
-        """When a file last changed, in seconds since the epoch; None if it is not there."""
-        try:
-            return self._files.changed_s(name)
-        except OSError:
-            return None
-
-    def names(self, directory: Name) -> list[str]:
-        """The names in a directory; none if it cannot be read."""
-        try:
-            return self._files.names(directory)
-        except OSError:
-            return []
-
-    def workers(self) -> tuple[Seen, ...]:
-        """All workers that ever wrote a heartbeat, the most recent first."""
-        found = [PurePosixPath(leaf) for leaf in self.names(paths.WORKERS)]
-        beats = [leaf for leaf in found if leaf.suffix == ".beat"]
-        seen = [
-            self._seen(
-                leaf.stem,
-                paths.within(paths.WORKERS, leaf.name),
-                left=provably_dead(self._holders.get(leaf.stem, {})),
-            )
-            for leaf in beats
-        ]
-        return tuple(sorted(filter(None, seen), key=lambda s: (s.changed_s, s.name)))
-
-    def holder(self, attempts: Sequence[ClaimHistory]) -> Seen | None:
-        """The holder of a slot, by its newest claim."""
-        if not attempts:
-            return None
-        newest = attempts[-1]
-        name = str(newest.holder.get("worker", "?"))
-        beat = paths.beat(newest.slot, newest.number)
-        left = newest.ended != "open" or provably_dead(newest.holder)
-        # One that has just begun has shown no sign of life but its claim.
-        return self._seen(name, beat, left=left) or self._seen(
-            name, paths.claim(newest.slot, newest.number), left=left
-        )
-
-    def _seen(self, name: str, beat: Name, *, left: bool) -> Seen | None:
-        changed = self.time(beat)
-        if changed is None:
-            return None
-        try:
-            content = Heartbeat.decode(self._files.get(beat) or b"") or Heartbeat(0)
-        except (OSError, UnreadableRecord):
-            content = Heartbeat(0)
-        changed_s = max(0.0, self._now - changed)
-        left = left or bool(content.left)
-        return Seen(
-            name=name,
-            doing=content.phase,
-            steps=content.done,
-            changed_s=changed_s,
-            live=changed_s <= self._lease_s and not left,
-            waiting_for=content.waiting_for,
-            idle_here=content.idle or bool(content.busy_with),
-            left=left,
-        )
-
-
 def _attempts(generation: Generation) -> Iterator[ClaimHistory]:
     for attempts in (*generation.attempts.values(), *generation.repairs.values()):
         yield from attempts
@@ -296,7 +180,7 @@ def _holders(history: History) -> dict[str, Mapping[str, Any]]:
     return {str(claim.holder.get("worker")): claim.holder for claim in claims}
 
 
-def _spans(history: History, look: _Look) -> list[Span]:
+def _spans(history: History, look: Look) -> list[Span]:
     """When somebody worked or coordinated: from each claim to its last sign of life."""
     spans = []
     for generation in history.generations:
@@ -309,7 +193,7 @@ def _spans(history: History, look: _Look) -> list[Span]:
     return spans + _spans_of(history.terms, look)
 
 
-def _spans_of(claims: Sequence[ClaimHistory], look: _Look) -> list[Span]:
+def _spans_of(claims: Sequence[ClaimHistory], look: Look) -> list[Span]:
     spans = []
     names = {name: set(look.names(name)) for name in {paths.directory_of(c.slot) for c in claims}}
     for claim in claims:
@@ -336,7 +220,7 @@ def _ended(current: Generation) -> str:
     return nobody_left(current.number, causes)
 
 
-def _last_result(look: _Look, current: Generation | None) -> float | None:
+def _last_result(look: Look, current: Generation | None) -> float | None:
     if current is None:
         return None
     times = (look.time(paths.result(current.number, member)) for member in current.results)
@@ -354,7 +238,7 @@ def _generations(history: History) -> int | None:
     return _section(history, "search").get("generations")
 
 
-def _members(look: _Look, current: Generation, history: History) -> Members:
+def _members(look: Look, current: Generation, history: History) -> Members:
     known = current.jobs or current.attempts
     alive = len(known) or int(_section(history, "search").get("population", 0))
     done = in_work = put_back = 0

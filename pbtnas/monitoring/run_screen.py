@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pbtnas.analysis.history.run import TopMember
-from pbtnas.monitoring.progress import Seen, Status, status
+from pbtnas.monitoring.processes import Seen
+from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.text import (
     COLUMNS,
     bar,
@@ -51,10 +52,16 @@ def progress_line(status: Status, width: int) -> str:
         f"generation {_generation(status)}",
         f"{members.done} of {members.all} members done",
         f"best {_best(status.best_ever)}",
-        "time left unknown" if status.left_s is None else f"about {span(status.left_s)} left",
+        _left(status),
         f"live workers: {sum(worker.live for worker in status.workers)}",
     ]
     return joined(facts, width)
+
+
+def _left(status: Status) -> str:
+    if status.over:
+        return _state(status)
+    return "time left unknown" if status.left_s is None else f"about {span(status.left_s)} left"
 
 
 def _head(status: Status) -> list[str]:

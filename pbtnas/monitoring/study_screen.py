@@ -14,7 +14,8 @@ from typing import Any
 from pbtnas.analysis.compare.budget import granted_epochs
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.accounting import Account, account
-from pbtnas.monitoring.progress import Seen, Status, status
+from pbtnas.monitoring.processes import Seen
+from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.run_screen import seen_lines
 from pbtnas.monitoring.text import bar, entries, span, titled
 from pbtnas.records import paths

@@ -141,7 +141,7 @@ def _training(card: Card) -> str:
         ("epochs of all members", str(epochs)),
         ("run", f"`{run['id']}`"),
         ("seed", str(run["seed"])),
-        ("fingerprint", f"`{run['fingerprint']}`"),
+        ("fingerprint", f"`{run['fingerprint'] or 'the run was not finished'}`"),
         ("pbtnas", versions["pbtnas"]),
         ("torch", versions["torch"]),
     ]

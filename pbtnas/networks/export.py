@@ -10,7 +10,7 @@
     found                       score and metrics by the search's own evaluation; of a soup, the
                                 members in it (ingredients)
     evaluated                   score and metrics of the final evaluation; null if there is none
-    run                         id, seed and fingerprint
+    run                         id, seed and fingerprint; null of a run that goes on
     products                    names of files that the task needs to make the network
     versions                    of pbtnas and torch
 """
@@ -41,7 +41,7 @@ from pbtnas.networks.export_directory import (
 from pbtnas.networks.loading import SO_FAR, RunNetwork, load_from_run
 from pbtnas.records import paths
 from pbtnas.records.names import Name
-from pbtnas.records.schema import Champion, Selected, Soup
+from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.regular_files import read_regular
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
@@ -59,7 +59,7 @@ def export(
     Args:
         root: The run directory.
         directory: The directory to export to; an unchanged older export is replaced.
-        which: Name: best-ever, best-last, or that of a soup.
+        which: Name: best-ever, best-last, that of a soup, or a member's such as m03.
         task_file: "FILE.py:Class", for a task of the user's own.
         whole: Whether to add the checkpoint, with which training could go on.
 
@@ -94,7 +94,7 @@ class _Results:
     found: Mapping[str, Any]
     evaluated: Mapping[str, Any] | None
     artifacts: tuple[str, ...]
-    fingerprint: str
+    fingerprint: str | None
 
 
 def _results(reader: RunReader, member: RunNetwork) -> _Results:
@@ -104,7 +104,8 @@ def _results(reader: RunReader, member: RunNetwork) -> _Results:
     if record is not None:
         evaluated = {"score": record.core["score"], "metrics": record.core["metrics"]}
         artifacts = tuple(record.core["artifacts"])
-    fingerprint = _core(reader, paths.FINAL, "final", member)["fingerprint"]
+    final = reader.record(paths.FINAL, "final", member.run.id)
+    fingerprint = None if final is None else final.core["fingerprint"]
     return _Results(_found(reader, member), evaluated, artifacts, fingerprint)
 
 
@@ -112,15 +113,14 @@ def _found(reader: RunReader, member: RunNetwork) -> Mapping[str, Any]:
     best = member.best
     if isinstance(best, Soup):
         return {"score": best.score, "metrics": {}, "ingredients": list(best.ingredients)}
-    core = _core(reader, paths.selection(best.generation), "selection", member)
-    result = Selected.from_json(core).result(best.member)
+    record = reader.record(paths.selection(best.generation), "selection", member.run.id)
+    if record is not None:
+        result = Selected.from_json(record.core).result(best.member)
+    else:  # of a generation in work
+        record = reader.record(paths.result(best.generation, best.member), "result", member.run.id)
+        assert record is not None, "its score was read from it"
+        result = Result.from_json(record.core)
     return {"score": result.score, "metrics": result.metrics}
-
-
-def _core(reader: RunReader, name: Name, kind: str, member: RunNetwork) -> Mapping[str, Any]:
-    record = reader.record(name, kind, member.run.id)
-    assert record is not None, "a finished run has its records"
-    return record.core
 
 
 def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pbtnas.config import Config, TaskConfig, from_json
 from pbtnas.networks.export_directory import MODEL, NotAnExport, is_export, read_config, read_file
 from pbtnas.networks.members import load_member, load_soup
 from pbtnas.records.schema import Champion, Soup
-from pbtnas.store.finished import best_so_far, champions, soups
+from pbtnas.store.finished import best_so_far, champions, is_member, member, soups
 from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
@@ -64,7 +64,8 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
     Args:
         directory: The directory of a run or of an export.
         which: Name: best-ever, which is the default, best-last, or the name of a soup, such as
-            best-ever-soup; of a run that is not finished, best-so-far.  An export holds only one.
+            best-ever-soup; of a run that is not finished, best-so-far.  Of any run a member that
+            has its checkpoint still: m03, or g0012-m03.  An export holds only one.
         task_file: "FILE.py:Class", for a task of the user's own.
 
     Raises `NotARun`, `NotAnExport`, `TaskError`, `OtherProducts` or `CorruptCheckpoint`, each with
@@ -82,6 +83,8 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
     with RunReader(root) as files:
         if which == SO_FAR:
             best: Champion | Soup = best_so_far(files)
+        elif is_member(which):
+            best = member(files, run, which)
         else:
             best = _choose(which, {**champions(files, run), **soups(files, run)}, root)
         task = _task(config.task, task_file, run.space, root)

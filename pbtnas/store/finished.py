@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
-from pbtnas.records.schema import Champion, Soup
+from pbtnas.records.schema import Champion, Manifest, Result, Selected, Soup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run
+
+_MEMBER = re.compile(r"(?:g(?P<generation>\d{1,9})-)?m(?P<member>\d{1,9})")
 
 
 def champions(files: RunReader, run: Run) -> dict[str, Champion]:
@@ -43,6 +46,70 @@ def best_so_far(files: RunReader) -> Champion:
             f"{files.root / paths.BEST}: damaged; the coordinator writes it again with the next "
             "generation"
         ) from None
+
+
+def is_member(which: str) -> bool:
+    """Whether a name is that of a member: "m03", or "g0012-m03" with its generation."""
+    return _MEMBER.fullmatch(which) is not None
+
+
+def named_member(generation: int, member: int) -> str:
+    """The name of a member as it was after a generation, e.g. "g0012-m03"."""
+    return f"g{generation:04d}-{paths.member_name(member)}"
+
+
+def member(files: RunReader, run: Run, which: str) -> Champion:
+    """A member by its name, of a run that may go on; without a generation, as it was last.
+
+    Raises `NotARun` when there is no such member, it has no score, or its checkpoint is gone.
+    """
+    found = _MEMBER.fullmatch(which)
+    assert found is not None, "asked for by is_member"
+    number = int(found["member"])
+    if found["generation"] is not None:
+        known = _member(files, run, int(found["generation"]), number)
+        return _with_checkpoint(files, which, known)
+    generation = 0
+    while files.published(paths.manifest(generation + 1)):
+        generation += 1
+    for earlier in range(generation, -1, -1):
+        known = _member(files, run, earlier, number)
+        if known is not None:
+            return _with_checkpoint(files, which, known)
+    raise NotARun(f"{files.root}: has no member {which!r} with a score")
+
+
+def _member(files: RunReader, run: Run, generation: int, number: int) -> Champion | None:
+    """A member as it was after a generation; None if it has no score there."""
+    manifest = files.record(paths.manifest(generation), "manifest", run.id)
+    record = files.record(paths.result(generation, number), "result", run.id)
+    selection = files.record(paths.selection(generation), "selection", run.id)
+    if manifest is None:
+        return None
+    jobs = [job for job in Manifest.from_json(manifest.core).jobs if job.member == number]
+    results: tuple[Result, ...] = ()
+    if record is not None:
+        results = (Result.from_json(record.core),)
+    elif selection is not None:
+        results = Selected.from_json(selection.core).results
+    for job in jobs:
+        for result in results:
+            if result.member != number or result.score is None or result.checkpoint is None:
+                continue
+            return Champion(generation, number, result.score, job.architecture, result.checkpoint)
+    return None
+
+
+def _with_checkpoint(files: RunReader, which: str, known: Champion | None) -> Champion:
+    if known is None:
+        raise NotARun(f"{files.root}: has no member {which!r} with a score")
+    name = paths.checkpoint(known.generation, known.checkpoint)
+    if not files.exists(name):
+        raise NotARun(
+            f"{files.root}: the checkpoint of {which!r} was discarded; `pbtnas show {files.root}` "
+            "lists the members that still have one"
+        )
+    return known
 
 
 def soups(files: RunReader, run: Run) -> dict[str, Soup]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.durations import elapsed_s, left_s
-from pbtnas.monitoring.progress import Failed, Members, Seen
+from pbtnas.monitoring.processes import Seen
+from pbtnas.monitoring.progress import Failed, Members
 from pbtnas.monitoring.run_screen import Status, progress_line, render, status, to_json
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import left, waiting_for

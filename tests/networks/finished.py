@@ -102,7 +102,8 @@ def _crown(root: Path, trainee: Trainee, architecture: Architecture) -> None:
     selected = Selected(0, "m", (1,), (), (result,))
     _put(root, paths.selection(0), "selection", selected.to_json())
     champion = Champion(0, 1, 0.5, architecture, digest).to_json()
-    core = {"fingerprint": FINGERPRINT, "best_ever": champion, "best_last": champion}
+    core = {"fingerprint": FINGERPRINT, "generations": 1}
+    core |= {"best_ever": champion, "best_last": champion}
     _put(root, paths.FINAL, "final", core)
 
 

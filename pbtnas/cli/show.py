@@ -1,0 +1,179 @@
+"""The command that shows what a run has found: its members, the best one, and what to do next."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pbtnas.cli.shared import disk_errors, leave, run_dir_argument, task_file_option
+from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.tabular import aligned
+
+if TYPE_CHECKING:
+    from pbtnas.monitoring.members import MemberRow
+    from pbtnas.networks.naming import Naming
+    from pbtnas.search.space import Architecture
+
+Row = dict[str, Any]
+OPTIONS = 72  # columns
+
+
+@click.command()
+@run_dir_argument
+@click.argument("member", required=False)
+@task_file_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a row for each member.")
+def show(
+    run_dir: Path, member: str | None, task_file: str | None, as_json: bool, as_csv: bool
+) -> None:
+    """What a run has found: its members, the best architecture, and the next commands.
+
+    MEMBER is a name in the first column, such as m03 or g0012-m03.  Listed are the members of the
+    newest generation, and others that still have a checkpoint.
+    """
+    with disk_errors(ExitCode.FAILED, place=run_dir):
+        rows, note, finished = table_of(run_dir, task_file)
+    if member is not None:
+        rows = [row for row in rows if member in (row["name"], f"m{row['member']:02d}")][:1]
+        if not rows:
+            leave(ExitCode.USAGE, f"{run_dir}: lists no member {member!r}; see `pbtnas show`")
+    if as_json:
+        click.echo(json.dumps(rows, default=str))
+    elif as_csv:
+        _write_csv(rows)
+    else:
+        lines = _member_lines(run_dir, rows[0]) if member else _lines(run_dir, rows)
+        whole = finished and member is None
+        click.echo("\n".join([*lines, note, *_next_commands(run_dir, rows, task_file, whole)]))
+
+
+def show_end(run_dir: Path, task_file: str | None) -> None:
+    """The end screen of `pbtnas run`, which is finished whatever hinders showing it."""
+    try:
+        rows, note, _ = table_of(run_dir, task_file)
+    except (PbtnasError, OSError) as error:
+        click.echo(f"pbtnas: the members cannot be shown: {error}", err=True)
+        return
+    lines = [*_lines(run_dir, rows), note, *_next_commands(run_dir, rows, task_file, True)]
+    click.echo("\n" + "\n".join(lines))
+
+
+def table_of(run_dir: Path, task_file: str | None) -> tuple[list[Row], str, bool]:
+    """The rows as JSON, best first; a sentence on what is lacking in them ("" if nothing); and
+    whether the run is finished."""
+    from pbtnas.analysis.history.run import History
+    from pbtnas.monitoring.members import members
+    from pbtnas.networks.naming import naming_of
+    from pbtnas.store.run_directory import open_run
+
+    naming = naming_of(run_dir, open_run(run_dir), task_file)
+    history = History.read(run_dir)
+    found = members(history)
+    known = (row.architecture for row in found if row.architecture is not None)
+    counts, lacking = naming.parameters(known)
+    rows = [_row(row, naming, counts) for row in found]
+    note = "\n".join(filter(None, (naming.note, lacking)))
+    return rows, note, history.final is not None
+
+
+def _row(row: MemberRow, naming: Naming, counts: Mapping[Architecture, int]) -> Row:
+    from pbtnas.store.finished import named_member
+
+    architecture = row.architecture
+    return {
+        "name": named_member(row.generation, row.member),
+        **asdict(row),
+        "options": {} if architecture is None else naming.options(architecture),
+        "parameters": None if architecture is None else counts.get(architecture),
+    }
+
+
+def _lines(run_dir: Path, rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return [f"{run_dir}: no member has a result yet"]
+    header = ["member", "score", "age", "parents", "parameters", "seconds", "", "options"]
+    best = max((r for r in rows if r["score"] is not None), key=lambda r: r["score"], default=None)
+    shown = [row for row in rows if row["generation"] == rows[0]["generation"] or row is best]
+    lines = aligned(
+        [header, *map(_cells, shown)], [False, True, True, False, True, True, False, False]
+    )
+    if len(shown) < len(rows):
+        others = len(rows) - len(shown)
+        lines.append(f"and {others} of earlier generations with a checkpoint: --json, --csv")
+    return lines if best is None else [*lines, "", "the best:", *_member_lines(run_dir, best)]
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row["name"],
+        row["outcome"] if row["score"] is None else f"{row['score']:.6g}",
+        str(row["age"]),
+        _parents(row),
+        "" if row["parameters"] is None else f"{row['parameters']:,}",
+        "" if row["seconds"] is None else f"{row['seconds']:.1f}",
+        "" if row["checkpoint"] else "no checkpoint",
+        _options(row["options"]),
+    ]
+
+
+def _parents(row: Row) -> str:
+    return " + ".join(f"m{parent:02d}" for parent in row["parents"]) or "-"
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """All of them, or none where they would not fit beside the numbers."""
+    text = " ".join(f"{name}={option}" for name, option in options.items())
+    return text if len(text) <= OPTIONS else f"{len(options)} variables: show RUN MEMBER"
+
+
+def _member_lines(run_dir: Path, row: Row) -> list[str]:
+    numbers = {"score": row["score"], **row["metrics"]}
+    told = {
+        "member": f"{row['name']}, {row['outcome']}, trained in {row['age']} generations",
+        "parents": _parents(row),
+        **{name: "-" if value is None else f"{value:.6g}" for name, value in numbers.items()},
+        "parameters": "unknown" if row["parameters"] is None else f"{row['parameters']:,}",
+        "seconds": "unknown" if row["seconds"] is None else f"{row['seconds']:.1f}",
+        **{f"option {name}": str(option) for name, option in row["options"].items()},
+        "checkpoint": str(run_dir / row["checkpoint"]) if row["checkpoint"] else "discarded",
+    }
+    return aligned([[f"  {name}", value] for name, value in told.items()])
+
+
+def _next_commands(
+    run_dir: Path, rows: Sequence[Row], task_file: str | None, whole: bool
+) -> list[str]:
+    """What to type next: about the run as a whole, or about the best of these rows."""
+    named = [row for row in rows if row["checkpoint"] is not None]
+    if not named:
+        return []
+    which = max(named, key=lambda row: row["score"])["name"]
+    task = f" --task {task_file}" if task_file else ""
+    return [
+        "next:",
+        f"  pbtnas evaluate {run_dir}{'' if whole else f' --which {which}'}{task}",
+        f"  pbtnas export {run_dir} --which {which} -o {run_dir.name}-{which}{task}",
+        f"  pbtnas show {run_dir} {which}{task}",
+        f"  pbtnas report {run_dir}",
+    ]
+
+
+def _write_csv(rows: Sequence[Row]) -> None:
+    plain = ["name", "generation", "member", "outcome", "score", "age", "parents", "parameters",
+             "seconds", "checkpoint"]  # fmt: skip
+    metrics = dict.fromkeys(name for row in rows for name in row["metrics"])
+    options = dict.fromkeys(name for row in rows for name in row["options"])
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([*plain, *(f"metric {m}" for m in metrics), *(f"option {o}" for o in options)])
+    for row in rows:
+        cells = [row[key] if key != "parents" else _parents(row) for key in plain]
+        cells += [row["metrics"].get(name) for name in metrics]
+        writer.writerow([*cells, *(row["options"].get(name) for name in options)])

@@ -1,0 +1,82 @@
+"""What the architectures of a run mean: options by name, and numbers of parameters.
+
+The one place that asks the task for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pbtnas.config import from_json
+from pbtnas.errors import PbtnasError
+from pbtnas.search.space import Architecture
+from pbtnas.store.products import lookup
+from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import Run, check_space
+from pbtnas.tasks.base import Task
+from pbtnas.tasks.loading import installed_tasks, load_task
+from pbtnas.tasks.optional import HasNetwork, Recalls
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Speaks about architectures as far as the task is known.
+
+    Args:
+        task: The task of the run; None where it is in a file that was not given.
+        note: Sentence on what is lacking; "" if nothing is.
+    """
+
+    task: Task | None
+    note: str
+
+    def options(self, architecture: Architecture) -> dict[str, Any]:
+        """Option of every variable by its name; indices by position without the task."""
+        if self.task is None:
+            return {str(i): index for i, index in enumerate(architecture)}
+        return dict(self.task.space.decode(architecture))
+
+    def parameters(
+        self, architectures: Iterable[Architecture]
+    ) -> tuple[dict[Architecture, int], str]:
+        """Numbers of parameters of their networks, and why some are not known ("" if all are)."""
+        counts: dict[Architecture, int] = {}
+        if self.task is None:
+            return counts, ""
+        for architecture in dict.fromkeys(architectures):
+            try:
+                trainee = self.task.create(architecture, 0)
+            except Exception as error:  # noqa: BLE001  (a task that creates nothing unprepared)
+                return counts, f"parameters are not counted: {type(error).__name__}: {error}"
+            if not isinstance(trainee, HasNetwork):
+                return counts, "parameters are not counted: the trainee has no trained_network()"
+            network = trainee.trained_network()
+            counts[architecture] = sum(tensor.numel() for tensor in network.parameters())
+        return counts, ""
+
+
+def naming_of(root: Path, run: Run, task_file: str | None) -> Naming:
+    """How to speak about a run's architectures: by its task, if that is given or installed.
+
+    Raises what `load_task` raises, and `NotARun` when the task has another search space here.
+    """
+    section = from_json(run.config).task
+    if task_file is None and section.name not in installed_tasks():
+        return Naming(
+            None,
+            f"options are shown as indices: the task {section.name!r} is in a file, which "
+            f"--task FILE.py:{section.name} names",
+        )
+    task = load_task(section.name, section.options, task_file=task_file)
+    check_space(root, run, task.space, task_file or section.name)
+    if isinstance(task, Recalls):
+        with RunReader(root) as files:
+            try:
+                task.recall(partial(lookup, files))
+            except PbtnasError as error:
+                return Naming(None, f"options are shown as indices: {error}")
+    return Naming(task, "")

@@ -1,0 +1,137 @@
+"""`pbtnas show`, and members by name in the commands that it names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import pbtnas
+from pbtnas.analysis.history.run import History
+from pbtnas.cli.app import cli
+from pbtnas.cli.show import show_end
+from pbtnas.monitoring.members import members
+from pbtnas.records import paths
+from pbtnas.store.run_directory import NotARun
+from pbtnas.tasks.loading import load_task
+from tests.analysis.made_runs import search, story, write
+from tests.networks.finished import add_member, finished, last_options
+
+OWN = f"{Path(__file__).parents[2] / 'examples' / 'own_task.py'}:OwnTask"
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments], prog_name="pbtnas")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run of two members of a task in a file; member 1 is the better one."""
+    root = tmp_path / "run"
+    finished(root, "OwnTask", {}, task_file=OWN)
+    task = load_task("OwnTask", {}, task_file=OWN)
+    architecture = last_options(task.space)
+    add_member(root, task.create(architecture, 2), architecture)
+    return root
+
+
+def test_members_the_best_and_the_next_commands_are_shown(run: Path) -> None:
+    """Score, options by name, parameters, the file of the best, and commands that can be typed."""
+    result = call("show", run, "--task", OWN)
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [
+        ["g0000-m01", "0.5"],
+        ["g0000-m00", "0.25"],
+    ]
+    assert "activation=" in lines[1] and ".safetensors" in result.stdout
+    assert f"  pbtnas evaluate {run} --task {OWN}" in lines
+    assert f"  pbtnas export {run} --which g0000-m01 -o run-g0000-m01 --task {OWN}" in lines
+
+
+def test_one_member_is_shown_with_all_its_options(run: Path) -> None:
+    """By its name with or without a generation; any other is refused with a sentence."""
+    short, long = (call("show", run, name, "--task", OWN) for name in ("m00", "g0000-m00"))
+
+    assert short.stdout == long.stdout and "  option activation" in short.stdout
+    assert f"pbtnas evaluate {run} --which g0000-m00" in short.stdout
+    result = call("show", run, "m07")
+    assert result.exit_code == 2 and "lists no member 'm07'" in result.stderr
+
+
+def test_without_the_task_options_are_indices(run: Path) -> None:
+    """The rest is shown, and a sentence says how to have names."""
+    result = call("show", run)
+
+    assert result.exit_code == 0, result.output
+    assert "--task FILE.py:OwnTask" in result.stdout and " 0=" in result.stdout
+
+
+def test_programs_and_spreadsheets_have_all_members(run: Path) -> None:
+    """The same rows as JSON and as CSV, a column for each option and metric."""
+    rows = json.loads(call("show", run, "--json", "--task", OWN).stdout)
+    table = list(csv.DictReader(io.StringIO(call("show", run, "--csv", "--task", OWN).stdout)))
+
+    assert [row["name"] for row in rows] == [row["name"] for row in table]
+    assert rows[0]["options"]["activation"] == table[0]["option activation"]
+    assert rows[0]["parameters"] == int(table[0]["parameters"]) > 0
+    assert rows[0]["metrics"] == {"loss": 1.0} and table[0]["metric loss"] == "1.0"
+
+
+def test_any_member_with_a_checkpoint_can_be_taken_out(run: Path, tmp_path: Path) -> None:
+    """Loaded and exported by its name, also while the run goes on; a lost one is told."""
+    (run / paths.FINAL).unlink()
+    network = pbtnas.load(run, "m00", task=OWN)
+    result = call("export", run, "--which", "m00", "-o", tmp_path / "out", "--task", OWN)
+
+    assert result.exit_code == 0, result.output
+    again = pbtnas.load(tmp_path / "out", task=OWN)
+    ours, theirs = network.state_dict(), again.state_dict()
+    assert all(bool((ours[name] == theirs[name]).all()) for name in ours)
+    with pytest.raises(NotARun, match="has no member 'm07' with a score"):
+        pbtnas.load(run, "m07", task=OWN)
+    for file in (run / paths.checkpoints(0)).iterdir():
+        file.unlink()
+    with pytest.raises(NotARun, match="the checkpoint of 'g0000-m00' was discarded"):
+        pbtnas.load(run, "g0000-m00", task=OWN)
+
+
+def test_one_member_is_evaluated(run: Path, tmp_path: Path) -> None:
+    """By the task's final evaluation, recorded as that of the best ones is."""
+    more = ("--task", OWN, "--scratch", tmp_path / "scratch", "--device", "cpu")
+    result = call("evaluate", run, "--which", "m00", "--json", *more)
+
+    assert result.exit_code == 0, result.output
+    (final,) = json.loads(result.stdout)
+    assert (final["which"], final["member"]["member"]) == ("m00", 0)
+    assert (run / paths.evaluation(final["member"]["checkpoint"])).exists()
+    assert call("evaluate", run, "--which", "best", *more).exit_code == 2
+
+
+def test_ages_and_parents_come_from_births(tmp_path: Path) -> None:
+    """A child begins anew and names base and donor; who was never replaced is as old as the run."""
+    write(tmp_path, story(search()))
+    history = History.read(tmp_path)
+    rows = {row.member: row for row in members(history)}
+
+    assert {row.generation for row in rows.values()} == {3}
+    born = history.generations[2].births
+    assert born
+    for member, birth in born.items():
+        assert rows[member].age == 1
+        assert set(rows[member].parents) == {birth.birth.base, birth.birth.donor}
+    assert {(row.age, row.parents) for row in rows.values() if row.age == 4} == {(4, ())}
+
+
+def test_a_finished_run_stays_finished_when_its_members_cannot_be_shown(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The end screen says why in one sentence, and the command ends as the search did."""
+    show_end(run, "missing.py:OwnTask")
+
+    assert "pbtnas: the members cannot be shown: " in capsys.readouterr().err
