@@ -31,8 +31,16 @@ NOT_ERRORS = {
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "NoEncoder", "NoRenderer", "NoSoups", "NoSuchDevice", "NoSuchPart"),
-    *("NotARun", "NotAnExport", "NothingToShow", "NotYetARun", "SourceError", "StatisticsError"),
-    *("TaskError", "TaskFault", "UnfitDevice"),
+    *(
+        "NotARun",
+        "NotAnExport",
+        "NothingToShow",
+        "NotYetARun",
+        "OtherSpace",
+        "SourceError",
+        "StatisticsError",
+    ),
+    *("TaskDoesNotFit", "TaskError", "TaskFault", "UnfitDevice"),
 }
 
 

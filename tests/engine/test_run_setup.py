@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ from pbtnas.records import paths
 from pbtnas.search.space import SearchSpace, switch
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import open_run
-from pbtnas.tasks.base import Task, TaskError
+from pbtnas.tasks.base import Task
 from pbtnas.tasks.loading import complete_options
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])
@@ -154,17 +153,3 @@ def test_a_run_without_recorded_defaults_goes_on_and_says_what_it_lacks(
     assert start_run(root, config, SPACE, now) == begun
     assert begun.options is None
     assert "those here are taken: width 16, depth 2" in caplog.text
-
-
-def test_a_default_that_cannot_be_recorded_is_refused_before_the_run(tmp_path: Path) -> None:
-    """Nobody could tell later whether it has changed."""
-
-    @dataclass(frozen=True)
-    class Options:
-        limit: float = float("inf")
-
-    config = with_options(configs(tmp_path)[0])
-    task = type("Endless", (), {"Options": Options})()
-    with pytest.raises(TaskError, match="task.limit: the value inf cannot be recorded"):
-        start_run(tmp_path / "run", config, SPACE, partial(complete_options, task))
-    assert not (tmp_path / "run").exists()
