@@ -12,7 +12,6 @@ PACKAGE = Path(pbtnas.__file__).parent
 
 HARMLESS = {
     "engine/coordinator.py _mix": "what is left is litter, and the error before it was told",
-    "engine/devices.py usable_cores": "without a limit that can be read, all cores",
     "engine/training_process.py _oom_kills": "no count, no verdict",
     "engine/training_process.py _open_log": "a log that cannot be written stops no job",
     "checkpoints/files.py _whole_or_absent": "the error that led there is the one to be told",
@@ -35,6 +34,7 @@ HARMLESS = {
     "study/coordinators.py _look": "the run is opened then, which waits and says so",
     "study/reuse.py kind_of": "nothing is taken over, and it is asked again",
     "study/reuse.py take_checkpoint": "nothing is taken over: the job is trained",
+    "tasks/faults.py place_of": "a class without a file has its name for a place",
     "training/snapshots.py remove": "a snapshot that stays only takes space",
 }
 
