@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 
 from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from tests.system.site import Site, close_site, make_site
+
+# A shell ignores SIGINT for what it starts with "&", and nohup SIGHUP: processes here would, too.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler)
 
 
 @pytest.fixture
