@@ -19,6 +19,7 @@ def example(which: str) -> Task:
     return load_task(which.rpartition(":")[2], {}, task_file=f"{EXAMPLES / which}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", OWN)
 def test_an_example_learns(which: str, tmp_path: Path) -> None:
     """Some steps make it better on data that it does not train with."""
