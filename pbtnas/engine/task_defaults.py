@@ -8,7 +8,6 @@ from typing import Any
 
 from pbtnas.config import Config, TaskConfig, difference
 from pbtnas.config.fields import show
-from pbtnas.tasks.base import TaskError
 
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Writes the defaults of a task's options out, as `complete_options` does."""
@@ -55,11 +54,7 @@ def _changed(task: TaskConfig, complete: Complete) -> Iterator[str]:
 
 def _unrecorded(task: TaskConfig, complete: Complete) -> Iterator[str]:
     lacks = "the run does not record with which defaults of task options it was started"
-    try:
-        defaults = {k: v for k, v in complete(task.options).items() if k not in task.options}
-    except TaskError as error:  # a new run would be refused; this one goes on as it always has
-        yield f"{lacks}, nor could it: {error}"
-        return
+    defaults = {k: v for k, v in complete(task.options).items() if k not in task.options}
     if defaults:
         shown = ", ".join(f"{key} {show(value)}" for key, value in defaults.items())
         yield f"{lacks}; those here are taken: {shown}"
