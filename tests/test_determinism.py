@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ def allowed() -> tuple[bool, bool]:
 
 
 @pytest.fixture(autouse=True)
-def as_torch_has_it() -> Iterator[None]:
-    """TF32 for convolutions only, before and after."""
-    with tf32(False):
-        torch.backends.cudnn.allow_tf32 = True
-        yield
+def as_torch_has_it(arithmetic_as_it_was: None) -> None:
+    """TF32 for convolutions only, and new tensors filled, whatever ran before."""
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = False
+    filled: Any = torch.utils.deterministic
+    filled.fill_uninitialized_memory = True
 
 
 def test_float32_is_full_unless_somebody_says_otherwise() -> None:
