@@ -64,14 +64,16 @@ class Checked(Protocol):
         """(key, what was expected of it) for every rule that is broken."""
 
 
-def setting(default: Any = MISSING, *, help: str = "") -> Any:
+def setting(default: Any = MISSING, *, help: str = "", newer: bool = False) -> Any:
     """Declare a field that is not a number; required unless it has a default.
 
     Args:
         default: Default, of the declared type.
         help: Sentence for the user.
+        newer: Whether there were runs before there was this field; at its default it is not
+            written, so that a run has the fingerprint that it would have had then.
     """
-    return field(default=default, metadata={"help": help})
+    return field(default=default, metadata={"help": help, "newer": newer})
 
 
 def number(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,14 +13,21 @@ from pbtnas.config.schema import SECTIONS, Config
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The configuration as JSON, in the shape of the YAML file with every default written out.
+    """The configuration as JSON, in the shape of the YAML file with defaults written out.
+
+    But for those of newer fields, whose name would change the digests of all runs.
 
     Of the task's options, those that were given: only the task knows its defaults, which are
     recorded beside it.
     """
     task = {"name": config.task.name} | config.task.options
     return {"task": task} | {
-        name: _section_json(getattr(config, name)) for name in SECTIONS if name != "task"
+        name: {
+            f.name: values[f.name]
+            for f in fields(section)
+            if not f.metadata.get("newer") or getattr(section, f.name) != f.default
+        }
+        for name, section, values in _sections(config)
     }
 
 
@@ -65,15 +72,25 @@ def to_yaml(stored: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> st
     return "".join([text, *head, *lines])
 
 
-def _section_json(section: Any) -> dict[str, Any]:
-    values = {f.name: getattr(section, f.name) for f in fields(section)}
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+def _sections(config: Config) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """All sections but the task's: name, section, and each field's value as in JSON."""
+    for name in SECTIONS:
+        if name != "task":
+            section = getattr(config, name)
+            values = {f.name: getattr(section, f.name) for f in fields(section)}
+            yield (
+                name,
+                section,
+                {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
+            )
 
 
 def _shown(config: Config) -> dict[str, str]:
     """Every value as text, by dotted key."""
+    sections = {"task": {"name": config.task.name} | config.task.options}
+    sections |= {name: values for name, _, values in _sections(config)}
     return {
         f"{name}.{key}": json.dumps(value, sort_keys=True)
-        for name, section in to_json(config).items()
-        for key, value in section.items()
+        for name, values in sections.items()
+        for key, value in values.items()
     }

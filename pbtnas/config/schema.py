@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from pbtnas.config.fields import closest, describe_fields, number, setting
-from pbtnas.search.algorithms import ALGORITHMS, SelectionRule
+from pbtnas.search.algorithms import ALGORITHMS, REPLACING_NOBODY, SelectionRule
 from pbtnas.search.budget import granted_epochs
 
 ALGORITHM_GROUP = "pbtnas.algorithms"
@@ -66,7 +66,16 @@ class SearchConfig:
         "random-search-shrink-perturb shrink-perturbs everybody; or one that another package "
         "installs.",
     )
-    population: int = number(min=2, help="Members of every generation.")
+    start: Literal["stratified", "every"] = setting(
+        "stratified",
+        newer=True,
+        help="The architectures of generation 0: stratified shows each option of a variable as "
+        "evenly as the population allows; every has each architecture of the space once, in "
+        "order.",
+    )
+    population: int = number(
+        min=1, help="Members of every generation; a single one where nobody is ever replaced."
+    )
     generations: int = number(min=1, help="Times that all members are trained and evaluated.")
     epochs: int = number(min=1, help="Training of a member in a generation, in the task's epochs.")
     first_epochs: int | None = number(
@@ -133,6 +142,8 @@ class SearchConfig:
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
+        if self.population == 1 and self.algorithm not in REPLACING_NOBODY:
+            yield "population", f"at least 2 with search.algorithm {self.algorithm}"
         if self.parents is not None and self.parents > self.population:
             yield "parents", f"at most the population, which is {self.population}"
         if self.replaced is not None and self.replaced >= self.population:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pbtnas.config import Config, difference, from_json, outcome, to_json
+from pbtnas.config import Config, SearchConfig, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
 from pbtnas.engine.task_defaults import Complete, remarks, whole_difference
 from pbtnas.errors import ExitCode, PbtnasError
@@ -51,6 +51,12 @@ class ChangedConfig(PbtnasError):
         super().__init__(f"{root}: was started with another configuration:\n{lines}\n{remedy}")
 
 
+class UnfitPopulation(PbtnasError):
+    """The population has another size than the architectures it is to hold."""
+
+    exit_code = ExitCode.USAGE
+
+
 def start_run(
     root: Path, config: Config, space: SearchSpace, complete: Complete | None = None
 ) -> Run:
@@ -59,9 +65,10 @@ def start_run(
     Other engine settings are no other configuration: they are recorded, and hold from now on.
     With `complete`, defaults of the task are recorded too, and belong to the configuration: the
     task may have others later.
-    Raises `ChangedConfig` field by field, or `NotARun` when the task has another search space
-    than the run was started with.
+    Raises `ChangedConfig` field by field, `NotARun` when the task has another search space than
+    the run was started with, and `UnfitPopulation`.
     """
+    check_start(config.search, space)
     with suppress(NotYetARun):
         return _adopted(root, open_run(root), config, space, complete)
     about = {
@@ -126,7 +133,17 @@ def search_of(
         threads=config.run.threads,
         origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
         products=products or {},
+        start=search.start,
     )
+
+
+def check_start(search: SearchConfig, space: SearchSpace) -> None:
+    """Raise `UnfitPopulation` when each architecture is wanted once, but the members do not do."""
+    if search.start == "every" and search.population != space.size:
+        raise UnfitPopulation(
+            f"search.population: expected {space.size} with search.start every, since the space "
+            f"has so many architectures, not {search.population}"
+        )
 
 
 def check_networks(networks: Sequence[str], task: Task) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
@@ -17,7 +17,7 @@ from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
-from pbtnas.search.population import Member, initial_population, rank
+from pbtnas.search.population import Member, every_architecture, initial_population, rank
 from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture, SearchSpace
 
@@ -39,6 +39,7 @@ class Search:
         threads: Number of torch threads of a job.
         origin: Digest of configuration and task; the root of the hash chain.
         products: SHA-256 of the task's products that results rest on, by name.
+        start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
     """
 
     space: SearchSpace
@@ -53,15 +54,19 @@ class Search:
     threads: int
     origin: Digest
     products: Mapping[str, str] = field(default_factory=dict)
+    start: Literal["stratified", "every"] = "stratified"
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
 
 
 def first_manifest(search: Search) -> Manifest:
-    """Generation 0: freshly created members of the stratified initial population."""
-    rng = stream(search.seed, "population")
-    architectures = initial_population(search.space, search.population, rng)
+    """Generation 0: freshly created members of the initial population."""
+    if search.start == "every":
+        architectures = every_architecture(search.space)
+    else:
+        rng = stream(search.seed, "population")
+        architectures = initial_population(search.space, search.population, rng)
     jobs = tuple(
         _job(search, 0, member, architecture, ())
         for member, architecture in enumerate(architectures)

@@ -162,6 +162,9 @@ ALGORITHMS: dict[str, Algorithm] = {
     "random-search-shrink-perturb": random_search_shrink_perturb,
 }
 
+REPLACING_NOBODY = frozenset({"random-search", "random-search-shrink-perturb"})
+"""Those that make nobody a parent of somebody else: a single member can go on alone."""
+
 
 def replaced_slots(ranked: Sequence[Member], replaced: int) -> list[int]:
     """Numbers of the members to be replaced, ascending: the worst, and all unusable ones."""
@@ -224,8 +227,11 @@ def _copy(slot: int, parent: Member, seed: int) -> Birth:
 
 
 def _renewed(birth: Birth, space: SearchSpace, rng: random.Random) -> Birth:
-    """The same birth with another option of one variable."""
-    index = rng.randrange(len(space))
+    """The same birth with another option of one variable, among those that have another."""
+    open_to_change = [i for i, v in enumerate(space) if len(v.options) > 1]
+    if not open_to_change:
+        return birth
+    index = open_to_change[rng.randrange(len(open_to_change))]
     options = len(space.variables[index].options)
     option = (birth.architecture[index] + rng.randrange(1, options)) % options
     architecture = _with(birth.architecture, {index: option})

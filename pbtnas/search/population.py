@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -32,12 +33,17 @@ def initial_population(space: SearchSpace, size: int, rng: random.Random) -> lis
     random options and shuffled; variables are shuffled independently.  The authors' code
     does the same for every algorithm; the paper (Algorithm 1) only says "random".
 
-    Raises `ValueError` for a population smaller than two.
+    Raises `ValueError` for an empty population.
     """
-    if size < 2:
-        raise ValueError(f"a population has at least 2 members, not {size}")
+    if size < 1:
+        raise ValueError(f"a population has at least 1 member, not {size}")
     columns = [_stratified_column(len(v.options), size, rng) for v in space]
     return list(zip(*columns, strict=True))
+
+
+def every_architecture(space: SearchSpace) -> list[Architecture]:
+    """Each architecture of a space once, the last variable's option changing fastest."""
+    return list(itertools.product(*(range(len(v.options)) for v in space)))
 
 
 def _stratified_column(options: int, size: int, rng: random.Random) -> list[int]:

@@ -22,8 +22,8 @@ class Variable:
 
     Args:
         name: Name, unique in the space; usually the dotted path of the module it decides.
-        options: Plain values to choose from, at least two, all different: numbers, text, bools,
-            None or tuples of these.  Scalars of numpy become Python's.
+        options: Plain values to choose from, all different: numbers, text, bools, None or tuples
+            of these.  Scalars of numpy become Python's.  A single one is what every network has.
         modules: Dotted paths of the modules whose tensors are inherited together with the
             choice.  Several for a width shared by two networks, none for a switch.
     """
@@ -38,8 +38,8 @@ class Variable:
         if not self.name:
             raise ValueError("a variable needs a name")
         object.__setattr__(self, "options", plain_options(self.name, self.options))
-        if len(self.options) < 2:
-            raise ValueError(f"variable {self.name!r} needs at least two options: {self.options}")
+        if not self.options:
+            raise ValueError(f"variable {self.name!r} needs at least one option")
         if len({repr(option) for option in self.options}) < len(self.options):
             raise ValueError(f"variable {self.name!r} lists an option twice: {self.options}")
         if isinstance(self.modules, str) or not all(isinstance(m, str) for m in self.modules):

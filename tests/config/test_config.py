@@ -177,11 +177,11 @@ def test_extends_is_relative_to_the_file(tmp_path: Path) -> None:
 
 def test_a_problem_is_reported_where_it_was_written(read: Loader) -> None:
     """A fault of the base names the base's line; a fault of a key set twice names the last."""
-    base = GOOD.replace("12", "1").replace("epochs: 2", "epochs: 0")
+    base = GOOD.replace("12", "0").replace("epochs: 2", "epochs: 0")
     said = problems(lambda: read("extends: base.yaml\nsearch:\n  epochs: -1\n", base=base))
 
     assert said == [
-        "base.yaml:4: search.population: expected an integer of at least 2, not 1",
+        "base.yaml:4: search.population: expected an integer of at least 1, not 0",
         "x.yaml:3: search.epochs: expected an integer of at least 1, not -1",
     ]
 
@@ -236,16 +236,16 @@ def test_overrides_are_checked_like_keys(read: Loader, override: str, said: str)
           f"allowed: {SEARCH_KEYS}"]),
         (GOOD + "  zzz: 12\n", [f"x.yaml:7: search.zzz: unknown key; allowed: {SEARCH_KEYS}"]),
         (GOOD.replace("  population: 12\n", ""),
-         ["x.yaml:3: search.population: missing; expected an integer of at least 2"]),
+         ["x.yaml:3: search.population: missing; expected an integer of at least 1"]),
         ("task:\n  name: digits\n",
          [f"x.yaml: search.{key}: missing; expected an integer of at least {low}"
-          for key, low in (("population", 2), ("generations", 1), ("epochs", 1))]),
+          for key, low in (("population", 1), ("generations", 1), ("epochs", 1))]),
         (GOOD.replace("name", "nmae"),
          ["x.yaml:1: task.name: missing; expected text; is 'nmae' meant to be it?"]),
         (GOOD.replace("digits", "true"),
          ["x.yaml:2: task.name: expected text, not true; put it in quotes"]),
         (GOOD.replace("12", "yes"),
-         ['x.yaml:4: search.population: expected an integer of at least 2, not "yes"']),
+         ['x.yaml:4: search.population: expected an integer of at least 1, not "yes"']),
         (GOOD + "run:\n  seed: true\n",
          ["x.yaml:8: run.seed: expected an integer of at least 0, not true"]),
         (GOOD + "run:\n  checkpoint_hash: sha265\n",
@@ -258,6 +258,9 @@ def test_overrides_are_checked_like_keys(read: Loader, override: str, said: str)
          ["x.yaml:7: search.tau: expected a number from 0 to 0.5, not NaN"]),
         (GOOD + "  skip_selection: 1\n",
          ["x.yaml:7: search.skip_selection: expected a list, each item an integer of at least 0, "
+          "not 1"]),
+        (GOOD.replace("12", "1"),
+         ["x.yaml:4: search.population: expected at least 2 with search.algorithm pbt-nas, "
           "not 1"]),
         (GOOD + "  parents: 13\n",
          ["x.yaml:7: search.parents: expected at most the population, which is 12, not 13"]),
@@ -304,7 +307,7 @@ def test_a_fault_is_one_clear_sentence(read: Loader, text: str, said: list[str])
 
 def test_all_faults_are_reported_at_once(read: Loader) -> None:
     """One attempt tells everything that is wrong, in every section and override."""
-    text = GOOD.replace("12", "1") + "  tua: 1\nrun:\n  seed: -1\nengine:\n  beat_s: x\n"
+    text = GOOD.replace("12", "0") + "  tua: 1\nrun:\n  seed: -1\nengine:\n  beat_s: x\n"
 
     assert len(problems(lambda: read(text, "run.sed=3", "oops"))) == 6
 
@@ -490,6 +493,7 @@ tasks = st.builds(
 searches = st.builds(
     SearchConfig,
     algorithm=st.sampled_from(list(ALGORITHMS)),
+    start=st.sampled_from(["stratified", "every"]),
     population=st.integers(4, 99),
     generations=st.integers(5, 99),
     epochs=st.integers(1, 9),
@@ -583,7 +587,17 @@ def test_the_description_covers_every_field() -> None:
         for declared in fields(cls):
             assert f"\n  {declared.name} " in text
             assert declared.metadata["help"].split()[0] in text
-    assert "tau                  0.25       a number from 0 to 0.5\n" in text
+    assert "tau                  0.25          a number from 0 to 0.5\n" in text
+
+
+def test_a_newer_key_leaves_old_digests_alone(read: Loader) -> None:
+    """At its default it is not stored, so that a run has the fingerprint of before it was there;
+    what differs is told with the default all the same."""
+    old, new = read(GOOD), read(GOOD, "search.start=every")
+
+    assert "start" not in to_json(old)["search"]
+    assert to_json(new)["search"]["start"] == "every"
+    assert difference(old, new) == ['search.start: stored "stratified", given "every"']
 
 
 def test_a_default_may_be_made_by_a_function() -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from pbtnas.analysis.history.run import History
 from pbtnas.config import Config, TaskConfig, from_json, load
-from pbtnas.engine.run_setup import ChangedConfig, search_of, start_run
+from pbtnas.engine.run_setup import ChangedConfig, UnfitPopulation, search_of, start_run
+from pbtnas.protocol.generations import first_manifest
 from pbtnas.records import paths
+from pbtnas.search.population import every_architecture
 from pbtnas.search.space import SearchSpace, switch
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import open_run
@@ -37,6 +39,21 @@ def test_a_directory_without_a_job_may_be_deleted(tmp_path: Path) -> None:
 
     with pytest.raises(ChangedConfig, match="population.*4.*5[^/]*no job yet: delete it"):
         start_run(tmp_path / "run", second, SPACE)
+
+
+def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:
+    """A population of another size is refused before anything is made."""
+    config, _ = configs(tmp_path)
+    every = replace(config, search=replace(config.search, start="every"))
+
+    with pytest.raises(UnfitPopulation, match=f"expected {SPACE.size} with search.start every"):
+        start_run(tmp_path / "run", every, SPACE)
+    assert not (tmp_path / "run").exists()
+
+    fits = replace(every, search=replace(every.search, population=SPACE.size))
+    begun = start_run(tmp_path / "run", fits, SPACE)
+    jobs = first_manifest(search_of(fits, SPACE, begun.config)).jobs
+    assert [job.architecture for job in jobs] == every_architecture(SPACE)
 
 
 def test_engine_settings_can_be_changed_in_a_run(

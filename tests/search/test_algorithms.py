@@ -292,6 +292,16 @@ def test_searl_can_change_a_switch() -> None:
     assert {(0,), (1,)} == {birth.architecture for birth in births}
 
 
+def test_searl_leaves_a_variable_with_a_single_option() -> None:
+    """Another variable changes instead; where there is none, the copy stays as it is."""
+    fixed = layer("only", ("conv",))
+    for space in (SearchSpace([fixed]), SearchSpace([fixed, switch("norm", (False, True))])):
+        members = [Member(i, (0,) * len(space), float(i)) for i in range(8)]
+        births = [b for g in range(30) for b in searl(members, space, selection_rule(8), 1, g)]
+        changed = {index for birth in births for index in birth.inherited}
+        assert changed == set(range(1, len(space)))
+
+
 @given(situations())
 def test_random_search_replaces_nobody(
     situation: tuple[list[Member], SearchSpace, SelectionRule],

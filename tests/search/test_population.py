@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbtnas.search import Member, SearchSpace, initial_population, rank, switch
-from pbtnas.search.population import usable
+from pbtnas.search.population import every_architecture, usable
 from tests.search.strategies import populations, spaces
 
 
@@ -40,10 +40,18 @@ def test_the_remainder_is_random_and_the_columns_are_shuffled_apart() -> None:
     assert len(set(columns)) == len(columns)
 
 
-def test_a_population_of_one_is_refused() -> None:
-    """There is nothing to select from."""
-    with pytest.raises(ValueError, match="at least 2 members, not 1"):
-        initial_population(SearchSpace([switch("v", (0, 1))]), 1, random.Random(0))
+def test_a_population_has_a_member() -> None:
+    """One is enough where nobody is replaced; none is not."""
+    space = SearchSpace([switch("v", (0, 1)), switch("w", ("only",))])
+    assert len(initial_population(space, 1, random.Random(0))) == 1
+    with pytest.raises(ValueError, match="at least 1 member, not 0"):
+        initial_population(space, 0, random.Random(0))
+
+
+def test_every_architecture_is_there_once_by_index() -> None:
+    """The last variable changes fastest, as digits of a number do."""
+    space = SearchSpace([switch("v", (0, 1)), switch("w", ("only",)), switch("x", tuple("abc"))])
+    assert every_architecture(space) == [(v, 0, x) for v in range(2) for x in range(3)]
 
 
 @given(st.data())

@@ -97,7 +97,7 @@ def test_names_are_unique_and_a_space_is_not_empty() -> None:
     ("arguments", "message"),
     [
         (("", (0, 1)), "needs a name"),
-        (("act", (0,)), "'act' needs at least two options"),
+        (("act", ()), "'act' needs at least one option"),
         (("act", (0, 1, 0)), "'act' lists an option twice"),
         (("act", (0, 1), ("net..conv",)), "malformed module path"),
         (("act", (0, 1), ("",)), "malformed module path"),

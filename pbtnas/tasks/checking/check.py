@@ -126,6 +126,9 @@ class _Checks(MemberChecks):
                 architecture = (*usual[:i], option, *usual[i + 1 :])
                 states[architecture] = self.create(architecture, 0).state()
         self.architecture = None
+        for variable in space:
+            if len(variable.options) == 1:
+                self.say(Level.WARNING, f"variable {variable.name!r} has a single option")
         for sentence in naming_faults(space, usual, states):
             self.say(Level.WARNING, sentence)
         self.say(Level.OK, f"all {len(states)} networks that differ in one option can be built")
