@@ -9,6 +9,7 @@ takes n^2 time.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,12 +85,12 @@ def expected_top_rank(scores: ArrayLike, truth: ArrayLike, count: int) -> float:
     of_truth = ranks(_checked(truth))
     _check_count(count, len(of_truth))
     values = _filled(scores)
-    best = math.inf
+    best = len(of_truth)
     for score in np.unique(values)[::-1]:
         tied = np.sort(of_truth[values == score])
         if len(tied) > count:
-            return _expected_smallest(np.minimum(tied, best), count)
-        best = min(best, float(tied[0]))
+            return _expected_smallest(np.minimum(tied, best).tolist(), count)
+        best = min(best, int(tied[0]))
         count -= len(tied)
         if not count:
             break
@@ -102,12 +103,12 @@ def kept(accuracies: ArrayLike, truth: ArrayLike, best: int, within: int) -> int
     return len(set(truly.tolist()) & set(_best_first(accuracies)[:within].tolist()))
 
 
-def _expected_smallest(sorted_ranks: Array, count: int) -> float:
+def _expected_smallest(ascending: Sequence[int], count: int) -> float:
     """The expected smallest of `count` ranks that are drawn without replacement."""
-    n = len(sorted_ranks)
-    ways = [math.comb(n - 1 - i, count - 1) for i in range(n)]  # the i-th is the smallest
-    total = math.comb(n, count)
-    return float(sum(rank * (way / total) for rank, way in zip(sorted_ranks, ways, strict=True)))
+    n = len(ascending)
+    # Each rank is the smallest of those draws whose others come after it.
+    ways = [math.comb(n - 1 - i, count - 1) for i in range(n)]
+    return sum(rank * way for rank, way in zip(ascending, ways, strict=True)) / math.comb(n, count)
 
 
 def _orders(rows: ArrayLike) -> Array:
