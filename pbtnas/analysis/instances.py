@@ -17,6 +17,7 @@ from pbtnas.analysis.compare.statistics import Interval, Spread, bootstrap, spre
 from pbtnas.analysis.ranks import (
     Agreement,
     Array,
+    agreement,
     ground_truth_taus,
     kendall_tau,
     kept,
@@ -91,10 +92,7 @@ class Arm:
     @property
     def s_tau(self) -> Agreement:
         """S-Tau between the instances; NaN for one."""
-        pairs = self.taus[np.triu_indices(len(self), k=1)]
-        if not len(pairs):
-            return Agreement(math.nan, math.nan, math.nan)
-        return Agreement(float(pairs.mean()), float(pairs.max()), float(pairs.min()))
+        return agreement(self.taus)
 
 
 def standing(accuracies: Array, truth: Array) -> Standing:

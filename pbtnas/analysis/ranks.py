@@ -52,7 +52,11 @@ def s_tau(rows: ArrayLike) -> Agreement:
 
     All NaN for fewer than two rows, or where one of them is all equal.
     """
-    taus = pairwise_taus(rows)
+    return agreement(pairwise_taus(rows))
+
+
+def agreement(taus: Array) -> Agreement:
+    """S-Tau from the taus [R, R] between every two rows, see `s_tau`."""
     pairs = taus[np.triu_indices(len(taus), k=1)]
     if not len(pairs):
         return Agreement(math.nan, math.nan, math.nan)

@@ -35,7 +35,7 @@ class TableError(PbtnasError):
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """The ground truth of n architectures, in the order of the table.
+    """The ground truth of n architectures.
 
     Args:
         names: n different names.
@@ -56,20 +56,17 @@ class PublishedTable:
 
     Args:
         name: Its name in commands, and without `.csv` in the data directory.
-        space: Name of the space.
         names: Names of the space's architectures, in its order.
         sha256: Digest of the file.
     """
 
     name: str
-    space: str
     names: tuple[str, ...]
     sha256: str
 
 
 CELL64 = PublishedTable(
     name="cell64-table",
-    space="cell64",
     # Operations of the edges 01, 02 and 12; 1 is the max pooling, the one without weights.
     names=tuple("".join(digits) for digits in product("1234", repeat=3)),
     sha256="df97505b7fd8e89dec417df1f79017f34504853e417389995fed60fda63c2d8b",
@@ -80,7 +77,8 @@ CELL64 = PublishedTable(
 def read_table(file: Path, names: Sequence[str] | None = None) -> GroundTruth:
     """The table in a file; with `names`, that of a space whose architectures have these names.
 
-    Raises `TableError` for anything but a complete table in fractions.
+    It is in the order of the file, or of `names`.  Raises `TableError` for anything but a complete
+    table in fractions.
     """
     return _parse(read_text(file), file, names)
 
@@ -205,6 +203,8 @@ def _parse(text: str, file: Path, names: Sequence[str] | None) -> GroundTruth:
             )
         lines[name] = line, row
     _check_names(lines, file, names)
+    if names is not None:
+        lines = {name: lines[name] for name in names}
 
     def fractions(column: str) -> NDArray[np.float64] | None:
         if column not in header:

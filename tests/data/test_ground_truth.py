@@ -107,6 +107,16 @@ def test_a_table_of_another_space_is_refused(tmp_path: Path) -> None:
         ground_truth.read_table(part, CELL64.names)
 
 
+def test_a_table_comes_in_the_order_of_its_space(tmp_path: Path) -> None:
+    """Rows may be sorted by their ranks: accuracies still find their architectures."""
+    truth = ground_truth.read_table(write(tmp_path, SMALL), ("c", "a", "b"))
+
+    assert truth.names == ("c", "a", "b")
+    assert truth.means.tolist() == [0.875, 0.75, 0.5]
+    assert truth.weightless is not None
+    assert truth.weightless.tolist() == [0, 0, 1]
+
+
 @pytest.fixture
 def published(tmp_path: Path) -> tuple[Path, PublishedTable]:
     """A file, and the description of a published table that it is."""

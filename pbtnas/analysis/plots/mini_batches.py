@@ -38,6 +38,7 @@ def finetune(starts: Mapping[str, Array], truth: ArrayLike, steps: Sequence[int]
             2, len(starts), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 2)
         )
         colours = _colours(len(np.asarray(truth)))
+        lowest = -0.1
         for (top, bottom), (title, rows) in zip(grid.T, starts.items(), strict=True):
             _draw_subnets(top, steps, rows, truth, colours)
             top.set_title(title)
@@ -45,8 +46,9 @@ def finetune(starts: Mapping[str, Array], truth: ArrayLike, steps: Sequence[int]
             bottom.plot(steps, taus, color=VERMILLION, marker="o", ms=4)
             bottom.axhline(0, color=GREY, lw=1)
             bottom.grid(axis="y")
-            bottom.set_ylim(min(-0.1, float(np.nanmin([*taus, 0]))), 1)
+            lowest = float(np.nanmin([lowest, *taus]))
             bottom.set_xlabel("mini-batches of tuning")
+        grid[1, 0].set_ylim(lowest, 1)  # of the whole row
         whole_numbers(grid[1, 0].xaxis)
         grid[0, 0].set_ylabel("accuracy of each subnet")
         grid[1, 0].set_ylabel("GT-Tau")
