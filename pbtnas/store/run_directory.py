@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class Run:
     pbtnas: str
     config: Mapping[str, Any]
     options: Mapping[str, Any] | None = None
-    variables: SearchSpace | None = None
+    variables: SearchSpace | None = field(default=None, compare=False)
     processor: Processor | None = None
 
 
