@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from pbtnas.processor import PINS, UnfitProcessor, check_possible, this_processor
+from pbtnas.processor import UnfitProcessor, check_possible, this_processor, variables_of
 
 
 def steps_of(task: str) -> tuple[Callable[[], object], Callable[[], Mapping[str, object]]]:
@@ -74,7 +74,7 @@ def take_turns(task: str, times: int) -> None:
 def possible() -> list[str]:
     """The values of `run.cpu_capability` that this processor can have."""
     found = []
-    for capability in PINS:
+    for capability in ("default", "avx2", "avx512"):
         with contextlib.suppress(UnfitProcessor):
             check_possible(capability)
             found.append(capability)
@@ -93,7 +93,7 @@ def compare(task: str, times: int, rounds: int) -> None:
                     stdout=subprocess.PIPE,
                     text=True,
                     bufsize=1,
-                    env={**os.environ, **PINS[capability]},
+                    env={**os.environ, **variables_of(capability)},
                 )
             )
             for capability in told

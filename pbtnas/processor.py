@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +23,30 @@ from pbtnas.errors import ExitCode, PbtnasError
 DEFAULT = "default"
 """What the processor can, by the choice of each library."""
 
-_AVX512_OF_NUMPY = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
-_LATER_THAN_SKX_OF_NUMPY = "AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
-
-_EVERYWHERE = {
-    # The only kernels that MKL uses on the processors of all makers.
-    "MKL_CBWR": "COMPATIBLE",
-}
-PINS: Mapping[str, Mapping[str, str]] = {
-    DEFAULT: {},
+_TOLD: Mapping[str, Mapping[str, str]] = {
     "avx2": {
-        **_EVERYWHERE,
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "OPENBLAS_CORETYPE": "Haswell",
-        "NPY_DISABLE_CPU_FEATURES": _AVX512_OF_NUMPY,
     },
     "avx512": {
-        **_EVERYWHERE,
         "ATEN_CPU_CAPABILITY": "avx512",
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
         "OPENBLAS_CORETYPE": "SkylakeX",
-        "NPY_DISABLE_CPU_FEATURES": _LATER_THAN_SKX_OF_NUMPY,
     },
 }
-"""What the libraries read from the environment, for each value of `run.cpu_capability`."""
+_MKL = {"MKL_CBWR": "COMPATIBLE"}
+"""The only mode that MKL has on the processors of all makers."""
+
+_NUMPY_RENAMED = (2, 4)
+_BEYOND = {
+    "avx2": (
+        "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR",
+        "X86_V4 AVX512_ICL AVX512_SPR",
+    ),
+    "avx512": ("AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR", "AVX512_ICL AVX512_SPR"),
+}
+"""What numpy is not to use, by its names before and after it renamed them.  It warns of others."""
 
 _NEEDED = {
     DEFAULT: (),
@@ -98,6 +98,15 @@ def this_processor() -> Processor:
     return Processor(name, torch.backends.cpu.get_cpu_capability())
 
 
+def variables_of(capability: str) -> dict[str, str]:
+    """What the libraries read from the environment for a value of `run.cpu_capability`."""
+    if capability == DEFAULT:
+        return {}
+    numpy = tuple(int(part) for part in version("numpy").split(".")[:2])
+    beyond = _BEYOND[capability][numpy >= _NUMPY_RENAMED]
+    return {**_MKL, **_TOLD[capability], "NPY_DISABLE_CPU_FEATURES": beyond}
+
+
 def pin(capability: str) -> None:
     """Have this process and those that it starts compute with these instructions only.
 
@@ -105,7 +114,7 @@ def pin(capability: str) -> None:
     or the processor cannot.
     """
     check_possible(capability)
-    told = PINS[capability]
+    told = variables_of(capability)
     if all(os.environ.get(name) == value for name, value in told.items()):
         return
     loaded = [name for name in _CHOOSE_WHEN_LOADED if name in sys.modules]
@@ -137,7 +146,7 @@ def check_pinned(capability: str) -> None:
     import torch
     from threadpoolctl import threadpool_info
 
-    told = PINS[capability]
+    told = variables_of(capability)
     found = [("torch", torch.backends.cpu.get_cpu_capability(), capability.upper())]
     for library in threadpool_info():
         if "architecture" in library:

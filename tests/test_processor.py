@@ -131,7 +131,7 @@ def test_a_training_process_is_told_the_pin(
         return dict(made._environment)
 
     pinned, free = environment(PINNED), environment(replace(PINNED, run=RunConfig()))
-    assert {n: pinned[n] for n in pinned.keys() - free.keys()} == processor.PINS["avx2"]
+    assert {n: pinned[n] for n in pinned.keys() - free.keys()} == processor.variables_of("avx2")
 
 
 def test_other_instructions_than_the_runs_are_one_sentence() -> None:

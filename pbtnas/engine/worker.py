@@ -13,7 +13,7 @@ from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.processor import PINS, check_possible
+from pbtnas.processor import check_possible, variables_of
 from pbtnas.protocol.attempts import (
     Attempt,
     AttemptFailed,
@@ -309,7 +309,7 @@ def pinned(configs: Sequence[Config]) -> Mapping[str, str]:
     """
     capability = configs[0].run.cpu_capability
     check_possible(capability)
-    return PINS[capability]
+    return variables_of(capability)
 
 
 def pace_of(engine: EngineConfig) -> Pace:
