@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": "",
     "logs": "",
     "metrics": "",
+    "processor": "",
     "regular_files": "",
     "search": "",
     "state": "",
@@ -38,23 +39,24 @@ MAY_IMPORT = {
     # Files.
     "checkpoints": "regular_files state",
     "rl": "child_python checkpoints",
-    "store": "search records protocol checkpoints regular_files",
+    "store": "search records protocol checkpoints regular_files processor",
     # What is trained, and the process that trains it.
     "tasks": (
         "config search state records checkpoints models data rl metrics determinism cuda "
         "child_python"
     ),
     "training": (
-        "config search state records checkpoints store tasks determinism cuda logs regular_files"
+        "config search state records checkpoints store tasks determinism cuda logs regular_files "
+        "processor"
     ),
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks tabular regular_files",
-    "analysis": "config search records store tabular",
+    "analysis": "config search records store tabular processor",
     "monitoring": "records store analysis",
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "
-        "determinism cuda child_python regular_files"
+        "determinism cuda child_python regular_files processor"
     ),
     "study": "version config records protocol checkpoints store training engine",
 }
@@ -213,6 +215,7 @@ OPENS_FILES = {
     "store/posix.py": "directories, and files that it makes or overwrites",
     "store/identity.py": "/proc",
     "store/doctor.py": "/proc, and files that it has made itself",
+    "processor.py": "/proc",
     "engine/devices.py": "/sys, for the limit of the cgroup",
     "engine/training_process.py": "/proc and /dev/null",
     "training/snapshots.py": "what it has written, to make it durable",
@@ -296,7 +299,8 @@ def test_what_cannot_be_read_is_not_taken_for_a_record() -> None:
     ],
 )
 def test_what_answers_quickly_does_not_import_torch(module: str) -> None:
-    """A status screen and a worker's supervisor start in a fraction of a second."""
-    code = f"import sys, pbtnas.{module}; sys.exit('torch' in sys.modules)"
+    """A status screen and a worker's supervisor start in a fraction of a second; and a command can
+    tell numpy and torch which instructions to use, which they heed when they are loaded."""
+    code = f"import sys, pbtnas.{module}; sys.exit(bool({{'torch', 'numpy'}} & {{*sys.modules}}))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -111,9 +111,11 @@ def run(
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.config import load
     from pbtnas.engine.supervisor import keep_running
+    from pbtnas.processor import check_possible
 
     # A typo is better told once, and before anything starts.
     checked = load(config, overrides, task=name_in(task_file))
+    check_possible(checked.run.cpu_capability)
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     common += given("--parent", os.getpid())
     sets = [part for override in overrides for part in ("--set", override)]
@@ -157,17 +159,20 @@ def coordinator(
     """
     stop = until_asked_to_stop(parent)  # before the seconds in which torch is imported
     from pbtnas.config import to_json
-    from pbtnas.engine.coordinator import coordinate, holder_of
     from pbtnas.engine.devices import default_scratch
-    from pbtnas.engine.run_setup import check_start
+    from pbtnas.processor import pin
     from pbtnas.protocol.coordinator import BrokenChain
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.protocol.term import CoordinatorEnding
-    from pbtnas.tasks.loading import complete_options
 
     try:
         with disk_errors(ExitCode.USAGE, PermissionError):
             root, config = _run_and_config(arguments, overrides, name_in(task_file), stop)
+            pin(config.run.cpu_capability)
+            from pbtnas.engine.coordinator import coordinate, holder_of
+            from pbtnas.engine.run_setup import check_start
+            from pbtnas.tasks.loading import complete_options
+
             task = load_task_of(config.task, task_file)
             if dry_run:
                 check_start(config.search, task.space)

@@ -276,10 +276,13 @@ def _refuse_contradictions(question: Question) -> None:
 
 
 def _variables(history: History, task_file: str | None) -> tuple[tuple[Variable, ...], list[str]]:
-    """The search space of a run, and a note where its task is not to be had here."""
+    """The search space of a run, as it records, or as its task has it; and a note where that is
+    not to be had here."""
     from pbtnas.config import from_json
     from pbtnas.tasks.base import TaskError
 
+    if history.space is not None:
+        return tuple(history.space), []
     try:
         config = from_json(history.config, recorded=history.options)
         return tuple(load_task_of(config.task, task_file).space), []

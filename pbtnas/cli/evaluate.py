@@ -17,6 +17,7 @@ from pbtnas.cli.shared import (
     load_task_of,
     machine_option,
     parent_option,
+    pin_as,
     run_dir_argument,
     scratch_option,
     task_file_option,
@@ -81,6 +82,7 @@ def evaluate(
     result.
     """
     stop = until_asked_to_stop(parent)  # before the seconds in which torch is imported
+    pin_as(options["run_dir"], stop)
     from functools import partial
 
     from pbtnas.engine.evaluation import evaluate as evaluated
@@ -112,6 +114,7 @@ def soup(
     the work, and each prints the complete result.
     """
     stop = until_asked_to_stop(parent)
+    pin_as(options["run_dir"], stop)
     from functools import partial
 
     from pbtnas.engine.evaluation import make_soups

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from pbtnas.cli.shared import disk_errors, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 which_option = click.option(
     "--which",

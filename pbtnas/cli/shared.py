@@ -91,6 +91,25 @@ def until_asked_to_stop(parent: int | None = None) -> StopRequest:
     return stop
 
 
+def pin_as(run_dir: Path, stop: StopRequest) -> None:
+    """Let this process compute as the run in a directory is pinned, before torch is imported.
+
+    Ends the command if it is asked to stop while the directory cannot be reached.  Raises
+    `NotARun`, `RecordError`, `ConfigError` and `UnfitProcessor`.
+    """
+    from pbtnas.config import from_json
+    from pbtnas.engine.driver import once_reachable
+    from pbtnas.processor import pin
+    from pbtnas.protocol.operations import AskedToStop
+    from pbtnas.store.run_directory import open_run
+
+    try:
+        run = once_reachable(lambda: open_run(run_dir), run_dir, stop)
+    except AskedToStop:
+        raise SystemExit(ExitCode.STOPPED) from None
+    pin(from_json(run.config).run.cpu_capability)
+
+
 def name_in(task_file: str | None) -> str | None:
     """The name that `--task` implies: its class.  Loading the task says what is wrong with it."""
     from pbtnas.tasks.task_file import file_and_class

@@ -77,7 +77,7 @@ def table_of(run_dir: Path, task_file: str | None) -> tuple[list[Row], str, bool
     naming = naming_of(run_dir, open_run(run_dir), task_file)
     history = History.read(run_dir)
     found = members(history)
-    known = (row.architecture for row in found if row.architecture is not None)
+    known = (r.architecture for r in found if r.architecture is not None and r.parameters is None)
     counts, lacking = naming.parameters(known)
     rows = [_row(row, naming, counts) for row in found]
     note = "\n".join(filter(None, (naming.note, lacking)))
@@ -92,7 +92,7 @@ def _row(row: MemberRow, naming: Naming, counts: Mapping[Architecture, int]) -> 
         "name": named_member(row.generation, row.member),
         **asdict(row),
         "options": {} if architecture is None else naming.options(architecture),
-        "parameters": None if architecture is None else counts.get(architecture),
+        "parameters": counts.get(architecture or ()) if row.parameters is None else row.parameters,
     }
 
 
@@ -142,6 +142,7 @@ def _member_lines(run_dir: Path, row: Row) -> list[str]:
         **{name: "-" if value is None else f"{value:.6g}" for name, value in numbers.items()},
         "parameters": "unknown" if row["parameters"] is None else f"{row['parameters']:,}",
         "seconds": "unknown" if row["seconds"] is None else f"{row['seconds']:.1f}",
+        "processor": f"{row['processor'] or 'unknown'}, {row['cpu_capability'] or 'unknown'}",
         **{f"option {name}": str(option) for name, option in row["options"].items()},
         "checkpoint": str(run_dir / row["checkpoint"]) if row["checkpoint"] else "discarded",
     }
@@ -168,7 +169,7 @@ def _next_commands(
 
 def _write_csv(rows: Sequence[Row]) -> None:
     plain = ["name", "generation", "member", "outcome", "score", "age", "parents", "parameters",
-             "seconds", "checkpoint"]  # fmt: skip
+             "seconds", "checkpoint", "processor", "cpu_capability"]  # fmt: skip
     metrics = dict.fromkeys(name for row in rows for name in row["metrics"])
     options = dict.fromkeys(name for row in rows for name in row["options"])
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -76,6 +76,10 @@ def study(
     """
     stop = until_asked_to_stop()  # before the seconds in which torch is imported
     from pbtnas.config import load_study, to_json
+    from pbtnas.processor import pin
+
+    planned = load_study(study_file, task=name_in(task_file))
+    pin(planned[0].config.run.cpu_capability)  # all of them have the same
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
     from pbtnas.engine.run_setup import check_start
@@ -84,7 +88,6 @@ def study(
     from pbtnas.study.conduct import conduct, make_study
     from pbtnas.training.prepared_tasks import PreparedTasks
 
-    planned = load_study(study_file, task=name_in(task_file))
     scratch_dir = scratch or default_scratch()
     tasks = PreparedTasks(scratch_dir, task_file)
     common = [*given("--task", task_file), *given("--scratch", scratch)]

@@ -170,6 +170,12 @@ class RunConfig:
     checkpoint_hash: Literal["xxh3-128", "blake3", "sha256"] = setting(
         "xxh3-128", help="Names checkpoints and detects damage; the other two also detect forgery."
     )
+    cpu_capability: Literal["default", "avx2", "avx512"] = setting(
+        "default",
+        newer=True,
+        help="Compute with these instructions on every processor: equal runs then have equal bits "
+        "on processors that differ.  default is whatever each processor has.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

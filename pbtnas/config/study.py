@@ -11,6 +11,7 @@ runs:                       # name: what differs from the base, in dotted keys
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def load_study(path: Path, *, task: str | None = None) -> list[PlannedRun]:
     except SourceError as error:
         raise ConfigError([str(error)]) from error
     seeds, variants = reader.seeds(), reader.variants()
+    if not reader.problems:
+        reader.check_processes(variants)
     if reader.problems:
         raise ConfigError(reader.problems)
     return [
@@ -119,6 +122,15 @@ class _StudyReader:
             # What is wrong with the base is wrong in all its variants: say it once.
             self.problems += [p for p in error.problems if p not in self.problems]
             return None
+
+    def check_processes(self, variants: Mapping[str, Config]) -> None:
+        """Note a setting of processes that differs by run, since one process serves all runs."""
+        pins = {config.run.cpu_capability: name for name, config in variants.items()}
+        if len(pins) > 1:
+            found = ", ".join(f"{pin} in {name}" for pin, name in pins.items())
+            self._wrong(
+                ("runs",), f"expected the same run.cpu_capability in all of them, not {found}"
+            )
 
     def _base(self, at: tuple[str, ...], keys: dict[str, Any]) -> Path | None:
         """The file that a run's configuration begins with: its own, or else the study's."""

@@ -22,6 +22,7 @@ from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
+from pbtnas.processor import check_pinned, remark
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
@@ -178,10 +179,17 @@ class CoordinatorDriver(Driver):
 
 @dataclass(frozen=True)
 class OpenCoordinator:
-    """Holds a coordinator that is ready to begin, and the driver that carries it out."""
+    """Holds a coordinator that is ready to begin, and the driver that carries it out.
+
+    Args:
+        protocol: The coordinator.
+        driver: The driver.
+        remark: A sentence on what is other here than where the run was started; "" if nothing is.
+    """
 
     protocol: Coordinator
     driver: CoordinatorDriver
+    remark: str
 
     def finish(self, ending: CoordinatorEnding) -> None:
         """Clear up after it has ended."""
@@ -194,8 +202,8 @@ def coordinate(
 ) -> CoordinatorEnding:
     """Coordinate a run from wherever it is to its end, or until this process is asked to stop.
 
-    Raises `ChangedConfig`, `NotARun`, `TaskError`, `NoParentsError`, `BrokenChain`,
-    `ForeignRecord`.
+    Raises `ChangedConfig`, `NotARun`, `TaskError`, `UnfitProcessor`, `NoParentsError`,
+    `BrokenChain`, `ForeignRecord`.
     """
 
     def prepared(store: PosixStore) -> Prepared:
@@ -205,6 +213,8 @@ def coordinate(
     with open_coordinator(root, config, task, prepared, stop=stop) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
+        if opened.remark:
+            log.warning("%s", opened.remark)
         ending = drive(opened.protocol.coordinate(), opened.driver.execute)
         opened.finish(ending)
     log.info("coordinator: %s", ending.value)
@@ -231,8 +241,9 @@ def open_coordinator(
         stop: The request to stop.
         label: The label of the run, where several are coordinated.
 
-    Raises `ChangedConfig`, `NotARun` and `TaskError`.
+    Raises `ChangedConfig`, `NotARun`, `TaskError` and `UnfitProcessor`.
     """
+    check_pinned(config.run.cpu_capability)
     identity = this_process("c")
 
     def begun(step: Callable[[], T]) -> T:
@@ -267,7 +278,8 @@ def open_coordinator(
         search = search_of(config, task.space, run.config, ready.products)
         protocol = Coordinator(run.id, search, claims, beat_s=engine.beat_s, poll_s=engine.poll_s)
         opened.enter_context(closing(driver))
-        yield OpenCoordinator(protocol, driver)
+        said = remark(run.processor, config.run.cpu_capability)
+        yield OpenCoordinator(protocol, driver, said)
 
 
 def holder_of(root: Path) -> str:

@@ -8,6 +8,7 @@ record, so an interrupted command goes on where it was.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from pbtnas.config import from_json
 from pbtnas.engine.driver import drive, once_reachable
 from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.signals import StopRequest
+from pbtnas.processor import check_pinned, remark
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
@@ -34,6 +36,7 @@ from pbtnas.store.run_directory import NotARun, Run, open_run
 from pbtnas.tasks.base import HandedBack, HasParts, Task
 
 T = TypeVar("T")
+log = logging.getLogger("pbtnas")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def evaluate(
     `artifacts/DIGEST-NAME` in the run directory.
 
     Raises `NotARun` when the run is not finished, `LostCheckpoint` when a checkpoint is missing
-    or damaged, `UnfitDevice`, and `HandedBack` when `stop` was asked before all was done.
+    or damaged, `UnfitDevice`, `UnfitProcessor`, and `HandedBack` when `stop` was asked before all
+    was done.
     """
     with _opened(root, task, device, scratch, stop) as work:
         if which is not None:
@@ -193,6 +197,9 @@ def _opened(
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     protocol = PostSearch(run.id, name, claims, poll_s=engine.poll_s)
     with store:
+        check_pinned(config.run.cpu_capability)
+        if said := remark(run.processor, config.run.cpu_capability):
+            log.warning("%s", said)
         evaluator = Evaluator(store, stop, run, config, task, name, device, scratch)
         yield _Work(store, run, config.run.seed, protocol, evaluator)
 

@@ -21,6 +21,7 @@ from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver
 from pbtnas.engine.signals import StopRequest
 from pbtnas.errors import PbtnasError
+from pbtnas.processor import this_processor
 from pbtnas.protocol.operations import Get
 from pbtnas.protocol.postsearch import (
     CarryOut,
@@ -161,7 +162,8 @@ class Evaluator(Driver):
                     case WriteAverage(mixture):
                         item = claim.item.record.rpartition("/")[2].removesuffix(".json")
                         done = self._write_average(mixture, item)
-            return replace(done, where={"device": self._device, "torch": torch.__version__})
+            where = {"device": self._device, "torch": torch.__version__}
+            return replace(done, where={**where, **this_processor().to_json()})
         except HandedBack:
             return None
         finally:

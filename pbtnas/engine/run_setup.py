@@ -13,6 +13,7 @@ from pbtnas.config import Config, SearchConfig, difference, from_json, outcome, 
 from pbtnas.config.algorithms import load_algorithm
 from pbtnas.engine.task_defaults import Complete, remarks, whole_difference
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.processor import this_processor
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
@@ -80,7 +81,14 @@ def start_run(
         "pbtnas": __version__,
     }
     options = None if complete is None else complete(config.task.in_force)
-    run = create(root, to_json(config), about=about, options=options)
+    run = create(
+        root,
+        to_json(config),
+        about=about,
+        options=options,
+        space=space,
+        processor=this_processor(),
+    )
     return _adopted(root, run, config, space, complete)
 
 

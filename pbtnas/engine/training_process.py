@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, 
 from pbtnas.records.heartbeat import at_disk
 from pbtnas.records.schema import Result
 from pbtnas.regular_files import append_regular, open_regular
+
+log = logging.getLogger("pbtnas")
 
 Event = Progress | Trained | AttemptFailed | Stopped
 
@@ -63,6 +66,7 @@ class TrainingProcess:
         self._halted: OwnTime | None = None
         self._at_disk = ""  # what it reads or writes, by its own words
         self._kills = 0
+        self._remarks: set[str] = set()  # that this process or an earlier one has made
         self.waiting = ""  # for a directory that cannot be written
         self.hindered = ""  # why it could not go on at the last look
 
@@ -207,6 +211,11 @@ class TrainingProcess:
                 return AttemptFailed(Failure(kind), text, rest.get("damaged"))
             case {"interrupted": True}:
                 return Stopped(self._done)
+            case {"remark": str(sentence)}:
+                if sentence not in self._remarks:
+                    self._remarks.add(sentence)
+                    log.warning("%s", sentence)
+                return None
             case {"unable": text}:
                 return AttemptFailed(Failure.INFRA, text)
         raise AssertionError(f"not a message of a training process: {message}")

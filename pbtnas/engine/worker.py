@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.processor import check_possible, variables_of
 from pbtnas.protocol.attempts import (
     Attempt,
     AttemptFailed,
@@ -255,8 +256,8 @@ def work(
 ) -> WorkerEnding:
     """Work on a run until it is finished or this worker is asked to stop.
 
-    Raises `ConfigError` for a stored configuration that this version does not understand, and
-    `ForeignRecord`.
+    Raises `ConfigError` for a stored configuration that this version does not understand,
+    `UnfitProcessor` and `ForeignRecord`.
     """
     warn_of_other_version(run)
     engine = from_json(run.config).engine
@@ -301,6 +302,16 @@ def warn_of_other_version(run: Run) -> None:
         )
 
 
+def pinned(configs: Sequence[Config]) -> Mapping[str, str]:
+    """What tells the libraries of a training process which instructions to use.
+
+    All runs that it works for are pinned alike.  Raises `UnfitProcessor` where this one cannot.
+    """
+    capability = configs[0].run.cpu_capability
+    check_possible(capability)
+    return variables_of(capability)
+
+
 def pace_of(engine: EngineConfig) -> Pace:
     """How often a worker of that run looks and speaks."""
     return Pace(engine.beat_s, engine.poll_s, engine.attempts)
@@ -342,6 +353,7 @@ def training_process(
         # cuBLAS is deterministic only with a workspace of fixed size.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "TORCHINDUCTOR_DETERMINISTIC": "1",
+        **pinned(configs),
     }
     engines = [config.engine for config in configs]
     return TrainingProcess(

@@ -27,6 +27,9 @@ class MemberRow:
         architecture: Option index of every variable; None if no record tells.
         seconds: Seconds its training and scoring took in all these generations; None if unknown.
         checkpoint: File of its checkpoint in the run directory; None if that is gone.
+        parameters: Number of parameters of its trained network; None if no record tells.
+        processor: Name of the processor that its last result comes from; None likewise.
+        cpu_capability: Instructions that this computed with; None likewise.
     """
 
     generation: int
@@ -39,6 +42,9 @@ class MemberRow:
     architecture: tuple[int, ...] | None
     seconds: float | None
     checkpoint: str | None
+    parameters: int | None = None
+    processor: str | None = None
+    cpu_capability: str | None = None
 
 
 def members(history: History) -> list[MemberRow]:
@@ -66,7 +72,7 @@ def members(history: History) -> list[MemberRow]:
 
 
 def _row(history: History, generation: Generation, member: int, there: set[str]) -> MemberRow:
-    result = generation.results[member].result
+    result, meta = generation.results[member].result, generation.results[member].meta
     parents: tuple[int, ...] = ()
     age, seconds, known = 0, 0.0, False
     for number in range(generation.number, -1, -1):
@@ -89,6 +95,9 @@ def _row(history: History, generation: Generation, member: int, there: set[str])
         architecture=history.architecture(generation.number, member),
         seconds=round(seconds, 1) if known else None,
         checkpoint=_file(generation.number, result.checkpoint, there),
+        parameters=meta.get("parameters"),
+        processor=meta.get("processor"),
+        cpu_capability=meta.get("cpu_capability"),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +81,8 @@ class Status:
         left_s: Seconds until the run is done, estimated from its generations; a hint.
         fingerprint: Fingerprint of a finished run.
         problems: Sentences on records that are damaged or missing.
+        options: Options of the best member so far, by variable; empty where none are recorded.
+        processor: Processor that the run was started with, and its instructions; None likewise.
     """
 
     run: str
@@ -105,6 +107,8 @@ class Status:
     left_s: float | None
     fingerprint: str | None
     problems: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    processor: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -134,6 +138,7 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
     over = finished or bool(ended)
     members = _members(look, current, history) if current else Members(0, 0, 0, 0)
     total = _generations(history)
+    best = next(iter(history.best_so_far()[-1:]), None)
     selected = [g for g in history.generations if g.selection is not None]
     workers = look.workers()
     coordinator = look.holder(history.terms)
@@ -153,7 +158,7 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         generations=total,
         progress=1.0 if finished else _progress(current, members, total),
         members=members,
-        best_ever=next(iter(history.best_so_far()[-1:]), None),
+        best_ever=best,
         best_last=selected[-1].best if selected else None,
         coordinator=coordinator,
         workers=workers,
@@ -166,7 +171,16 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         left_s=0.0 if over else left_s(began, active(now), total, _later_over_first(history)),
         fingerprint=history.final.fingerprint if history.final else None,
         problems=history.problems,
+        options=_options(history, best),
+        processor=None if history.processor is None else str(history.processor),
     )
+
+
+def _options(history: History, best: TopMember | None) -> Mapping[str, Any]:
+    if best is None or history.space is None:
+        return {}
+    architecture = history.architecture(best.generation, best.member)
+    return {} if architecture is None else history.space.decode(architecture)
 
 
 def _attempts(generation: Generation) -> Iterator[ClaimHistory]:

@@ -14,6 +14,7 @@ from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.text import (
     COLUMNS,
+    INDENT,
     bar,
     clipped,
     entries,
@@ -29,7 +30,7 @@ from pbtnas.records import paths
 __all__ = ["Status", "render", "status", "to_json"]
 
 HEAD_LINES, ENDED_LINES = 1, 4
-WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 8, 3, 3, 2
+WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 7, 3, 3, 2
 NAME = 56  # columns of a worker's name: the longest that pbtnas makes
 
 
@@ -68,13 +69,15 @@ def _head(status: Status) -> list[str]:
     members = status.members
     lines = [
         f"{status.run or '?'}   {_state(status)}",
-        f"{status.algorithm} on {status.task}, seed {_or_unknown(status.seed)}",
+        _search(status),
         f"{_generation(status)}  {bar(status.progress)}  {_time(status)}",
         f"{members.done} of {members.all} done, {members.in_work} in work, "
         f"{members.put_back} put back, {members.pending} pending",
         f"{_best(status.best_ever)}; last complete generation: {_best(status.best_last)}",
     ]
     titles = ["run", "search", "generation", "members", "best"]
+    if status.options:
+        titles, lines = [*titles, "options"], [*lines, _options(status)]
     if status.fingerprint is not None:
         titles, lines = [*titles, "fingerprint"], [*lines, status.fingerprint]
     head = [
@@ -84,6 +87,20 @@ def _head(status: Status) -> list[str]:
     ]
     ended = entries([status.ended], ENDED_LINES) if status.over and status.ended else []
     return [*head, *titled("ended", ended)]
+
+
+def _options(status: Status) -> str:
+    """All options of the best member, or none where they have no room in one line."""
+    text = ", ".join(f"{name}={option}" for name, option in status.options.items())
+    if len(text) <= COLUMNS - INDENT:
+        return text
+    return f"{len(status.options)} variables of the best member: pbtnas show RUN"
+
+
+def _search(status: Status) -> str:
+    what = f"{status.algorithm} on {status.task}, seed {_or_unknown(status.seed)}"
+    on = [] if status.processor is None else [f"begun on {status.processor}"]
+    return joined([what, *on], COLUMNS - INDENT) or what
 
 
 def _state(status: Status) -> str:

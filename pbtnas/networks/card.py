@@ -142,6 +142,7 @@ def _training(card: Card) -> str:
         ("run", f"`{run['id']}`"),
         ("seed", str(run["seed"])),
         ("fingerprint", f"`{run['fingerprint'] or 'the run was not finished'}`"),
+        ("processor", run["processor"] or "not recorded"),
         ("pbtnas", versions["pbtnas"]),
         ("torch", versions["torch"]),
     ]
@@ -156,7 +157,8 @@ def _training(card: Card) -> str:
 pbtnas run {SEARCH} runs/again{task}
 ```
 
-The same machine and versions give the same fingerprint, where the operations are deterministic."""
+The same versions give the same fingerprint on a processor with the same instructions, where the
+operations are deterministic."""
 
 
 def _assumed(card: Card) -> str:

@@ -10,7 +10,8 @@
     found                       score and metrics by the search's own evaluation; of a soup, the
                                 members in it (ingredients)
     evaluated                   score and metrics of the final evaluation; null if there is none
-    run                         id, seed and fingerprint; null of a run that goes on
+    run                         id, seed and fingerprint; null of a run that goes on; the processor
+                                that it was started with; null if it does not record that
     products                    names of files that the task needs to make the network
     versions                    of pbtnas and torch
 """
@@ -137,7 +138,7 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
             "assumed": [] if recorded is not None else sorted(options.keys() - given),
         },
         "architecture": list(best.architecture),
-        "choices": member.task.space.decode(best.architecture),
+        "choices": (member.run.variables or member.task.space).decode(best.architecture),
         "space": member.run.space,
         "found": results.found,
         "evaluated": results.evaluated,
@@ -145,6 +146,7 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
             "id": member.run.id,
             "seed": config.run.seed,
             "fingerprint": results.fingerprint,
+            "processor": None if member.run.processor is None else str(member.run.processor),
         },
         "products": sorted(member.products),
         "versions": {"pbtnas": __version__, "torch": torch.__version__},

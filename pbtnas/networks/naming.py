@@ -1,6 +1,6 @@
 """What the architectures of a run mean: options by name, and numbers of parameters.
 
-The one place that asks the task for it.
+A run tells by itself.  Of one begun before that was recorded, the task is asked, and only here.
 """
 
 from __future__ import annotations
@@ -13,57 +13,62 @@ from typing import Any
 
 from pbtnas.config import from_json
 from pbtnas.errors import PbtnasError
-from pbtnas.search.space import Architecture
+from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.products import lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, check_space
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.loading import installed_tasks, load_task
-from pbtnas.tasks.optional import HasNetwork, Recalls
+from pbtnas.tasks.optional import Recalls, parameters_of
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Speaks about architectures as far as the task is known.
+    """Speaks about architectures as far as run or task tell.
 
     Args:
-        task: The task of the run; None where it is in a file that was not given.
+        space: The search space; None where it is not recorded, and the task is in a file that was
+            not given.
         note: Sentence on what is lacking; "" if nothing is.
+        task: The task, where it had to be asked for the space.
     """
 
-    task: Task | None
+    space: SearchSpace | None
     note: str
+    task: Task | None = None
 
     def options(self, architecture: Architecture) -> dict[str, Any]:
-        """Option of every variable by its name; indices by position without the task."""
-        if self.task is None:
+        """Option of every variable by its name; indices by position without the space."""
+        if self.space is None:
             return {str(i): index for i, index in enumerate(architecture)}
-        return dict(self.task.space.decode(architecture))
+        return dict(self.space.decode(architecture))
 
     def parameters(
         self, architectures: Iterable[Architecture]
     ) -> tuple[dict[Architecture, int], str]:
-        """Numbers of parameters of their networks, and why some are not known ("" if all are)."""
+        """Numbers of parameters of their networks by the task, and why some are not known."""
         counts: dict[Architecture, int] = {}
         if self.task is None:
             return counts, ""
         for architecture in dict.fromkeys(architectures):
             try:
-                trainee = self.task.create(architecture, 0)
+                count = parameters_of(self.task.create(architecture, 0))
             except Exception as error:  # noqa: BLE001  (a task that creates nothing unprepared)
                 return counts, f"parameters are not counted: {type(error).__name__}: {error}"
-            if not isinstance(trainee, HasNetwork):
+            if count is None:
                 return counts, "parameters are not counted: the trainee has no trained_network()"
-            network = trainee.trained_network()
-            counts[architecture] = sum(tensor.numel() for tensor in network.parameters())
+            counts[architecture] = count
         return counts, ""
 
 
 def naming_of(root: Path, run: Run, task_file: str | None) -> Naming:
-    """How to speak about a run's architectures: by its task, if that is given or installed.
+    """How to speak about a run's architectures: as it records; else by its task, if that is given
+    or installed.
 
     Raises what `load_task` raises, and `NotARun` when the task has another search space here.
     """
+    if run.variables is not None:
+        return Naming(run.variables, "")
     section = from_json(run.config).task
     if task_file is None and section.name not in installed_tasks():
         return Naming(
@@ -79,4 +84,4 @@ def naming_of(root: Path, run: Run, task_file: str | None) -> Naming:
                 task.recall(partial(lookup, files))
             except PbtnasError as error:
                 return Naming(None, f"options are shown as indices: {error}")
-    return Naming(task, "")
+    return Naming(task.space, "", task)

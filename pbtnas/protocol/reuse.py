@@ -23,6 +23,9 @@ from pbtnas.records.schema import Job, Manifest, Result
 
 R = TypeVar("R")
 
+KEPT = ("device", "torch", "processor", "cpu_capability", "parameters", "diverged")
+"""What the meta of a result that is taken over says of its making."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadKind(Operation["str | None"]):
@@ -135,11 +138,7 @@ class Reuse:
                 file = yield from InRun(self._own.label, take)
                 if file is None:
                     continue
-            kept = {
-                key: record.meta[key]
-                for key in ("device", "torch", "diverged")
-                if key in record.meta
-            }
+            kept = {key: record.meta[key] for key in KEPT if key in record.meta}
             source = record.meta.get("reused_from", peer.label)
             return Trained(result, file, {**kept, "reused_from": source})
         return None

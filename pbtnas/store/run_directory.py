@@ -14,11 +14,12 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.processor import Processor, processor_of
 from pbtnas.protocol.operations import Published, Quarantine, backoff
 from pbtnas.protocol.reading import TRIES
 from pbtnas.records import paths
@@ -32,6 +33,7 @@ from pbtnas.records.envelope import (
     encode,
 )
 from pbtnas.records.names import Name
+from pbtnas.records.spaces import space_from_json, space_to_json
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.patience import UNWRITABLE
@@ -68,6 +70,8 @@ class Run:
         config: The resolved configuration as JSON, with the engine settings that hold now.
         options: All options of the task that it was started with, those at their defaults
             included; None for a run begun before they were recorded.
+        variables: The search space itself; None for a run begun before it was recorded.
+        processor: The processor that it was started with; None likewise.
     """
 
     id: str
@@ -77,6 +81,8 @@ class Run:
     pbtnas: str
     config: Mapping[str, Any]
     options: Mapping[str, Any] | None = None
+    variables: SearchSpace | None = field(default=None, compare=False)
+    processor: Processor | None = None
 
 
 def create(
@@ -85,6 +91,8 @@ def create(
     *,
     about: Mapping[str, Any],
     options: Mapping[str, Any] | None = None,
+    space: SearchSpace | None = None,
+    processor: Processor | None = None,
 ) -> Run:
     """Make a run directory, or adopt the run that is there.
 
@@ -94,6 +102,8 @@ def create(
         about: Further entries of `run.json` (hash, space, seed, task, created).
         options: All options of the task, those at their defaults included.  They are stored
             beside the configuration: fingerprints begin with what was given.
+        space: The search space, stored there too, for commands that show a run.
+        processor: The processor of this machine, stored there too.
 
     What is damaged of `run.json` and the configuration is put aside and written again.
 
@@ -124,7 +134,11 @@ def create(
         _put(store, paths.RUN, Record("run", identifier, core, {}, new_nonce()))
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
-        meta = {} if options is None else {"options": options}
+        meta: dict[str, Any] = {} if options is None else {"options": options}
+        if space is not None:
+            meta["space"] = space_to_json(space)
+        if processor is not None:
+            meta |= processor.to_json()
         _put(store, paths.CONFIG, Record("config", run.run, config, meta, new_nonce()))
     return open_run(root)
 
@@ -190,6 +204,8 @@ def _open_run(root: Path) -> Run:
             record.core.get("pbtnas", "of an unknown version"),
             with_engine(config.core, files.get, record.run),
             config.meta.get("options"),
+            stored_space(config.meta, record.core["space"]),
+            processor_of(config.meta),
         )
 
 
@@ -258,6 +274,18 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
 def space_digest(space: SearchSpace) -> str:
     """Digest of all that makes a space: names, options and modules in their order."""
     return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
+
+
+def stored_space(meta: Mapping[str, Any], expected: str | None) -> SearchSpace | None:
+    """The search space in the meta of a configuration.
+
+    None where there is none, or another than `run.json` has the digest of: then one of the two was
+    lost, and written again for another task.
+    """
+    if "space" not in meta:
+        return None
+    space = space_from_json(meta["space"])
+    return space if space_digest(space) == expected else None
 
 
 def check_space(root: Path, run: Run, space: SearchSpace, task: str) -> None:

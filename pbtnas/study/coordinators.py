@@ -6,6 +6,7 @@ each.  What is done when is decided by `protocol.study_coordinator`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -26,6 +27,8 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.study_directory import Study
 from pbtnas.training.prepared_tasks import PreparedTasks
+
+log = logging.getLogger("pbtnas")
 
 
 def coordinator_of(study: Study, open_seeds: int) -> StudyCoordinator:
@@ -63,6 +66,7 @@ class CoordinatorsDriver(Driver):
         self._tasks = tasks
         self._sleep = sleep
         self._open: dict[str, tuple[OpenCoordinator, ExitStack]] = {}
+        self._remarks: set[str] = set()
 
     def execute(self, operation: Any) -> Any:
         match operation:
@@ -110,6 +114,9 @@ class CoordinatorsDriver(Driver):
             )
             if isinstance(coordinator, CoordinatorEnding):
                 return coordinator
+            if coordinator.remark and coordinator.remark not in self._remarks:
+                self._remarks.add(coordinator.remark)  # once, not for every run
+                log.warning("%s: %s", run, coordinator.remark)
             self._open[run] = coordinator, opened.pop_all()
             return coordinator.protocol
 

@@ -45,6 +45,13 @@ class HasNetwork(Protocol):
         """
 
 
+def parameters_of(trainee: Any) -> int | None:
+    """Number of parameters of the trained network; None for a trainee without one."""
+    if not isinstance(trainee, HasNetwork):
+        return None
+    return sum(tensor.numel() for tensor in trainee.trained_network().parameters())
+
+
 @runtime_checkable
 class ShowsUse(Protocol):
     """A trained network with an example of its use."""

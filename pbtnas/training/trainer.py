@@ -7,6 +7,7 @@ segmentation fault, the out-of-memory killer, a hang) costs the worker one attem
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import socket
@@ -24,6 +25,7 @@ from pbtnas.config import ConfigError, from_json
 from pbtnas.cuda import check_computes, failure_of
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything, use_threads
 from pbtnas.errors import PbtnasError
+from pbtnas.processor import UnfitProcessor, check_pinned, remark, this_processor
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job, Result
@@ -38,12 +40,14 @@ from pbtnas.store.run_directory import OtherSpace, check_space, open_run
 from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
 from pbtnas.tasks.faults import TaskFault
 from pbtnas.tasks.findings import numbers_of
+from pbtnas.tasks.optional import parameters_of
 from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
 from pbtnas.training.prepared_tasks import PreparedTasks
 
 T = TypeVar("T")
+log = logging.getLogger("pbtnas")
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ class Place:
 class Trainer:
     """Carries out jobs, one after the other.
 
-    Raises `UnfitDevice`, `TaskError`, `ConfigError`, `NotARun` or `RecordError` with one sentence
-    when it cannot start.
+    Raises `UnfitDevice`, `UnfitProcessor`, `TaskError`, `ConfigError`, `NotARun` or `RecordError`
+    with one sentence when it cannot start.
     """
 
     def __init__(self, setting: Setting, channel: Channel) -> None:
@@ -99,6 +103,7 @@ class Trainer:
         self._scratch = Path(setting.scratch)
         self._writer = setting.writer
         self._threads: int | None = None  # none are set yet
+        self._processor = this_processor()
         refuse_nondeterminism()
         check_computes(self._device)
         self._task_file = setting.task_file
@@ -114,6 +119,9 @@ class Trainer:
             with self._channel.at_disk("opening the run"):
                 run = open_run(root)
             config = from_json(run.config, recorded=run.options)
+            check_pinned(config.run.cpu_capability)
+            if said := remark(run.processor, config.run.cpu_capability):
+                self._channel.send(remark=said)
             # Unlike that of the process before this one, whose private files may be there yet.
             writer = f"{self._writer}-training-{secrets.token_hex(3)}"
             with PosixStore(root, writer, primitive=run.primitive) as store:
@@ -222,6 +230,8 @@ class Trainer:
             "device": self._device,
             "torch": torch.__version__,
             "host": socket.gethostname(),
+            **self._processor.to_json(),
+            **_counted(trainee),
         }
         return {"result": result.to_json(), "meta": meta, "file": file}
 
@@ -319,10 +329,22 @@ class Trainer:
 
 
 def cannot_begin(error: PbtnasError) -> dict[str, Any]:
-    """The message that says why no job can be begun: because of the task, or of the machine."""
-    if isinstance(error, TaskError | ConfigError | OtherSpace):
+    """The message that says why no job can be begun: because of what the run is, which no other
+    try changes, or of the machine."""
+    if isinstance(error, TaskError | ConfigError | OtherSpace | UnfitProcessor):
         return {"failure": "task", "text": str(error)}
     return {"unable": str(error)}
+
+
+def _counted(trainee: Trainee) -> dict[str, int]:
+    """The number of parameters of the trained network, for those who look; {} if unknown."""
+    try:
+        count = parameters_of(trainee)
+    except Exception:
+        # The result is complete, and an export will say it to the user.
+        log.exception("the parameters are not counted: trained_network() failed")
+        return {}
+    return {} if count is None else {"parameters": count}
 
 
 def _raised(error: Exception) -> dict[str, Any]:

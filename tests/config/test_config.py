@@ -197,7 +197,7 @@ def test_overrides_win_in_order(read: Loader) -> None:
     ("override", "said"),
     [
         ("run.sed=3", "run.sed: unknown key; did you mean 'seed'? "
-         "allowed: seed, threads, checkpoint_hash"),
+         "allowed: seed, threads, checkpoint_hash, cpu_capability"),
         ("rn.seed=3", "rn: unknown section; did you mean 'run'? "
          "allowed: task, search, run, engine, extends"),
         ("seed=3", "expected section.key=value, such as run.seed=3"),
@@ -551,6 +551,16 @@ def test_a_difference_names_both_values(read: Loader) -> None:
         "search.population: stored 12, given 24",
         "task.rate: stored nothing, given 0.1",
     ]
+
+
+def test_a_pin_is_stored_only_where_there_is_one(read: Loader) -> None:
+    """Runs without it have the configuration, and so the fingerprint, that they always had."""
+    plain, pinned = read(GOOD), read(GOOD, "run.cpu_capability=avx2")
+
+    assert list(to_json(plain)["run"]) == ["seed", "threads", "checkpoint_hash"]
+    assert to_json(pinned)["run"]["cpu_capability"] == "avx2"
+    assert from_json(to_json(pinned)) == pinned
+    assert difference(plain, pinned) == ['run.cpu_capability: stored "default", given "avx2"']
 
 
 def test_the_engine_takes_no_part_in_the_outcome(read: Loader) -> None:

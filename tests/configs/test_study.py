@@ -46,6 +46,20 @@ def test_every_variant_is_run_with_every_seed(read: Read) -> None:
     assert (runs[2].config.search.population, runs[2].config.search.tau) == (8, 0.5)
 
 
+def test_one_process_serves_all_runs(read: Read) -> None:
+    """So they cannot be pinned to different instructions; all alike they can."""
+    alike = "config: base.yaml\nseeds: [1]\nruns: {a: {run.cpu_capability: avx2}, b: %s}\n"
+    runs = read(alike % "{run.cpu_capability: avx2}")
+
+    assert {run.config.run.cpu_capability for run in runs} == {"avx2"}
+    with pytest.raises(ConfigError) as raised:
+        read(alike % "{}")
+    assert raised.value.problems == [
+        "s.yaml:3: runs: expected the same run.cpu_capability in all of them, "
+        "not avx2 in a, default in b"
+    ]
+
+
 def test_a_base_is_found_beside_the_study(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths are relative to the study's file, not to where the command is given."""
     read("config: base.yaml\nseeds: [1]\nruns: {a: {}}\n")

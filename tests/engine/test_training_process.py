@@ -203,6 +203,17 @@ def test_after_an_error_of_the_gpu_the_process_is_another(
         assert site.training_processes() == []
 
 
+def test_a_remark_of_the_training_process_is_said_once(
+    site: Site, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its worker, however often the process is started again."""
+    process = make()
+    for _ in range(2):
+        assert process._understand({"remark": "the last bits may differ"}) is None
+
+    assert caplog.messages == ["the last bits may differ"]
+
+
 def test_discarding_what_has_ended_or_never_began_is_harmless(make: Make) -> None:
     """Twice, and before the first job."""
     training = make()

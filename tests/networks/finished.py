@@ -8,6 +8,7 @@ from typing import Any
 
 from pbtnas.checkpoints.files import write
 from pbtnas.config import Config, SearchConfig, TaskConfig, to_json
+from pbtnas.processor import Processor
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup
@@ -22,6 +23,7 @@ from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.optional import Recalls
 
 FINGERPRINT = "f" * 64
+PROCESSOR = Processor("Some CPU", "AVX2")
 
 
 def finished(
@@ -33,18 +35,20 @@ def finished(
     products: Mapping[str, bytes] | None = None,
     seed: int = 1,
     recorded: Mapping[str, Any] | None = None,
+    told: bool = False,
 ) -> Trainee:
     """Make a run of one member, whose state is as the seed initialised it; returns it.
 
     `recorded` are all options that it says it was started with; None as runs begun before there
-    was such a record.
+    was such a record.  `told` says that it records its space and a processor too.
     """
     config = Config(
         TaskConfig(name, dict(options)), SearchConfig(population=2, generations=1, epochs=1)
     )
     task = load_task(name, options, task_file=task_file)
     about = {"hash": "sha256", "space": space_digest(task.space)}
-    create(root, to_json(config), about=about, options=recorded)
+    space, processor = (task.space, PROCESSOR) if told else (None, None)
+    create(root, to_json(config), about=about, options=recorded, space=space, processor=processor)
     store = PosixStore(root, "maker")
     known = Products(store, root)
     for product, data in (products or {}).items():

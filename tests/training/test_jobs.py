@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from pbtnas.checkpoints.files import write
 from pbtnas.config import load
@@ -48,10 +49,13 @@ class Bench:
         self.draws = 1
         self.score = 0.5
         self.threads: list[int] = []
+        self.network: Callable[[], Any] | None = None
 
     def create(self, architecture: Any, seed: int) -> Any:
         trainee: Any = self._create(architecture, seed)
         trainee.train, trainee.evaluate = self._train, self._evaluate
+        if self.network is not None:
+            trainee.trained_network = self.network
         return trainee
 
     def _train(self, epochs: int, context: Any) -> None:
@@ -105,6 +109,22 @@ def test_training_and_evaluation_draw_by_the_seed_of_the_job_alone(bench: Bench)
 
     assert (bench.drawn[0], bench.drawn[-1]) == (first[0], first[-1])
     assert first[0] != first[-1]
+
+
+def test_a_result_says_where_it_was_made_and_how_large_the_network_is(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So `show` needs no task; a network that cannot be had costs the number, not the result."""
+    unknown = bench.told(FRESH)["meta"]
+    bench.network = lambda: nn.Linear(2, 3)
+    known = bench.told(replace(FRESH, member=1))["meta"]
+    bench.network = lambda: {}["nothing"]
+    failing = bench.told(replace(FRESH, member=2))
+
+    assert known["parameters"] == 9 and known["processor"]
+    assert known["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+    assert "parameters" not in unknown and "parameters" not in failing["meta"]
+    assert failing["result"]["outcome"] == "ok" and "KeyError: 'nothing'" in caplog.text
 
 
 def test_a_job_has_its_threads(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 from dataclasses import replace
@@ -13,7 +14,9 @@ import pytest
 
 from pbtnas.config import load
 from pbtnas.determinism import as_in_the_search
+from pbtnas.engine import run_setup
 from pbtnas.engine.run_setup import start_run
+from pbtnas.processor import Processor
 from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from pbtnas.tasks.loading import load_task
@@ -105,3 +108,21 @@ def test_a_job_whose_snapshot_was_tidied_away_is_handed_back(
         told = trainer.carry_out(Path(site.run_dir), job, attempt=1)
 
     assert told == {"interrupted": True}
+
+
+def test_other_instructions_than_the_runs_are_told_to_the_worker(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the process that computes, before its first job."""
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=TASK)
+    monkeypatch.setattr(run_setup, "this_processor", lambda: Processor("Other CPU", "AVX1024"))
+    start_run(site.run_dir, config, task.space)
+    ours, theirs = socket.socketpair()
+
+    with ours, theirs, as_in_the_search(threads=1):
+        Trainer(Setting(str(site.run_dir), "w1", TASK, "cpu", str(site.directory)), Channel(theirs))
+        said = [json.loads(line) for line in ours.recv(1 << 16).splitlines()]
+
+    (sentence,) = (message["remark"] for message in said if "remark" in message)
+    assert sentence.startswith("the run was started with AVX1024 instructions (Other CPU), here ")

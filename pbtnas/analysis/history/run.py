@@ -22,12 +22,13 @@ from pbtnas.analysis.history.generation import (
     read_attempts,
     read_generation,
 )
+from pbtnas.processor import Processor, processor_of
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record
 from pbtnas.records.schema import Champion
-from pbtnas.search.space import Architecture
+from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import check_format, with_engine
+from pbtnas.store.run_directory import check_format, stored_space, with_engine
 
 __all__ = [
     "ClaimHistory",
@@ -67,6 +68,8 @@ class History:
         problems: Sentences on records that are damaged or missing.
         options: All options of the task that it was started with, defaults included; None where
             they are not recorded.
+        space: The search space; None where it is not recorded.
+        processor: The processor that it was started with; None where it is not recorded.
     """
 
     root: Path
@@ -78,6 +81,8 @@ class History:
     final: FinalRecord | None
     problems: tuple[str, ...]
     options: Mapping[str, Any] | None = None
+    space: SearchSpace | None = None
+    processor: Processor | None = None
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -105,6 +110,7 @@ class History:
         config = files.read(paths.CONFIG, "config", expected=begun)
         # How far the run is comes before the rest: what appears meanwhile leaves no gap behind.
         final = files.read(paths.FINAL, "final")
+        noted = {} if config is None else config.meta
         count = _count(files, final, {} if config is None else config.core)
         generations: list[Generation] = []
         for number in range(count):
@@ -119,7 +125,9 @@ class History:
             terms=read_attempts(files, paths.TERM),
             final=None if final is None else _final(final.core),
             problems=tuple(files.problems),
-            options=None if config is None else config.meta.get("options"),
+            options=noted.get("options"),
+            space=stored_space(noted, None if run is None else run.core.get("space")),
+            processor=processor_of(noted),
         )
 
     def best_so_far(self) -> list[TopMember | None]:

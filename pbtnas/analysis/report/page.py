@@ -196,6 +196,7 @@ def _facts(history: History) -> dict[str, str]:
         "state": "finished" if final else f"in generation {done} of {total}",
         "fingerprint": final.fingerprint if final else "",
         "begun": str(history.about.get("created", "")),
+        "begun on": "" if history.processor is None else str(history.processor),
         "budget": f"{budget(history):,} network-epochs",
         "job hours": f"{_job_hours(history):.2f}",
     }

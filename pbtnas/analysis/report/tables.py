@@ -108,18 +108,17 @@ def settings_table(history: History) -> Table:
 
 
 def machines_table(histories: Iterable[History]) -> Table:
-    """Versions and devices that made the results, with counts."""
-    counts: Counter[tuple[str, str, str, str]] = Counter()
+    """Versions, processors and devices that made the results, with counts."""
+    counts: Counter[tuple[str, ...]] = Counter()
     for history in histories:
         version = str(history.about.get("pbtnas", "?"))
         for generation in history.generations:
             for reported in generation.results.values():
                 meta = reported.meta
-                told = (str(meta.get(key, "?")) for key in ("torch", "device", "host"))
-                counts[(version, *told)] += 1  # type: ignore[index]
+                counts[(version, *(str(meta.get(key, "?")) for key in _MADE_BY))] += 1
     return Table(
         title="Where the results were made",
-        columns=("pbtnas", "torch", "device", "host", "results"),
+        columns=("pbtnas", *_MADE_BY, "results"),
         rows=tuple((*place, count) for place, count in sorted(counts.items())),
     )
 
@@ -145,6 +144,8 @@ def runs_table(runs: Iterable[NamedRun]) -> Table:
         ),
     )
 
+
+_MADE_BY = ("torch", "processor", "cpu_capability", "device", "host")
 
 _END_WORDS = (
     "released: handed back by a worker that was asked to stop; superseded: another attempt was "
