@@ -81,6 +81,7 @@ class Status:
         left_s: Seconds until the run is done, estimated from its generations; a hint.
         fingerprint: Fingerprint of a finished run.
         problems: Sentences on records that are damaged or missing.
+        code: The code of the task and the versions of what it rests on; None if not recorded.
     """
 
     run: str
@@ -105,6 +106,7 @@ class Status:
     left_s: float | None
     fingerprint: str | None
     problems: tuple[str, ...]
+    code: Mapping[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -166,6 +168,7 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         left_s=0.0 if over else left_s(began, active(now), total, _later_over_first(history)),
         fingerprint=history.final.fingerprint if history.final else None,
         problems=history.problems,
+        code=history.codes.summary(),
     )
 
 

@@ -32,6 +32,7 @@ from pbtnas.records.envelope import (
     encode,
 )
 from pbtnas.records.names import Name
+from pbtnas.records.task_code import Codes, TaskCode, known_codes
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.patience import UNWRITABLE
@@ -68,6 +69,7 @@ class Run:
         config: The resolved configuration as JSON, with the engine settings that hold now.
         options: All options of the task that it was started with, those at their defaults
             included; None for a run begun before they were recorded.
+        codes: The code of the task that it knows; none for a run begun before it was recorded.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Run:
     pbtnas: str
     config: Mapping[str, Any]
     options: Mapping[str, Any] | None = None
+    codes: Codes = Codes()
 
 
 def create(
@@ -85,6 +88,7 @@ def create(
     *,
     about: Mapping[str, Any],
     options: Mapping[str, Any] | None = None,
+    code: TaskCode | None = None,
 ) -> Run:
     """Make a run directory, or adopt the run that is there.
 
@@ -94,6 +98,7 @@ def create(
         about: Further entries of `run.json` (hash, space, seed, task, created).
         options: All options of the task, those at their defaults included.  They are stored
             beside the configuration: fingerprints begin with what was given.
+        code: The code of the task, stored there too; None where it is not known.
 
     What is damaged of `run.json` and the configuration is put aside and written again.
 
@@ -125,6 +130,7 @@ def create(
         run = store.record(paths.RUN, "run")
         assert run is not None, "what was published is there"
         meta = {} if options is None else {"options": options}
+        meta |= {} if code is None else {"code": code.to_json()}
         _put(store, paths.CONFIG, Record("config", run.run, config, meta, new_nonce()))
     return open_run(root)
 
@@ -190,6 +196,7 @@ def _open_run(root: Path) -> Run:
             record.core.get("pbtnas", "of an unknown version"),
             with_engine(config.core, files.get, record.run),
             config.meta.get("options"),
+            known_codes(config.meta, files.get, record.run),
         )
 
 

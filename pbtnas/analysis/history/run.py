@@ -25,6 +25,7 @@ from pbtnas.analysis.history.generation import (
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record
 from pbtnas.records.schema import Champion
+from pbtnas.records.task_code import Codes, known_codes
 from pbtnas.search.space import Architecture
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format, with_engine
@@ -67,6 +68,7 @@ class History:
         problems: Sentences on records that are damaged or missing.
         options: All options of the task that it was started with, defaults included; None where
             they are not recorded.
+        codes: The code of its task.
     """
 
     root: Path
@@ -78,6 +80,7 @@ class History:
     final: FinalRecord | None
     problems: tuple[str, ...]
     options: Mapping[str, Any] | None = None
+    codes: Codes = Codes()
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -120,6 +123,7 @@ class History:
             final=None if final is None else _final(final.core),
             problems=tuple(files.problems),
             options=None if config is None else config.meta.get("options"),
+            codes=Codes() if config is None else known_codes(config.meta, files.bytes, config.run),
         )
 
     def best_so_far(self) -> list[TopMember | None]:
