@@ -25,16 +25,9 @@ class OtherCode(PbtnasError):
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, root: Path, then: TaskCode, lines: list[str]) -> None:
-        kept = then.main and then.files[then.main].text is not None
-        copy = f"; `pbtnas show {root} --code {then.main}` prints it" if kept else ""
-        told = [
-            f"{root}: the code of the task {then.title} is not that of the run:",
-            *(f"  {line}" for line in lines),
-            f"to go on with the code of the run, put it back{copy}",
-            f"to go on with the code of here, give {ACCEPT}; the run records it",
-        ]
-        super().__init__("\n".join(told))
+    def __init__(self, root: Path, then: TaskCode, lines: list[str], ways: list[str]) -> None:
+        head = f"{root}: the code of the task {then.title} is not that of the run:"
+        super().__init__("\n".join([head, *(f"  {line}" for line in lines), *ways]))
 
 
 def check_code(root: Path, run: Run, code: TaskCode, *, accept: bool) -> None:
@@ -46,7 +39,13 @@ def check_code(root: Path, run: Run, code: TaskCode, *, accept: bool) -> None:
     then = run.codes.in_force
     differing = [] if then is None else changes(then, code)
     if then is not None and differing and not accept:
-        raise OtherCode(root, then, differing)
+        kept = then.main and then.files[then.main].text is not None
+        copy = f"; `pbtnas show {root} --code {then.main}` prints it" if kept else ""
+        ways = [
+            f"to go on with the code of the run, put it back{copy}",
+            f"to go on with the code of here, give {ACCEPT}; the run records it",
+        ]
+        raise OtherCode(root, then, differing, ways)
     if accept and code.known and (then is None or differing):
         _accept(root, run, code)
 
@@ -91,6 +90,9 @@ class CodeInForce:
         with RunReader(self._root) as files:
             if not files.published(self._next):
                 return
-        run = open_run(self._root)
-        check_code(self._root, run, self._code, accept=False)
-        self._next = paths.code(run.codes.next)
+        codes = open_run(self._root).codes
+        then = codes.in_force
+        if then is not None and (differing := changes(then, self._code)):
+            way = "other code was accepted since this process began; start it again"
+            raise OtherCode(self._root, then, differing, [way])
+        self._next = paths.code(codes.next)
