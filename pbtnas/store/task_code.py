@@ -40,7 +40,7 @@ def check_code(root: Path, run: Run, code: TaskCode, *, accept: bool) -> None:
     differing = [] if then is None else changes(then, code)
     if then is not None and differing and not accept:
         kept = then.main and then.files[then.main].text is not None
-        copy = f"; `pbtnas show {root} --code {then.main}` prints it" if kept else ""
+        copy = f", as printed by: pbtnas show {root} --code {then.main}" if kept else ""
         ways = [
             f"to go on with the code of the run, put it back{copy}",
             f"to go on with the code of here, give {ACCEPT}; the run records it",

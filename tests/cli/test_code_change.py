@@ -64,7 +64,7 @@ def test_other_code_is_refused_with_the_lines_that_differ(run: Path, command: st
     assert result.exit_code == 2, result.output
     assert f"{run}: the code of the task own.py is not that of the run" in result.stderr
     assert "    -        return x + super().forward(x)" in result.stderr
-    assert f"`pbtnas show {run} --code own.py` prints it" in result.stderr
+    assert f"printed by: pbtnas show {run} --code own.py\n" in result.stderr
     assert f"give {ACCEPT}; the run records it" in result.stderr
     assert not (run.parent / "out").exists()
     assert not (run / paths.code(2)).exists()

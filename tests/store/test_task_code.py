@@ -50,7 +50,7 @@ def test_other_code_is_refused_with_what_differs_and_both_ways_on(root: Path) ->
     text = str(refused.value)
     assert f"{root}: the code of the task own.py is not that of the run" in text
     assert "-x = 0" in text and "+x = 1" in text
-    assert f"`pbtnas show {root} --code own.py`" in text and "--accept-code-change" in text
+    assert f"by: pbtnas show {root} --code own.py\n" in text and "--accept-code-change" in text
     assert refused.value.exit_code == 2
     assert open_run(root).codes.in_force == FIRST
 
