@@ -12,7 +12,11 @@ __all__ = ["__version__", "load"]
 
 
 def load(
-    directory: str | PathLike[str], which: str | None = None, *, task: str | None = None
+    directory: str | PathLike[str],
+    which: str | None = None,
+    *,
+    task: str | None = None,
+    accept_code_change: bool = False,
 ) -> Any:
     """The trained network of an export or a run: a `torch.nn.Module` on the CPU.
 
@@ -24,11 +28,14 @@ def load(
         which: The member of the run: "best-ever" (the default), "best-last", ...; of a run that is
             not finished, "best-so-far".
         task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
+        accept_code_change: Whether the run goes on with that code from now on, where it was begun
+            with other code of the task; the run records it.
 
     Raises a `pbtnas.errors.PbtnasError` with one sentence: `pbtnas.store.run_directory.NotARun`,
     `pbtnas.networks.export_directory.NotAnExport`, `pbtnas.tasks.base.TaskError`,
+    `pbtnas.store.task_code.OtherCode`,
     `pbtnas.checkpoints.files.CorruptCheckpoint`, or another for a damaged run or configuration.
     """
     from pbtnas.networks.loading import load_network  # torch: a status screen must not wait for it
 
-    return load_network(Path(directory), which, task).network
+    return load_network(Path(directory), which, task, accept=accept_code_change).network

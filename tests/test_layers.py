@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "state": "",
     "tabular": "",
     "version": "",
+    "versions": "version",
     # What is searched, how weights are mixed, what is decided.
     "config": "search tabular regular_files",
     "models": "search",
@@ -43,11 +44,11 @@ MAY_IMPORT = {
     # What is trained, and the process that trains it.
     "tasks": (
         "config search state records checkpoints models data rl metrics determinism cuda "
-        "child_python"
+        "child_python versions"
     ),
     "training": (
         "config search state records checkpoints store tasks determinism cuda logs regular_files "
-        "processor"
+        "processor versions"
     ),
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks tabular regular_files",
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "
-        "determinism cuda child_python regular_files processor"
+        "determinism cuda child_python regular_files processor versions"
     ),
     "study": "version config records protocol checkpoints store training engine",
 }
@@ -65,7 +66,8 @@ MAY_BE_IMPORTED_BY_ALL = {"errors"}
 
 PURE = ("search", "records", "protocol")
 HARMLESS = {
-    *("__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "fractions"),
+    *("__future__", "abc", "ast", "collections", "contextlib", "dataclasses", "difflib"),
+    *("enum", "fractions"),
     *("functools", "hashlib", "itertools", "json", "math", "random", "re", "typing", "zlib"),
 }
 """Standard modules that compute: they ask the machine for nothing."""

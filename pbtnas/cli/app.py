@@ -28,6 +28,8 @@ from pbtnas.cli.inspect import print_status, why_ended
 from pbtnas.cli.progress_line import progress_on_terminal
 from pbtnas.cli.shared import (
     EXIT_CODES,
+    accept_option,
+    accepting,
     config_argument,
     data_of,
     devices_option,
@@ -96,6 +98,7 @@ def cli(quiet: bool, verbose: bool) -> None:
 )
 @devices_option
 @task_file_option
+@accept_option
 @scratch_option
 @machine_option
 @overrides_option
@@ -105,6 +108,7 @@ def run(
     workers: int | None,
     devices: tuple[str, ...],
     task_file: str | None,
+    accept: bool,
     scratch: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -117,7 +121,7 @@ def run(
     checked = load(config, overrides, task=name_in(task_file))
     check_possible(checked.run.cpu_capability)
     common = [*given("--task", task_file), *given("--scratch", scratch)]
-    common += given("--parent", os.getpid())
+    common += [*given("--parent", os.getpid()), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     threads, most = checked.run.threads, checked.search.population
@@ -135,6 +139,7 @@ def run(
 @cli.command()
 @click.argument("arguments", nargs=-1, required=True, metavar="[CONFIG] RUN_DIR")
 @task_file_option
+@accept_option
 @scratch_option
 @machine_option
 @overrides_option
@@ -148,6 +153,7 @@ def coordinator(
     arguments: tuple[str, ...],
     parent: int | None,
     task_file: str | None,
+    accept: bool,
     scratch: Path | None,
     overrides: tuple[str, ...],
     dry_run: bool,
@@ -182,7 +188,7 @@ def coordinator(
                 click.echo(json.dumps(whole, indent=2))
                 return
             scratch = scratch or default_scratch()
-            ending = coordinate(root, config, task, scratch=scratch, stop=stop)
+            ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
     except AskedToStop:
         sys.exit(ExitCode.STOPPED)  # before anything was begun
     except BrokenChain as error:
@@ -227,6 +233,7 @@ def _run_and_config(
 @parent_option
 @cli_study.reuse_option
 @task_file_option
+@accept_option
 @scratch_option
 @machine_option
 def worker(
@@ -237,6 +244,7 @@ def worker(
     parent: int | None,
     reuse: bool,
     task_file: str | None,
+    accept: bool,
     scratch: Path | None,
 ) -> None:
     """Work on a run, or on all runs of a study, until it is finished.
@@ -255,7 +263,9 @@ def worker(
     devices.check_device(device)
     lock = devices.hold_device(device, slots)
     try:
-        ending = _work(run_dir, patience, stop, device, scratch, task_file, reuse=reuse)
+        ending = _work(
+            run_dir, patience, stop, device, scratch, task_file, accept=accept, reuse=reuse
+        )
     finally:
         if lock is not None:
             lock.release()
@@ -278,6 +288,7 @@ def _work(
     scratch: Path,
     task_file: str | None,
     *,
+    accept: bool,
     reuse: bool,
 ) -> WorkerEnding:
     """Work on what is in the directory, or will soon be: a run or a study."""
@@ -292,9 +303,23 @@ def _work(
         return WorkerEnding.STOPPED
     if isinstance(found, Study):
         return work_on_study(
-            found, stop=stop, device=device, scratch=scratch, task_file=task_file, reuse=reuse
+            found,
+            stop=stop,
+            device=device,
+            scratch=scratch,
+            task_file=task_file,
+            reuse=reuse,
+            accept=accept,
         )
-    return work(root, found, stop=stop, device=device, scratch=scratch, task_file=task_file)
+    return work(
+        root,
+        found,
+        stop=stop,
+        device=device,
+        scratch=scratch,
+        task_file=task_file,
+        accept=accept,
+    )
 
 
 for command in (

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from pbtnas.cli.shared import (
+    accept_option,
+    accepting,
     given,
     load_task_of,
     machine_option,
@@ -39,6 +41,7 @@ class WorkOptions(TypedDict):
     workers: int
     devices: tuple[str, ...]
     task_file: str | None
+    accept: bool
     scratch: Path | None
 
 
@@ -60,6 +63,7 @@ def work_options(command: Callable[..., None]) -> Callable[..., None]:
             help="For the processes in turn; all GPUs, else the CPU.",
         ),
         task_file_option,
+        accept_option,
         scratch_option,
         machine_option,
         parent_option,
@@ -137,6 +141,7 @@ def _finals(
     workers: int,
     devices: Sequence[str],
     task_file: str | None,
+    accept: bool,
     scratch: Path | None,
 ) -> list[FinalEvaluation]:
     """Do what a command does, with further processes of the same command beside this one."""
@@ -148,7 +153,7 @@ def _finals(
 
     devices = devices or [f"cuda:{i}" for i in range(len(visible_gpus()))] or ["cpu"]
     more = [*given("--task", task_file), *given("--scratch", scratch)]
-    more += given("--parent", os.getpid())
+    more += [*given("--parent", os.getpid()), *accepting(accept)]
     others = [
         [*command, str(run_dir), "--device", devices[i % len(devices)], *more]
         for i in range(1, workers)
@@ -157,22 +162,28 @@ def _finals(
         check_device(device)
     scratch = scratch or default_scratch()
     try:
-        task = once_reachable(lambda: _task_of(run_dir, task_file), run_dir, stop)
+        task = once_reachable(lambda: _task_of(run_dir, task_file, accept), run_dir, stop)
         with helper_processes(others):
             return work(run_dir, task, device=devices[0], scratch=scratch, stop=stop)
     except (HandedBack, AskedToStop):
         sys.exit(ExitCode.STOPPED)
 
 
-def _task_of(run_dir: Path, task_file: str | None) -> Task:
-    """The task of a run.  Raises `NotARun` if its search space is another here."""
+def _task_of(run_dir: Path, task_file: str | None, accept: bool) -> Task:
+    """The task of a run.
+
+    Raises `NotARun` if its search space is another here, and `OtherCode` unless that is accepted.
+    """
     from pbtnas.config import from_json
     from pbtnas.store.run_directory import check_space, open_run
+    from pbtnas.store.task_code import check_code
+    from pbtnas.tasks.code import code_of
 
     run = open_run(run_dir)
     section = from_json(run.config, recorded=run.options).task
     task: Task = load_task_of(section, task_file)
     check_space(run_dir, run, task.space, task_file or section.name)
+    check_code(run_dir, run, code_of(task), accept=accept)
     return task
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pbtnas.cli.shared import disk_errors, run_dir_argument, task_file_option
+from pbtnas.cli.shared import accept_option, disk_errors, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -34,15 +34,23 @@ which_option = click.option(
 @which_option
 @click.option("--all", "whole", is_flag=True, help="Add all that is needed to train on.")
 @task_file_option
+@accept_option
 def export(
-    run_dir: Path, output: Path, which: str | None, whole: bool, task_file: str | None
+    run_dir: Path,
+    output: Path,
+    which: str | None,
+    whole: bool,
+    task_file: str | None,
+    accept: bool,
 ) -> None:
     """Write the network of a finished run to a directory that lives without the run."""
     from pbtnas.networks.export import export as exported
     from pbtnas.networks.loading import BEST
 
     with disk_errors(ExitCode.FAILED):
-        files = exported(run_dir, output, which or BEST, task_file=task_file, whole=whole)
+        files = exported(
+            run_dir, output, which or BEST, task_file=task_file, whole=whole, accept=accept
+        )
     for path in files:
         click.echo(f"{path.stat().st_size:>12,}  {path}")
 
@@ -61,6 +69,7 @@ def export(
 @click.option("--episodes", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @task_file_option
+@accept_option
 def play(
     directory: Path,
     output: Path,
@@ -68,6 +77,7 @@ def play(
     episodes: int,
     seed: int,
     task_file: str | None,
+    accept: bool,
 ) -> None:
     """Let the agent of a run or an export act, and film it."""
     from pbtnas.networks.loading import load_network
@@ -78,7 +88,7 @@ def play(
 
     with disk_errors(ExitCode.FAILED):
         encode = encoder_for(output.suffix)
-        loaded = load_network(directory, which, task_file)
+        loaded = load_network(directory, which, task_file, accept=accept)
         if not isinstance(loaded.task, Plays):
             raise TaskError(f"{directory}: a {type(loaded.task).__name__} has no episodes to play")
         frames: list[NDArray[np.uint8]] = []

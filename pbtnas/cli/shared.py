@@ -28,6 +28,13 @@ task_file_option = click.option(
     envvar="PBTNAS_TASK",
     help="A task of your own, in a file (PBTNAS_TASK); task.name is the class, if not given.",
 )
+accept_option = click.option(
+    "--accept-code-change",
+    "accept",
+    is_flag=True,
+    help="Go on with the code of the task as it is here, where the run has another; it is recorded "
+    "and holds for all from now on.",
+)
 scratch_option = click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),
@@ -192,6 +199,11 @@ def options_of(overrides: Sequence[str]) -> dict[str, Any]:
 def given(option: str, value: object) -> list[str]:
     """The words that pass an option on to another process; none for None."""
     return [] if value is None else [option, str(value)]
+
+
+def accepting(accept: bool) -> list[str]:
+    """The words that pass on to another process that other code of the task is accepted."""
+    return ["--accept-code-change"] if accept else []
 
 
 def quietly() -> list[str]:

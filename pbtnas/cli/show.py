@@ -31,14 +31,23 @@ OPTIONS = 72  # columns
 @task_file_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a row for each member.")
+@click.option("--code", metavar="FILE", help="Print this file of the task as the run knows it.")
 def show(
-    run_dir: Path, member: str | None, task_file: str | None, as_json: bool, as_csv: bool
+    run_dir: Path,
+    member: str | None,
+    task_file: str | None,
+    as_json: bool,
+    as_csv: bool,
+    code: str | None,
 ) -> None:
     """What a run has found: its members, the best architecture, and the next commands.
 
     MEMBER is a name in the first column, such as m03 or g0012-m03.  Listed are the members of the
     newest generation, and others that still have a checkpoint.
     """
+    if code is not None:
+        click.echo(_text_of(run_dir, code), nl=False)
+        return
     with disk_errors(ExitCode.FAILED, place=run_dir):
         rows, note, finished = table_of(run_dir, task_file)
     if member is not None:
@@ -53,6 +62,23 @@ def show(
         lines = _member_lines(run_dir, rows[0]) if member else _lines(run_dir, rows)
         whole = finished and member is None
         click.echo("\n".join([*lines, note, *_next_commands(run_dir, rows, task_file, whole)]))
+
+
+def _text_of(run_dir: Path, file: str) -> str:
+    """A file of the task's code, as the run knows it."""
+    from pbtnas.store.run_directory import open_run
+
+    with disk_errors(ExitCode.FAILED, place=run_dir):
+        code = open_run(run_dir).codes.in_force
+    if code is None or not code.files:
+        leave(ExitCode.USAGE, f"{run_dir}: records no files of its task")
+    if file not in code.files:
+        known = ", ".join(code.files)
+        leave(ExitCode.USAGE, f"{run_dir}: --code {file}: records no such file, but {known}")
+    text = code.files[file].text
+    if text is None:
+        leave(ExitCode.USAGE, f"{run_dir}: --code {file}: only its digest is recorded")
+    return text
 
 
 def show_end(run_dir: Path, task_file: str | None) -> None:

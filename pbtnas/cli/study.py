@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbtnas.cli.shared import (
+    accept_option,
+    accepting,
     data_of,
     devices_option,
     disk_errors,
@@ -56,6 +58,7 @@ reuse_option = click.option(
 )
 @reuse_option
 @task_file_option
+@accept_option
 @scratch_option
 @machine_option
 @click.option("--dry-run", is_flag=True, help="Check everything, list the runs, stop.")
@@ -67,6 +70,7 @@ def study(
     open_seeds: int,
     reuse: bool,
     task_file: str | None,
+    accept: bool,
     scratch: Path | None,
     dry_run: bool,
 ) -> None:
@@ -85,6 +89,7 @@ def study(
     from pbtnas.engine.run_setup import check_start
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.store.run_directory import make_directory
+    from pbtnas.study.codes import check_codes
     from pbtnas.study.conduct import conduct, make_study
     from pbtnas.training.prepared_tasks import PreparedTasks
 
@@ -92,6 +97,7 @@ def study(
     tasks = PreparedTasks(scratch_dir, task_file)
     common = [*given("--task", task_file), *given("--scratch", scratch)]
     common += ["--parent", str(os.getpid()), "--reuse" if reuse else "--no-reuse"]
+    common += accepting(accept)
     with disk_errors(ExitCode.USAGE, PermissionError):
         loaded = [tasks.load(run.config.task) for run in planned]
         for run, task in zip(planned, loaded, strict=True):
@@ -117,6 +123,7 @@ def study(
             made = once_reachable(
                 lambda: make_study(directory, planned, tasks.complete), directory, stop
             )
+            once_reachable(lambda: check_codes(made, tasks, accept=accept), directory, stop)
             outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
         except AskedToStop:
             sys.exit(ExitCode.STOPPED)  # before anything was begun

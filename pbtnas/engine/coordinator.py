@@ -39,8 +39,10 @@ from pbtnas.store.products import Products
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import make_directory
+from pbtnas.store.task_code import CodeInForce
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
+from pbtnas.tasks.code import code_of
 from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.loading import complete_options
 from pbtnas.tasks.preparing import Prepared, prepare
@@ -63,6 +65,7 @@ class CoordinatorDriver(Driver):
         writer: The name for private files.
         label: The label of the run, where several are coordinated.
         threads: The number of threads to mix with: those of a job.
+        in_force: Looks before each mixing whether the run still goes on with the task's code.
     """
 
     def __init__(
@@ -75,9 +78,11 @@ class CoordinatorDriver(Driver):
         label: str = "",
         *,
         threads: int = 1,
+        in_force: CodeInForce | None = None,
     ) -> None:
         super().__init__(store, stop, label)
         self._threads = threads
+        self._in_force = in_force
         self._task = task
         self._algorithm = algorithm
         self._writer = writer
@@ -134,6 +139,8 @@ class CoordinatorDriver(Driver):
         what = f"{mix.birth.member:02d}"
         private = paths.private_checkpoint(mix.generation, self._writer, what)
         try:
+            if self._in_force is not None:
+                self._in_force.check()
             with as_in_the_search(self._threads):
                 written = self._written(mix, private)
             self.report("")
@@ -198,19 +205,27 @@ class OpenCoordinator:
 
 
 def coordinate(
-    root: Path, config: Config, task: Task, *, scratch: Path, stop: StopRequest
+    root: Path,
+    config: Config,
+    task: Task,
+    *,
+    scratch: Path,
+    stop: StopRequest,
+    accept: bool = False,
 ) -> CoordinatorEnding:
     """Coordinate a run from wherever it is to its end, or until this process is asked to stop.
 
-    Raises `ChangedConfig`, `NotARun`, `TaskError`, `UnfitProcessor`, `NoParentsError`,
-    `BrokenChain`, `ForeignRecord`.
+    With `accept`, other code of the task than that of the run is recorded and goes on.
+
+    Raises `ChangedConfig`, `NotARun`, `OtherCode`, `TaskError`, `UnfitProcessor`,
+    `NoParentsError`, `BrokenChain`, `ForeignRecord`.
     """
 
     def prepared(store: PosixStore) -> Prepared:
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     make_directory(scratch)
-    with open_coordinator(root, config, task, prepared, stop=stop) as opened:
+    with open_coordinator(root, config, task, prepared, stop=stop, accept=accept) as opened:
         if isinstance(opened, CoordinatorEnding):
             return opened
         if opened.remark:
@@ -230,6 +245,7 @@ def open_coordinator(
     *,
     stop: StopRequest,
     label: str = "",
+    accept: bool = False,
 ) -> Iterator[OpenCoordinator | CoordinatorEnding]:
     """Make or open a run and get ready to coordinate it; or the ending, if that is not to be.
 
@@ -240,8 +256,9 @@ def open_coordinator(
         prepared: The task, prepared for the run in that directory.
         stop: The request to stop.
         label: The label of the run, where several are coordinated.
+        accept: Whether to go on with other code of the task than that of the run.
 
-    Raises `ChangedConfig`, `NotARun`, `TaskError` and `UnfitProcessor`.
+    Raises `ChangedConfig`, `NotARun`, `OtherCode`, `TaskError` and `UnfitProcessor`.
     """
     check_pinned(config.run.cpu_capability)
     identity = this_process("c")
@@ -255,9 +272,8 @@ def open_coordinator(
     ending: CoordinatorEnding | None = None
     with ExitStack() as opened:
         try:
-            run = begun(
-                lambda: start_run(root, config, task.space, partial(complete_options, task))
-            )
+            complete, code = partial(complete_options, task), code_of(task)
+            run = begun(lambda: start_run(root, config, task.space, complete, code, accept=accept))
             opened.enter_context(begun(lambda: quick_lock(root / paths.COORDINATOR_LOCK)))
             store = opened.enter_context(begun(opened_store))
             sweep(root)
@@ -271,7 +287,14 @@ def open_coordinator(
             return
         check_networks(config.search.mutated_networks, ready.task)
         driver = CoordinatorDriver(
-            store, stop, ready.task, run.hash, identity["worker"], label, threads=config.run.threads
+            store,
+            stop,
+            ready.task,
+            run.hash,
+            identity["worker"],
+            label,
+            threads=config.run.threads,
+            in_force=CodeInForce(root, run, code_of(ready.task)),
         )
         engine = config.engine
         claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)

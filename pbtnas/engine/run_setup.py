@@ -11,12 +11,14 @@ from typing import Any
 
 from pbtnas.config import Config, SearchConfig, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
+from pbtnas.engine.other_versions import warn_of_other_versions
 from pbtnas.engine.task_defaults import Complete, remarks, whole_difference
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.processor import this_processor
 from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
+from pbtnas.records.task_code import TaskCode
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import (
@@ -28,6 +30,7 @@ from pbtnas.store.run_directory import (
     open_run,
     space_digest,
 )
+from pbtnas.store.task_code import ACCEPT, check_code
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.faults import blamed
 from pbtnas.version import __version__
@@ -59,19 +62,28 @@ class UnfitPopulation(PbtnasError):
 
 
 def start_run(
-    root: Path, config: Config, space: SearchSpace, complete: Complete | None = None
+    root: Path,
+    config: Config,
+    space: SearchSpace,
+    complete: Complete | None = None,
+    code: TaskCode | None = None,
+    *,
+    accept: bool = False,
 ) -> Run:
     """Make the run directory, or adopt the run in it if it has this very configuration.
 
     Other engine settings are no other configuration: they are recorded, and hold from now on.
     With `complete`, defaults of the task are recorded too, and belong to the configuration: the
-    task may have others later.
+    task may have others later.  So is its `code`, which other code takes the place of only with
+    `accept`.
     Raises `ChangedConfig` field by field, `NotARun` when the task has another search space than
-    the run was started with, and `UnfitPopulation`.
+    the run was started with, `OtherCode` and `UnfitPopulation`.
     """
     check_start(config.search, space)
+    code = code if code is not None and code.known else None
     with suppress(NotYetARun):
-        return _adopted(root, open_run(root), config, space, complete)
+        run = _adopted(root, open_run(root), config, space, complete)
+        return run if code is None else _with_code(root, run, code, accept=accept)
     about = {
         "hash": config.run.checkpoint_hash,
         "seed": config.run.seed,
@@ -88,8 +100,10 @@ def start_run(
         options=options,
         space=space,
         processor=this_processor(),
+        code=code,
     )
-    return _adopted(root, run, config, space, complete)
+    run = _adopted(root, run, config, space, complete)
+    return run if code is None else _with_code(root, run, code, accept=accept)
 
 
 def _adopted(
@@ -112,6 +126,23 @@ def _adopted(
     for line in told:
         log.warning("%s", line)
     check_space(root, run, space, config.task.name)
+    return run
+
+
+def _with_code(root: Path, run: Run, code: TaskCode, *, accept: bool) -> Run:
+    """The run, if it goes on with this code of its task; what else it lacks or has is told."""
+    check_code(root, run, code, accept=accept)
+    then = run.codes.in_force
+    if then is None and not accept:
+        log.warning(
+            "%s: does not record with which code of its task it was started, so that of here is "
+            "not compared; %s records it",
+            root,
+            ACCEPT,
+        )
+    elif accept:
+        run = open_run(root)
+    warn_of_other_versions(run)
     return run
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pbtnas.child_python import python_command, python_environment
 from pbtnas.engine.signals import PASSED_ON, StopRequest
 from pbtnas.errors import ExitCode
+from pbtnas.store.task_code import ACCEPT
 
 log = logging.getLogger("pbtnas")
 
@@ -42,8 +43,10 @@ class Supervised:
             return
         if self.process is None:
             self.began_s = now_s
+            # What the user has accepted at the start is not what the file has become since.
+            again = [a for a in self.arguments if a != ACCEPT]
             self.process = subprocess.Popen(
-                python_command("-m", "pbtnas", *self.arguments),
+                python_command("-m", "pbtnas", *(again if self.restarts else self.arguments)),
                 env=python_environment(),
                 start_new_session=True,
             )

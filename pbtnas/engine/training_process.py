@@ -197,6 +197,8 @@ class TrainingProcess:
         match message:
             case {"ready": bool(ready)}:
                 self._ready = ready
+                # What the user has told once is not said of what the file becomes later.
+                self._setting = {**self._setting, "accept": False}
                 self._silence.restart()
                 return None
             case {"disk": str(what)}:

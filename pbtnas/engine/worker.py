@@ -10,6 +10,7 @@ from typing import Any
 
 from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive, once_reachable
+from pbtnas.engine.other_versions import warn_of_other_versions
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.errors import ExitCode, PbtnasError
@@ -37,7 +38,6 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, make_directory, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
-from pbtnas.version import __version__
 
 log = logging.getLogger("pbtnas")
 
@@ -253,19 +253,21 @@ def work(
     device: str,
     scratch: Path,
     task_file: str | None,
+    accept: bool = False,
 ) -> WorkerEnding:
     """Work on a run until it is finished or this worker is asked to stop.
 
+    With `accept`, other code of the task than that of the run is recorded and goes on.
     Raises `ConfigError` for a stored configuration that this version does not understand,
     `UnfitProcessor` and `ForeignRecord`.
     """
-    warn_of_other_version(run)
+    warn_of_other_versions(run)
     engine = from_json(run.config).engine
     identity = this_process("w")
     name = identity["worker"]
     log_file = root / paths.worker_log(name)
     training = training_process(
-        root, name, log_file, [from_json(run.config)], device, scratch, task_file
+        root, name, log_file, [from_json(run.config)], device, scratch, task_file, accept=accept
     )
     try:
         store = once_reachable(lambda: PosixStore(root, name, primitive=run.primitive), root, stop)
@@ -292,16 +294,6 @@ def work(
     return ending
 
 
-def warn_of_other_version(run: Run) -> None:
-    """Say that the same job may have other bits here than where the run was started."""
-    if run.pbtnas != __version__:
-        log.warning(
-            "the run was started with pbtnas %s, this is %s: results may depend on who trains what",
-            run.pbtnas,
-            __version__,
-        )
-
-
 def pinned(configs: Sequence[Config]) -> Mapping[str, str]:
     """What tells the libraries of a training process which instructions to use.
 
@@ -325,6 +317,8 @@ def training_process(
     device: str,
     scratch: Path,
     task_file: str | None,
+    *,
+    accept: bool = False,
 ) -> TrainingProcess:
     """The training process of a worker, not yet started.
 
@@ -336,6 +330,7 @@ def training_process(
         device: The device to train on.
         scratch: A directory of this machine, made if missing.
         task_file: "FILE.py:Class" of the command line, or None.
+        accept: Whether to go on with other code of the task than that of a run.
     """
     make_directory(scratch)
     setting = {
@@ -344,6 +339,7 @@ def training_process(
         "task_file": task_file,
         "device": device,
         "scratch": str(scratch),
+        "accept": accept,
     }
     threads = str(max(config.run.threads for config in configs))
     environment = {

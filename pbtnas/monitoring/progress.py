@@ -83,6 +83,7 @@ class Status:
         problems: Sentences on records that are damaged or missing.
         options: Options of the best member so far, by variable; empty where none are recorded.
         processor: Processor that the run was started with, and its instructions; None likewise.
+        code: The code of the task and the versions of what it rests on; None if not recorded.
     """
 
     run: str
@@ -109,6 +110,7 @@ class Status:
     problems: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     processor: str | None = None
+    code: Mapping[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -173,6 +175,7 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         problems=history.problems,
         options=_options(history, best),
         processor=None if history.processor is None else str(history.processor),
+        code=history.codes.summary(),
     )
 
 

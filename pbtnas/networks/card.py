@@ -143,8 +143,8 @@ def _training(card: Card) -> str:
         ("seed", str(run["seed"])),
         ("fingerprint", f"`{run['fingerprint'] or 'the run was not finished'}`"),
         ("processor", run["processor"] or "not recorded"),
-        ("pbtnas", versions["pbtnas"]),
-        ("torch", versions["torch"]),
+        *_code(card.config["code"]),
+        ("exported with", f"pbtnas {versions['pbtnas']}, torch {versions['torch']}"),
     ]
     return f"""\
 ## Training
@@ -159,6 +159,18 @@ pbtnas run {SEARCH} runs/again{task}
 
 The same versions give the same fingerprint on a processor with the same instructions, where the
 operations are deterministic."""
+
+
+def _code(code: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The rows about the code of the task."""
+    if code is None:
+        return [("code of the task", "the run does not record it")]
+    package = f"{code['package']} {code['version']}" if code["package"] else ""
+    files = [f"`{name}` (SHA-256 `{sha256}`)" for name, sha256 in code["files"].items()]
+    began = ", ".join(f"{name} {version}" for name, version in code["versions"].items())
+    changed = [("times that code was changed", str(code["changes"]))] if code["changes"] else []
+    told = ", ".join(filter(None, [package, *files]))
+    return [("code of the task", told), *changed, ("searched with", began)]
 
 
 def _assumed(card: Card) -> str:

@@ -12,6 +12,9 @@
     evaluated                   score and metrics of the final evaluation; null if there is none
     run                         id, seed and fingerprint; null of a run that goes on; the processor
                                 that it was started with; null if it does not record that
+    code                        the code of the task that the run goes on with: SHA-256 of its
+                                files or its package, and versions of pbtnas, torch, numpy and
+                                Python; how often it was changed; null where it is not recorded
     products                    names of files that the task needs to make the network
     versions                    of pbtnas and torch
 """
@@ -53,7 +56,13 @@ from pbtnas.version import __version__
 
 
 def export(
-    root: Path, directory: Path, which: str, *, task_file: str | None, whole: bool
+    root: Path,
+    directory: Path,
+    which: str,
+    *,
+    task_file: str | None,
+    whole: bool,
+    accept: bool = False,
 ) -> list[Path]:
     """Export a member of a finished run; returns the files.
 
@@ -63,6 +72,7 @@ def export(
         which: Name: best-ever, best-last, that of a soup, or a member's such as m03.
         task_file: "FILE.py:Class", for a task of the user's own.
         whole: Whether to add the checkpoint, with which training could go on.
+        accept: Whether the run goes on with other code of the task than its own from now on.
 
     Raises what `load_from_run` and `directory.write` raise.
     """
@@ -71,7 +81,7 @@ def export(
         raise NotARun(
             f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
         )
-    member = load_from_run(root, which, task_file)
+    member = load_from_run(root, which, task_file, accept=accept)
     with RunReader(root) as reader:
         results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
@@ -149,6 +159,7 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
             "processor": None if member.run.processor is None else str(member.run.processor),
         },
         "products": sorted(member.products),
+        "code": member.run.codes.summary(),
         "versions": {"pbtnas": __version__, "torch": torch.__version__},
     }
 

@@ -19,7 +19,9 @@ from pbtnas.store.finished import best_so_far, champions, is_member, member, sou
 from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
+from pbtnas.store.task_code import check_code
 from pbtnas.tasks.base import Task, TaskError, Trainee
+from pbtnas.tasks.code import code_of
 from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.optional import HasNetwork, Lookup, Recalls
@@ -58,7 +60,13 @@ class RunNetwork(Loaded):
     products: Mapping[str, bytes]
 
 
-def load_network(directory: Path, which: str | None = None, task_file: str | None = None) -> Loaded:
+def load_network(
+    directory: Path,
+    which: str | None = None,
+    task_file: str | None = None,
+    *,
+    accept: bool = False,
+) -> Loaded:
     """The trained network of a run or of an export.
 
     Args:
@@ -67,16 +75,19 @@ def load_network(directory: Path, which: str | None = None, task_file: str | Non
             best-ever-soup; of a run that is not finished, best-so-far.  Of any run a member that
             has its checkpoint still: m03, or g0012-m03.  An export holds only one.
         task_file: "FILE.py:Class", for a task of the user's own.
+        accept: Whether the run goes on with other code of the task than its own from now on.
 
-    Raises `NotARun`, `NotAnExport`, `TaskError`, `OtherProducts` or `CorruptCheckpoint`, each with
-    one sentence.
+    Raises `NotARun`, `NotAnExport`, `TaskError`, `OtherCode`, `OtherProducts` or
+    `CorruptCheckpoint`, each with one sentence.
     """
     if is_export(directory):
         return _load_export(directory, which, task_file)
-    return load_from_run(directory, which or BEST, task_file)
+    return load_from_run(directory, which or BEST, task_file, accept=accept)
 
 
-def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
+def load_from_run(
+    root: Path, which: str, task_file: str | None, *, accept: bool = False
+) -> RunNetwork:
     """The network of a member or soup of a run.  Raises what `load_network` raises."""
     run = open_run(root)
     config = from_json(run.config, recorded=run.options)
@@ -88,6 +99,8 @@ def load_from_run(root: Path, which: str, task_file: str | None) -> RunNetwork:
         else:
             best = _choose(which, {**champions(files, run), **soups(files, run)}, root)
         task = _task(config.task, task_file, run.space, root)
+        check_code(root, run, code_of(task), accept=accept)
+        run = open_run(root) if accept else run
         products = _Remembered(partial(lookup, files))
         if isinstance(task, Recalls):
             with blamed("recall()", type(task)):

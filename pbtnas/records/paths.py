@@ -96,6 +96,11 @@ def engine(number: int) -> Name:
     return Name(f"config/engine.{number:04d}.json")
 
 
+def code(number: int) -> Name:
+    """Other code of the task that was accepted, the latest number last; they begin at 1."""
+    return Name(f"config/code.{number:04d}.json")
+
+
 def generation(number: int) -> Name:
     return Name(f"generations/{number:04d}")
 

@@ -34,6 +34,7 @@ from pbtnas.records.envelope import (
 )
 from pbtnas.records.names import Name
 from pbtnas.records.spaces import space_from_json, space_to_json
+from pbtnas.records.task_code import Codes, TaskCode, known_codes
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.patience import UNWRITABLE
@@ -72,6 +73,7 @@ class Run:
             included; None for a run begun before they were recorded.
         variables: The search space itself; None for a run begun before it was recorded.
         processor: The processor that it was started with; None likewise.
+        codes: The code of the task that it knows; none for a run begun before it was recorded.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Run:
     options: Mapping[str, Any] | None = None
     variables: SearchSpace | None = field(default=None, compare=False)
     processor: Processor | None = None
+    codes: Codes = Codes()
 
 
 def create(
@@ -93,6 +96,7 @@ def create(
     options: Mapping[str, Any] | None = None,
     space: SearchSpace | None = None,
     processor: Processor | None = None,
+    code: TaskCode | None = None,
 ) -> Run:
     """Make a run directory, or adopt the run that is there.
 
@@ -104,6 +108,7 @@ def create(
             beside the configuration: fingerprints begin with what was given.
         space: The search space, stored there too, for commands that show a run.
         processor: The processor of this machine, stored there too.
+        code: The code of the task, stored there too; None where it is not known.
 
     What is damaged of `run.json` and the configuration is put aside and written again.
 
@@ -139,6 +144,8 @@ def create(
             meta["space"] = space_to_json(space)
         if processor is not None:
             meta |= processor.to_json()
+        if code is not None:
+            meta["code"] = code.to_json()
         _put(store, paths.CONFIG, Record("config", run.run, config, meta, new_nonce()))
     return open_run(root)
 
@@ -206,6 +213,7 @@ def _open_run(root: Path) -> Run:
             config.meta.get("options"),
             stored_space(config.meta, record.core["space"]),
             processor_of(config.meta),
+            known_codes(config.meta, files.get, record.run),
         )
 
 

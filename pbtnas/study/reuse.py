@@ -25,7 +25,8 @@ def kind_of(run: Run, store: PosixStore) -> str | None:
     if started is None or any(found.get(name) != sha256 for name, sha256 in started.items()):
         return None
     task = {**run.config["task"], **(run.options or {})}
-    return digest([task, run.space, run.hash, found])
+    codes = [known.code.digest for known in run.codes.known]
+    return digest([task, run.space, run.hash, found, codes])
 
 
 def take_checkpoint(

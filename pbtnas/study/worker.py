@@ -12,9 +12,10 @@ from typing import Any
 
 from pbtnas.config import Config, from_json
 from pbtnas.engine.driver import Driver, Trouble, drive, once_reachable
+from pbtnas.engine.other_versions import warn_of_other_versions
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.engine.worker import WorkerDriver, pace_of, training_process, warn_of_other_version
+from pbtnas.engine.worker import WorkerDriver, pace_of, training_process
 from pbtnas.protocol.addressed import InRun, RunOfStudy
 from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.reuse import ReadKind, TakeCheckpoint
@@ -44,11 +45,13 @@ class Machine:
         device: Device to train on.
         scratch: Directory of this machine.
         task_file: "FILE.py:Class" of the command line, or None.
+        accept: Whether to go on with other code of the task than that of a run.
     """
 
     device: str
     scratch: Path
     task_file: str | None
+    accept: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,12 +144,19 @@ class StudyWorkerDriver(Driver):
 
     def _new_training(self, root: Path, run: Run) -> TrainingProcess:
         """The training process of all runs, which imports while there is nothing to do."""
-        warn_of_other_version(run)
+        warn_of_other_versions(run)
         configs: list[Config] = [from_json(run.config, run.label) for run in self._study.runs]
         log_file = self._study.root / paths.worker_log(self._name)
         machine = self._machine
         self._training = training_process(
-            root, self._name, log_file, configs, machine.device, machine.scratch, machine.task_file
+            root,
+            self._name,
+            log_file,
+            configs,
+            machine.device,
+            machine.scratch,
+            machine.task_file,
+            accept=machine.accept,
         )
         self._training.warm_up()
         return self._training
@@ -160,6 +170,7 @@ def work_on_study(
     scratch: Path,
     task_file: str | None,
     reuse: bool,
+    accept: bool = False,
 ) -> WorkerEnding:
     """Work on the runs of a study until it is over or this worker is asked to stop.
 
@@ -176,7 +187,8 @@ def work_on_study(
     except AskedToStop:
         return WorkerEnding.STOPPED
     with opened as store:
-        driver = StudyWorkerDriver(study, store, stop, name, Machine(device, scratch, task_file))
+        machine = Machine(device, scratch, task_file, accept)
+        driver = StudyWorkerDriver(study, store, stop, name, machine)
         said = "an error"
         try:
             ending = drive(worker.work(), driver.execute)

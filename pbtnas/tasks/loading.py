@@ -18,7 +18,9 @@ from typing import Any
 
 from pbtnas.config.fields import closest
 from pbtnas.errors import PbtnasError
+from pbtnas.records.task_code import TaskCode
 from pbtnas.tasks.base import Options, Task, TaskError
+from pbtnas.tasks.code import code_of_file, code_of_package, note
 from pbtnas.tasks.faults import fault, shown
 from pbtnas.tasks.making import make, parsed
 from pbtnas.tasks.task_file import file_and_class
@@ -47,8 +49,10 @@ def load_task(
     Raises `TaskError` with one sentence, also for what the user's own file raises, or
     `ConfigError` for options that are wrong.
     """
-    cls = _installed(name) if task_file is None else _from_file(name, task_file)
-    return make(cls, name, options, places or {})
+    cls, code = _installed(name) if task_file is None else _from_file(name, task_file)
+    task = make(cls, name, options, places or {})
+    note(task, code)
+    return task
 
 
 def complete_options(task: Task, options: Options) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def installed_tasks() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def _installed(name: str) -> Any:
+def _installed(name: str) -> tuple[Any, TaskCode]:
     found = entry_points(group=GROUP, name=name)
     if not found:
         known = installed_tasks()
@@ -85,14 +89,14 @@ def _installed(name: str) -> Any:
         )
     (point, *_) = found
     try:
-        return point.load()
+        return point.load(), code_of_package(point)
     except Exception as error:
         if point.value.startswith("pbtnas."):
             raise
         raise fault(f"importing the task {name!r} of {point.value}", error) from error
 
 
-def _from_file(name: str, task_file: str) -> Any:
+def _from_file(name: str, task_file: str) -> tuple[Any, TaskCode]:
     words = file_and_class(task_file)
     if words is None:
         raise _malformed(task_file)
@@ -114,7 +118,7 @@ def _from_file(name: str, task_file: str) -> Any:
         hint = f"; did you mean {lower[match]!r}?" if match else ""
         has = f"; it has {', '.join(classes)}" if classes and not match else ""
         raise TaskError(f"--task {task_file}: {path} has no class {class_name!r}{hint}{has}")
-    return getattr(module, class_name)
+    return getattr(module, class_name), code_of_file(path)
 
 
 def _malformed(task_file: str) -> TaskError:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.config import TaskConfig
+from pbtnas.records.code_changes import changes
+from pbtnas.records.task_code import TaskCode
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products, published
-from pbtnas.tasks.base import Task
+from pbtnas.tasks.base import Task, TaskError
+from pbtnas.tasks.code import code_of
 from pbtnas.tasks.loading import complete_options, load_task
 from pbtnas.tasks.preparing import Prepared, prepare
 
@@ -51,6 +54,7 @@ class PreparedTasks:
         self._scratch = scratch
         self._task_file = task_file
         self._known: list[_Known] = []
+        self._codes: dict[str, TaskCode] = {}  # of each task, as it was first loaded here
         self._complete: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}
 
     def load(self, section: TaskConfig) -> Task:
@@ -66,13 +70,29 @@ class PreparedTasks:
             self._complete[section.name] = partial(complete_options, self.load(section))
         return self._complete[section.name]
 
-    def of(self, section: TaskConfig, store: PosixStore, *, threads: int) -> Prepared:
+    def code(self, section: TaskConfig) -> TaskCode:
+        """The code of that task.  Raises what `load` raises."""
+        if section.name not in self._codes:
+            self.load(section)
+        return self._codes[section.name]
+
+    def of(
+        self,
+        section: TaskConfig,
+        store: PosixStore,
+        *,
+        threads: int,
+        fits: Callable[[Task], None] = lambda _: None,
+    ) -> Prepared:
         """The task, prepared with so many threads for the run in that directory.
 
         A run without products is given those of an earlier run of the same task and threads.
+        `fits` raises for a task that is not that of the run, before it is prepared for it.
         Raises `TaskError`, `ConfigError`, `OSError` and `CorruptRecord`.
         """
         alike = [k for k in self._known if (k.section, k.threads) == (section, threads)]
+        fresh = None if alike else self._new(section)
+        fits(alike[0].ready.task if fresh is None else fresh)
         products = _Announced(store, self._scratch, self._at_disk)
         with self._at_disk("reading products"):
             if alike and not published(store):
@@ -82,15 +102,23 @@ class PreparedTasks:
         for known in alike:
             if known.products == found:
                 return known.ready
-        ready = prepare(self._new(section), products, threads=threads)
+        task = self._new(section) if fresh is None else fresh
+        ready = prepare(task, products, threads=threads)
         with self._at_disk("reading products"):
             self._known.append(_Known(section, threads, _all(products, store), ready))
         return ready
 
     def _new(self, section: TaskConfig) -> Task:
-        return load_task(
+        task = load_task(
             section.name, section.in_force, task_file=self._task_file, places=section.places
         )
+        code = code_of(task)
+        if changes(self._codes.setdefault(section.name, code), code):
+            raise TaskError(
+                f"{code.title}: the code of the task has changed since this process began; start "
+                "it again"
+            )
+        return task
 
 
 class _Announced(Products):

@@ -37,7 +37,9 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import OtherSpace, check_space, open_run
+from pbtnas.store.task_code import CodeInForce, OtherCode, check_code
 from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
+from pbtnas.tasks.code import code_of
 from pbtnas.tasks.faults import TaskFault
 from pbtnas.tasks.findings import numbers_of
 from pbtnas.tasks.optional import parameters_of
@@ -45,6 +47,7 @@ from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
 from pbtnas.training.context import JobContext
 from pbtnas.training.prepared_tasks import PreparedTasks
+from pbtnas.versions import versions
 
 T = TypeVar("T")
 log = logging.getLogger("pbtnas")
@@ -60,6 +63,7 @@ class Setting:
         task_file: "FILE.py:Class" of the command line, or None.
         device: A torch device.
         scratch: A directory of this machine.
+        accept: Whether to go on with other code of the task than that of a run.
     """
 
     root: str
@@ -67,6 +71,7 @@ class Setting:
     task_file: str | None
     device: str
     scratch: str
+    accept: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Place:
         snapshot_s: Seconds between two snapshots.
         task: The prepared task.
         products: The SHA-256 of what it was prepared with, by name.
+        in_force: Looks whether the run still goes on with the code of that task.
     """
 
     root: Path
@@ -88,6 +94,7 @@ class Place:
     snapshot_s: float
     task: Task
     products: Mapping[str, str]
+    in_force: CodeInForce
 
 
 class Trainer:
@@ -107,6 +114,7 @@ class Trainer:
         refuse_nondeterminism()
         check_computes(self._device)
         self._task_file = setting.task_file
+        self._accept = setting.accept
         self._tasks = PreparedTasks(self._scratch, setting.task_file, channel.at_disk)
         self._places: dict[Path, Place] = {}
         self._agreed: set[Path] = set()  # runs that were started with the products used here
@@ -124,11 +132,23 @@ class Trainer:
                 self._channel.send(remark=said)
             # Unlike that of the process before this one, whose private files may be there yet.
             writer = f"{self._writer}-training-{secrets.token_hex(3)}"
+
+            def fits(task: Task) -> None:
+                check_space(root, run, task.space, self._task_file or config.task.name)
+                with self._channel.at_disk("comparing the code of the task"):
+                    check_code(root, run, code_of(task), accept=self._accept)
+
             with PosixStore(root, writer, primitive=run.primitive) as store:
-                ready = self._tasks.of(config.task, store, threads=config.run.threads)
-            check_space(root, run, ready.task.space, self._task_file or config.task.name)
+                ready = self._tasks.of(config.task, store, threads=config.run.threads, fits=fits)
+            in_force = CodeInForce(root, run, code_of(ready.task))
             self._places[root] = Place(
-                root, run.id, run.hash, config.engine.snapshot_s, ready.task, ready.products
+                root,
+                run.id,
+                run.hash,
+                config.engine.snapshot_s,
+                ready.task,
+                ready.products,
+                in_force,
             )
         return self._places[root]
 
@@ -150,13 +170,16 @@ class Trainer:
     def _for_a_job(self, root: Path) -> Place:
         """The run in that directory, which has a first manifest by now.
 
-        Raises `OtherProducts` when it was started with other products than are here.
+        Raises `OtherProducts` when it was started with other products than are here, `OtherCode`
+        when it goes on with other code since.
         """
         if root not in self._places:
             self._channel.send(ready=False)  # to get ready takes longer than a tick may
             self._at(root)
             self._channel.send(ready=True)
         place = self._places[root]
+        with self._channel.at_disk("looking for other code of the task"):
+            place.in_force.check()
         if place.root not in self._agreed:
             with self._channel.at_disk("reading the first manifest"), RunReader(root) as files:
                 if check_products(files, place.run, place.products):
@@ -228,7 +251,8 @@ class Trainer:
             "evaluate_s": round(evaluated_s - trained_s, 3),
             "wall_s": round(time.monotonic() - began_s, 3),
             "device": self._device,
-            "torch": torch.__version__,
+            **versions(),
+            "torch": torch.__version__,  # which names its build too
             "host": socket.gethostname(),
             **self._processor.to_json(),
             **_counted(trainee),
@@ -331,7 +355,7 @@ class Trainer:
 def cannot_begin(error: PbtnasError) -> dict[str, Any]:
     """The message that says why no job can be begun: because of what the run is, which no other
     try changes, or of the machine."""
-    if isinstance(error, TaskError | ConfigError | OtherSpace | UnfitProcessor):
+    if isinstance(error, TaskError | ConfigError | OtherSpace | OtherCode | UnfitProcessor):
         return {"failure": "task", "text": str(error)}
     return {"unable": str(error)}
 

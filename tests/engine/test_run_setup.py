@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from pbtnas.config import Config, TaskConfig, from_json, load
 from pbtnas.engine.run_setup import ChangedConfig, UnfitPopulation, search_of, start_run
 from pbtnas.protocol.generations import first_manifest
 from pbtnas.records import paths
+from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.search.population import every_architecture
 from pbtnas.search.space import SearchSpace, switch
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import open_run
+from pbtnas.store.task_code import OtherCode
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.loading import complete_options
 
@@ -170,3 +173,43 @@ def test_a_run_without_recorded_defaults_goes_on_and_says_what_it_lacks(
     assert start_run(root, config, SPACE, now) == begun
     assert begun.options is None
     assert "those here are taken: width 16, depth 2" in caplog.text
+
+
+def code(text: str, **versions: str) -> TaskCode:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return TaskCode("own.py", {"own.py": SourceFile(sha256, text)}, versions=versions)
+
+
+def test_the_code_of_the_task_is_recorded_and_no_fingerprint_depends_on_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other code is refused until somebody accepts it; other versions are told in one line."""
+    config, _ = configs(tmp_path)
+    root = tmp_path / "run"
+    begun = code("x = 1", torch="1.0", numpy="2.0")
+    run = start_run(root, config, SPACE, code=begun)
+    without = start_run(tmp_path / "without", config, SPACE)
+    assert run.codes.in_force == begun
+    assert (run.config, without.codes.known) == (without.config, ())
+
+    with pytest.raises(OtherCode, match="own.py"):
+        start_run(root, config, SPACE, code=code("x = 2"))
+    with pytest.raises(ChangedConfig):  # nothing is accepted for a search that does not go on
+        start_run(root, configs(tmp_path)[1], SPACE, code=code("x = 2"), accept=True)
+    assert open_run(root).codes.in_force == begun
+    run = start_run(root, config, SPACE, code=code("x = 2"), accept=True)
+    assert run.codes.in_force == code("x = 2")
+    assert "was started with numpy 2.0 (" in caplog.text and "torch 1.0 (" in caplog.text
+
+
+def test_a_run_that_records_no_code_goes_on_and_says_what_it_lacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is recorded of it that was not there."""
+    config, _ = configs(tmp_path)
+    root = tmp_path / "run"
+    start_run(root, config, SPACE)
+
+    assert start_run(root, config, SPACE, code=code("x = 1")).codes.known == ()
+    assert "does not record with which code of its task it was started" in caplog.text
+    assert "--accept-code-change records it" in caplog.text

@@ -15,6 +15,8 @@ from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, Supervised, k
 from pbtnas.errors import ExitCode
 
 Live = Callable[[int, float], int | None]
+commands: list[list[str]] = []
+"""What was started, of the kept process."""
 
 
 @pytest.fixture
@@ -22,11 +24,13 @@ def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Supervised, Live]:
     """A kept process, and a function that has it end once more, which tells its final code."""
     clock = [0.0]
     ends: list[int] = []
+    commands.clear()
 
     class Process:
         def __init__(
             self, command: list[str], start_new_session: bool, env: dict[str, str]
         ) -> None:
+            commands.append(command)
             self.code = ends.pop()
 
         def poll(self) -> int:
@@ -34,7 +38,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Supervised, Live]:
 
     monkeypatch.setattr(subprocess, "Popen", Process)
     monkeypatch.setattr(local_run.time, "monotonic", lambda: clock[0])
-    supervised = Supervised("worker 0", ["worker"])
+    supervised = Supervised("worker 0", ["worker", "--accept-code-change", "run"])
 
     def once(code: int, lived_s: float) -> int | None:
         ends.append(code)
@@ -78,6 +82,18 @@ def test_an_unexpected_error_is_tried_again_a_few_times_in_a_row(
     for _ in range(MOST_UNEXPECTED):
         assert once(ExitCode.UNEXPECTED, 0.1) is None
     assert once(ExitCode.UNEXPECTED, 0.1) == ExitCode.UNEXPECTED
+
+
+def test_a_change_of_code_is_accepted_once(live: tuple[Supervised, Live]) -> None:
+    """A file that is edited while a search runs is not taken for what the user has accepted."""
+    _, once = live
+    for _ in range(2):
+        once(-9, 0.0)
+
+    assert [command[-3:] for command in commands] == [
+        ["worker", "--accept-code-change", "run"],
+        ["pbtnas", "worker", "run"],
+    ]
 
 
 def test_an_unexpected_error_has_an_exit_code_and_a_traceback_of_its_own(

@@ -69,6 +69,7 @@ KINDS = {
     "heartbeat of the term": paths.beat(paths.TERM, 1),
     "heartbeat of a worker": paths.worker("host-0-w"),
     "engine": paths.engine(1),
+    "code": paths.code(1),
     "end of the run": paths.FINAL,
 }
 ALL_AT_ONCE = KINDS.keys() - {"old result"}  # which with its selection is lost for good

@@ -95,6 +95,7 @@ def subjects(root: Path) -> dict[str, Subject]:
         ("run", paths.RUN, lambda core: {**core, "space": "another"}),
         ("configuration", paths.CONFIG, lambda core: {**core, "task": {"name": "x"}}),
         ("engine settings", paths.engine(1), lambda core: {"engine": {"lease_s": 1.0}}),
+        ("code", paths.code(1), lambda core: {"code": {**core["code"], "main": "x"}}),
         ("term", paths.claim(paths.TERM, 1), lambda core: {"holder": {"worker": "x"}}),
         ("term's heartbeat", paths.beat(paths.TERM, 1), None),
         ("manifest", paths.manifest(2), lambda core: {**core, "config": 1}),
@@ -236,7 +237,7 @@ SILENT: Mapping[tuple[str, str], str] = {
     **{
         (what, "absent"): MAY_BE_ABSENT
         for what in (
-            *("engine settings", "end", "snapshot", "evaluation", "soup"),
+            *("engine settings", "code", "end", "snapshot", "evaluation", "soup"),
             *("term's heartbeat", "worker's heartbeat", "study's end"),
         )
     },
@@ -271,7 +272,7 @@ ALSO_BLAMED: Mapping[str, tuple[str, ...]] = {
 
 
 KINDS = (
-    *("FORMAT", "run", "configuration", "engine settings", "term", "term's heartbeat"),
+    *("FORMAT", "run", "configuration", "engine settings", "code", "term", "term's heartbeat"),
     *("first manifest", "manifest", "claim", "end", "result", "last result", "selection"),
     *("last selection", "birth", "best-ever's checkpoint", "last checkpoint", "overlay"),
     *("snapshot", "product", "final", "evaluation", "soup", "trial", "soup's checkpoint"),

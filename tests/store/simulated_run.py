@@ -39,6 +39,7 @@ from pbtnas.records.envelope import canonical, digest
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
+from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import pbtnas
 from pbtnas.store.finished import champions
@@ -46,6 +47,7 @@ from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
 from pbtnas.store.run_directory import change_engine, create, open_run, space_digest
+from pbtnas.store.task_code import check_code
 from tests.search.rules import selection_rule
 
 MEMBERS, GENERATIONS, SEED = 3, 5, 16
@@ -328,6 +330,8 @@ def make_run(root: Path) -> Path:
     assert made.carry_on() == "the run is finished", made.said
     assert made.after_the_search() == ""
     change_engine(root, open_run(root), {"lease_s": 60.0})
+    code = TaskCode("own.py", {"own.py": SourceFile("0" * 64, "")})
+    check_code(root, open_run(root), code, accept=True)
     (root / paths.COORDINATOR_LOCK).touch()
     # Those of the search were discarded at its end; these are of processes that slept until then.
     for member in range(2):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pbtnas.config import EngineConfig, PlannedRun, TaskConfig, from_json, load
+from pbtnas.engine.run_setup import start_run
 from pbtnas.engine.task_defaults import Complete
+from pbtnas.store.run_directory import open_run
+from pbtnas.store.task_code import OtherCode
+from pbtnas.study.codes import check_codes
 from pbtnas.study.conduct import ChangedStudy, make_study
-from tests.system.site import Site
+from pbtnas.training.prepared_tasks import PreparedTasks
+from tests.system.site import TASK, Site
 
 
 def as_given(_: TaskConfig) -> Complete:
@@ -52,3 +58,25 @@ def test_a_study_keeps_the_defaults_of_its_tasks(site: Site) -> None:
     assert run.options is not None and run.options["width"] == 8
     with pytest.raises(ChangedStudy, match=r"a-s5: task\.width: stored 8, given 16, the default"):
         make_study(root, planned, width(16))
+
+
+def test_no_run_of_a_study_is_begun_with_other_code_than_the_others(
+    site: Site, tmp_path: Path
+) -> None:
+    """They are to be compared; accepted, the code is that of all runs that were begun."""
+    file = tmp_path / "edited.py"
+    file.write_text(Path(TASK.partition(":")[0]).read_text())
+    named, config = f"{file}:FaultyTask", load(site.config)
+    planned = [PlannedRun("a", seed, config) for seed in (1, 2)]
+    study = make_study(tmp_path / "study", planned, as_given)
+    tasks = PreparedTasks(tmp_path, named)
+    space, first = tasks.load(config.task).space, study.runs[0].root
+    start_run(first, config, space, code=tasks.code(config.task))
+    check_codes(study, tasks, accept=False)
+
+    file.write_text(f"{file.read_text()}\nEDITED = 1\n")
+    edited = PreparedTasks(tmp_path, named)
+    with pytest.raises(OtherCode, match=f"{first}.*edited.py"):
+        check_codes(study, edited, accept=False)
+    check_codes(study, edited, accept=True)
+    assert open_run(first).codes.in_force == edited.code(config.task)

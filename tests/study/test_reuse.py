@@ -23,6 +23,7 @@ from pbtnas.protocol.reuse import Peer, ReadKind, Reuse, TakeCheckpoint
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.schema import Job, Manifest, Outcome, Result
+from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products
@@ -43,11 +44,12 @@ class Made:
     job: Job = JOB
     product: bytes = b"statistics"
     options: Mapping[str, Any] | None = None
+    code: TaskCode | None = None
 
     def __post_init__(self) -> None:
         about = {"hash": "xxh3-128", "space": "s", "seed": 1, "task": "t", "created": ""}
         about |= {"pbtnas": "0"}
-        create(self.root, {"task": self.task}, about=about, options=self.options)
+        create(self.root, {"task": self.task}, about=about, options=self.options, code=self.code)
         self.store = PosixStore(self.root, "test")
         self.store.execute(MakeGeneration(0))
         Products(self.store, self.root).publish("features", self.product)
@@ -241,6 +243,7 @@ def test_the_next_best_copy_is_taken(
         {"job": replace(JOB, seed=98)},
         {"job": replace(JOB, inputs=("d",))},
         {"options": {"side": 32}},
+        {"code": TaskCode("own.py", {"own.py": SourceFile("0" * 64, "")})},
     ],
     ids=str,
 )

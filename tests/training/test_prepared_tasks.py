@@ -10,6 +10,8 @@ import pytest
 from pbtnas.config import TaskConfig
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import Products, published
+from pbtnas.store.run_directory import NotARun
+from pbtnas.tasks.base import Task, TaskError
 from pbtnas.training.prepared_tasks import PreparedTasks
 from tests.system.site import TASK
 
@@ -41,6 +43,25 @@ def test_runs_of_one_task_share_what_was_prepared(open_store: OpenStore, tmp_pat
     assert tasks.of(SECTION, second, threads=1).task is task
     assert tasks.load(SECTION) is task
     assert published(first) == published(second) != {}
+
+
+def test_a_process_has_one_code_of_a_task(open_store: OpenStore, tmp_path: Path) -> None:
+    """A run of a study that is opened hours later is not searched with what the file has become;
+    and a task that is not that of a run is not even prepared for it."""
+    file = tmp_path / "edited.py"
+    file.write_text(Path(TASK.partition(":")[0]).read_text())
+    tasks = PreparedTasks(tmp_path, f"{file}:FaultyTask")
+
+    def refuse(task: Task) -> None:
+        raise NotARun("another")
+
+    with pytest.raises(NotARun, match="another"):
+        tasks.of(SECTION, open_store("first"), threads=1, fits=refuse)
+    assert published(open_store("first")) == {}
+    tasks.of(SECTION, open_store("first"), threads=1)
+    file.write_text(f"{file.read_text()}\nEDITED = 1\n")
+    with pytest.raises(TaskError, match="edited.py: .* changed since this process began"):
+        tasks.of(SECTION, open_store("second"), threads=2)
 
 
 def test_a_run_with_products_of_its_own_keeps_them(open_store: OpenStore, tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ from pbtnas.engine.run_setup import start_run
 from pbtnas.processor import Processor
 from pbtnas.records import paths
 from pbtnas.records.schema import Job
+from pbtnas.store.run_directory import open_run
+from pbtnas.store.task_code import OtherCode, check_code
+from pbtnas.tasks.base import Task
+from pbtnas.tasks.code import code_of
 from pbtnas.tasks.loading import load_task
 from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
@@ -126,3 +130,37 @@ def test_other_instructions_than_the_runs_are_told_to_the_worker(
 
     (sentence,) = (message["remark"] for message in said if "remark" in message)
     assert sentence.startswith("the run was started with AVX1024 instructions (Other CPU), here ")
+
+
+def test_other_code_than_that_of_the_run_is_not_trained_with(site: Site, tmp_path: Path) -> None:
+    """A worker is refused before its task prepares anything; one that has begun, when other code
+    was accepted meanwhile; told to accept what it has, it goes on."""
+    file = tmp_path / "edited.py"
+    file.write_text(Path(TASK.partition(":")[0]).read_text())
+    named = f"{file}:FaultyTask"
+    config = load(site.config)
+
+    def loaded() -> Task:
+        return load_task(config.task.name, config.task.options, task_file=named)
+
+    def trainer(accept: bool) -> Trainer:
+        place, directory = str(site.run_dir), str(site.directory)
+        return Trainer(Setting(place, "w1", named, "cpu", directory, accept), Channel(theirs))
+
+    start_run(site.run_dir, config, loaded().space, code=code_of(loaded()))
+    file.write_text(f"{file.read_text()}\nEDITED = 1\n")
+    ours, theirs = socket.socketpair()
+    with ours, theirs, as_in_the_search(threads=1):
+        with pytest.raises(OtherCode, match="EDITED"):
+            trainer(accept=False)
+        assert not (site.run_dir / paths.product("points")).exists()
+        begun = trainer(accept=True)
+        assert code_of(loaded()) == open_run(site.run_dir).codes.in_force
+        begun._for_a_job(site.run_dir)
+        file.write_text(f"{file.read_text()}\nEDITED = 2\n")
+        check_code(site.run_dir, open_run(site.run_dir), code_of(loaded()), accept=True)
+        told = begun.carry_out(Path(site.run_dir), JOB, attempt=1)
+
+    assert told["failure"] == "task"
+    assert "-EDITED = 2" in told["text"]
+    assert "other code was accepted since this process began; start it again" in told["text"]

@@ -26,6 +26,7 @@ from pbtnas.processor import Processor, processor_of
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record
 from pbtnas.records.schema import Champion
+from pbtnas.records.task_code import Codes, known_codes
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format, stored_space, with_engine
@@ -70,6 +71,7 @@ class History:
             they are not recorded.
         space: The search space; None where it is not recorded.
         processor: The processor that it was started with; None where it is not recorded.
+        codes: The code of its task.
     """
 
     root: Path
@@ -83,6 +85,7 @@ class History:
     options: Mapping[str, Any] | None = None
     space: SearchSpace | None = None
     processor: Processor | None = None
+    codes: Codes = Codes()
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -128,6 +131,7 @@ class History:
             options=noted.get("options"),
             space=stored_space(noted, None if run is None else run.core.get("space")),
             processor=processor_of(noted),
+            codes=Codes() if config is None else known_codes(noted, files.bytes, config.run),
         )
 
     def best_so_far(self) -> list[TopMember | None]:

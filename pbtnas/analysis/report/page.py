@@ -27,6 +27,7 @@ from pbtnas.analysis.plots.style import to_svg
 from pbtnas.analysis.report.commands import Code, run_again, study_again
 from pbtnas.analysis.report.tables import (
     champions_table,
+    code_table,
     failures_table,
     generations_table,
     machines_table,
@@ -104,7 +105,7 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
         sections=[
             Section("Figures", notes, pictures=pictures),
             Section("Course", tables=[*champions, generations_table(history)]),
-            Section("Settings", tables=[settings_table(history)]),
+            Section("Settings", tables=[settings_table(history), code_table(history)]),
             *_soups([NamedRun(variant(history), history)]),
             Section("Failures", history.problems, tables=[failures_table([history])]),
             Section("Doing it again", _AGAIN, [machines_table([history])], code=run_again(history)),

@@ -107,15 +107,37 @@ def settings_table(history: History) -> Table:
     )
 
 
+def code_table(history: History) -> Table:
+    """The code of the task that the run was started with, and what was accepted later."""
+    rows = []
+    for known in history.codes.known:
+        code, change = known.code, known.accepted
+        files = (f"{name} {file.sha256[:16]}" for name, file in code.files.items())
+        rows.append(
+            (
+                f"accepted {change['at']} by {change['by']}" if change else "at the start",
+                ", ".join(filter(None, [f"{code.package} {code.version}".strip(), *files])),
+                ", ".join(f"{name} {version}" for name, version in code.versions.items()),
+            )
+        )
+    return Table(
+        title="The code of the task",
+        columns=("", "package, or files with the beginning of their SHA-256", "versions"),
+        rows=tuple(rows),
+        notes=() if rows else ("The run does not record it.",),
+    )
+
+
 def machines_table(histories: Iterable[History]) -> Table:
     """Versions, processors and devices that made the results, with counts."""
     counts: Counter[tuple[str, ...]] = Counter()
     for history in histories:
-        version = str(history.about.get("pbtnas", "?"))
+        started = str(history.about.get("pbtnas", "?"))
         for generation in history.generations:
             for reported in generation.results.values():
                 meta = reported.meta
-                counts[(version, *(str(meta.get(key, "?")) for key in _MADE_BY))] += 1
+                told = (str(meta.get(key, "?")) for key in _MADE_BY)
+                counts[(str(meta.get("pbtnas", started)), *told)] += 1
     return Table(
         title="Where the results were made",
         columns=("pbtnas", *_MADE_BY, "results"),

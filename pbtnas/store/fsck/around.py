@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Result, Soup, Trial
+from pbtnas.records.task_code import TaskCode
 from pbtnas.store.fsck.chain import GIVEN, Chain, parsed
 from pbtnas.store.fsck.examination import Examination, Fault
 from pbtnas.store.identity import new_nonce
@@ -21,6 +22,7 @@ PREPARED = "made again when the task is prepared"
 SAME_COMMAND = "made again by the same command"
 COOKED = "made again by `pbtnas soup`"
 VIEWED = "written again by the coordinator"
+CODE_BEFORE = "ignored; the code before it holds"
 
 
 def examine_products(x: Examination, chain: Chain) -> None:
@@ -171,8 +173,14 @@ def _selected_only(told: list[tuple[int, str, Any]], chain: Chain) -> list[tuple
 
 
 def examine_settings(x: Examination, run: Record | None, config: Mapping[str, Any] | None) -> None:
-    """Examine the later engine settings, and whether `run.json` and the configuration agree."""
-    _engine_settings(x)
+    """Examine later engine settings and code; `run.json` and the configuration have to agree."""
+    _numbered(x, paths.engine, "engine", "ignored; give its settings again")
+    _numbered(x, paths.code, "code", CODE_BEFORE)
+    for name in x.of(paths.code(1)):
+        record = x.record(name, "code", CODE_BEFORE)
+        accepted = parsed(x, name, record, _accepted, CODE_BEFORE)
+        if record is not None and accepted is not None and accepted != record.meta.get("to"):
+            x.damaged(name, f"not the code that it says; {CODE_BEFORE}")
     if run is None or config is None:
         return
     agreed = {
@@ -188,14 +196,18 @@ def examine_settings(x: Examination, run: Record | None, config: Mapping[str, An
         x.damaged(paths.RUN, f"does not fit {paths.CONFIG} or {paths.manifest(0)}; {GIVEN}")
 
 
-def _engine_settings(x: Examination) -> None:
-    """Of several engine settings the last hold, and a gap hides those after it: so what is lost
-    before the last ones may say what these say."""
-    last = max((int(name[-9:-5]) for name in x.of(paths.engine(1))), default=0)
+def _accepted(core: Mapping[str, Any]) -> Digest:
+    return TaskCode.from_json(core["code"]).digest
+
+
+def _numbered(x: Examination, name_of: Callable[[int], Name], kind: str, remedy: str) -> None:
+    """Examine settings, or code, of which the last hold.  A gap hides those after it: so what is
+    lost before the last ones may say what these say."""
+    last = max((int(name[-9:-5]) for name in x.of(name_of(1))), default=0)
     holding: Record | None = None
     for number in range(last, 0, -1):
-        name, remedy = paths.engine(number), "ignored; give its settings again"
-        record = x.record(name, "engine", remedy)
+        name = name_of(number)
+        record = x.record(name, kind, remedy)
         if record is None and not x.there(name):
             x.missing(name, remedy)
         if record is not None:

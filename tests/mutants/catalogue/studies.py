@@ -75,8 +75,15 @@ OnePass(
     Mutant(
         "reuse-with-other-products",
         _COPY,
+        "return digest([task, run.space, run.hash, found, codes])",
+        "return digest([task, run.space, run.hash, codes])",
+        (_REUSE,),
+    ),
+    Mutant(
+        "reuse-with-other-code",
+        _COPY,
+        "return digest([task, run.space, run.hash, found, codes])",
         "return digest([task, run.space, run.hash, found])",
-        "return digest([task, run.space, run.hash])",
         (_REUSE,),
     ),
     Mutant(

@@ -166,4 +166,25 @@ MUTANTS = (
         "            if known.ready:\n",
         ("tests/training/test_prepared_tasks.py",),
     ),
+    Mutant(
+        "task-prepared-before-it-is-compared",
+        "pbtnas/training/prepared_tasks.py",
+        "        fits(alike[0].ready.task if fresh is None else fresh)\n",
+        "",
+        ("tests/training/test_prepared_tasks.py",),
+    ),
+    Mutant(
+        "job-begun-with-code-of-before",
+        _TRAINER,
+        "            place.in_force.check()\n",
+        "            pass\n",
+        ("tests/training/test_trainer.py",),
+    ),
+    Mutant(
+        "code-of-a-file-that-was-edited-since",
+        "pbtnas/training/prepared_tasks.py",
+        "        if changes(self._codes.setdefault(section.name, code), code):\n",
+        "        if changes(code, code):\n",
+        ("tests/training/test_prepared_tasks.py",),
+    ),
 )
