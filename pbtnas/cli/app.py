@@ -119,13 +119,14 @@ def run(
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
+    before = why_ended(run_dir)
     with progress_on_terminal(run_dir):
         code = keep_running(head, lines)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
         show_end(run_dir, task_file)
-    elif code == ExitCode.FAILED and (ended := why_ended(run_dir)):
-        leave(ExitCode.FAILED, ended)  # again, for workers have spoken since
+    elif (ended := why_ended(run_dir)) and (code == ExitCode.FAILED or ended != before):
+        leave(code, ended)  # again, for workers have spoken since
     sys.exit(code)
 
 
