@@ -18,6 +18,7 @@ import click
 
 from pbtnas.cli import algorithms as cli_algorithms
 from pbtnas.cli import compare as cli_compare
+from pbtnas.cli import estimate as cli_estimate
 from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
@@ -291,6 +292,7 @@ def _work(
 
 
 for command in (
+    cli_estimate.estimate,
     cli_inspect.status,
     show,
     cli_inspect.fsck,

@@ -111,6 +111,11 @@ class GanTask:
             )
         self._problem = GanProblem(images, statistics)
 
+    def epoch_steps(self) -> int:
+        """Discriminator steps: once through the images, or as many as the options say."""
+        batches = -(-len(self.problem.images) // self.options.batch_size)
+        return self.options.steps_per_epoch or batches
+
     def create(self, architecture: Architecture, seed: int) -> GanTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return GanTrainee(self, architecture, seed)
