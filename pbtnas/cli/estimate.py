@@ -22,6 +22,7 @@ from pbtnas.cli.shared import (
 
 if TYPE_CHECKING:
     from pbtnas.config import Config
+    from pbtnas.tasks.estimating.costs import Costs
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,11 @@ def estimate(
     and saves them, and multiplies.  CONFIG is that of a run or of a study.  Nothing stays.
     """
     began_s = time.perf_counter()
+    from pbtnas.cli.cost_lines import lines
     from pbtnas.cuda import check_computes
     from pbtnas.engine.devices import check_device, default_device, default_workers
-    from pbtnas.tasks.estimating.costs import of_run, of_study
-    from pbtnas.tasks.estimating.measuring import Plan, measure
-    from pbtnas.tasks.estimating.words import lines
+    from pbtnas.tasks.estimating.costs import Priced, of_run, of_study
+    from pbtnas.tasks.estimating.measuring import Plan, children, measure
     from pbtnas.weights import mix_states
 
     start_s = time.perf_counter() - began_s
@@ -80,17 +81,17 @@ def estimate(
         threads = max(each.run.threads for each in configs)
         most = max(each.search.population for each in configs)
         workers, _ = default_workers([device] if device else [], threads, most)
-    measured = {}
+    measured: dict[tuple[str, str, int], Costs] = {}
+    runs = []
     for each in configs:
-        if _kind(each) in measured:
-            continue
-        task = load_task_of(each.task, task_file)
-        with tempfile.TemporaryDirectory() as directory:
-            plan = Plan(each, members, seconds, chosen, Path(directory), mix_states, log.info)
-            measured[_kind(each)] = measure(task, plan)
-    runs = [(each, measured[_kind(each)]) for each in configs]
+        task, kind = load_task_of(each.task, task_file), _kind(each)
+        if kind not in measured:
+            with tempfile.TemporaryDirectory() as directory:
+                plan = Plan(each, members, seconds, chosen, Path(directory), mix_states, log.info)
+                measured[kind] = measure(task, plan)
+        runs.append(Priced(each, measured[kind], children(task.space, each)))
     if len(runs) == 1:
-        found = of_run(*runs[0], workers=workers, start_s=start_s)
+        found = of_run(runs[0], workers=workers, start_s=start_s)
     else:
         found = of_study(runs, workers=workers, start_s=start_s)
     costs = list(measured.values())

@@ -52,14 +52,12 @@ class Costs:
 
     Args:
         members: the measured members.
-        births: children that a selection asks for.
-        child_s: seconds that a coordinator needs for one.
+        child_s: seconds that a coordinator needs for a child.
         prepare_s: seconds to prepare the task, with products that nobody has made yet.
         rss_bytes: most memory that the measuring process had.
     """
 
     members: tuple[MemberCosts, ...]
-    births: int
     child_s: float
     prepare_s: float
     rss_bytes: int
@@ -104,22 +102,34 @@ class Estimate:
     left_bytes: Spread
 
 
-def of_run(
-    config: Config, costs: Costs, *, workers: int, start_s: float, done: int = 0
-) -> Estimate:
+@dataclass(frozen=True)
+class Priced:
+    """A run, and what it is made of.
+
+    Args:
+        config: its configuration.
+        costs: what its members cost.
+        children: how many a selection asks for.
+    """
+
+    config: Config
+    costs: Costs
+    children: int
+
+
+def of_run(run: Priced, *, workers: int, start_s: float, done: int = 0) -> Estimate:
     """What a run costs.
 
     A generation waits for its slowest member: the likely number is that of members which cost in
     turn what each of the measured ones does, taken by whoever is free.
 
     Args:
-        config: its configuration.
-        costs: what its members cost.
+        run: the run.
         workers: how many there are.
         start_s: seconds to start a process.
         done: generations, from the first on, that another run computes.
     """
-    search, engine = config.search, config.engine
+    search, engine, costs = run.config.search, run.config.engine, run.costs
     device_s = NOTHING
     # First the coordinator starts, then the workers, which all prepare the task at once.
     wall_s = NOTHING + 2 * start_s + costs.prepare_s
@@ -127,12 +137,12 @@ def of_run(
         jobs_s = [each.job_s(search.epochs_of(generation)) for each in costs.members]
         device_s += _of_population(jobs_s, search.population, sum)
         busy_s = _of_population(jobs_s, search.population, lambda all_s: makespan(all_s, workers))
-        children_s = 0.0 if generation == search.generations - 1 else costs.births * costs.child_s
+        children_s = 0.0 if generation == search.generations - 1 else run.children * costs.child_s
         wall_s += Spread(*(_noticed(s, engine) for s in vars(busy_s).values())) + children_s
     sizes = [each.checkpoint_bytes for each in costs.members]
     checkpoint = Spread(min(sizes), sum(sizes) / len(sizes), max(sizes))
     # A child has an overlay too, at most as large; the best member's checkpoint stays.
-    each_generation = search.population + costs.births
+    each_generation = search.population + run.children
     held = min(_GENERATIONS, search.generations)
     left = min(_GENERATIONS - 1, search.generations)
     return Estimate(
@@ -144,7 +154,7 @@ def of_run(
     )
 
 
-def of_study(runs: Sequence[tuple[Config, Costs]], *, workers: int, start_s: float) -> Estimate:
+def of_study(runs: Sequence[Priced], *, workers: int, start_s: float) -> Estimate:
     """What the runs of a study cost together.
 
     Runs that begin alike compute generation 0 once; what later generations have in common is not
@@ -153,13 +163,13 @@ def of_study(runs: Sequence[tuple[Config, Costs]], *, workers: int, start_s: flo
     """
     begun: list[tuple[object, ...]] = []
     estimates = []
-    for config, costs in runs:
-        search = config.search
-        task = config.task.name, config.task.in_force
-        beginning = (task, config.run, search.population, search.epochs_of(0))
+    for run in runs:
+        task, search = run.config.task, run.config.search
+        whole_task = task.name, task.in_force
+        beginning = (whole_task, run.config.run, search.population, search.epochs_of(0))
         done = 1 if beginning in begun else 0
         begun.append(beginning)
-        estimates.append(of_run(config, costs, workers=workers, start_s=start_s, done=done))
+        estimates.append(of_run(run, workers=workers, start_s=start_s, done=done))
 
     def summed(name: str) -> Spread:
         return sum((getattr(each, name) for each in estimates), NOTHING)

@@ -21,7 +21,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,10 +31,11 @@ from pbtnas.checkpoints.files import read_verified, write
 from pbtnas.config.algorithms import load_algorithm
 from pbtnas.config.schema import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
+from pbtnas.search.algorithms import pbtnas
 from pbtnas.search.births import Birth
 from pbtnas.search.population import Member, initial_population
 from pbtnas.search.seeding import derive, stream
-from pbtnas.search.space import Architecture
+from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, Task, TaskError, Trainee
 from pbtnas.tasks.checking.check import MixesStates
@@ -105,8 +106,17 @@ def _measured(task: Task, plan: Plan, prepare_s: float) -> Costs:
     if not measured:
         raise TaskError(f"all {population} members of generation 0 diverged at once")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    births, child_s = bench.children([costs.member for costs in measured])
-    return Costs(tuple(measured), births, child_s, prepare_s, memory)
+    child_s = bench.child_s(measured[0].member, measured[-1].member)
+    return Costs(tuple(measured), child_s, prepare_s, memory)
+
+
+def children(space: SearchSpace, config: Config) -> int:
+    """How many children a selection asks for, if every member has a score."""
+    search, seed = config.search, config.run.seed
+    architectures = initial_population(space, search.population, stream(seed, "population"))
+    members = [Member(i, a, -float(i)) for i, a in enumerate(architectures)]
+    choose = load_algorithm(search.algorithm)
+    return len(choose(members, space, search.selection(), seed, 0))
 
 
 def spread(sizes: dict[int, int], count: int) -> Iterator[int]:
@@ -182,16 +192,15 @@ class _Bench:
             gpu_bytes=self._peak(),
         )
 
-    def children(self, measured: Sequence[int]) -> tuple[int, float]:
-        """How many children a selection asks for, and what a coordinator needs for one."""
-        search, task = self._plan.config.search, self._task
-        members = [Member(i, a, -float(i)) for i, a in self._architectures.items()]
-        choose = load_algorithm(search.algorithm)
-        births = choose(members, task.space, search.selection(), self._seed, 0)
-        if not births:
-            return 0, 0.0
-        seconds, _ = self._timed(lambda: self._child(births[0], measured[0], measured[-1]))
-        return len(births), seconds
+    def child_s(self, base: int, donor: int) -> float:
+        """What a coordinator needs for a child of two measured members; others cost as much."""
+        members = [
+            Member(i, self._architectures[m], -float(i)) for i, m in enumerate((base, donor))
+        ]
+        rule = replace(self._plan.config.search.selection(), parents=2, replaced=1)
+        (birth,) = pbtnas(members, self._task.space, rule, self._seed, 0)
+        seconds, _ = self._timed(lambda: self._child(birth, base, donor))
+        return seconds
 
     def _child(self, birth: Birth, base: int, donor: int) -> None:
         with self._blamed("create()"):

@@ -12,7 +12,7 @@ from pbtnas.config.schema import Config, SearchConfig, TaskConfig
 from pbtnas.search import Architecture, SearchSpace, switch
 from pbtnas.tasks.base import Context, Evaluation, TaskError
 from pbtnas.tasks.estimating import measuring
-from pbtnas.tasks.estimating.measuring import Plan, measure, spread, step_s
+from pbtnas.tasks.estimating.measuring import Plan, children, measure, spread, step_s
 from pbtnas.tasks.members import Learner
 from pbtnas.weights import mix_states
 
@@ -122,7 +122,7 @@ def test_an_epoch_is_what_a_later_one_takes(
     assert [each.epoch_s for each in costs.members] == pytest.approx([20.0, 40.0, 60.0])
     assert {each.steps for each in costs.members} == {STEPS}
     assert {each.evaluate_s for each in costs.members} == {0.5}
-    assert (costs.prepare_s, costs.births) == (4.0, 2)
+    assert costs.prepare_s == 4.0
     assert all(each.checkpoint_bytes > 0 for each in costs.members) and costs.rss_bytes > 0
 
 
@@ -136,6 +136,17 @@ def test_only_a_task_that_counts_its_steps_is_left_in_the_first_epoch(
 
     measure(silent, plan(tmp_path, seconds=10.0))
     assert silent.trained == [STEPS] * 3
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "expected"),
+    [("pbt-nas", 2), ("random-search", 0), ("random-search-shrink-perturb", 6)],
+)
+def test_children_are_those_of_the_algorithm(algorithm: str, expected: int) -> None:
+    """As many as a selection asks for after a generation in which all have a score."""
+    search = SearchConfig(population=6, generations=2, epochs=1, algorithm=algorithm)
+
+    assert children(SlowTask.space, Config(TaskConfig("slow"), search)) == expected
 
 
 def test_members_that_diverge_are_passed_over(clock: Clock, tmp_path: Path) -> None:
