@@ -126,7 +126,8 @@ def run(
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
         show_end(run_dir, task_file)
-    elif (ended := why_ended(run_dir)) and (code == ExitCode.FAILED or ended != before):
+    ended = why_ended(run_dir) if code in (ExitCode.FAILED, ExitCode.USAGE) else ""
+    if ended and (code == ExitCode.FAILED or ended != before):
         leave(code, ended)  # again, for workers have spoken since
     sys.exit(code)
 

@@ -9,8 +9,8 @@ from pbtnas.tabular import aligned
 from pbtnas.tasks.estimating.costs import Costs, Estimate, MemberCosts, Spread
 
 _NOT_IN_IT = (
-    "not in it: failures, waiting for other processes, the final evaluation and soups, and what "
-    "the task keeps elsewhere, such as replay buffers"
+    "not in it: failures, workers that slow each other down, the final evaluation and soups,",
+    "and what the task keeps elsewhere, such as replay buffers",
 )
 
 
@@ -40,9 +40,8 @@ def lines(
         yield from _members(costs)
         yield f"{_memory(costs)}; the task was prepared in {time_text(costs.prepare_s)}"
     yield ""
-    yield f"with {_count(workers, 'worker')}, if all members were as"
-    yield from _totals(estimate)
-    yield _NOT_IN_IT
+    yield from _totals(estimate, _count(workers, "worker"))
+    yield from _NOT_IN_IT
 
 
 def _members(costs: Costs) -> Iterator[str]:
@@ -71,8 +70,8 @@ def _memory(costs: Costs) -> str:
     return f"the process had at most {size_text(costs.rss_bytes)} of memory"
 
 
-def _totals(estimate: Estimate) -> Iterator[str]:
-    rows = [["", "the cheapest", "all measured", "the dearest"]]
+def _totals(estimate: Estimate, workers: str) -> Iterator[str]:
+    rows = [[f"with {workers}", "if all were cheapest", "as measured", "if all were dearest"]]
     shown: list[tuple[str, Spread, Callable[[float], str]]] = [
         ("wall time", estimate.wall_s, time_text),
         ("device time", estimate.device_s, time_text),

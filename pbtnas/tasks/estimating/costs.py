@@ -104,11 +104,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Priced:
-    """A run, and what it is made of.
+    """A run, with what its members cost.
 
     Args:
         config: its configuration.
-        costs: what its members cost.
+        costs: what was measured of members of its task.
         children: how many a selection asks for.
     """
 
