@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     FAILED = 1, "cannot go on: no member left, broken or foreign records, a lost checkpoint"
     USAGE = 2, "wrong usage, configuration, task or directory"
     HELD = 3, "another coordinator holds the run"
-    UNFIT = 69, "this machine failed three jobs in a row; its worker stopped"
+    UNFIT = 69, "this machine is unfit: three jobs in a row failed, or its network or a disk did"
     UNEXPECTED = 70, "an unexpected error, shown in full; `pbtnas run` tries again, twice in a row"
     STOPPED = 75, "stopped as asked before the end; the same command goes on from there"
 
@@ -36,3 +36,12 @@ class PbtnasError(Exception):
 
     frames: str = ""
     """The lines of the user's own code that led there, for the screen; most errors have none."""
+
+
+class MachineTrouble(PbtnasError):
+    """The network or a disk of this machine, and nothing that the user has written, is the reason.
+
+    It may be over soon: a worker that cannot prepare its task because of it tries again.
+    """
+
+    exit_code = ExitCode.UNFIT

@@ -32,6 +32,7 @@ USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "NoEncoder", "NoRenderer", "NoSoups", "NoSuchDevice", "NoSuchPart"),
     *(
+        "MistakeInTask",
         "NotARun",
         "NotAnExport",
         "NothingToShow",
@@ -42,6 +43,7 @@ USAGE = {
     ),
     *("TaskDoesNotFit", "TaskError", "TaskFault", "UnfitDevice"),
 }
+UNFIT = {"DataTrouble", "ExtractorTrouble", "MachineTrouble"}
 
 
 def defined() -> Iterator[type[BaseException]]:
@@ -62,10 +64,12 @@ def test_every_exception_has_the_one_root() -> None:
 
 
 def test_exit_codes_of_errors() -> None:
-    """What the user has to change is 2, a study that somebody else conducts 3, the rest 1."""
+    """What the user has to change is 2, a study that somebody else conducts 3, trouble of the
+    machine 69, the rest 1."""
     found = {c.__name__: c.exit_code for c in defined() if is_error(c)}
     expected = dict.fromkeys(found, ExitCode.FAILED)
     expected |= {**dict.fromkeys(USAGE, ExitCode.USAGE), "StudyHeld": ExitCode.HELD}
+    expected |= dict.fromkeys(UNFIT, ExitCode.UNFIT)
 
     assert found == expected
 

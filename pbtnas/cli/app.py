@@ -18,6 +18,7 @@ import click
 
 from pbtnas.cli import algorithms as cli_algorithms
 from pbtnas.cli import compare as cli_compare
+from pbtnas.cli import estimate as cli_estimate
 from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
@@ -126,13 +127,15 @@ def run(
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
+    before = why_ended(run_dir)
     with progress_on_terminal(run_dir):
         code = keep_running(head, lines)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
         show_end(run_dir, task_file)
-    elif code == ExitCode.FAILED and (ended := why_ended(run_dir)):
-        leave(ExitCode.FAILED, ended)  # again, for workers have spoken since
+    ended = why_ended(run_dir) if code in (ExitCode.FAILED, ExitCode.USAGE) else ""
+    if ended and (code == ExitCode.FAILED or ended != before):
+        leave(code, ended)  # again, for workers have spoken since
     sys.exit(code)
 
 
@@ -323,6 +326,7 @@ def _work(
 
 
 for command in (
+    cli_estimate.estimate,
     cli_inspect.status,
     show,
     cli_inspect.fsck,

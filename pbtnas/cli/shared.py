@@ -144,7 +144,7 @@ def named_task(name: str | None, task_file: str | None) -> tuple[str, str | None
     return name, task_file
 
 
-def leave(code: ExitCode, text: str) -> NoReturn:
+def leave(code: int, text: str) -> NoReturn:
     """End the command with one sentence on stderr."""
     click.echo(f"pbtnas: {text}", err=True)
     raise SystemExit(code)

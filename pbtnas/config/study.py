@@ -40,6 +40,15 @@ class PlannedRun:
     config: Config
 
 
+def is_study_file(path: Path) -> bool:
+    """Whether a file describes a study, and not one run; what cannot be read is none."""
+    try:
+        value = read_file(path).value
+    except SourceError:
+        return False
+    return isinstance(value, dict) and "runs" in value
+
+
 def load_study(path: Path, *, task: str | None = None) -> list[PlannedRun]:
     """Read a study: its runs, seed by seed, for each seed in the order of the file.
 

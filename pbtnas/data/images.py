@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pbtnas.errors import PbtnasError
+from pbtnas.errors import MachineTrouble, PbtnasError
 
 Pixels = NDArray[np.uint8]
 """uint8 [N, 3, S, S]"""
@@ -39,6 +39,10 @@ class DataError(PbtnasError):
 
 class DataMissing(DataError):
     """A data set is not on this machine: one sentence with the command that gets it."""
+
+
+class DataTrouble(MachineTrouble, DataError):
+    """A data set cannot be fetched, kept or read because of the network or a disk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +112,7 @@ def store(
     never sees half of it, and of several processes the first one wins.  `about` says where the
     images are from; the digest joins it.
 
-    Raises `DataError` when the disk is too full or cannot be written.
+    Raises `DataTrouble` when the disk is too full or cannot be written.
     """
     partial = directory / f".{name}.{uuid.uuid4().hex}"
     try:
@@ -126,7 +130,7 @@ def store(
             partial.rename(directory / name)
     except OSError as error:
         if not (directory / name).exists():  # otherwise another process was first: adopt its set
-            raise DataError(f"{directory}: {name} could not be written: {error}") from error
+            raise DataTrouble(f"{directory}: {name} could not be written: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -135,7 +139,7 @@ def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -
     """Open a stored image set; the pixels are memory-mapped, and read once for their digest.
 
     Raises `DataMissing` when it is not there and `DataError` when it is damaged; both sentences
-    hold `command`, which mends it.
+    hold `command`, which mends it.  Raises `DataTrouble` when the disk does not give it.
     """
     home = directory / name
     if not home.is_dir():
@@ -148,8 +152,10 @@ def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -
         digest = str(about["sha256"])
     except (FileNotFoundError, EOFError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{home} is damaged ({error}): get it again with `{command}`") from error
-    except OSError as error:
+    except PermissionError as error:
         raise DataError(f"{home} cannot be read: {error}") from error
+    except OSError as error:
+        raise DataTrouble(f"{home} cannot be read: {error}") from error
     if images.dtype != np.uint8 or images.shape != shape:
         raise DataError(
             f"{home / 'images.npy'} holds {images.dtype} {list(images.shape)}, expected uint8 "
@@ -175,10 +181,10 @@ def discard(directory: Path, name: str) -> None:
 
 
 def require_space(directory: Path, size: int) -> None:
-    """Raise `DataError` unless the disk of `directory` has `size` bytes free."""
+    """Raise `DataTrouble` unless the disk of `directory` has `size` bytes free."""
     free = shutil.disk_usage(directory).free
     if free < size:
-        raise DataError(
+        raise DataTrouble(
             f"{directory} needs {size / 1e6:,.0f} MB free but has {free / 1e6:,.0f} MB: free some "
             "space or set PBTNAS_DATA to another directory"
         )

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.errors import ExitCode, MachineTrouble, PbtnasError
 
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 INCEPTION_BYTES = 95_628_359
@@ -40,6 +40,10 @@ class ExtractorError(PbtnasError):
     """An extractor's package or weights are missing or wrong: one sentence for the user."""
 
     exit_code = ExitCode.USAGE
+
+
+class ExtractorTrouble(MachineTrouble, ExtractorError):
+    """Weights cannot be fetched or read because of the network or a disk."""
 
 
 class Extractor(Protocol):
@@ -149,7 +153,8 @@ def find_inception(path: Path | None = None, *, download: bool = False) -> Path:
     Looks at `path`, else at `PBTNAS_INCEPTION`, else in the torch hub's cache under both names
     the file goes by; there it is downloaded to, if it is nowhere and `download` allows it.
 
-    Raises `ExtractorError` when it is not found, is another file, or cannot be downloaded.
+    Raises `ExtractorError` when it is not found or is another file, `ExtractorTrouble` when it
+    cannot be downloaded or read.
     """
     named = path or os.environ.get("PBTNAS_INCEPTION")
     if named:
@@ -171,7 +176,7 @@ def find_inception(path: Path | None = None, *, download: bool = False) -> Path:
         # Appears under its name only when the digest is right (a RuntimeError otherwise).
         torch.hub.download_url_to_file(url, str(target), INCEPTION_SHA256, progress=False)
     except (OSError, RuntimeError) as error:
-        raise ExtractorError(
+        raise ExtractorTrouble(
             f"the Inception weights could not be downloaded from {url}: {error}"
         ) from error
     return target
@@ -187,8 +192,10 @@ def _content(file: Path) -> bytes:
     """The content of Inception's weights for FID; raises `ExtractorError` for any other file."""
     try:
         data = file.read_bytes()
-    except OSError as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise ExtractorError(f"the Inception weights {file} cannot be read: {error}") from error
+    except OSError as error:
+        raise ExtractorTrouble(f"the Inception weights {file} cannot be read: {error}") from error
     size, digest = len(data), _sha256(data)
     if digest == INCEPTION_SHA256:
         return data

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from pbtnas.errors import ExitCode
 from pbtnas.records import paths
-from pbtnas.records.causes import cause, nobody_left
+from pbtnas.records.causes import cause, mistake, nobody_left
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
@@ -98,6 +99,12 @@ def _shown(sha256: str | None) -> str:
     return "no such product" if sha256 is None else f"the product with SHA-256 {sha256[:12]}..."
 
 
+class MistakeInTask(NoParentsError):
+    """All members of the first generation failed by one and the same mistake in the task's file."""
+
+    exit_code = ExitCode.USAGE
+
+
 def select(
     search: Search,
     manifest: Manifest,
@@ -112,7 +119,7 @@ def select(
         results: Result of each member.
         causes: Why a member has no score, in words; they decide nothing.
 
-    Raises `NoParentsError` when nobody can go on.
+    Raises `NoParentsError` when nobody can go on; `MistakeInTask` when the user's file is why.
     """
     members = [
         Member(job.member, job.architecture, results[job.member].score) for job in manifest.jobs
@@ -121,7 +128,10 @@ def select(
         told = {number: cause(result, {}) for number, result in results.items()} | dict(
             causes or {}
         )
-        raise NoParentsError(nobody_left(manifest.generation, told.values()))
+        by_mistake = mistake(manifest.generation, told.values())
+        raise (MistakeInTask if by_mistake else NoParentsError)(
+            nobody_left(manifest.generation, told.values())
+        )
     return Selected(
         generation=manifest.generation,
         manifest=Record("manifest", "", manifest.to_json()).digest,

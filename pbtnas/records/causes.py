@@ -11,6 +11,9 @@ from pbtnas.records.schema import Result, last_line
 
 SHOWN = 2  # causes of a generation; the others are counted
 
+# The last line of what is recorded of a mistake in the user's file: its place, and a sentence.
+_MISTAKE = re.compile(r"failed: error: (?P<place>[^:]+\.py:\d+): (?P<sentence>.+)")
+
 
 def cause(result: Result, meta: Mapping[str, Any]) -> str:
     """Why a member has no score, as its result records it; "" if it has one."""
@@ -23,8 +26,28 @@ def cause(result: Result, meta: Mapping[str, Any]) -> str:
     return ""
 
 
+def mistake(generation: int, causes: Iterable[str]) -> str:
+    """The mistake in the user's file by which all members of the first generation failed, with
+    file and line; "" if they did not, or not by the same one."""
+    found = [_MISTAKE.fullmatch(why) for why in causes]
+    whole = [each for each in found if each is not None]
+    # Directories are shown as each worker sees them, and numbers are those of an architecture.
+    kinds = {
+        (each["place"].rpartition("/")[2], re.sub(r"\d+", "0", each["sentence"])) for each in whole
+    }
+    if generation > 0 or len(kinds) != 1 or len(whole) < len(found):
+        return ""
+    return f"{whole[0]['place']}: {whole[0]['sentence']}"
+
+
 def nobody_left(generation: int, causes: Iterable[str]) -> str:
     """The sentence on a generation whose members have no score, the commonest cause first."""
+    causes = tuple(causes)
+    if by_mistake := mistake(generation, causes):
+        return (
+            f"{by_mistake} (by this all {len(causes)} members of generation {generation} failed; "
+            "mend it, and start in a new directory)"
+        )
     examples: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for why in causes:

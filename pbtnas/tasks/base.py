@@ -142,7 +142,8 @@ class Task(Protocol):
     def prepare(self, run: Preparation) -> None:
         """Load data and models that jobs need; called once in every process before the first job.
 
-        Raises `TaskError` with one sentence for what the user has to do.
+        Raises `TaskError` with one sentence for what the user has to do, `MachineTrouble` for what
+        may be over soon, such as a failed download.
         """
 
     def create(self, architecture: Architecture, seed: int) -> Trainee:

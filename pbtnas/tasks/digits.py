@@ -90,6 +90,10 @@ class DigitsTask:
         judge.load_state_dict(safetensors.torch.load(weights))
         self._problem = DigitsProblem(images, judge, Gaussian.fit(judge.features(images)))
 
+    def epoch_steps(self) -> int:
+        """Whole batches of all digits."""
+        return len(self.problem.images) // self.options.batch_size
+
     def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return DigitsTrainee(self, architecture, seed)

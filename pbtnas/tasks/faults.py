@@ -5,9 +5,12 @@ An exception of one of our own tasks is our bug, and is let through.
 
 from __future__ import annotations
 
+import http.client
 import inspect
+import socket
 import sysconfig
 import traceback
+import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +18,20 @@ from types import FrameType
 from typing import Any
 
 from pbtnas.cuda import failure_of
-from pbtnas.errors import PbtnasError
+from pbtnas.errors import MachineTrouble, PbtnasError
 from pbtnas.tasks.base import Diverged, TaskError
 
 _LONGEST = 300  # characters of what an exception says; torch can list hundreds of tensors
 _OURS = Path(__file__).parents[1]
 _STANDARD = Path(sysconfig.get_paths()["stdlib"])
 _INSTALLED = {"site-packages", "dist-packages"}
+_NETWORK = (
+    ConnectionError,
+    TimeoutError,
+    socket.gaierror,
+    urllib.error.URLError,
+    http.client.HTTPException,
+)
 _WRONG_NAME = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
@@ -40,7 +50,8 @@ class TaskFault(TaskError):
 
 @contextmanager
 def blamed(what: str, cls: Any) -> Iterator[None]:
-    """Turn whatever the user's code raises into a `TaskFault`.
+    """Turn whatever the user's code raises into a `TaskFault`; a failed download is none, but
+    `MachineTrouble`.
 
     Let through what has a sentence already, what a device or the run directory refuses, and what
     a task of ours raises.
@@ -56,7 +67,12 @@ def blamed(what: str, cls: Any) -> Iterator[None]:
     except Exception as error:
         if is_ours(cls) or failure_of(error) is not None or _of_the_directory(error, cls):
             raise
-        raise fault(what, error, cls) from error
+        told = fault(what, error, cls)
+        if _of_the_network(error):
+            trouble = MachineTrouble(str(told))
+            trouble.frames = told.frames
+            raise trouble from error
+        raise told from error
 
 
 def is_ours(cls: Any) -> bool:
@@ -81,6 +97,24 @@ def fault(what: str, error: BaseException, cls: Any = None) -> TaskFault:
         return TaskFault(f"{shown(own[-1].filename)}:{own[-1].lineno}: {sentence}", _listed(own))
     place = "" if cls is None else f"{place_of(cls)}: "
     return TaskFault(f"{place}{sentence}")
+
+
+def mistake(what: str, error: Exception, cls: Any) -> str:
+    """The sentence on an exception of the user's code in a job; "" if it is nobody's mistake, or
+    ours.
+
+    Args:
+        what: What ran, such as "train()".
+        error: The exception.
+        cls: The class of the task.
+    """
+    if is_ours(cls) or isinstance(error, MemoryError) or failure_of(error) is not None:
+        return ""
+    if _of_the_directory(error, cls) or _of_the_network(error):
+        return ""
+    if isinstance(error, TaskError):
+        return f"{place_of(cls)}: {error}"
+    return str(fault(what, error, cls)) if _own_frames(error, cls) else ""
 
 
 def place_of(thing: Any) -> str:
@@ -131,6 +165,14 @@ def _package(module: str) -> str:
 def _raised_here(error: BaseException) -> bool:
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return Path(frame.f_code.co_filename).is_relative_to(_OURS)
+
+
+def _of_the_network(error: BaseException) -> bool:
+    """Whether a download or a connection failed, or led to the error, as in `requests`."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, _NETWORK):
+        reason = reason.__cause__ or reason.__context__
+    return reason is not None
 
 
 def _of_the_directory(error: Exception, cls: Any) -> bool:

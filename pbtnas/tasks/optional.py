@@ -1,7 +1,8 @@
 """Optional methods of tasks and trainees, for networks that are used after training.
 
 All of it is optional.  A trainee with `trained_network` can be exported and loaded; a task
-with `recall` can make its networks without data; one with `play` can show what they do.
+with `recall` can make its networks without data; one with `play` can show what they do; with
+`look` and `epoch_steps` it can say before a run what data it has, and how long an epoch is.
 """
 
 from __future__ import annotations
@@ -31,6 +32,17 @@ class LooksAtData(Protocol):
 
     def look(self) -> str:
         """The data in words.  Raises `TaskError` with one sentence when it cannot be right."""
+
+
+@runtime_checkable
+class CountsSteps(Protocol):
+    """A task whose epochs have so many steps, which all take about as long.
+
+    `pbtnas estimate` then needs no whole epoch.
+    """
+
+    def epoch_steps(self) -> int:
+        """The number that `train` of one epoch counts to in `tick`; asked after `prepare`."""
 
 
 @runtime_checkable

@@ -41,7 +41,8 @@ def prepare(task: Task, run: Preparation, *, threads: int) -> Prepared:
         run: products and cache.
         threads: `run.threads` of the configuration.
 
-    Raises `TaskError`, also for what the user's own `prepare` raises, and what `run` raises.
+    Raises `TaskError`, also for what the user's own `prepare` raises, `MachineTrouble` for a
+    failed download or disk, and what `run` raises.
     """
     noted = _Noted(run, run.directory)
     with as_in_the_search(threads):

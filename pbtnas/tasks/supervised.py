@@ -147,6 +147,10 @@ class SupervisedTask(ABC):
             return describe(split)
         return f"data() gives a {type(split).__name__}, which the task's own batches come from"
 
+    def epoch_steps(self) -> int:
+        """Batches of an epoch, of which all have the same number."""
+        return len(self.train_batches(0))
+
     def create(self, architecture: Architecture, seed: int) -> SupervisedTrainee:
         """The network of an architecture with its optimiser."""
         return SupervisedTrainee(self, architecture, seed)

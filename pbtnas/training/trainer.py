@@ -24,7 +24,7 @@ from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import ConfigError, from_json
 from pbtnas.cuda import check_computes, failure_of
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything, use_threads
-from pbtnas.errors import PbtnasError
+from pbtnas.errors import MachineTrouble, PbtnasError
 from pbtnas.processor import UnfitProcessor, check_pinned, remark, this_processor
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -40,7 +40,7 @@ from pbtnas.store.run_directory import OtherSpace, check_space, open_run
 from pbtnas.store.task_code import CodeInForce, OtherCode, check_code
 from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
 from pbtnas.tasks.code import code_of
-from pbtnas.tasks.faults import TaskFault
+from pbtnas.tasks.faults import TaskFault, mistake
 from pbtnas.tasks.findings import numbers_of
 from pbtnas.tasks.optional import parameters_of
 from pbtnas.training import snapshots
@@ -100,8 +100,8 @@ class Place:
 class Trainer:
     """Carries out jobs, one after the other.
 
-    Raises `UnfitDevice`, `UnfitProcessor`, `TaskError`, `ConfigError`, `NotARun` or `RecordError`
-    with one sentence when it cannot start.
+    Raises `UnfitDevice`, `UnfitProcessor`, `TaskError`, `MachineTrouble`, `ConfigError`, `NotARun`
+    or `RecordError` with one sentence when it cannot start.
     """
 
     def __init__(self, setting: Setting, channel: Channel) -> None:
@@ -111,6 +111,7 @@ class Trainer:
         self._writer = setting.writer
         self._threads: int | None = None  # none are set yet
         self._processor = this_processor()
+        self._doing = ""  # what of the task runs
         refuse_nondeterminism()
         check_computes(self._device)
         self._task_file = setting.task_file
@@ -205,6 +206,8 @@ class Trainer:
             return {"interrupted": True}
         except TaskFault as error:
             return {"failure": "error", "text": str(error)}
+        except MachineTrouble as error:
+            return {"failure": "infra", "text": str(error)}
         except Diverged as error:
             result = Result(job.member, "diverged", None, {}, None)
             meta = {"diverged": str(error), "device": self._device}
@@ -214,13 +217,27 @@ class Trainer:
         except FileNotFoundError as error:
             if str(error.filename).startswith(str(root / "generations")):
                 return {"failure": "input", "text": str(error), "damaged": None}
-            return {"failure": "error", "text": traceback.format_exc()}
+            return self._raised(error)
         except OSError as error:
-            # A full or failing disk is the machine's fault, not the job's.
-            kind = "infra" if error.errno in UNWRITABLE else "error"
-            return {"failure": kind, "text": traceback.format_exc()}
+            if error.errno in UNWRITABLE:
+                # A full or failing disk is the machine's fault, not the job's.
+                return {"failure": "infra", "text": traceback.format_exc()}
+            return self._raised(error)
         except Exception as error:  # noqa: BLE001  (whatever a task raises is its attempt's outcome)
-            return _raised(error)
+            return self._raised(error)
+
+    def _raised(self, error: Exception) -> dict[str, Any]:
+        """What an exception of the task, or of its device, makes of the attempt."""
+        text = traceback.format_exc()
+        of_cuda = failure_of(error)
+        if of_cuda is not None:
+            kind, words = of_cuda
+            # A traceback's last line is what people see first; torch ends these with other advice.
+            return {"failure": kind, "text": f"{text}{words}"}
+        kind = "oom" if isinstance(error, MemoryError) else "error"
+        # By the same sentence of all members, a coordinator knows a mistake in the user's file.
+        sentence = mistake(self._doing, error, type(self._place.task))
+        return {"failure": kind, "text": f"{text}{sentence}"}
 
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
         if self._threads != job.threads:
@@ -228,6 +245,7 @@ class Trainer:
             self._threads = job.threads
         seed_everything(job.seed, self._device)
         full_float32()  # whatever the task of another run has allowed before
+        self._doing = "create()"
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
         directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
         earlier = [
@@ -235,14 +253,18 @@ class Trainer:
             for number in range(1, attempt)
         ]
         context = self._context(job, trainee, directory, earlier)
+        self._doing = "load()"
         self._begin(job, [*earlier, directory], trainee, context)
+        self._doing = "train()"
         if not context.trained:
             trainee.train(job.epochs, context)
         context.trained = True
         trained_s = time.monotonic()
         seed_everything(derive(job.seed, "evaluate"), self._device)
+        self._doing = "evaluate()"
         score, metrics = numbers_of(trainee.evaluate(context), trainee)
         evaluated_s = time.monotonic()
+        self._doing = "state()"
         result, file = self._outcome(job, trainee, score, metrics, context)
         diverged = f"the score is {score}"
         meta = {
@@ -369,15 +391,3 @@ def _counted(trainee: Trainee) -> dict[str, int]:
         log.exception("the parameters are not counted: trained_network() failed")
         return {}
     return {} if count is None else {"parameters": count}
-
-
-def _raised(error: Exception) -> dict[str, Any]:
-    """What an exception of the task, or of its device, makes of the attempt."""
-    text = traceback.format_exc()
-    of_cuda = failure_of(error)
-    if of_cuda is not None:
-        kind, words = of_cuda
-        # A traceback's last line is what people see first; torch ends these with other advice.
-        return {"failure": kind, "text": f"{text}{words}"}
-    kind = "oom" if isinstance(error, MemoryError) else "error"
-    return {"failure": kind, "text": text}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbtnas.data.download import fetch
-from pbtnas.data.images import DataError
+from pbtnas.data.images import DataError, DataTrouble
 
 
 def test_a_fetched_file_is_whole_and_its_progress_told(tmp_path: Path) -> None:
@@ -43,5 +43,5 @@ def test_a_wrong_checksum_leaves_no_file(tmp_path: Path) -> None:
 
 def test_an_unreachable_source_says_what_to_do(tmp_path: Path) -> None:
     """Without a network the user learns of --from."""
-    with pytest.raises(DataError, match="could not be downloaded .*--from FILE$"):
+    with pytest.raises(DataTrouble, match="could not be downloaded .*--from FILE$"):
         fetch((tmp_path / "absent").as_uri(), tmp_path / "file", size=1, md5="")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbtnas.data import images
-from pbtnas.data.images import DataError, DataMissing, ImageBatches, ImageSet, Pixels
+from pbtnas.data.images import DataError, DataMissing, DataTrouble, ImageBatches, ImageSet, Pixels
 
 COMMAND = "pbtnas data get toy"
 
@@ -165,7 +165,7 @@ def test_a_failed_writer_leaves_nothing(tmp_path: Path) -> None:
         yield 0, toy_pixels(count=1)
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(DataError, match="toy could not be written: .*No space left"):
+    with pytest.raises(DataTrouble, match="toy could not be written: .*No space left"):
         images.store(tmp_path, "toy", (2, 3, 4, 4), fail(), about={})
 
     assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from pbtnas.metrics.extractors import (
     INCEPTION_NAMES,
     Extractor,
     ExtractorError,
+    ExtractorTrouble,
     Inception,
     Lite0,
     find_inception,
@@ -117,7 +118,7 @@ def test_download_is_checked(
     source = tmp_path / "source.pth"
     monkeypatch.setattr("pytorch_fid.inception.FID_WEIGHTS_URL", source.as_uri())
     source.write_bytes(b"something else")
-    with pytest.raises(ExtractorError, match="could not be downloaded from .*source.pth"):
+    with pytest.raises(ExtractorTrouble, match="could not be downloaded from .*source.pth"):
         find_inception(download=True)
     assert list(expected.iterdir()) == []
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pbtnas.errors import ExitCode
 from pbtnas.protocol import generations
 from pbtnas.records.envelope import Record
 from pbtnas.records.schema import Champion, Child, Manifest, Result, Selected
@@ -132,6 +133,40 @@ def test_the_end_of_a_search_names_the_commonest_cause() -> None:
 
     with pytest.raises(NoParentsError, match="7 diverged: the score is nan; 1 failed: oom"):
         generations.select(SEARCH, manifest, results, causes)
+
+
+CRASHED = "failed: error: /home/me/own.py:12: evaluate() raised KeyError: 'loss'"
+SHAPES = "failed: error: own.py:9: train() raised RuntimeError: 3 and 4 do not fit"
+
+
+@pytest.mark.parametrize(
+    ("first_cause", "other_causes", "generation", "code"),
+    [
+        (CRASHED, CRASHED, 0, ExitCode.USAGE),
+        (CRASHED, CRASHED.replace("/home/me/", "src/"), 0, ExitCode.USAGE),
+        (SHAPES, SHAPES.replace("3 and 4", "17 and 40"), 0, ExitCode.USAGE),
+        (CRASHED, SHAPES, 0, ExitCode.FAILED),
+        (CRASHED, CRASHED.replace(":12:", ":13:"), 0, ExitCode.FAILED),
+        (CRASHED, "diverged: the loss is nan", 0, ExitCode.FAILED),
+        (CRASHED, CRASHED, 1, ExitCode.FAILED),
+        ("diverged: the loss is nan", "diverged: the loss is nan", 0, ExitCode.FAILED),
+        ("failed: error: ValueError: 4", "failed: error: ValueError: 4", 0, ExitCode.FAILED),
+        ("failed: oom: no memory", "failed: oom: no memory", 0, ExitCode.FAILED),
+    ],
+)
+def test_one_mistake_in_the_users_file_is_told_from_bad_luck(
+    first_cause: str, other_causes: str, generation: int, code: ExitCode
+) -> None:
+    """By it all members of the first generation fail: the sentence with its place, exit code 2."""
+    manifest, results = first(dict.fromkeys(range(8)))
+    causes = {**dict.fromkeys(range(8), other_causes), 0: first_cause}
+
+    with pytest.raises(NoParentsError) as caught:
+        generations.select(SEARCH, replace(manifest, generation=generation), results, causes)
+
+    assert caught.value.exit_code is code, str(caught.value)
+    told = first_cause.removeprefix("failed: error: ") + " (by this all 8 members of generation 0"
+    assert str(caught.value).startswith(told) is (code is ExitCode.USAGE)
 
 
 def test_each_record_names_the_one_before() -> None:

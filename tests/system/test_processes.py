@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from typing import Any
@@ -154,6 +155,19 @@ def test_a_search_without_any_member_left_ends_with_one(site: Site) -> None:
     last = run.said().splitlines()[-1]
     assert last.startswith("pbtnas: all 6 members of generation 0 diverged or failed (6 diverged")
     assert site.processes() == []
+
+
+@pytest.mark.slow
+def test_one_mistake_in_the_users_file_ends_the_run_with_its_place(site: Site) -> None:
+    """When all failed by the same line, nobody has to read a record: the sentence, and exit 2."""
+    for member in range(MEMBERS):
+        site.plan(0, member, "raise")
+    run = site.run(2, "--set", "engine.attempts=1")
+
+    assert run.ends() == 2, run.said()
+    last = run.said().splitlines()[-1]
+    assert re.search(r"faulty_task.py:\d+: train\(\) raised RuntimeError: asked to fail \(", last)
+    assert "by this all 6 members of generation 0 failed" in last
 
 
 def test_a_machine_that_fails_three_times_in_a_row_takes_no_more_jobs(site: Site) -> None:

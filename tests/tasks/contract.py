@@ -29,6 +29,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.optional import CountsSteps
 
 
 class TaskContract:
@@ -105,6 +106,8 @@ class TaskContract:
             context = self.context(tmp_path, seed=7)
             whole = train(task.create(architecture, 1), self.epochs, context)
             assert whole.done >= 2, "train() must call tick(done) after every step"
+            if isinstance(task, CountsSteps):
+                assert whole.done == self.epochs * task.epoch_steps()
             anywhere = random.Random(str(architecture)).randrange(1, whole.done)
             for stop_at in (1, whole.done // self.epochs, anywhere):
                 log: list[Mapping[str, Json]] = []

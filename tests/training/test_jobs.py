@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -17,10 +19,11 @@ from pbtnas.checkpoints.files import write
 from pbtnas.config import load
 from pbtnas.determinism import as_in_the_search
 from pbtnas.engine.run_setup import start_run
+from pbtnas.errors import MachineTrouble
 from pbtnas.protocol.operations import MakeGeneration
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
-from pbtnas.records.schema import Job, Manifest
+from pbtnas.records.schema import Job, Manifest, last_line
 from pbtnas.store.posix import PosixStore
 from pbtnas.tasks.base import Evaluation
 from pbtnas.tasks.loading import load_task
@@ -48,6 +51,7 @@ class Bench:
         self.drawn: list[float] = []
         self.draws = 1
         self.score = 0.5
+        self.error: Exception | None = None
         self.threads: list[int] = []
         self.network: Callable[[], Any] | None = None
 
@@ -64,6 +68,8 @@ class Bench:
 
     def _evaluate(self, context: Any) -> Evaluation:
         self.drawn.append(float(torch.rand(())))
+        if self.error is not None:
+            raise self.error
         return Evaluation(self.score)
 
     def told(self, job: Job, attempt: int = 1) -> dict[str, Any]:
@@ -153,6 +159,31 @@ def test_a_damaged_snapshot_costs_what_it_would_have_saved(bench: Bench) -> None
     assert told["result"]["score"] == 0.5
     assert bench.threads == [1]
     assert not path.exists()
+
+
+def test_a_mistake_in_the_users_file_ends_with_its_place(bench: Bench) -> None:
+    """After the traceback one line with file, line and what was raised, or with the rule broken;
+    a failure of the machine has none."""
+    bench.score = cast(float, "good")
+    told = bench.told(FRESH)
+    assert told["failure"] == "error"
+    assert re.match(r".*test_jobs\.py:\d+: the score of evaluate\(\) is 'good'", told["text"])
+
+    def raises(error: Exception) -> dict[str, Any]:
+        bench.error = error
+        return bench.told(FRESH)
+
+    told = raises(KeyError("loss"))
+    assert (told["failure"], told["text"].startswith("Traceback")) == ("error", True)
+    last = last_line(told["text"])
+    assert re.fullmatch(r".*test_jobs\.py:\d+: evaluate\(\) raised KeyError: 'loss'", last)
+    told = raises(FileNotFoundError(errno.ENOENT, "No such file", "labels.csv"))
+    assert "evaluate() raised FileNotFoundError" in last_line(told["text"])
+    assert last_line(raises(MemoryError("too much"))["text"]) == "MemoryError: too much"
+    assert raises(MachineTrouble("the server is down")) == {
+        "failure": "infra",
+        "text": "the server is down",
+    }
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])

@@ -7,26 +7,33 @@ import json
 import os
 import socket
 from dataclasses import replace
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
 from pbtnas.config import load
+from pbtnas.data.images import DataMissing, DataTrouble
 from pbtnas.determinism import as_in_the_search
 from pbtnas.engine import run_setup
 from pbtnas.engine.run_setup import start_run
+from pbtnas.errors import MachineTrouble, PbtnasError
 from pbtnas.processor import Processor
 from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from pbtnas.store.run_directory import open_run
 from pbtnas.store.task_code import OtherCode, check_code
-from pbtnas.tasks.base import Task
+from pbtnas.tasks.base import Task, TaskError
+from pbtnas.tasks.checking.rehearsal import RehearsalProducts
 from pbtnas.tasks.code import code_of
+from pbtnas.tasks.gan import GanTask
 from pbtnas.tasks.loading import load_task
+from pbtnas.tasks.preparing import prepare
 from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
-from pbtnas.training.trainer import Setting, Trainer
+from pbtnas.training.trainer import Setting, Trainer, cannot_begin
 from tests.system.site import TASK, Site
 
 JOB = Job(1, 0, (0, 0, 0), ("a" * 32,), seed=1, epochs=2, threads=1)
@@ -70,6 +77,40 @@ def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_job(
     assert told["failure"] == failure, told
     assert os.strerror(number) in told["text"]
     assert told.get("damaged") == (JOB.inputs[0] if number == errno.EIO else None)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (URLError("Name or service not known"), "unable"),
+        (ConnectionResetError("Connection reset by peer"), "unable"),
+        (IncompleteRead(b""), "unable"),
+        (MachineTrouble("the mirror is down"), "unable"),
+        (DataTrouble("/data needs 154 MB free but has 3 MB"), "unable"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "labels.csv"), "failure"),
+        (KeyError("labels"), "failure"),
+        (TaskError("set task.path"), "failure"),
+        (DataMissing("get it with `pbtnas data get`"), "failure"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_trouble_of_the_machine_while_preparing_is_no_misfit(
+    tmp_path: Path, error: Exception, message: str
+) -> None:
+    """A failed download or a full disk may be over soon and is tried again, as other failures of
+    the machine; what the user has to mend ends the worker."""
+
+    class Own(GanTask):
+        def load_images(self) -> Any:
+            raise error
+
+    with pytest.raises(PbtnasError) as caught:
+        prepare(Own(), RehearsalProducts(tmp_path), threads=1)
+
+    told = cannot_begin(caught.value)
+    assert list(told) == ([message] if message == "unable" else ["failure", "text"])
+    assert told.get("failure") == (None if message == "unable" else "task")
+    assert str(error) in str(told)
 
 
 def test_what_a_killed_predecessor_was_writing_is_in_nobodys_way(site: Site) -> None:

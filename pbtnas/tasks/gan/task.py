@@ -17,6 +17,7 @@ from torch import Tensor
 from pbtnas.data import cifar10, stl10
 from pbtnas.data.images import DataError, ImageBatches, ImageSet, data_directory
 from pbtnas.determinism import tf32
+from pbtnas.errors import MachineTrouble
 from pbtnas.metrics.distances import distance
 from pbtnas.metrics.extractors import Extractor, ExtractorError, Inception, Lite0, find_inception
 from pbtnas.metrics.statistics import Statistics, StatisticsError, measure
@@ -86,7 +87,8 @@ class GanTask:
     def prepare(self, run: Preparation) -> None:
         """Find images and extractor; measure the images, unless somebody already has.
 
-        Raises `TaskError` when data or weights are missing, or statistics do not fit them.
+        Raises `TaskError` when data or weights are missing, or statistics do not fit them, and
+        `MachineTrouble` when a download or a disk fails.
         """
         options = self.options
         try:
@@ -98,6 +100,8 @@ class GanTask:
                 file=Path(options.statistics) if options.statistics else None,
                 cache=data_directory(),
             )
+        except MachineTrouble:
+            raise
         except (DataError, ExtractorError, StatisticsError) as error:
             raise TaskError(str(error)) from error
         if statistics.extractor_digest is None and options.side != SIDES[options.data]:
@@ -106,6 +110,11 @@ class GanTask:
                 f"expected one made by pbtnas with task.side {options.side}, or null"
             )
         self._problem = GanProblem(images, statistics)
+
+    def epoch_steps(self) -> int:
+        """Discriminator steps: once through the images, or as many as the options say."""
+        batches = -(-len(self.problem.images) // self.options.batch_size)
+        return self.options.steps_per_epoch or batches
 
     def create(self, architecture: Architecture, seed: int) -> GanTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
