@@ -30,6 +30,10 @@ class StatisticsError(PbtnasError):
     exit_code = ExitCode.USAGE
 
 
+class UnsaidError(StatisticsError):
+    """A statistics file does not say how it was made, and nobody told it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Mean and covariance of the features of a set of images, and how they were made.
@@ -96,13 +100,30 @@ class Statistics:
 
 TENSORFLOW_RESIZE = "tensorflow-bilinear-299"
 
-# Images of each well-known file.  They were made with the TensorFlow graph that pytorch-fid's
-# weights are a port of; distances agree with its features to about 0.1.
-_KNOWN_FILES = {
-    "fid_stats_cifar10_train.npz": 50_000,
-    "stl10_train_unlabeled_fid_stats_48.npz": 105_000,
+
+@dataclass(frozen=True)
+class Made:
+    """How statistics were made, where their file does not say it.
+
+    Args:
+        extractor: name of the extractor.
+        features: number of its features.
+        resize: method by which images were brought to its size.
+    """
+
+    extractor: str
+    features: int
+    resize: str
+
+
+MADE_BY = {
+    "pytorch-fid": Made(Inception.name, 2048, Inception.resize),
+    # The graph that pytorch-fid's weights are a port of: distances agree with its features to
+    # about 0.1.
+    "tensorflow": Made(Inception.name, 2048, TENSORFLOW_RESIZE),
 }
-_INCEPTION_FEATURES = 2048
+
+_TOLERANCE = 1e-6  # of the total variance, for files that were kept in float32
 
 # What numpy and zipfile say of files that are something else.
 _UNREADABLE = (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile)
@@ -195,11 +216,16 @@ def measure(
     )
 
 
-def parse_statistics(data: bytes, name: str) -> Statistics:
-    """Statistics of the bytes of a file of that name: ours, pytorch-fid's (`--save-stats`), or one
-    of the well-known ones.
+def parse_statistics(data: bytes, name: str, told: Made | None = None) -> Statistics:
+    """Statistics of the bytes of an .npz file: ours, or one with mu and sigma only.
 
-    Raises `StatisticsError` for any other file.
+    Args:
+        data: bytes of the file.
+        name: its name, for messages.
+        told: how they were made; needed where the file does not say it.
+
+    Raises `UnsaidError` where nobody says it, and `StatisticsError` for any other file, and where
+    the file says otherwise than `told`.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -216,24 +242,47 @@ def parse_statistics(data: bytes, name: str) -> Statistics:
     if not (mu.isfinite().all() and sigma.isfinite().all()):
         raise StatisticsError(f"{name}: mu or sigma is not finite")
     own = ("n", "extractor", "extractor_digest", "resize", "data_digest")
-    if all(key in fields for key in own):
-        n, extractor, extractor_digest, resize, data_digest = (fields[key].item() for key in own)
-        said = fields.get("measured_on")
-        measured_on = None if said is None else str(said.item())
-        return Statistics(
-            mu, sigma, n, extractor, extractor_digest, resize, data_digest, measured_on
-        )
-    return _of_inception(mu, sigma, name)
-
-
-def _of_inception(mu: Tensor, sigma: Tensor, name: str) -> Statistics:
-    """Statistics of a file with mu and sigma only: pytorch-fid's, unless its name is known."""
-    if len(mu) != _INCEPTION_FEATURES:
+    if not all(key in fields for key in own):
+        return _as_told(mu, sigma, name, told)
+    n, extractor, extractor_digest, resize, data_digest = (fields[key].item() for key in own)
+    if told is not None and (told.extractor, told.resize) != (extractor, resize):
         raise StatisticsError(
-            f"{name} has {len(mu)} features, but Inception's statistics have {_INCEPTION_FEATURES}"
+            f"{name} says that it was made with {extractor} and {resize}, not with "
+            f"{told.extractor} and {told.resize}"
         )
-    n, resize = None, Inception.resize
+    said = fields.get("measured_on")
+    measured_on = None if said is None else str(said.item())
+    return Statistics(mu, sigma, n, extractor, extractor_digest, resize, data_digest, measured_on)
+
+
+def _as_told(mu: Tensor, sigma: Tensor, name: str, told: Made | None) -> Statistics:
+    """Statistics of a file with mu and sigma only."""
+    if told is None:
+        raise UnsaidError(f"{name} does not say with which extractor and resize it was made")
+    if len(mu) != told.features:
+        raise StatisticsError(
+            f"{name} has {len(mu)} features, but statistics of {told.extractor} have "
+            f"{told.features}"
+        )
     data_digest = hashlib.sha256(mu.numpy().tobytes() + sigma.numpy().tobytes()).hexdigest()
-    if name in _KNOWN_FILES:
-        n, resize = _KNOWN_FILES[name], TENSORFLOW_RESIZE
-    return Statistics(mu, sigma, n, Inception.name, None, resize, data_digest)
+    return Statistics(mu, sigma, None, told.extractor, None, told.resize, data_digest)
+
+
+def check_covariance(sigma: Tensor, name: str) -> None:
+    """Raise `StatisticsError` unless sigma [D, D] can be the covariance of features of images.
+
+    It is symmetric and positive semi-definite, both within rounding, and not zero.
+    """
+    total = float(sigma.diagonal().clamp(min=0).sum())
+    if total == 0:
+        raise StatisticsError(f"{name}: sigma has no variance; expected that of different images")
+    slack = _TOLERANCE * total
+    apart = float((sigma - sigma.T).abs().max())
+    if apart > slack:
+        raise StatisticsError(
+            f"{name}: sigma is not symmetric, and so no covariance: entries differ by {apart:.3g}"
+        )
+    lifted = (sigma + sigma.T) / 2 + slack * torch.eye(len(sigma), dtype=sigma.dtype)
+    # Much cheaper than eigenvalues; it fails where one of them is negative.
+    if int(torch.linalg.cholesky_ex(lifted).info) != 0:
+        raise StatisticsError(f"{name}: sigma has negative eigenvalues, and so is no covariance")

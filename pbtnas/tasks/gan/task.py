@@ -15,7 +15,10 @@ import torch
 from torch import Tensor
 
 from pbtnas.data import cifar10, stl10
-from pbtnas.data.images import DataError, ImageBatches, ImageSet, data_directory
+from pbtnas.data.batches import ImageBatches
+from pbtnas.data.folder import Rules
+from pbtnas.data.folder import load as load_folder
+from pbtnas.data.images import DataError, ImageSet, data_directory
 from pbtnas.determinism import tf32
 from pbtnas.metrics.distances import distance
 from pbtnas.metrics.extractors import Extractor, ExtractorError, Inception, Lite0, find_inception
@@ -25,8 +28,19 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
+from pbtnas.tasks.faults import place_of
+from pbtnas.tasks.gan.looking import describe, image_fault
 from pbtnas.tasks.gan.options import SIDES, GanOptions
-from pbtnas.tasks.gan.scoring import CHUNK, GRID_IMAGES, first_images, generate, picture, reference
+from pbtnas.tasks.gan.scoring import (
+    CHUNK,
+    GRID_IMAGES,
+    Given,
+    first_images,
+    generate,
+    picture,
+    read_given,
+    reference,
+)
 from pbtnas.tasks.gan.training import Adversaries, trains_generator
 from pbtnas.tasks.sampling import Sampler
 
@@ -65,8 +79,18 @@ class GanTask:
 
     def load_images(self) -> ImageSet:
         """The real images, of `options.side`.  Raises `DataError`."""
-        load = {"cifar10": cifar10.load, "stl10": stl10.load}[self.options.data]
-        return load(data_directory(), side=self.options.side)
+        options = self.options
+        if options.data == "own":
+            raise DataError(
+                "task.data: own is for a class with a load_images of its own; for a folder of "
+                "images set it to folder, and task.path"
+            )
+        if options.data == "folder":
+            assert options.path is not None, "the options were checked"
+            rules = Rules(options.side, options.greyscale, options.alpha)
+            return load_folder(data_directory(), Path(options.path).expanduser(), rules)
+        load = {"cifar10": cifar10.load, "stl10": stl10.load}[options.data]
+        return load(data_directory(), side=options.side)
 
     def make_extractor(self, device: str) -> Extractor:
         """The network whose features are compared, on a device.  Raises `ExtractorError`."""
@@ -86,26 +110,65 @@ class GanTask:
     def prepare(self, run: Preparation) -> None:
         """Find images and extractor; measure the images, unless somebody already has.
 
-        Raises `TaskError` when data or weights are missing, or statistics do not fit them.
+        Raises `TaskError` when data or weights are missing, the images are not those of the run or
+        cannot be trained on, or statistics do not fit them.
         """
-        options = self.options
+        images, given = self._images(), self._given()
+        measured = first_images(images, self.options.reference_images)
         try:
-            images = self.load_images()
             statistics = reference(
                 run,
-                first_images(images, options.reference_images),
+                measured,
                 self.judge,
-                file=Path(options.statistics) if options.statistics else None,
+                given=given,
                 cache=data_directory(),
+                trained=images if self._own_images else None,
             )
         except (DataError, ExtractorError, StatisticsError) as error:
             raise TaskError(str(error)) from error
-        if statistics.extractor_digest is None and options.side != SIDES[options.data]:
-            raise TaskError(
-                f"task.statistics: {options.statistics} does not say of which images it is; "
-                f"expected one made by pbtnas with task.side {options.side}, or null"
-            )
         self._problem = GanProblem(images, statistics)
+
+    def look(self) -> str:
+        """The images in words, for `--dry-run`; refuses what `prepare` would refuse."""
+        images, given = self._images(), self._given()
+        try:
+            judge = self.judge("cpu")
+            if given:
+                measured = first_images(images, self.options.reference_images)
+                read_given(given, measured, judge)
+        except (ExtractorError, StatisticsError) as error:
+            raise TaskError(str(error)) from error
+        return f"{images.name}, {describe(images)}"
+
+    @property
+    def _own_images(self) -> bool:
+        """Whether the images are the user's, so that machines may have different ones."""
+        has_method = type(self).load_images is not GanTask.load_images
+        return has_method or self.options.data not in SIDES
+
+    def _images(self) -> ImageSet:
+        """The images, looked at.  Raises `TaskError` with one sentence."""
+        try:
+            images = self.load_images()
+        except DataError as error:
+            raise TaskError(f"{self._source()}{error}") from error
+        fault = image_fault(images, self.options)
+        if fault:
+            raise TaskError(f"{self._source()}{fault}")
+        return images
+
+    def _source(self) -> str:
+        """Where the images come from, for messages."""
+        method = type(self).load_images
+        if method is not GanTask.load_images:
+            return f"{place_of(method)}: "
+        return "task.path: " if self.options.data == "folder" else ""
+
+    def _given(self) -> Given | None:
+        options = self.options
+        if options.statistics is None:
+            return None
+        return Given(Path(options.statistics), options.statistics_by)
 
     def create(self, architecture: Architecture, seed: int) -> GanTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
