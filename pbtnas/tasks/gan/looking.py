@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pbtnas.data.images import ImageSet
+from pbtnas.data.images import DataError, ImageSet
 from pbtnas.data.looking import content_fault
-from pbtnas.tasks.base import Preparation, TaskError
+from pbtnas.tasks.base import Preparation
 from pbtnas.tasks.gan.options import GanOptions
 
 PIXELS = "images.sha256"
@@ -41,7 +41,7 @@ def describe(images: ImageSet) -> str:
 
 
 def same_images(run: Preparation, images: ImageSet, *, publish: bool) -> None:
-    """Raise `TaskError` if the run is of other pixels; publish of which, if nobody has."""
+    """Raise `DataError` if the run is of other pixels; publish of which, if nobody has."""
     ours = describe(images)
     published = run.lookup(PIXELS)
     if published is None:
@@ -50,7 +50,7 @@ def same_images(run: Preparation, images: ImageSet, *, publish: bool) -> None:
         published = run.publish(PIXELS, f"{ours}\n".encode())
     theirs = published.decode().strip()
     if theirs != ours:
-        raise TaskError(
+        raise DataError(
             f"the run was started with other images: {theirs}; here are {ours}; give this machine "
             "the same files, or start a new run"
         )

@@ -89,7 +89,7 @@ def reference(
             which pixels they are is published too.  Runs begun before that was done lack it.
 
     Raises `StatisticsError` when a file is damaged, or of another extractor or other images, and
-    `TaskError` when the run trains with other images.
+    `DataError` when the run trains with other images.
     """
     judge = extractor("cpu")
     name = given.file.name if given else f"{images.name}.{judge.name}.npz"

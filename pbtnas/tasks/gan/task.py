@@ -124,7 +124,9 @@ class GanTask:
                 cache=data_directory(),
                 trained=images if self._own_images else None,
             )
-        except (DataError, ExtractorError, StatisticsError) as error:
+        except DataError as error:
+            raise TaskError(f"{self._source(whole=True)}{error}") from error
+        except (ExtractorError, StatisticsError) as error:
             raise TaskError(str(error)) from error
         self._problem = GanProblem(images, statistics)
 
@@ -154,15 +156,17 @@ class GanTask:
             raise TaskError(f"{self._source()}{error}") from error
         fault = image_fault(images, self.options)
         if fault:
-            raise TaskError(f"{self._source()}{fault}")
+            raise TaskError(f"{self._source(whole=True)}{fault}")
         return images
 
-    def _source(self) -> str:
-        """Where the images come from, for messages."""
+    def _source(self, *, whole: bool = False) -> str:
+        """Where the images come from, for messages; with the folder, if it is asked for."""
         method = type(self).load_images
         if method is not GanTask.load_images:
             return f"{place_of(method)}: "
-        return "task.path: " if self.options.data == "folder" else ""
+        if self.options.data != "folder":
+            return ""
+        return f"task.path: {self.options.path}: " if whole else "task.path: "
 
     def _given(self) -> Given | None:
         options = self.options
