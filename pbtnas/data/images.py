@@ -192,13 +192,15 @@ def open_set(
 
 
 def discard(directory: Path, name: str) -> None:
-    """Remove a stored image set if there is one, in one step for readers."""
+    """Remove a stored image set if there is one, in one step for readers.  Raises `DataError`."""
     doomed = directory / f".{name}.{uuid.uuid4().hex}"
     try:
         (directory / name).rename(doomed)
     except FileNotFoundError:
         return
-    shutil.rmtree(doomed)
+    except OSError as error:
+        raise DataError(f"{directory / name} cannot be replaced: {error}") from error
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def require_space(directory: Path, size: int) -> None:

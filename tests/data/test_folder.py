@@ -154,6 +154,17 @@ def test_of_many_bad_files_some_are_named_and_all_are_counted(tmp_path: Path) ->
         loaded(tmp_path)
 
 
+def test_a_file_that_changes_while_it_is_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its pixels would be kept as those of another content."""
+    save(tmp_path / "mine" / "a.png", noise(4, 4))
+    monkeypatch.setattr("pbtnas.data.folder._digest", lambda folder, file: "0" * 64)
+
+    with pytest.raises(DataError, match=r"1 of 1 were changed while they were read: a\.png; try"):
+        loaded(tmp_path)
+
+
 def test_what_is_no_folder_of_images_is_one_sentence(tmp_path: Path) -> None:
     """Missing, a file, empty, a pipe: each is told before anything waits for it."""
     with pytest.raises(DataError, match="mine is not there; expected a folder of images"):

@@ -8,6 +8,7 @@ from tests.mutants.catalogue import (
     coordinating,
     damage,
     files,
+    images,
     processes,
     searching,
     studies,
@@ -27,4 +28,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *training.MUTANTS,
     *processes.MUTANTS,
     *searching.MUTANTS,
+    *images.MUTANTS,
 )
