@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pbtnas.data import images
-from pbtnas.data.folder import Rules, list_images, load
+from pbtnas.data.decoding import Rules
+from pbtnas.data.folder import list_images, load
 from pbtnas.data.images import DataError, ImageSet
 
 
@@ -154,6 +155,17 @@ def test_of_many_bad_files_some_are_named_and_all_are_counted(tmp_path: Path) ->
         loaded(tmp_path)
 
 
+def test_names_need_not_be_utf_8(tmp_path: Path) -> None:
+    """They are as old as the photographs are."""
+    save(tmp_path / "mine" / os.fsdecode(b"\xe4.png"), noise(4, 4))
+    assert len(loaded(tmp_path)) == 1
+    truncate(tmp_path / "mine" / os.fsdecode(b"\xe4.png"))
+
+    with pytest.raises(DataError, match="1 of 1 cannot be read") as caught:
+        loaded(tmp_path)
+    assert str(caught.value).isascii()
+
+
 def test_a_file_that_changes_while_it_is_read_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +200,7 @@ def test_a_machine_decodes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         decoded.append(file)
         return open_image(file, formats=formats)
 
-    monkeypatch.setattr("pbtnas.data.folder.Image.open", opened)
+    monkeypatch.setattr("pbtnas.data.decoding.Image.open", opened)
 
     first = loaded(tmp_path)
     os.utime(tmp_path / "mine" / "a.png", (0, 0))

@@ -22,7 +22,8 @@ from pbtnas.metrics.extractors import (
     Lite0,
     find_inception,
 )
-from pbtnas.metrics.statistics import MADE_BY, measure, parse_statistics
+from pbtnas.metrics.statistics import measure
+from pbtnas.metrics.statistics_files import MADE_BY, parse_statistics
 
 WEIGHTS = b"weights"
 

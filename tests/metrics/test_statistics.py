@@ -16,14 +16,16 @@ from torch import Tensor
 
 from pbtnas.metrics.distances import Incomparable, distance
 from pbtnas.metrics.statistics import (
-    MADE_BY,
     TENSORFLOW_RESIZE,
     Moments,
     Statistics,
     StatisticsError,
+    measure,
+)
+from pbtnas.metrics.statistics_files import (
+    MADE_BY,
     UnsaidError,
     check_covariance,
-    measure,
     parse_statistics,
 )
 

@@ -24,7 +24,7 @@ from pbtnas.config import ConfigError, parse
 from pbtnas.data.batches import ImageBatches
 from pbtnas.data.images import ImageSet
 from pbtnas.metrics.extractors import Extractor
-from pbtnas.metrics.statistics import parse_statistics
+from pbtnas.metrics.statistics_files import parse_statistics
 from pbtnas.models.gan.spaces import build_gan
 from pbtnas.search import Birth
 from pbtnas.state import State

@@ -15,7 +15,8 @@ from PIL import Image
 from pbtnas.data.images import ImageSet, Pixels
 from pbtnas.errors import ExitCode
 from pbtnas.metrics.extractors import Extractor
-from pbtnas.metrics.statistics import MADE_BY, TENSORFLOW_RESIZE
+from pbtnas.metrics.statistics import TENSORFLOW_RESIZE
+from pbtnas.metrics.statistics_files import MADE_BY
 from pbtnas.tasks.base import TaskError
 from pbtnas.tasks.checking.rehearsal import RehearsalProducts
 from pbtnas.tasks.gan.options import GanOptions

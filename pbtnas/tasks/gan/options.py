@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from pbtnas.config import number, setting
-from pbtnas.data.folder import Alpha, Greyscale
+from pbtnas.data.decoding import Alpha, Greyscale
 from pbtnas.models.gan.discriminator import Branches
 from pbtnas.models.gan.spaces import GanSizes
 

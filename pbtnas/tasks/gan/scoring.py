@@ -19,18 +19,16 @@ from pbtnas.data.batches import normalise, pixels, tensor_of
 from pbtnas.data.grids import grid_png
 from pbtnas.data.images import ImageSet
 from pbtnas.metrics.extractors import Extractor
-from pbtnas.metrics.statistics import (
+from pbtnas.metrics.statistics import Statistics, StatisticsError, measure
+from pbtnas.metrics.statistics_files import (
     MADE_BY,
     Made,
-    Statistics,
-    StatisticsError,
     UnsaidError,
     check_covariance,
-    measure,
     parse_statistics,
 )
 from pbtnas.tasks.base import Preparation
-from pbtnas.tasks.gan.looking import same_images
+from pbtnas.tasks.gan.images import same_images
 
 log = logging.getLogger("pbtnas")
 

@@ -14,10 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pbtnas.data import cifar10, stl10
 from pbtnas.data.batches import ImageBatches
-from pbtnas.data.folder import Rules
-from pbtnas.data.folder import load as load_folder
 from pbtnas.data.images import DataError, ImageSet, data_directory
 from pbtnas.determinism import tf32
 from pbtnas.metrics.distances import distance
@@ -29,7 +26,7 @@ from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
 from pbtnas.tasks.faults import place_of
-from pbtnas.tasks.gan.looking import describe, image_fault
+from pbtnas.tasks.gan.images import describe, load_images, looked_at, source
 from pbtnas.tasks.gan.options import SIDES, GanOptions
 from pbtnas.tasks.gan.scoring import (
     CHUNK,
@@ -79,18 +76,7 @@ class GanTask:
 
     def load_images(self) -> ImageSet:
         """The real images, of `options.side`.  Raises `DataError`."""
-        options = self.options
-        if options.data == "own":
-            raise DataError(
-                "task.data: own is for a class with a load_images of its own; for a folder of "
-                "images set it to folder, and task.path"
-            )
-        if options.data == "folder":
-            assert options.path is not None, "the options were checked"
-            rules = Rules(options.side, options.greyscale, options.alpha)
-            return load_folder(data_directory(), Path(options.path).expanduser(), rules)
-        load = {"cifar10": cifar10.load, "stl10": stl10.load}[options.data]
-        return load(data_directory(), side=options.side)
+        return load_images(self.options)
 
     def make_extractor(self, device: str) -> Extractor:
         """The network whose features are compared, on a device.  Raises `ExtractorError`."""
@@ -115,6 +101,7 @@ class GanTask:
         """
         images, given = self._images(), self._given()
         measured = first_images(images, self.options.reference_images)
+        known = self._place() is None and self.options.data in SIDES  # the same everywhere
         try:
             statistics = reference(
                 run,
@@ -122,10 +109,10 @@ class GanTask:
                 self.judge,
                 given=given,
                 cache=data_directory(),
-                trained=images if self._own_images else None,
+                trained=None if known else images,
             )
         except DataError as error:
-            raise TaskError(f"{self._source(whole=True)}{error}") from error
+            raise TaskError(f"{source(self.options, self._place())}{error}") from error
         except (ExtractorError, StatisticsError) as error:
             raise TaskError(str(error)) from error
         self._problem = GanProblem(images, statistics)
@@ -142,31 +129,13 @@ class GanTask:
             raise TaskError(str(error)) from error
         return f"{images.name}, {describe(images)}"
 
-    @property
-    def _own_images(self) -> bool:
-        """Whether the images are the user's, so that machines may have different ones."""
-        has_method = type(self).load_images is not GanTask.load_images
-        return has_method or self.options.data not in SIDES
-
     def _images(self) -> ImageSet:
-        """The images, looked at.  Raises `TaskError` with one sentence."""
-        try:
-            images = self.load_images()
-        except DataError as error:
-            raise TaskError(f"{self._source()}{error}") from error
-        fault = image_fault(images, self.options)
-        if fault:
-            raise TaskError(f"{self._source(whole=True)}{fault}")
-        return images
+        return looked_at(self.load_images, self.options, self._place())
 
-    def _source(self, *, whole: bool = False) -> str:
-        """Where the images come from, for messages; with the folder, if it is asked for."""
+    def _place(self) -> str | None:
+        """Where the user's own `load_images` is; None if there is none."""
         method = type(self).load_images
-        if method is not GanTask.load_images:
-            return f"{place_of(method)}: "
-        if self.options.data != "folder":
-            return ""
-        return f"task.path: {self.options.path}: " if whole else "task.path: "
+        return None if method is GanTask.load_images else place_of(method)
 
     def _given(self) -> Given | None:
         options = self.options

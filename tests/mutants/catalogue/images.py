@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant
 
 _IMAGES = "pbtnas/data/images.py"
 _FOLDER = "pbtnas/data/folder.py"
-_LOOKING = "pbtnas/tasks/gan/looking.py"
+_REAL = "pbtnas/tasks/gan/images.py"
 _SCORING = "pbtnas/tasks/gan/scoring.py"
 _ARRAYS = "tests/data/test_looking.py"
 _FOLDERS = "tests/data/test_folder.py"
@@ -22,7 +22,7 @@ MUTANTS = (
     ),
     Mutant(
         "machine-with-other-images-works",
-        _LOOKING,
+        _REAL,
         "    if theirs != ours:\n",
         "    if False:\n",
         (_TASK,),
