@@ -40,7 +40,8 @@ import numpy as np
 import torch
 
 from pbtnas.checkpoints import files as checkpoints
-from pbtnas.data.images import ImageBatches, ImageSet
+from pbtnas.data.batches import ImageBatches
+from pbtnas.data.images import ImageSet
 from pbtnas.determinism import as_in_the_search, tf32
 from pbtnas.models.gan.spaces import GanNetworks, build_gan, gan_space
 from pbtnas.state import State

@@ -177,12 +177,14 @@ def load_task_of(section: Any, task_file: str | None) -> Any:
 def data_of(task: Any) -> str:
     """What a dry run says of the data: what they are, or that it did not look.
 
-    Raises `TaskError` with one sentence when they cannot be right.
+    Raises `TaskError` with one sentence when they cannot be right, or cannot be had.
     """
+    from pbtnas.tasks.faults import blamed
     from pbtnas.tasks.optional import LooksAtData
 
     if isinstance(task, LooksAtData):
-        return f"data: {task.look()}"
+        with blamed("look()", type(task)):
+            return f"data: {task.look()}"
     return "data: not looked at (the task has no method `look`); the coordinator does that first"
 
 

@@ -1,6 +1,6 @@
-"""A whole image set in one array: kept on disk, put on the training device, cut into batches.
+"""A whole image set in one array, kept on disk.
 
-Shapes: N images, B images of a batch, S side in pixels.  On disk and on the device images are
+Shapes: N images, B images of a chunk, S side in pixels.  On disk and on the device images are
 uint8 [N, 3, S, S], the order a convolution reads by default: a CPU worker trains from the
 memory-mapped file itself, which all processes of a machine share, and a GPU holds a plain copy
 (CIFAR-10: 154 MB, STL-10 at 48x48: 726 MB).  Digests are of the pixels in the order
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -20,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 import platformdirs
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from pbtnas.data.looking import array_fault
 from pbtnas.errors import MachineTrouble, PbtnasError
 
 Pixels = NDArray[np.uint8]
 """uint8 [N, 3, S, S]"""
 
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # of a file too
 _CHUNK = 1000  # images; bounds the memory of everything that copies
 
 
@@ -50,16 +51,32 @@ class ImageSet:
     """Images of one size, with a digest of their pixels.
 
     Args:
-        name: e.g. "cifar10-train-32"; also the directory it is kept in.
-        images: uint8 [N, 3, S, S], memory-mapped copy-on-write: never write to it.
+        name: e.g. "cifar10-train-32"; letters, digits, ".", "_" and "-".
+        images: uint8 [N, 3, S, S], never written to: it may be memory-mapped.
         labels: uint8 [N], or None for a set without classes.
-        digest: SHA-256 of the pixels, see `pixel_digest`.
+        digest: SHA-256 of the pixels, see `pixel_digest`.  It is always computed here, so that no
+            digest speaks for other pixels; what is given is ignored.
+
+    Raises `DataError` when that cannot be images, or cannot be a name.
     """
 
     name: str
     images: Pixels
-    labels: NDArray[np.uint8] | None
-    digest: str
+    labels: NDArray[np.uint8] | None = None
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DataError(
+                f"an image set is called {self.name!r}, expected a name of letters, digits, '.', "
+                "'_' and '-'"
+            )
+        fault = array_fault(self.images)
+        if fault:
+            raise DataError(f"the images of {self.name} are {fault}")
+        if not self.images.flags.c_contiguous:  # kernels may go by the order in memory
+            object.__setattr__(self, "images", np.ascontiguousarray(self.images))
+        object.__setattr__(self, "digest", pixel_digest(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -135,8 +152,17 @@ def store(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -> ImageSet:
+def open_set(
+    directory: Path,
+    name: str,
+    shape: tuple[int, ...],
+    command: str,
+    *,
+    called: str | None = None,
+) -> ImageSet:
     """Open a stored image set; the pixels are memory-mapped, and read once for their digest.
+
+    It is `called` as its directory is, or otherwise.
 
     Raises `DataMissing` when it is not there and `DataError` when it is damaged; both sentences
     hold `command`, which mends it.  Raises `DataTrouble` when the disk does not give it.
@@ -161,23 +187,26 @@ def open_set(directory: Path, name: str, shape: tuple[int, ...], command: str) -
             f"{home / 'images.npy'} holds {images.dtype} {list(images.shape)}, expected uint8 "
             f"{list(shape)}: get it again with `{command}`"
         )
+    found = ImageSet(called or name, images, classes)
     # One changed bit, and a run would depend on the machine that a job ran on.
-    if pixel_digest(images) != digest:
+    if found.digest != digest:
         raise DataError(
             f"{home / 'images.npy'} was changed after it was stored (its SHA-256 is not that of "
             f"about.json): get it again with `{command}`"
         )
-    return ImageSet(name, images, classes, digest)
+    return found
 
 
 def discard(directory: Path, name: str) -> None:
-    """Remove a stored image set if there is one, in one step for readers."""
+    """Remove a stored image set if there is one, in one step for readers.  Raises `DataError`."""
     doomed = directory / f".{name}.{uuid.uuid4().hex}"
     try:
         (directory / name).rename(doomed)
     except FileNotFoundError:
         return
-    shutil.rmtree(doomed)
+    except OSError as error:
+        raise DataError(f"{directory / name} cannot be replaced: {error}") from error
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def require_space(directory: Path, size: int) -> None:
@@ -188,54 +217,6 @@ def require_space(directory: Path, size: int) -> None:
             f"{directory} needs {size / 1e6:,.0f} MB free but has {free / 1e6:,.0f} MB: free some "
             "space or set PBTNAS_DATA to another directory"
         )
-
-
-class ImageBatches:
-    """Shuffled batches of a set that lives on the training device as uint8.
-
-    Make one per process and device and share it: it holds the whole set.  No state but that:
-    a batch is a function of seed and step, so that training can go on at any step.
-    """
-
-    def __init__(self, images: ImageSet, batch: int, device: str | torch.device) -> None:
-        if not 1 <= batch <= len(images):
-            raise ValueError(f"batch: {batch} is not between 1 and the {len(images)} images")
-        self._images = torch.from_numpy(images.images).to(device)  # [N, 3, S, S]
-        self._batch = batch
-        self._order: tuple[tuple[int, int], Tensor] | None = None
-
-    def __len__(self) -> int:
-        """Batches, that is steps, of one epoch; the last may be smaller, as in the paper."""
-        return -(-len(self._images) // self._batch)
-
-    def at(self, seed: int, step: int) -> Tensor:
-        """The batch of a step, counted from 0 and on through the epochs.
-
-        Returns float32 [B, 3, S, S] in [-1, 1] on the device.  Every epoch is a permutation of
-        its own, the same on every device.
-        """
-        epoch, place = divmod(step, len(self))
-        chosen = self._permutation(seed, epoch)[place * self._batch : (place + 1) * self._batch]
-        return normalise(self._images.index_select(0, chosen))
-
-    def _permutation(self, seed: int, epoch: int) -> Tensor:
-        """The order of an epoch, int64 [N]; the last one asked for is kept."""
-        if self._order is None or self._order[0] != (seed, epoch):
-            digest = hashlib.sha256(f"{seed}/order/{epoch}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-            order = torch.randperm(len(self._images), generator=generator)
-            self._order = (seed, epoch), order.to(self._images.device)
-        return self._order[1]
-
-
-def normalise(images: Tensor) -> Tensor:
-    """Pixels in [0, 255] as the float32 in [-1, 1] that networks see."""
-    return images.float() / 127.5 - 1.0
-
-
-def pixels(images: Tensor) -> Tensor:
-    """Generated images in [-1, 1] as float pixels clamped to [0, 255], not rounded."""
-    return (127.5 * images + 127.5).clamp(0.0, 255.0)
 
 
 def _write(file: Path, shape: tuple[int, ...], chunks: Iterable[tuple[int, Pixels]]) -> None:

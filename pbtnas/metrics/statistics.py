@@ -1,4 +1,4 @@
-"""Feature statistics of images: measured in one pass, kept in files, read from other people's.
+"""Feature statistics of images, measured in one pass.
 
 The pass gives both numbers of the paper (section 4): mean and covariance for FID, and the
 Inception score.
@@ -8,9 +8,7 @@ Shapes: N images, B images of a batch, S pixels a side, D features.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.metrics.extractors import Extractor, Inception
+from pbtnas.metrics.extractors import Extractor
 from pbtnas.metrics.inception_score import InceptionScore
 
 
@@ -95,17 +93,6 @@ class Statistics:
 
 
 TENSORFLOW_RESIZE = "tensorflow-bilinear-299"
-
-# Images of each well-known file.  They were made with the TensorFlow graph that pytorch-fid's
-# weights are a port of; distances agree with its features to about 0.1.
-_KNOWN_FILES = {
-    "fid_stats_cifar10_train.npz": 50_000,
-    "stl10_train_unlabeled_fid_stats_48.npz": 105_000,
-}
-_INCEPTION_FEATURES = 2048
-
-# What numpy and zipfile say of files that are something else.
-_UNREADABLE = (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile)
 
 
 class Moments:
@@ -193,47 +180,3 @@ def measure(
         Statistics(mu, sigma, n, extractor.name, extractor.digest, extractor.resize, data_digest),
         score.result() if score else None,
     )
-
-
-def parse_statistics(data: bytes, name: str) -> Statistics:
-    """Statistics of the bytes of a file of that name: ours, pytorch-fid's (`--save-stats`), or one
-    of the well-known ones.
-
-    Raises `StatisticsError` for any other file.
-    """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            fields = {key: np.asarray(file[key]) for key in file}
-        mu = torch.from_numpy(fields["mu"].astype(np.float64))
-        sigma = torch.from_numpy(fields["sigma"].astype(np.float64))
-    except _UNREADABLE as error:
-        raise StatisticsError(f"{name} is not an .npz file with mu and sigma: {error}") from error
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
-        raise StatisticsError(
-            f"{name}: expected mu [D] and sigma [D, D], found {list(mu.shape)} and "
-            f"{list(sigma.shape)}"
-        )
-    if not (mu.isfinite().all() and sigma.isfinite().all()):
-        raise StatisticsError(f"{name}: mu or sigma is not finite")
-    own = ("n", "extractor", "extractor_digest", "resize", "data_digest")
-    if all(key in fields for key in own):
-        n, extractor, extractor_digest, resize, data_digest = (fields[key].item() for key in own)
-        said = fields.get("measured_on")
-        measured_on = None if said is None else str(said.item())
-        return Statistics(
-            mu, sigma, n, extractor, extractor_digest, resize, data_digest, measured_on
-        )
-    return _of_inception(mu, sigma, name)
-
-
-def _of_inception(mu: Tensor, sigma: Tensor, name: str) -> Statistics:
-    """Statistics of a file with mu and sigma only: pytorch-fid's, unless its name is known."""
-    if len(mu) != _INCEPTION_FEATURES:
-        raise StatisticsError(
-            f"{name} has {len(mu)} features, but Inception's statistics have {_INCEPTION_FEATURES}"
-        )
-    n, resize = None, Inception.resize
-    data_digest = hashlib.sha256(mu.numpy().tobytes() + sigma.numpy().tobytes()).hexdigest()
-    if name in _KNOWN_FILES:
-        n, resize = _KNOWN_FILES[name], TENSORFLOW_RESIZE
-    return Statistics(mu, sigma, n, Inception.name, None, resize, data_digest)

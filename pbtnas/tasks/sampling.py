@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pbtnas.data.images import pixels
+from pbtnas.data.batches import pixels
 
 
 class Sampler(nn.Module):

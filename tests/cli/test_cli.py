@@ -191,7 +191,7 @@ def test_dry_run_prints_the_resolved_configuration_and_does_nothing(site: Site) 
 def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path: Path) -> None:
     """A study of a night does not end in the morning at data that could be seen to be wrong."""
 
-    def dry_run(targets: int) -> Result:
+    def dry_run(targets: int | str) -> Result:
         file = tmp_path / f"mine{targets}.py"
         file.write_text(
             "import torch\nfrom torch import nn\nfrom pbtnas.search import SearchSpace, switch\n"
@@ -209,6 +209,7 @@ def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path:
         return call("coordinator", settings, site.run_dir, "--dry-run", "--task", f"{file}:Mine")
 
     good, bad, blind = dry_run(8), dry_run(7), coordinator(site, "--dry-run")
+    lost = dry_run("of_nowhere")
 
     assert good.exit_code == 0, good.stderr
     assert json.loads(good.stdout)["task"]["name"] == "Mine"
@@ -216,6 +217,7 @@ def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path:
     assert "inputs float32 [3], targets int64 []" in good.stderr
     assert bad.exit_code == 2 and "train has 8 inputs and 7 targets" in bad.stderr
     assert blind.exit_code == 0 and "data: not looked at" in blind.stderr
+    assert lost.exit_code == 2 and "mineof_nowhere.py:9: look() raised NameError" in lost.stderr
 
 
 def test_a_dry_run_of_a_study_prints_settings(site: Site, tmp_path: Path) -> None:

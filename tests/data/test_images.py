@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pbtnas.data import images
-from pbtnas.data.images import DataError, DataMissing, DataTrouble, ImageBatches, ImageSet, Pixels
+from pbtnas.data.batches import ImageBatches, normalise
+from pbtnas.data.batches import pixels as displayed
+from pbtnas.data.images import DataError, DataMissing, DataTrouble, ImageSet, Pixels
 
 COMMAND = "pbtnas data get toy"
 
@@ -298,15 +300,15 @@ def test_pixels_undo_normalise() -> None:
     """Every pixel value goes to [-1, 1] and back to itself."""
     values = torch.arange(256, dtype=torch.uint8)
 
-    normalised = images.normalise(values)
+    normalised = normalise(values)
 
     assert normalised.dtype == torch.float32
     assert (float(normalised.min()), float(normalised.max())) == (-1.0, 1.0)
-    torch.testing.assert_close(images.pixels(normalised), values.float(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(displayed(normalised), values.float(), rtol=0, atol=1e-4)
 
 
 def test_pixels_are_clamped_and_not_rounded() -> None:
     """Generated values outside the range become black or white, those inside stay fractional."""
-    made = images.pixels(torch.tensor([-1.5, 0.001, 1.5]))
+    made = displayed(torch.tensor([-1.5, 0.001, 1.5]))
 
     torch.testing.assert_close(made, torch.tensor([0.0, 127.6275, 255.0]))

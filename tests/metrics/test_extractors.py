@@ -23,7 +23,8 @@ from pbtnas.metrics.extractors import (
     Lite0,
     find_inception,
 )
-from pbtnas.metrics.statistics import measure, parse_statistics
+from pbtnas.metrics.statistics import measure
+from pbtnas.metrics.statistics_files import MADE_BY, parse_statistics
 
 WEIGHTS = b"weights"
 
@@ -167,7 +168,9 @@ def test_statistics_are_pytorch_fids(random_inception: Path, tmp_path: Path) -> 
         Image.fromarray(image).save(tmp_path / "images" / f"{i}.png")
     paths = [str(tmp_path / "images"), str(tmp_path / "theirs.npz")]
     save_fid_stats(paths, batch_size=3, device="cpu", dims=2048, num_workers=0)
-    theirs = parse_statistics((tmp_path / "theirs.npz").read_bytes(), "theirs.npz")
+    theirs = parse_statistics(
+        (tmp_path / "theirs.npz").read_bytes(), "theirs.npz", MADE_BY["pytorch-fid"]
+    )
 
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     batches = [pixels[:2], pixels[2:]]

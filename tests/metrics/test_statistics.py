@@ -21,6 +21,11 @@ from pbtnas.metrics.statistics import (
     Statistics,
     StatisticsError,
     measure,
+)
+from pbtnas.metrics.statistics_files import (
+    MADE_BY,
+    UnsaidError,
+    check_covariance,
     parse_statistics,
 )
 
@@ -143,22 +148,47 @@ def test_our_files_keep_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "n", "resize"),
-    [
-        ("fid_stats_cifar10_train.npz", 50_000, TENSORFLOW_RESIZE),
-        ("stl10_train_unlabeled_fid_stats_48.npz", 105_000, TENSORFLOW_RESIZE),
-        ("mine.npz", None, "torch-bilinear-299"),
-    ],
+    ("by", "resize"), [("tensorflow", TENSORFLOW_RESIZE), ("pytorch-fid", "torch-bilinear-299")]
 )
-def test_files_with_mu_and_sigma_only_are_accepted(name: str, n: int | None, resize: str) -> None:
-    """The well-known files are told by name; others are taken for pytorch-fid's."""
-    got = parse_statistics(npz(mu=np.zeros(2048), sigma=np.eye(2048, dtype=np.float32)), name)
+def test_a_file_with_mu_and_sigma_only_is_what_the_user_says(by: str, resize: str) -> None:
+    """How it was made is told, and its name, which anyone may change, says nothing."""
+    data = npz(mu=np.zeros(2048), sigma=np.eye(2048, dtype=np.float32))
 
-    assert (got.n, got.extractor, got.resize) == (n, "inception", resize)
+    got = parse_statistics(data, "fid_stats_cifar10_train.npz", MADE_BY[by])
+
+    assert (got.n, got.extractor, got.resize) == (None, "inception", resize)
     assert got.extractor_digest is None
     assert got.sigma.dtype == torch.float64
     with pytest.raises(ValueError, match="not written again"):
         got.to_bytes()
+    with pytest.raises(UnsaidError, match="does not say with which extractor and resize"):
+        parse_statistics(data, "fid_stats_cifar10_train.npz")
+
+
+def test_a_file_that_says_otherwise_than_the_user_is_refused() -> None:
+    """Either may be wrong, and a number under a wrong name is worse than none."""
+    with pytest.raises(StatisticsError, match="says that it was made with inception and torch"):
+        parse_statistics(some_statistics().to_bytes(), "x.npz", MADE_BY["tensorflow"])
+
+
+def test_a_sigma_that_is_no_covariance_is_refused() -> None:
+    """Transposed, scaled, subtracted, empty: what the arrays hold decides, not their names."""
+    features = torch.randn(20, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    sigma = torch.cov(features.T)  # singular, as with fewer images than features
+    crooked, negative = sigma.clone(), sigma.clone()
+    crooked[0, 1] += 0.1
+    negative -= 0.1 * torch.eye(30)
+
+    check_covariance(sigma, "x.npz")
+    check_covariance(sigma.float().double(), "x.npz")
+    for wrong, message in (
+        (crooked, "sigma is not symmetric, and so no covariance: entries differ by 0.1"),
+        (negative, "sigma has negative eigenvalues"),
+        (-sigma, "sigma has no variance"),
+        (torch.zeros(30, 30, dtype=torch.float64), "sigma has no variance"),
+    ):
+        with pytest.raises(StatisticsError, match=f"^x.npz: {message}"):
+            check_covariance(wrong, "x.npz")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +201,7 @@ def test_files_with_mu_and_sigma_only_are_accepted(name: str, n: int | None, res
             npz(mu=np.zeros(4), sigma=np.eye(5)),
             r"expected mu \[D\] and sigma \[D, D\], found \[4\]",
         ),
-        (npz(mu=np.zeros(192), sigma=np.eye(192)), "x.npz has 192 features, but Inception"),
+        (npz(mu=np.zeros(192), sigma=np.eye(192)), "x.npz has 192 features, but statistics of inc"),
         (npz(mu=np.full(3, np.nan), sigma=np.eye(3)), "x.npz: mu or sigma is not finite"),
         (npz(mu=np.array([{}]), sigma=np.eye(1)), "x.npz is not an .npz file with mu and sigma"),
     ],
@@ -179,7 +209,7 @@ def test_files_with_mu_and_sigma_only_are_accepted(name: str, n: int | None, res
 def test_other_files_are_refused_in_one_sentence(data: bytes, message: str) -> None:
     """Empty, foreign, partial, misshapen, pickled: each says what is wrong with the file."""
     with pytest.raises(StatisticsError, match=message):
-        parse_statistics(data, "x.npz")
+        parse_statistics(data, "x.npz", MADE_BY["pytorch-fid"])
 
 
 def test_a_lone_array_is_not_a_statistics_file(tmp_path: Path) -> None:

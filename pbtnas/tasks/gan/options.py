@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from pbtnas.config import number, setting
+from pbtnas.data.decoding import Alpha, Greyscale
 from pbtnas.models.gan.discriminator import Branches
 from pbtnas.models.gan.spaces import GanSizes
 
 SIDES = {"cifar10": 32, "stl10": 48}
 """Pixels a side of each data set's images in the paper."""
+
+LARGEST_SIDE = 128
+"""Of images of one's own: the generator has three cells, and so begins at an eighth of it."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,26 @@ class GanOptions:
         help="Projections of the latent in the space gan, which does not search them.",
     )
 
-    data: Literal["cifar10", "stl10"] = setting("cifar10", help="The set of real images.")
-    side: int = number(32, min=16, help="Pixels a side of real and generated images.")
+    data: Literal["cifar10", "stl10", "folder", "own"] = setting(
+        "cifar10",
+        help="The real images: a known set, those of a folder, or those of a class that has its "
+        "own `load_images`.",
+    )
+    path: str | None = setting(
+        None, help="With data folder: where it is; images in its subfolders count too."
+    )
+    greyscale: Greyscale = setting(
+        "convert", help="With data folder: what becomes of images without colours."
+    )
+    alpha: Alpha = setting(
+        "refuse", help="With data folder: what is laid below transparent pixels, if anything."
+    )
+    side: int = number(
+        32,
+        min=16,
+        max=LARGEST_SIDE,
+        help="Pixels a side of real and generated images, a multiple of 16.",
+    )
 
     batch_size: int = number(
         40, min=1, max=50_000, help="Real images, and as many generated, of a discriminator step."
@@ -78,6 +100,11 @@ class GanOptions:
         help="Path of an .npz file with the statistics of the real images, e.g. "
         "fid_stats_cifar10_train.npz; null measures them once.",
     )
+    statistics_by: Literal["pytorch-fid", "tensorflow"] | None = setting(
+        None,
+        help="Which program made task.statistics: pytorch-fid, or tensorflow for the well-known "
+        "files and clean-fid's legacy_tensorflow; null if the file says it, as those of pbtnas do.",
+    )
     reference_images: int | None = number(
         None, min=100, help="Real images that are measured, from the first on; null means all."
     )
@@ -105,6 +132,7 @@ class GanOptions:
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
         yield from self._network_conflicts()
+        yield from self._folder_conflicts()
         yield from self._score_conflicts()
         if len(self.betas) != 2 or not all(beta < 1 for beta in self.betas):
             yield "betas", "two numbers, each less than 1"
@@ -116,7 +144,7 @@ class GanOptions:
             yield "fixed_projections", "3 with task.space gan-hard, which searches its projections"
         if self.side % 16:
             yield "side", "a multiple of 16, so that every block may halve it"
-        native = SIDES[self.data]
+        native = SIDES.get(self.data, LARGEST_SIDE)
         if self.data == "stl10" and self.side != native:
             yield "side", f"{native} with task.data stl10"
         elif self.side > native:
@@ -125,9 +153,26 @@ class GanOptions:
             parts = self.fixed_projections
             yield "latent", f"divisible by 3 and by task.fixed_projections, which is {parts}"
 
+    def _folder_conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.data == "folder":
+            if self.path is None:
+                yield "path", "a folder of images with task.data folder"
+            return
+        for key, idle in (("path", None), ("greyscale", "convert"), ("alpha", "refuse")):
+            if getattr(self, key) != idle:
+                yield key, f"{'null' if idle is None else idle} with task.data {self.data}"
+
     def _score_conflicts(self) -> Iterator[tuple[str, str]]:
         if self.extractor != "inception" and self.inception_weights is not None:
             yield "inception_weights", f"null with task.extractor {self.extractor}"
+        if self.statistics_by is not None:
+            if self.statistics is None:
+                yield "statistics_by", "null without task.statistics"
+            elif self.extractor != "inception":
+                yield "statistics_by", f"null with task.extractor {self.extractor}"
+            elif self.side != SIDES.get(self.data, self.side):
+                # Only files of pbtnas say of which images they are.
+                yield "statistics_by", f"null with task.data {self.data} at task.side {self.side}"
         if self.statistics is None:
             return
         # The statistics become a product of the run under the file's name.

@@ -9,17 +9,26 @@ import logging
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from pbtnas.data.batches import normalise, pixels, tensor_of
 from pbtnas.data.grids import grid_png
-from pbtnas.data.images import ImageSet, normalise, pixel_digest, pixels
+from pbtnas.data.images import ImageSet
 from pbtnas.metrics.extractors import Extractor
-from pbtnas.metrics.statistics import Statistics, StatisticsError, measure, parse_statistics
+from pbtnas.metrics.statistics import Statistics, StatisticsError, measure
+from pbtnas.metrics.statistics_files import (
+    MADE_BY,
+    Made,
+    UnsaidError,
+    check_covariance,
+    parse_statistics,
+)
 from pbtnas.tasks.base import Preparation
+from pbtnas.tasks.gan.images import same_images
 
 log = logging.getLogger("pbtnas")
 
@@ -27,6 +36,7 @@ GRID_IMAGES = 100
 
 CHUNK = 100  # images at once: GRID_IMAGES at least
 _COLUMNS = 10  # of the grid
+_TOLD_BY_NAME = ("fid_stats_cifar10_train.npz", "stl10_train_unlabeled_fid_stats_48.npz")
 
 
 def first_images(images: ImageSet, count: int | None) -> ImageSet:
@@ -35,7 +45,25 @@ def first_images(images: ImageSet, count: int | None) -> ImageSet:
         return images
     chosen = images.images[:count]
     name = f"{images.name}-first-{count}"
-    return replace(images, name=name, images=chosen, labels=None, digest=pixel_digest(chosen))
+    return replace(images, name=name, images=chosen, labels=None)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file with statistics of the real images, given by the user.
+
+    Args:
+        file: its path.
+        by: the program that made it, a key of `MADE_BY`; None where the file says how.
+    """
+
+    file: Path
+    by: str | None
+
+    @property
+    def told(self) -> Made | None:
+        """How it was made, as far as that is told."""
+        return None if self.by is None else MADE_BY[self.by]
 
 
 def reference(
@@ -43,41 +71,68 @@ def reference(
     images: ImageSet,
     extractor: Callable[[str], Extractor],
     *,
-    file: Path | None,
+    given: Given | None,
     cache: Path,
+    trained: ImageSet | None = None,
 ) -> Statistics:
     """The statistics of the real images, the same for all of a run: the first to publish wins.
 
     Args:
         run: publishes them.
-        images: the real images.
+        images: the real images that are measured.
         extractor: function that makes the extractor for a device.
-        file: file to read instead of measuring, if given.
+        given: file to read instead of measuring, if there is one.
         cache: directory of this machine in which what was measured is kept for other runs.
+        trained: the images that all machines train with, if they may have different ones: of
+            which pixels they are is published too.  Runs begun before that was done lack it.
 
-    Raises `StatisticsError` when a file is damaged, or of another extractor or other images.
+    Raises `StatisticsError` when a file is damaged, or of another extractor or other images, and
+    `DataError` when the run trains with other images.
     """
     judge = extractor("cpu")
-    name = file.name if file else f"{images.name}.{judge.name}.npz"
-
-    def usable(data: bytes, shown: str) -> Statistics:
-        statistics = parse_statistics(data, name)
-        _check(statistics, judge, images, shown)
-        return statistics
-
+    name = given.file.name if given else f"{images.name}.{judge.name}.npz"
     data = run.lookup(name)
+    if trained:
+        same_images(run, trained, publish=False)
     if data is None:
-        data = _read(file) if file else _measured(images, extractor, cache)
-        usable(data, str(file or name))  # what is published once stays
+        # What is published once stays, so it is checked before.
+        if given:
+            data = read_given(given, images, judge)
+        else:
+            data = _measured(images, extractor, cache)
+            _check(parse_statistics(data, name), judge, images, name)
+        if trained:
+            same_images(run, trained, publish=True)
         data = run.publish(name, data)
-    return usable(data, f"{name}, as published in this run,")
-
-
-def _read(file: Path) -> bytes:
+    shown = f"{name}, as published in this run,"
     try:
-        return file.read_bytes()
+        statistics = parse_statistics(data, shown, given.told if given else None)
+    except UnsaidError:  # in a run begun before `task.statistics_by`, when names told it
+        by = "tensorflow" if name in _TOLD_BY_NAME else "pytorch-fid"
+        statistics = parse_statistics(data, shown, MADE_BY[by])
+    _check(statistics, judge, images, shown)
+    return statistics
+
+
+def read_given(given: Given, images: ImageSet, judge: Extractor) -> bytes:
+    """The content of a file of statistics, if it is of these images and this extractor.
+
+    Raises `StatisticsError`.
+    """
+    shown = f"task.statistics: {given.file}"
+    try:
+        data = given.file.read_bytes()
     except OSError as error:
-        raise StatisticsError(f"task.statistics: {file} cannot be read: {error}") from error
+        raise StatisticsError(f"{shown} cannot be read: {error}") from error
+    try:
+        statistics = parse_statistics(data, shown, given.told)
+    except UnsaidError as error:
+        raise StatisticsError(
+            f"{error}: set task.statistics_by to {' or '.join(MADE_BY)}"
+        ) from error
+    check_covariance(statistics.sigma, shown)
+    _check(statistics, judge, images, shown)
+    return data
 
 
 def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Path) -> bytes:
@@ -102,7 +157,7 @@ def _measured(images: ImageSet, extractor: Callable[[str], Extractor], cache: Pa
         log.debug("measuring %s: %s", images.name, error)  # nothing is kept, or it is damaged
     log.info("measuring %s on %s", images.name, computed)
     chunks = (
-        torch.from_numpy(images.images[start : start + CHUNK]).to(device)
+        tensor_of(images.images[start : start + CHUNK]).to(device)
         for start in range(0, len(images), CHUNK)
     )
     found = measure(extractor(device), chunks, len(images), data_digest=images.digest)

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pbtnas.data import cifar10, stl10
-from pbtnas.data.images import DataError, ImageBatches, ImageSet, data_directory
+from pbtnas.data.batches import ImageBatches
+from pbtnas.data.images import DataError, ImageSet, data_directory
 from pbtnas.determinism import tf32
 from pbtnas.errors import MachineTrouble
 from pbtnas.metrics.distances import distance
@@ -26,8 +26,19 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
+from pbtnas.tasks.faults import place_of
+from pbtnas.tasks.gan.images import describe, load_images, looked_at, source
 from pbtnas.tasks.gan.options import SIDES, GanOptions
-from pbtnas.tasks.gan.scoring import CHUNK, GRID_IMAGES, first_images, generate, picture, reference
+from pbtnas.tasks.gan.scoring import (
+    CHUNK,
+    GRID_IMAGES,
+    Given,
+    first_images,
+    generate,
+    picture,
+    read_given,
+    reference,
+)
 from pbtnas.tasks.gan.training import Adversaries, trains_generator
 from pbtnas.tasks.sampling import Sampler
 
@@ -66,8 +77,7 @@ class GanTask:
 
     def load_images(self) -> ImageSet:
         """The real images, of `options.side`.  Raises `DataError`."""
-        load = {"cifar10": cifar10.load, "stl10": stl10.load}[self.options.data]
-        return load(data_directory(), side=self.options.side)
+        return load_images(self.options)
 
     def make_extractor(self, device: str) -> Extractor:
         """The network whose features are compared, on a device.  Raises `ExtractorError`."""
@@ -87,34 +97,60 @@ class GanTask:
     def prepare(self, run: Preparation) -> None:
         """Find images and extractor; measure the images, unless somebody already has.
 
-        Raises `TaskError` when data or weights are missing, or statistics do not fit them, and
-        `MachineTrouble` when a download or a disk fails.
+        Raises `TaskError` when data or weights are missing, the images are not those of the run or
+        cannot be trained on, or statistics do not fit them, and `MachineTrouble` when a download
+        or a disk fails.
         """
-        options = self.options
+        images, given = self._images(), self._given()
+        measured = first_images(images, self.options.reference_images)
+        known = self._place() is None and self.options.data in SIDES  # the same everywhere
         try:
-            images = self.load_images()
             statistics = reference(
                 run,
-                first_images(images, options.reference_images),
+                measured,
                 self.judge,
-                file=Path(options.statistics) if options.statistics else None,
+                given=given,
                 cache=data_directory(),
+                trained=None if known else images,
             )
         except MachineTrouble:
             raise
-        except (DataError, ExtractorError, StatisticsError) as error:
+        except DataError as error:
+            raise TaskError(f"{source(self.options, self._place())}{error}") from error
+        except (ExtractorError, StatisticsError) as error:
             raise TaskError(str(error)) from error
-        if statistics.extractor_digest is None and options.side != SIDES[options.data]:
-            raise TaskError(
-                f"task.statistics: {options.statistics} does not say of which images it is; "
-                f"expected one made by pbtnas with task.side {options.side}, or null"
-            )
         self._problem = GanProblem(images, statistics)
 
     def epoch_steps(self) -> int:
         """Discriminator steps: once through the images, or as many as the options say."""
         batches = -(-len(self.problem.images) // self.options.batch_size)
         return self.options.steps_per_epoch or batches
+
+    def look(self) -> str:
+        """The images in words, for `--dry-run`; refuses what `prepare` would refuse."""
+        images, given = self._images(), self._given()
+        try:
+            judge = self.judge("cpu")
+            if given:
+                measured = first_images(images, self.options.reference_images)
+                read_given(given, measured, judge)
+        except (ExtractorError, StatisticsError) as error:
+            raise TaskError(str(error)) from error
+        return f"{images.name}, {describe(images)}"
+
+    def _images(self) -> ImageSet:
+        return looked_at(self.load_images, self.options, self._place())
+
+    def _place(self) -> str | None:
+        """Where the user's own `load_images` is; None if there is none."""
+        method = type(self).load_images
+        return None if method is GanTask.load_images else place_of(method)
+
+    def _given(self) -> Given | None:
+        options = self.options
+        if options.statistics is None:
+            return None
+        return Given(Path(options.statistics), options.statistics_by)
 
     def create(self, architecture: Architecture, seed: int) -> GanTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""

@@ -8,6 +8,7 @@ from tests.mutants.catalogue import (
     coordinating,
     damage,
     files,
+    images,
     processes,
     ranking,
     searching,
@@ -29,4 +30,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *processes.MUTANTS,
     *searching.MUTANTS,
     *ranking.MUTANTS,
+    *images.MUTANTS,
 )
