@@ -153,10 +153,12 @@ def data_of(task: Any) -> str:
 
     Raises `TaskError` with one sentence when they cannot be right.
     """
+    from pbtnas.tasks.faults import blamed
     from pbtnas.tasks.optional import LooksAtData
 
     if isinstance(task, LooksAtData):
-        return f"data: {task.look()}"
+        with blamed("look()", type(task)):
+            return f"data: {task.look()}"
     return "data: not looked at (the task has no method `look`); the coordinator does that first"
 
 

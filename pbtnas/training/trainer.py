@@ -188,7 +188,8 @@ class Trainer:
             # A full or failing disk is the machine's fault, not the job's.
             kind = "infra" if error.errno in UNWRITABLE else "error"
             return {"failure": kind, "text": traceback.format_exc()}
-        except Exception as error:  # noqa: BLE001  (whatever a task raises is its attempt's outcome)
+        # Whatever a task raises is its attempt's outcome.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             return _raised(error)
 
     def _train(self, job: Job, attempt: int, began_s: float) -> dict[str, Any]:
@@ -325,7 +326,7 @@ def cannot_begin(error: PbtnasError) -> dict[str, Any]:
     return {"unable": str(error)}
 
 
-def _raised(error: Exception) -> dict[str, Any]:
+def _raised(error: BaseException) -> dict[str, Any]:
     """What an exception of the task, or of its device, makes of the attempt."""
     text = traceback.format_exc()
     of_cuda = failure_of(error)
