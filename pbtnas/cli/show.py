@@ -104,11 +104,8 @@ def _is_called(row: Row, name: str) -> bool:
     """Whether a row is of the member of that name, which other commands understand too."""
     from pbtnas.store.finished import numbers_in
 
-    named = numbers_in(name)
-    return named is not None and named in (
-        (row["generation"], row["member"]),
-        (None, row["member"]),
-    )
+    generations = (None, row["generation"])
+    return numbers_in(name) in [(generation, row["member"]) for generation in generations]
 
 
 def _lines(run_dir: Path, rows: Sequence[Row]) -> list[str]:
