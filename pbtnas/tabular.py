@@ -39,5 +39,6 @@ def markdown(
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
-    # A bar inside a cell would open another column.
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    # A bar inside a cell would open another column, a line break another row.
+    plain = (" ".join(cell.replace("|", r"\|").splitlines()) for cell in cells)
+    return "| " + " | ".join(plain) + " |"

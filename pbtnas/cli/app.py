@@ -6,6 +6,7 @@ the commands that need it, when they run.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -356,6 +357,9 @@ def main(arguments: Sequence[str] | None = None, *, prefix: bool = False) -> Non
     """
     first = list(arguments or [])
     rest = sys.argv[1:] if prefix or arguments is None else []
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files, metrics and options may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli(first + rest, prog_name="pbtnas")
     except Exception:  # noqa: BLE001  (whatever it is: shown in full, and told by its own code)

@@ -14,6 +14,8 @@ import click
 
 from pbtnas.cli.shared import disk_errors, leave, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.monitoring.text import clipped, printable
+from pbtnas.records.schema import numbers
 from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pbtnas.search.space import Architecture
 
 Row = dict[str, Any]
-OPTIONS = 72  # columns
+OPTIONS, NAME = 72, 40  # columns
 
 
 @click.command()
@@ -48,10 +50,12 @@ def show(
     if code is not None:
         click.echo(_text_of(run_dir, code), nl=False)
         return
+    if as_json and as_csv:
+        raise click.UsageError("give --json or --csv, not both")
     with disk_errors(ExitCode.FAILED, place=run_dir):
         rows, note, finished = table_of(run_dir, task_file)
     if member is not None:
-        rows = [row for row in rows if member in (row["name"], f"m{row['member']:02d}")][:1]
+        rows = [row for row in rows if _is_called(row, member)][:1]
         if not rows:
             leave(ExitCode.USAGE, f"{run_dir}: lists no member {member!r}; see `pbtnas show`")
     if as_json:
@@ -122,11 +126,19 @@ def _row(row: MemberRow, naming: Naming, counts: Mapping[Architecture, int]) -> 
     }
 
 
+def _is_called(row: Row, name: str) -> bool:
+    """Whether a row is of the member of that name, which other commands understand too."""
+    from pbtnas.store.finished import numbers_in
+
+    generations = (None, row["generation"])
+    return numbers_in(name) in [(generation, row["member"]) for generation in generations]
+
+
 def _lines(run_dir: Path, rows: Sequence[Row]) -> list[str]:
     if not rows:
         return [f"{run_dir}: no member has a result yet"]
     header = ["member", "score", "age", "parents", "parameters", "seconds", "", "options"]
-    best = max((r for r in rows if r["score"] is not None), key=lambda r: r["score"], default=None)
+    best = max((r for r in rows if r["score"] is not None), key=_rank, default=None)
     shown = [row for row in rows if row["generation"] == rows[0]["generation"] or row is best]
     lines = aligned(
         [header, *map(_cells, shown)], [False, True, True, False, True, True, False, False]
@@ -135,6 +147,11 @@ def _lines(run_dir: Path, rows: Sequence[Row]) -> list[str]:
         others = len(rows) - len(shown)
         lines.append(f"and {others} of earlier generations with a checkpoint: --json, --csv")
     return lines if best is None else [*lines, "", "the best:", *_member_lines(run_dir, best)]
+
+
+def _rank(row: Row) -> tuple[float, int]:
+    """Of equal scores the earliest is the best, as in the records."""
+    return row["score"], -row["generation"]
 
 
 def _cells(row: Row) -> list[str]:
@@ -161,18 +178,22 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _member_lines(run_dir: Path, row: Row) -> list[str]:
-    numbers = {"score": row["score"], **row["metrics"]}
-    told = {
-        "member": f"{row['name']}, {row['outcome']}, trained in {row['age']} generations",
-        "parents": _parents(row),
-        **{name: "-" if value is None else f"{value:.6g}" for name, value in numbers.items()},
-        "parameters": "unknown" if row["parameters"] is None else f"{row['parameters']:,}",
-        "seconds": "unknown" if row["seconds"] is None else f"{row['seconds']:.1f}",
-        "processor": f"{row['processor'] or 'unknown'}, {row['cpu_capability'] or 'unknown'}",
-        **{f"option {name}": str(option) for name, option in row["options"].items()},
-        "checkpoint": str(run_dir / row["checkpoint"]) if row["checkpoint"] else "discarded",
-    }
-    return aligned([[f"  {name}", value] for name, value in told.items()])
+    generations = f"{row['age']} generation{'' if row['age'] == 1 else 's'}"
+    told = [
+        ("member", f"{row['name']}, {row['outcome']}, trained in {generations}"),
+        ("parents", _parents(row)),
+        # Metrics have the names that the task gives them, those of our own lines too.
+        *(
+            (clipped(name, NAME), "-" if value is None else f"{value:.6g}")
+            for name, value in numbers(row["score"], row["metrics"]).items()
+        ),
+        ("parameters", "unknown" if row["parameters"] is None else f"{row['parameters']:,}"),
+        ("seconds", "unknown" if row["seconds"] is None else f"{row['seconds']:.1f}"),
+        ("processor", f"{row['processor'] or 'unknown'}, {row['cpu_capability'] or 'unknown'}"),
+        *((f"option {clipped(n, NAME)}", printable(str(o))) for n, o in row["options"].items()),
+        ("checkpoint", str(run_dir / row["checkpoint"]) if row["checkpoint"] else "discarded"),
+    ]
+    return aligned([[f"  {name}", value] for name, value in told])
 
 
 def _next_commands(
@@ -182,8 +203,8 @@ def _next_commands(
     named = [row for row in rows if row["checkpoint"] is not None]
     if not named:
         return []
-    which = max(named, key=lambda row: row["score"])["name"]
-    task = f" --task {task_file}" if task_file else ""
+    which = max(named, key=_rank)["name"]
+    task = f" --task {task_file}" if task_file else _task_wanted(run_dir)
     return [
         "next:",
         f"  pbtnas evaluate {run_dir}{'' if whole else f' --which {which}'}{task}",
@@ -191,6 +212,16 @@ def _next_commands(
         f"  pbtnas show {run_dir} {which}{task}",
         f"  pbtnas report {run_dir}",
     ]
+
+
+def _task_wanted(run_dir: Path) -> str:
+    """What to add to a command, where the task is in a file that was not given."""
+    from pbtnas.config import from_json
+    from pbtnas.store.run_directory import open_run
+    from pbtnas.tasks.loading import installed_tasks
+
+    name = from_json(open_run(run_dir).config).task.name
+    return "" if name in installed_tasks() else f" --task FILE.py:{name}"
 
 
 def _write_csv(rows: Sequence[Row]) -> None:

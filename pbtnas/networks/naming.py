@@ -69,14 +69,14 @@ def naming_of(root: Path, run: Run, task_file: str | None) -> Naming:
     """
     if run.variables is not None:
         return Naming(run.variables, "")
-    section = from_json(run.config).task
+    section = from_json(run.config, recorded=run.options).task
     if task_file is None and section.name not in installed_tasks():
         return Naming(
             None,
             f"options are shown as indices: the task {section.name!r} is in a file, which "
             f"--task FILE.py:{section.name} names",
         )
-    task = load_task(section.name, section.options, task_file=task_file)
+    task = load_task(section.name, section.in_force, task_file=task_file)
     check_space(root, run, task.space, task_file or section.name)
     if isinstance(task, Recalls):
         with RunReader(root) as files:

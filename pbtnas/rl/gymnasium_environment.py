@@ -55,7 +55,8 @@ class Gymnasium:
             raise ValueError(
                 f"{name}: only continuous actions, a Box, can be learned; not {actions}"
             )
-        if len(actions.shape) != 1 or not np.issubdtype(actions.dtype, np.floating):
+        floats = np.issubdtype(actions.dtype, np.floating)
+        if not floats or len(actions.shape) != 1 or actions.shape == (0,):
             raise ValueError(f"{name}: actions must be a Box of floats of one axis, not {actions}")
         if not isinstance(observations, Box):
             raise ValueError(f"{name}: observations must be a Box, not {observations}")
@@ -67,6 +68,24 @@ class Gymnasium:
         self.actions = int(actions.shape[0])
         self.shape: tuple[int, ...] = (int(np.prod(observations.shape)),)
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    def check_returns(self) -> None:
+        """Raise `ValueError` unless `reset` and `step` give as many values as Gymnasium's do.
+
+        Asked of the environment itself: its wrappers would stumble over another number.
+        """
+        own, name = self._env.unwrapped, self._env.spec.id
+        begun = own.reset(seed=self._seed)
+        if not (isinstance(begun, tuple) and len(begun) == 2):
+            raise ValueError(f"{name}: reset() must return (observation, info)")
+        gone = own.step(self._env.action_space.sample())
+        if not (isinstance(gone, tuple) and len(gone) == 5):
+            raise ValueError(
+                f"{name}: step() must return (observation, reward, terminated, truncated, info)"
+            )
+        reward = np.asarray(gone[1])
+        if reward.ndim != 0 or reward.dtype.kind not in "biuf":
+            raise ValueError(f"{name}: a reward must be a number, not {gone[1]!r}")
 
     def reset(self) -> Array:
         """See `Environment`."""

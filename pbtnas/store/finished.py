@@ -50,7 +50,16 @@ def best_so_far(files: RunReader) -> Champion:
 
 def is_member(which: str) -> bool:
     """Whether a name is that of a member: "m03", or "g0012-m03" with its generation."""
-    return _MEMBER.fullmatch(which) is not None
+    return numbers_in(which) is not None
+
+
+def numbers_in(which: str) -> tuple[int | None, int] | None:
+    """Generation and slot that the name of a member says; None if it is none."""
+    found = _MEMBER.fullmatch(which)
+    if found is None:
+        return None
+    generation = None if found["generation"] is None else int(found["generation"])
+    return generation, int(found["member"])
 
 
 def named_member(generation: int, member: int) -> str:
@@ -63,12 +72,11 @@ def member(files: RunReader, run: Run, which: str) -> Champion:
 
     Raises `NotARun` when there is no such member, it has no score, or its checkpoint is gone.
     """
-    found = _MEMBER.fullmatch(which)
-    assert found is not None, "asked for by is_member"
-    number = int(found["member"])
-    if found["generation"] is not None:
-        known = _member(files, run, int(found["generation"]), number)
-        return _with_checkpoint(files, which, known)
+    named = numbers_in(which)
+    assert named is not None, "asked for by is_member"
+    asked, number = named
+    if asked is not None:
+        return _with_checkpoint(files, which, _member(files, run, asked, number))
     generation = 0
     while files.published(paths.manifest(generation + 1)):
         generation += 1

@@ -80,7 +80,7 @@ class PosixStore(RunReader):
         *,
         primitive: Primitive = "link",
     ) -> None:
-        super().__init__(root)
+        super().__init__(root.absolute())  # a task may change the current directory
         self._writer = writer
         self._primitive = primitive
         self.trouble: Callable[[str], None] = lambda text: None

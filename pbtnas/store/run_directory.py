@@ -234,6 +234,11 @@ def check_format(root: Path) -> None:
     if text is None:
         if paths.FORMAT in names:
             return  # another process has made it in this moment
+        if paths.STUDY in names:
+            raise NotARun(
+                f"{root}: a study, not a run; name one of its runs, which are directories in "
+                f"{root / paths.STUDY_RUNS}"
+            )
         unexpected = names - set(paths.TOP_DIRECTORIES)
         if unexpected:
             raise NotARun(

@@ -64,6 +64,8 @@ def blamed(what: str, cls: Any) -> Iterator[None]:
         yield
     except (PbtnasError, Diverged, MemoryError):
         raise
+    except SystemExit as error:  # whose code would pass for that of the command, 0 for success
+        raise fault(what, error, cls) from error
     except Exception as error:
         if is_ours(cls) or failure_of(error) is not None or _of_the_directory(error, cls):
             raise
@@ -83,23 +85,25 @@ def is_ours(cls: Any) -> bool:
 def fault(what: str, error: BaseException, cls: Any = None) -> TaskFault:
     """What an exception of the user's code means, with the line of it that was reached last."""
     own = _own_frames(error, cls)
-    said = " ".join(str(error).split())
+    words = said(error)
     if isinstance(error, SyntaxError) and error.filename is not None:
         place = f"{shown(error.filename)}:{error.lineno}"
         shows = [line for line in traceback.format_exception_only(error)[1:-1] if line.strip()]
         return TaskFault(f"{place}: {type(error).__name__}: {error.msg}", "".join(shows))
-    if len(said) > _LONGEST:
-        said = f"{said[: _LONGEST - 3]}..."
-    sentence = f"{what} raised {type(error).__name__}{': ' if said else ''}{said}"
+    if len(words) > _LONGEST:
+        words = f"{words[: _LONGEST - 3]}..."
+    sentence = f"{what} raised {type(error).__name__}{': ' if words else ''}{words}"
+    if isinstance(error, SystemExit):
+        sentence += "; a task must not end its process, raise TaskError with a sentence instead"
     if isinstance(error, ValueError) and _raised_here(error):
-        sentence = said  # a rule of ours, in our own words
+        sentence = words  # a rule of ours, in our own words
     if own:
         return TaskFault(f"{shown(own[-1].filename)}:{own[-1].lineno}: {sentence}", _listed(own))
     place = "" if cls is None else f"{place_of(cls)}: "
     return TaskFault(f"{place}{sentence}")
 
 
-def mistake(what: str, error: Exception, cls: Any) -> str:
+def mistake(what: str, error: BaseException, cls: Any) -> str:
     """The sentence on an exception of the user's code in a job; "" if it is nobody's mistake, or
     ours.
 
@@ -132,6 +136,15 @@ def shown(file: str) -> str:
     """A path as people would type it here."""
     path = Path(file)
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, in one line that cannot move the cursor."""
+    try:
+        text = str(error)
+    except Exception as other:  # noqa: BLE001  (its text is made by the user's code, too)
+        text = f"(its text cannot be had: {type(other).__name__})"
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _listed(frames: list[traceback.FrameSummary]) -> str:
@@ -175,7 +188,7 @@ def _of_the_network(error: BaseException) -> bool:
     return reason is not None
 
 
-def _of_the_directory(error: Exception, cls: Any) -> bool:
+def _of_the_directory(error: BaseException, cls: Any) -> bool:
     """Whether the run directory or the disk, and no name in the user's code, is the reason."""
     if not isinstance(error, OSError):
         return False

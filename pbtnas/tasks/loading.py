@@ -104,8 +104,8 @@ def _from_file(name: str, task_file: str) -> tuple[Any, TaskCode]:
     # Else the same run, resumed without --task, would quietly search something else.
     if name != class_name:
         raise TaskError(
-            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but the config's task.name "
-            f"is {name!r}; set it to {class_name}, or leave it out"
+            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but task.name of the run or "
+            f"its configuration is {name!r}; give {file}:{name}, or leave task.name out"
         )
     path = Path(file).resolve()
     if not path.is_file():

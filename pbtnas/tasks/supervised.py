@@ -28,9 +28,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.tasks.base import Preparation, TaskError
+from pbtnas.tasks.returned import check_settings
 from pbtnas.tasks.splits import Shuffled, Split, check, count, describe, in_order
 from pbtnas.tasks.supervised_member import SupervisedTrainee
-from pbtnas.tasks.updates import PRECISIONS
 
 __all__ = ["Batch", "Batches", "Split", "SupervisedTask", "SupervisedTrainee"]
 
@@ -167,9 +167,7 @@ class SupervisedTask(ABC):
         return own or getattr(self._split, "test", None) is not None
 
     def _checked(self) -> Split:
-        if self.precision not in PRECISIONS:
-            known = ", ".join(map(repr, PRECISIONS))
-            raise TaskError(f"precision is {self.precision!r}; expected one of {known}")
+        check_settings(self)
         split: Split = self.data()
         if isinstance(split, Split):
             check(split)

@@ -14,7 +14,10 @@ from pbtnas.determinism import global_rngs, restore_global_rngs
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import Json, State
+from pbtnas.tasks import returned
 from pbtnas.tasks.base import Context, Diverged, Evaluation, TaskError
+from pbtnas.tasks.faults import place_of
+from pbtnas.tasks.findings import number_of
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.nested import joined, mapped, tensors
 from pbtnas.tasks.optional import UNSEEN
@@ -35,8 +38,9 @@ class SupervisedTrainee(Learner):
         self._task = task
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = task.build(task.space.decode(architecture))
-        self._optimizer = task.optimizer(self.network.parameters())
+            built = task.build(task.space.decode(architecture))
+        self.network = returned.network(task, built)
+        self._optimizer = returned.optimizer(task, task.optimizer(self.network.parameters()))
         self._settings = settings(self._optimizer)
         self._info: dict[str, Json] = {}  # only of a task with a schedule, or with scaling
         super().__init__(self.network, [self._optimizer])
@@ -63,12 +67,18 @@ class SupervisedTrainee(Learner):
         noted = self._info.get(_SCHEDULED)
         scheduled = noted if isinstance(noted, int) else 0
         schedule = replayed(
-            self._optimizer, self._settings, lambda o: task.schedule(o, steps), scheduled
+            self._optimizer,
+            self._settings,
+            lambda o: returned.schedule(task, task.schedule(o, steps)),
+            scheduled,
         )
         first_epoch, skipped = divmod(context.done, steps)
         for epoch in range(first_epoch, epochs):
-            batches = _behind(skipped, self._epoch(context, epoch), context.device)
-            for step, batch in enumerate(batches, epoch * steps + skipped + 1):
+            batches = self._epoch(context, epoch)
+            returned.check_length(task, len(batches), steps)
+            step = done = epoch * steps + skipped
+            rest = _behind(skipped, batches, context.device)
+            for step, batch in enumerate(rest, done + 1):
                 loss = self._step(update, pair_of(batch), step, context)
                 if not math.isfinite(loss):
                     raise Diverged(f"the loss is {loss} at step {step} of this job")
@@ -82,19 +92,23 @@ class SupervisedTrainee(Learner):
                 if step % steps == 0:
                     context.log(epoch=epoch + 1, loss=loss)
                 context.tick(step)
+            returned.check_length(task, step - epoch * steps, steps)
             skipped = 0
 
     def _epoch(self, context: Context, epoch: int) -> Batches:
-        return self._task.train_batches(derive(context.seed, "supervised-epoch", epoch))
+        task, seed = self._task, derive(context.seed, "supervised-epoch", epoch)
+        given = task.train_batches(seed)
+        batches: Batches = returned.batches(task, "train_batches", given, counted=True)
+        return batches
 
     def _step(self, update: Update, batch: Pair, step: int, context: Context) -> float:
         """One step with a batch, changed as the task says; its loss."""
         task = self._task
         if task.augments:
             chance = torch.Generator().manual_seed(derive(context.seed, "supervised-augment", step))
-            batch = task.augment(*batch, chance)
+            batch = returned.pair(task, task.augment(*batch, chance))
         x, y = (mapped(lambda tensor: tensor.to(context.device), half) for half in batch)
-        return update(lambda: task.loss(task.forward(self.network, x), y))
+        return update(lambda: returned.loss(task, task.loss(task.forward(self.network, x), y)))
 
     @torch.no_grad()
     def evaluate(self, context: Context) -> Evaluation:
@@ -106,8 +120,8 @@ class SupervisedTrainee(Learner):
         self.network.eval()
         task = self._task
         outputs, targets = [], []
-        batches = task.test_batches() if context.final else task.validation_batches()
-        for batch in batches:
+        method = "test_batches" if context.final else "validation_batches"
+        for batch in returned.batches(task, method, getattr(task, method)()):
             x, y = pair_of(batch)
             x = mapped(lambda tensor: tensor.to(context.device), x)
             found = task.forward(self.network, x)
@@ -115,12 +129,12 @@ class SupervisedTrainee(Learner):
             targets.append(mapped(lambda tensor: tensor.cpu(), y))
             context.tick()
         if not outputs:
-            name = "test_batches" if context.final else "validation_batches"
-            raise TaskError(f"{name}() has no batch: there is nothing to score")
+            raise TaskError(f"{method}() has no batch: there is nothing to score")
         predicted, wanted = joined(outputs), joined(targets)
         # The accuracy of NaNs would be an innocent number.
         finite = all(bool(tensor.isfinite().all()) for tensor in tensors(predicted))
         score = task.score(predicted, wanted) if finite else math.nan
+        score = number_of(score, f"{place_of(task.score)}: what score() returned")
         metrics = {"loss": task.loss(predicted, wanted).item()}
         if context.final:
             metrics[UNSEEN] = float(count(wanted)) if task.has_test_data else 0.0

@@ -219,14 +219,15 @@ class Trainer:
                 return {"failure": "input", "text": str(error), "damaged": None}
             return self._raised(error)
         except OSError as error:
+            # A full or failing disk is the machine's fault, not the job's.
             if error.errno in UNWRITABLE:
-                # A full or failing disk is the machine's fault, not the job's.
                 return {"failure": "infra", "text": traceback.format_exc()}
             return self._raised(error)
-        except Exception as error:  # noqa: BLE001  (whatever a task raises is its attempt's outcome)
+        # Whatever a task raises is its attempt's outcome.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             return self._raised(error)
 
-    def _raised(self, error: Exception) -> dict[str, Any]:
+    def _raised(self, error: BaseException) -> dict[str, Any]:
         """What an exception of the task, or of its device, makes of the attempt."""
         text = traceback.format_exc()
         of_cuda = failure_of(error)

@@ -191,8 +191,8 @@ def test_dry_run_prints_the_resolved_configuration_and_does_nothing(site: Site) 
 def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path: Path) -> None:
     """A study of a night does not end in the morning at data that could be seen to be wrong."""
 
-    def dry_run(targets: int | str) -> Result:
-        file = tmp_path / f"mine{targets}.py"
+    def dry_run(targets: int | str, more: str = "") -> Result:
+        file = tmp_path / f"mine{targets}{len(more)}.py"
         file.write_text(
             "import torch\nfrom torch import nn\nfrom pbtnas.search import SearchSpace, switch\n"
             "from pbtnas.tasks.supervised import Split, SupervisedTask\n"
@@ -201,6 +201,7 @@ def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path:
             "    def build(self, choices): return nn.Linear(3, 2)\n"
             "    def data(self):\n"
             f"        x, y = torch.ones(8, 3), torch.ones({targets}).long()\n"
+            f"        {more}\n"
             "        return Split((x, y), (x[:2], y[:2]), (x[:1], y[:1]))\n"
         )
         settings = tmp_path / "mine.yaml"
@@ -217,7 +218,10 @@ def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path:
     assert "inputs float32 [3], targets int64 []" in good.stderr
     assert bad.exit_code == 2 and "train has 8 inputs and 7 targets" in bad.stderr
     assert blind.exit_code == 0 and "data: not looked at" in blind.stderr
-    assert lost.exit_code == 2 and "mineof_nowhere.py:9: look() raised NameError" in lost.stderr
+    assert lost.exit_code == 2 and "mineof_nowhere0.py:9: look() raised NameError" in lost.stderr
+    for more, words in (("assert x is y", "AssertionError"), ("exit(0)", "SystemExit: 0")):
+        result = dry_run(8, more)
+        assert result.exit_code == 2 and f"py:10: look() raised {words}" in result.stderr
 
 
 def test_a_dry_run_of_a_study_prints_settings(site: Site, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from click.testing import CliRunner, Result
 import pbtnas
 from pbtnas.analysis.history.run import History
 from pbtnas.cli.app import cli
-from pbtnas.cli.show import show_end
+from pbtnas.cli.show import show_end, table_of
 from pbtnas.monitoring.members import members
+from pbtnas.networks.naming import naming_of
 from pbtnas.records import paths
-from pbtnas.store.run_directory import NotARun
+from pbtnas.store.run_directory import NotARun, open_run
 from pbtnas.tasks.loading import load_task
 from tests.analysis.made_runs import search, story, write
 from tests.networks.finished import add_member, finished, last_options
@@ -111,6 +112,65 @@ def test_one_member_is_evaluated(run: Path, tmp_path: Path) -> None:
     assert (final["which"], final["member"]["member"]) == ("m00", 0)
     assert (run / paths.evaluation(final["member"]["checkpoint"])).exists()
     assert call("evaluate", run, "--which", "best", *more).exit_code == 2
+
+
+def test_a_metric_never_stands_for_the_score_or_a_line_of_ours(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task may call its metrics as it likes, also so that a terminal would obey."""
+    (best, *_), _, _ = table_of(run, OWN)
+    metrics = {"score": 99.0, "member": 98.0, "\x1b[2Jx\ny" * 20: 96.0}
+    row = {**best, "metrics": metrics}
+    monkeypatch.setattr("pbtnas.cli.show.table_of", lambda *_: ([row], "", True))
+
+    lines = call("show", run, "m01").stdout.splitlines()
+
+    words = [line.split() for line in lines if line.startswith(("  score", "  member"))]
+    assert words == [
+        ["member", "g0000-m01,", "ok,", *words[0][3:]],
+        ["score", "0.5"],
+        ["member", "98"],
+    ]
+    assert max(len(line) for line in lines if line.endswith(" 96")) < 60
+
+
+def test_options_are_those_that_the_run_was_trained_with(tmp_path: Path) -> None:
+    """A default that was changed since says nothing about its networks."""
+    file = tmp_path / "wide.py"
+    code = """
+import torch
+from dataclasses import dataclass
+from torch import nn
+from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.tasks.supervised import SupervisedTask
+
+class Wide(SupervisedTask):
+    space = SearchSpace([switch("a", (0, 1))])
+
+    @dataclass(frozen=True)
+    class Options:
+        width: int = 4
+
+    def __init__(self, options): self.width = options.width
+    def build(self, choices): return nn.Linear(3, self.width)
+    def data(self): ...
+"""
+    file.write_text(code)
+    root = tmp_path / "run"
+    finished(root, "Wide", {}, task_file=f"{file}:Wide", recorded={"width": 4})
+    file.write_text(code.replace("= 4", "= 8"))
+
+    counts, lacking = naming_of(root, open_run(root), f"{file}:Wide").parameters([(0,)])
+
+    assert (counts, lacking) == ({(0,): 4 * 3 + 4}, "")
+
+
+def test_names_are_those_of_the_other_commands(run: Path) -> None:
+    """Digits may be left out where they are noughts, as `--which` takes them."""
+    for name in ("m0", "g0-m0", "g0000-m00"):
+        assert "g0000-m00" in call("show", run, name, "--task", OWN).stdout
+    assert call("show", run, "--json", "--csv").exit_code == 2
+    assert "--which g0000-m01 -o run-g0000-m01 --task FILE.py:OwnTask" in call("show", run).stdout
 
 
 def test_ages_and_parents_come_from_births(tmp_path: Path) -> None:

@@ -485,6 +485,16 @@ def test_private_files_go_with_their_generation(store: PosixStore, tmp_path: Pat
     assert everything(tmp_path / "trash") == []
 
 
+def test_a_store_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that changes the current directory does not lead its coordinator astray."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    with PosixStore(Path("run"), "w1") as opened:
+        monkeypatch.chdir("/")
+
+        assert opened.root == tmp_path / "run"
+
+
 def test_an_operation_that_is_none_is_a_bug(store: PosixStore) -> None:
     """Whatever the store does not know fails loudly."""
     with pytest.raises(AssertionError, match="not a storage operation"):

@@ -8,7 +8,7 @@ import pytest
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
-from pbtnas.store.run_directory import NotARun
+from pbtnas.store.run_directory import NotARun, open_run
 from pbtnas.store.study_directory import create_study, is_study, open_study
 from tests.study.ended import end_study
 
@@ -49,6 +49,14 @@ def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
     assert not is_study(tmp_path)
     with pytest.raises(NotARun, match=r"it has no study\.json"):
         open_study(tmp_path)
+
+
+def test_where_a_run_is_wanted_a_study_names_its_own(tmp_path: Path) -> None:
+    """Commands for runs say where those of a study are, not that something is lacking."""
+    study = create_study(tmp_path / "study", RUNS, pbtnas="1")
+
+    with pytest.raises(NotARun, match=r"a study, not a run; name one of its runs, .*study/runs$"):
+        open_run(study.root)
 
 
 def test_a_damaged_study_is_noticed(tmp_path: Path) -> None:

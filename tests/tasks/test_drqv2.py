@@ -663,6 +663,7 @@ def test_learning_moves_the_point_home(tmp_path: Path) -> None:
 
 
 OWN = """
+import atexit
 import gymnasium
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from pbtnas.tasks.drqv2.task import DrQV2Task
@@ -671,6 +672,7 @@ class Slow(PendulumEnv):
     pass
 
 gymnasium.register("Slow-v0", entry_point=Slow, max_episode_steps=200)
+atexit.register(print, "an environment may say something at the end")
 
 class SlowAgent(DrQV2Task):
     pass
@@ -711,11 +713,12 @@ class Point:
 
             def reset(self, **arguments: Any) -> Any:
                 super().reset(**arguments)
-                return wrong.get("observation", np.zeros(2, np.float32)), {}
+                return wrong.get("begun", (wrong.get("observation", np.zeros(2, np.float32)), {}))
 
             def step(self, action: Any) -> Any:
                 observation = wrong.get("observation", np.zeros(2, np.float32))
-                return observation, wrong.get("reward", 0.0), False, False, {}
+                whole = observation, wrong.get("reward", 0.0), False, False, {}
+                return wrong.get("gone", whole)
 
         gymnasium.register(name, entry_point=Own, disable_env_checker=True)
         return name
@@ -731,7 +734,12 @@ def test_environments_that_would_stop_every_job_are_refused_by_the_probe() -> No
             ({"actions": spaces.Box(np.float32([0, 5]), np.float32([1, 5]))}, "axis 1 goes from 5"),
             ({"actions": spaces.Box(0, 5, (1,), np.int64)}, "a Box of floats"),
             ({"actions": spaces.Box(-1, 1, (), np.float32)}, "of one axis"),
+            ({"actions": spaces.Box(-1, 1, (0,), np.float32)}, "of one axis"),
             ({"actions": spaces.Discrete(3)}, "only continuous actions"),
+            ({"begun": np.zeros(2, np.float32)}, "reset() must return (observation, info)"),
+            ({"gone": (np.zeros(2, np.float32), 0.0, False, {})}, "step() must return (observa"),
+            ({"reward": None}, "a reward must be a number, not None"),
+            ({"reward": np.zeros(2)}, "a reward must be a number, not array"),
             ({"observation": np.zeros(7, np.float32)}, "has 7 numbers"),
             ({"observation": np.full(2, np.nan, np.float32)}, "an observation is not finite"),
             ({"reward": float("nan")}, "a reward is not finite"),

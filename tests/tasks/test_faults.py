@@ -37,7 +37,10 @@ MISTAKES = {
         "own.py:13: importing .*own.py raised ModuleNotFoundError: No module named 'numpie'$",
     ),
     "a syntax error": ("x = (1\n", r"own.py:13: SyntaxError: '\(' was never closed$"),
-    "an exit": ("raise SystemExit(0)\n", "own.py:13: importing .*own.py raised SystemExit: 0$"),
+    "an exit": (
+        "raise SystemExit(0)\n",
+        "own.py:13: importing .*own.py raised SystemExit: 0; a task must not end ",
+    ),
     "two variables of one name": (
         "SearchSpace([switch('a', (0, 1)),\n    switch('a', (0, 1))])\n",
         "own.py:13: two variables of the same name: a$",
@@ -105,6 +108,30 @@ def test_a_bug_of_ours_and_a_full_disk_are_no_mistakes_of_the_task() -> None:
     with pytest.raises(TaskFault, match=r"test_faults.py:\d+: prepare\(\) raised FileNotFound"):
         with blamed("prepare()", TinyTask):
             Path("/gone/data.npz").read_bytes()
+
+
+class Unspeakable(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise KeyError("text")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (SystemExit(0), "raised SystemExit: 0; a task must not end its process, raise TaskError"),
+        (Unspeakable(), r"raised Unspeakable: \(its text cannot be had: KeyError\)$"),
+        (TypeError("\x1b[31m\ud800größer\n\n"), r"raised TypeError: \[31m größer$"),
+        (TypeError("x" * 10_000), r"raised TypeError: x{297}\.\.\.$"),
+    ],
+)
+def test_whatever_a_task_raises_ends_in_one_sentence(error: BaseException, sentence: str) -> None:
+    """Also where it would end the command as if it had succeeded, or cannot be printed."""
+    with pytest.raises(TaskFault, match=sentence) as raised, blamed("prepare()", TinyTask):
+        raise error
+
+    str(raised.value).encode()
 
 
 class Finds:

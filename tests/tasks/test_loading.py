@@ -115,7 +115,7 @@ def test_wrong_options_are_config_errors_with_their_place(file: Path) -> None:
         ("qqq", {}, None, r"unknown task 'qqq'; installed: .*needs --task FILE.py:qqq"),
         ("Plain", {"a": 1}, "{}:Plain", "c.yaml:3: task.a: the task 'Plain' has no options"),
         ("OwnTask", {}, "{}", "expected FILE.py:Class"),
-        ("digits", {}, "{}:OwnTask", "the config's task.name is 'digits'; set it to OwnTask"),
+        ("digits", {}, "{}:OwnTask", "is 'digits'; give .*:digits, or leave task.name out"),
         ("OwnTask", {}, "gone.py:OwnTask", "there is no file .*gone.py"),
         ("OwnTsk", {}, "{}:OwnTsk", "has no class 'OwnTsk'; did you mean 'OwnTask'"),
         ("owntask", {}, "{}:owntask", "has no class 'owntask'; did you mean 'OwnTask'"),

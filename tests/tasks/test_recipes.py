@@ -274,6 +274,30 @@ class Lazy(TinyTask):
         return Idle(parameters, lr=0.1)
 
 
+def returning(method: str, value: Any) -> type[TinyTask]:
+    """A task one of whose methods has forgotten its `return`, or returns something else."""
+    return type("Returning", (TinyTask,), {method: lambda *_: value})
+
+
+class Uneven(TinyTask):
+    """An epoch has as many batches as its seed wants."""
+
+    def train_batches(self, seed: int) -> Batches:
+        return [self._split.train] * (2 + seed % 2)
+
+
+class Promised(list[Any]):
+    """Says that it has more batches than it gives."""
+
+    def __len__(self) -> int:
+        return 3
+
+
+class Short(TinyTask):
+    def train_batches(self, seed: int) -> Batches:
+        return Promised([self._split.train])
+
+
 class NoBatch(TinyTask):
     def train_batches(self, seed: int) -> Batches:
         return []
@@ -292,6 +316,18 @@ class OddBatch(TinyTask):
         (Lazy, "Idle never called its closure"),
         (NoBatch, "train_batches() has no batch"),
         (OddBatch, "a batch is a Tensor; expected a pair (inputs, targets)"),
+        (Uneven, "train_batches() gives "),
+        (Short, "train_batches() gives 1 batches where its length was 3"),
+        (returning("build", None), "build() returned None, expected an nn.Module"),
+        (returning("build", nn.LazyLinear(2)), "a network with lazy modules"),
+        (returning("build", nn.Identity()), "a network without a parameter to train"),
+        (returning("optimizer", None), "optimizer() returned None, expected an optimiser"),
+        (returning("schedule", 0.1), "schedule() returned 0.1, expected a schedule"),
+        (returning("loss", 0.5), "loss() returned 0.5, expected a tensor"),
+        (returning("loss", torch.ones(8)), "a tensor [8] of torch.float32, expected one real"),
+        (returning("loss", torch.ones(())), "a number that depends on no parameter"),
+        (returning("augment", None), "augment() returned None, expected a pair"),
+        (returning("train_batches", iter([])), "expected something with a length"),
     ],
 )
 def test_what_cannot_be_trained_says_why(
@@ -304,14 +340,42 @@ def test_what_cannot_be_trained_says_why(
     assert words in str(caught.value)
 
 
-def test_a_precision_that_there_is_not_is_refused_before_a_job(tmp_path: Path) -> None:
-    """By the names of those that there are."""
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("precision", "bf16", "'bf16'; expected one of 'float32', 'bfloat16'"),
+        ("batch_size", 0, "0; expected an integer of at least 1"),
+        ("batch_size", "64", "'64'; expected an integer of at least 1"),
+        ("clip_norm", -1.0, "-1.0; expected a number above 0, or None"),
+        ("clip_norm", math.nan, "nan; expected a number above 0, or None"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_a_job(
+    tmp_path: Path, setting: str, value: Any, expected: str
+) -> None:
+    """A norm below 0 would even turn gradients round."""
+    task = type("Typo", (TinyTask,), {setting: value})()
 
-    class Typo(TinyTask):
-        precision = "bf16"
+    with pytest.raises(TaskError, match=f"{setting} is {expected}"):
+        task.prepare(RehearsalProducts(tmp_path))
 
-    with pytest.raises(TaskError, match="'bf16'; expected one of 'float32', 'bfloat16'"):
-        Typo().prepare(RehearsalProducts(tmp_path))
+
+@pytest.mark.parametrize(
+    ("method", "value", "words"),
+    [
+        ("score", (0.5, {}), r"what score\(\) returned is \(0.5, {}\), expected a number"),
+        ("validation_batches", None, r"validation_batches\(\) returned None, expected a list"),
+    ],
+)
+def test_what_cannot_be_scored_is_told_with_the_place_of_the_method(
+    tmp_path: Path, method: str, value: Any, words: str
+) -> None:
+    """Not with that of our `evaluate`, which calls it."""
+    task = returning(method, value)()
+    task.prepare(RehearsalProducts(tmp_path))
+
+    with pytest.raises(TaskError, match=rf"test_recipes.py:\d+: {words}"):
+        task.create((0, 0), 0).evaluate(Rehearsal(tmp_path))
 
 
 def test_a_loss_that_is_not_finite_ends_a_job_with_closures_too(tmp_path: Path) -> None:

@@ -219,3 +219,15 @@ def test_nothing_is_trained_with_other_products_than_the_runs(bench: Bench) -> N
 
     assert "products/points: this run was started with" in bench.told(FRESH)["unable"]
     assert bench.threads == []
+
+
+def test_a_task_that_ends_the_process_fails_its_attempt_with_a_traceback(bench: Bench) -> None:
+    """It is no crash without words, and the process serves the next job."""
+
+    def leave(epochs: int, context: Any) -> None:
+        raise SystemExit(0)
+
+    bench._train = leave  # type: ignore[method-assign]
+    told = bench.told(FRESH)
+
+    assert told["failure"] == "error" and "raise SystemExit(0)" in told["text"]

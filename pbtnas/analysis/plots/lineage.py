@@ -206,6 +206,8 @@ def _cut_off(axes: Axes, evolution: Evolution, members: Sequence[int]) -> None:
     if not living:
         return
     floor = 2 * min(living) - max(living)
+    if floor == max(living):
+        return  # all are equal: there is no axis to cut
     scores = [s.score for standings in evolution.generations for s in standings]
     below = sum(score is not None and score < floor for score in scores)
     if below:

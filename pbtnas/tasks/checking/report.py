@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pbtnas.search.space import Architecture
 from pbtnas.tasks.base import Diverged, Task
-from pbtnas.tasks.faults import TaskFault
+from pbtnas.tasks.faults import TaskFault, said
 from pbtnas.tasks.faults import fault as fault_of
 
 _NOT_DETERMINISTIC = " does not have a deterministic implementation"  # as torch puts it
@@ -79,7 +79,7 @@ class Report:
             self.diverged(error)
         except TaskFault as fault:
             self.say(level, str(fault), fault.frames, traceback.format_exc())
-        except Exception as error:  # noqa: BLE001 - a task may raise anything: that is the finding
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it raises)
             told = fault_of(self.doing, error, self._class)
             self.say(level, self._in_words(error, str(told)), told.frames, traceback.format_exc())
 
@@ -87,9 +87,9 @@ class Report:
         """Say that a member diverged, which the search copes with."""
         self.say(Level.WARNING, f"a random member diverged at once: {error}")
 
-    def _in_words(self, error: Exception, otherwise: str) -> str:
+    def _in_words(self, error: BaseException, otherwise: str) -> str:
         """Explain what an exception of the task means for a search."""
-        operation, refused, _ = str(error).partition(_NOT_DETERMINISTIC)
+        operation, refused, _ = said(error).partition(_NOT_DETERMINISTIC)
         if refused:
             return (
                 f"{self.doing} uses {operation}, which PyTorch cannot do deterministically on "

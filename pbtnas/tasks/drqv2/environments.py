@@ -170,6 +170,8 @@ def try_out(name: str) -> dict[str, int | bool]:
     else:
         core = Suite(*_suite_task(name), seed=0)
     environment = ScaledActions(core, core.low, core.high)
+    if isinstance(core, Gymnasium):
+        core.check_returns()
     rng = np.random.default_rng(0)
     _check(name, environment.reset(), 0.0)
     for _ in range(_STEPS_TRIED):
@@ -202,6 +204,12 @@ def _register(source: str) -> None:
 
 
 if __name__ == "__main__":
-    for _source in sys.argv[2:]:
-        _register(_source)
-    sys.stdout.write(json.dumps(try_out(sys.argv[1])) + "\n")
+    try:
+        for _source in sys.argv[2:]:
+            _register(_source)
+        _found = json.dumps(try_out(sys.argv[1]))
+    except SystemExit as _error:
+        sys.exit(f"it ends its process (with {_error.code}); it must raise an exception instead")
+    sys.stdout.write(f"{_found}\n")
+    sys.stdout.flush()
+    os._exit(0)  # whatever the environment says or waits for when Python ends

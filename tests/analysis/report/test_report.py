@@ -21,20 +21,32 @@ from tests.analysis.made_runs import search, story, study, write
 EVIL = "<script>alert('x')</script>"
 
 
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    write(tmp_path / "run", story(search()))
-    return History.read(tmp_path / "run")
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    root = tmp_path_factory.mktemp("made") / "run"
+    write(root, story(search()))
+    return History.read(root)
 
 
 def page(history: History) -> str:
     return to_html(run_report(history, tuple(search().space), []))
 
 
-def test_a_run_is_told_whole(history: History) -> None:
-    """Fingerprint, figures, best members by option, configuration, commands and versions."""
-    text = page(history)
+@pytest.fixture(scope="module")
+def text(history: History) -> str:
+    """The page of that run, drawn once: to draw five figures takes a second."""
+    return page(history)
 
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, for what does not look at them."""
+    for name in ("run_figures", "study_figures"):
+        monkeypatch.setattr(f"pbtnas.analysis.report.page.{name}", lambda *_, **__: {})
+
+
+def test_a_run_is_told_whole(history: History, text: str) -> None:
+    """Fingerprint, figures, best members by option, configuration, commands and versions."""
     assert history.final is not None and history.final.fingerprint in text
     assert text.count('src="data:image/svg+xml;base64,') == 5
     for told in ("best ever", "norm", "pbtnas run run.yaml", "Where the results were made"):
@@ -44,24 +56,21 @@ def test_a_run_is_told_whole(history: History) -> None:
     assert yaml.safe_load(html.unescape(found[1])) == history.config
 
 
-def test_what_failed_and_was_tried_again_is_listed(history: History) -> None:
+def test_what_failed_and_was_tried_again_is_listed(text: str) -> None:
     """Every end of an attempt, members without a score, and the last line of tracebacks."""
-    text = page(history)
-
     assert "ValueError: no such layer" in text
     for end in ("error", "oom", "released", "failed", "diverged"):
         assert f"<td>{end}</td>" in text
 
 
-def test_the_file_needs_nothing_else(history: History) -> None:
+def test_the_file_needs_nothing_else(text: str) -> None:
     """No address outside of itself, no script, and a policy that forbids both."""
-    text = page(history)
-
     assert set(re.findall(r'(?:src|href)="([^":#]*)', text)) <= {"data", ""}
     assert "<script" not in text and "url(" not in text and "@import" not in text
     assert "default-src 'none'" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_text_is_escaped(history: History) -> None:
     """Whoever may write to the directory, or name an option, cannot write into the page."""
     config: dict[str, Any] = {**history.config, "task": {"name": EVIL}}
@@ -84,6 +93,7 @@ def test_a_run_that_has_just_begun_has_a_report(tmp_path: Path) -> None:
         page(History.read(tmp_path / "empty"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damage_is_said(tmp_path: Path) -> None:
     """A record that cannot be read is named in the report."""
     write(tmp_path / "run", story(search()))
@@ -106,6 +116,7 @@ def test_a_study_is_compared_and_its_gaps_are_named(tmp_path: Path) -> None:
     assert "<td>search.algorithm</td><td>pbt-nas</td><td>random-search</td>" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_can_be_had_again_from_its_report(tmp_path: Path) -> None:
     """The study's file names the files beside it; commands name a task that is not installed."""
     root = study(tmp_path / "s")
@@ -122,6 +133,7 @@ def test_a_study_can_be_had_again_from_its_report(tmp_path: Path) -> None:
     assert commands[:2] == [study_command, "pbtnas compare studies/s-again"]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("task", "option"), [("tiny", " --task FILE.py:tiny"), ("digits", "")])
 def test_a_task_of_ones_own_has_its_place_in_the_command(
     history: History, task: str, option: str
@@ -135,6 +147,7 @@ def test_a_task_of_ones_own_has_its_place_in_the_command(
     assert code["the run run again"] == command
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_of_sizes_is_compared_size_by_size(tmp_path: Path) -> None:
     """Other budgets have sections of their own instead of a refusal."""
     sizes = {"pbt-nas": 6, "larger": 8}
