@@ -164,13 +164,14 @@ operations are deterministic."""
 def _code(code: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """The rows about the code of the task."""
     if code is None:
-        return [("code of the task", "the run does not record it")]
-    package = f"{code['package']} {code['version']}" if code["package"] else ""
-    files = [f"`{name}` (SHA-256 `{sha256}`)" for name, sha256 in code["files"].items()]
+        return [("code of the task", "not recorded")]
+    main, beside = code["main"], len(code["files"]) - 1
+    told = [f"{code['package']} {code['version']}"] if code["package"] else []
+    told += [f"`{main}` (SHA-256 `{code['files'][main]}`)"] if main else []
+    told += [f"{beside} files that it imports"] if beside > 0 else []
     began = ", ".join(f"{name} {version}" for name, version in code["versions"].items())
     changed = [("times that code was changed", str(code["changes"]))] if code["changes"] else []
-    told = ", ".join(filter(None, [package, *files]))
-    return [("code of the task", told), *changed, ("searched with", began)]
+    return [("code of the task", ", ".join(told)), *changed, ("searched with", began)]
 
 
 def _assumed(card: Card) -> str:

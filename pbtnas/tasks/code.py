@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -91,7 +92,9 @@ def _text(data: bytes) -> str | None:
 def _imported(data: bytes, name: PurePosixPath) -> Iterator[str]:
     """The dotted names that may be modules which a file of that name imports."""
     try:
-        tree = ast.parse(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # importing it has told them, with their place
+            tree = ast.parse(data)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # importing it will say what is wrong, if anybody does
     for node in ast.walk(tree):

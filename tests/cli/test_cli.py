@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,22 +16,12 @@ from click.testing import CliRunner, Result
 from pbtnas.cli import app as cli
 from pbtnas.config import load
 from pbtnas.engine.run_setup import start_run
-from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.errors import ExitCode
 from pbtnas.records import paths
 from pbtnas.records.envelope import canonical, digest
 from pbtnas.tasks.digits import DigitsOptions
 from pbtnas.tasks.loading import load_task
 from tests.system.site import TASK, Site
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Commands that run in this process leave their signal handlers behind."""
-    kept = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def call(*arguments: object) -> Result:

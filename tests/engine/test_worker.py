@@ -11,10 +11,11 @@ import pytest
 import pbtnas
 from pbtnas.config import load, to_json
 from pbtnas.engine import worker
+from pbtnas.engine.other_versions import warn_of_other_versions
 from pbtnas.engine.run_setup import search_of, start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import FINAL_CODES
-from pbtnas.engine.worker import TaskDoesNotFit, WorkerDriver, wait_for, warn_of_other_version
+from pbtnas.engine.worker import TaskDoesNotFit, WorkerDriver, wait_for
 from pbtnas.errors import ExitCode
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Poll, Start
 from pbtnas.protocol.generations import first_manifest
@@ -38,11 +39,11 @@ def test_another_version_than_the_runs_is_a_warning(
     """One line with both versions; the same version is not worth a word."""
     about = {"hash": "xxh3-128", "space": "s", "pbtnas": version}
 
-    warn_of_other_version(create(tmp_path / "run", {}, about=about))
+    warn_of_other_versions(create(tmp_path / "run", {}, about=about))
 
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warnings
     if warnings:
-        assert f"pbtnas 0.0.1, this is {pbtnas.__version__}" in caplog.text
+        assert f"pbtnas 0.0.1 ({pbtnas.__version__} here)" in caplog.text
 
 
 def test_a_study_that_is_made_while_a_worker_looks_is_found(

@@ -18,6 +18,7 @@ from pbtnas.records.schema import NO_FAILURE, Champion, last_line
 from pbtnas.search.space import Variable
 
 LONGEST = 200  # rows of failures; a broken cluster may write thousands
+FILES = 12  # of a task's code
 
 
 def generations_table(history: History) -> Table:
@@ -112,11 +113,13 @@ def code_table(history: History) -> Table:
     rows = []
     for known in history.codes.known:
         code, change = known.code, known.accepted
-        files = (f"{name} {file.sha256[:16]}" for name, file in code.files.items())
+        told = [f"{name} {file.sha256[:16]}" for name, file in code.files.items()]
+        more = [f"and {len(told) - FILES} more files"] if len(told) > FILES else []
+        package = [f"{code.package} {code.version}"] if code.package else []
         rows.append(
             (
                 f"accepted {change['at']} by {change['by']}" if change else "at the start",
-                ", ".join(filter(None, [f"{code.package} {code.version}".strip(), *files])),
+                ", ".join([*package, *told[:FILES], *more]),
                 ", ".join(f"{name} {version}" for name, version in code.versions.items()),
             )
         )
