@@ -76,6 +76,11 @@ class Processor:
     processor: str
     cpu_capability: str
 
+    @property
+    def maker(self) -> str:
+        """Intel or AMD, to each of which MKL gives kernels of its own; else what it is called."""
+        return next((m for m in ("Intel", "AMD") if m in self.processor), self.processor)
+
     def __str__(self) -> str:
         return f"{self.processor}, {self.cpu_capability}"
 
@@ -170,7 +175,7 @@ def remark(started: Processor | None, pinned: str) -> str:
     if started is None or pinned != DEFAULT:
         return ""
     here = this_processor()
-    if here.cpu_capability == started.cpu_capability:
+    if (here.cpu_capability, here.maker) == (started.cpu_capability, started.maker):
         return ""
     return (
         f"the run was started with {started.cpu_capability} instructions ({started.processor}), "

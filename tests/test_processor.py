@@ -32,7 +32,7 @@ from pbtnas.store.run_directory import create, space_digest
 from pbtnas.tasks.loading import load_task
 
 OLD = {"model name": "Old CPU", "flags": "fpu sse sse2 avx2 fma"}
-ELSEWHERE = Processor("Other CPU", "AVX512")
+ELSEWHERE = Processor("Other CPU", "AVX1024")
 PINNED = Config(
     TaskConfig("digits"),
     SearchConfig(population=2, generations=1, epochs=1),
@@ -135,11 +135,14 @@ def test_a_training_process_is_told_the_pin(
 
 
 def test_other_instructions_than_the_runs_are_one_sentence() -> None:
-    """Not where the run is pinned, nor where it does not say what it was started with."""
+    """Or another maker's processor.  Not where the run is pinned, nor where it does not say what it
+    was started with."""
     here = this_processor()
-    said = remark(replace(ELSEWHERE, cpu_capability=f"not {here.cpu_capability}"), "default")
+    said = remark(ELSEWHERE, "default")
+    other = "Intel Xeon" if here.maker == "AMD" else "AMD EPYC"
 
     assert "the last bits may differ" in said and "\n" not in said
     assert "(Other CPU)" in said and f"here are {here.cpu_capability}" in said
+    assert remark(replace(here, processor=other), "default"), "the same instructions, other kernels"
     assert remark(here, "default") == remark(None, "default") == remark(ELSEWHERE, "avx512") == ""
     check_pinned("default")

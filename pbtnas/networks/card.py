@@ -157,8 +157,8 @@ def _training(card: Card) -> str:
 pbtnas run {SEARCH} runs/again{task}
 ```
 
-The same versions give the same fingerprint on a processor with the same instructions, where the
-operations are deterministic."""
+The same versions give the same fingerprint on such a processor, where the operations are
+deterministic."""
 
 
 def _code(code: Mapping[str, Any] | None) -> list[tuple[str, str]]:
