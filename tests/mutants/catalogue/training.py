@@ -97,9 +97,23 @@ MUTANTS = (
     Mutant(
         "full-disk-counted-against-the-job",
         _TRAINER,
-        'kind = "infra" if error.errno in UNWRITABLE else "error"',
-        'kind = "error"',
+        "if error.errno in UNWRITABLE:",
+        "if False:",
         ("tests/training/test_trainer.py",),
+    ),
+    Mutant(
+        "failed-download-taken-for-a-misfit",
+        _TRAINER,
+        "if isinstance(error, TaskError | ConfigError | OtherSpace):",
+        "if isinstance(error, PbtnasError):",
+        ("tests/training/test_trainer.py",),
+    ),
+    Mutant(
+        "some-failures-taken-for-a-mistake-of-the-user",
+        "pbtnas/records/causes.py",
+        "if generation > 0 or len(kinds) != 1 or len(whole) < len(found):",
+        "if len(kinds) != 1:",
+        ("tests/protocol/test_generations.py",),
     ),
     Mutant(
         "healthy-file-put-aside",
