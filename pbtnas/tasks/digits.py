@@ -90,6 +90,11 @@ class DigitsTask:
         judge.load_state_dict(safetensors.torch.load(weights))
         self._problem = DigitsProblem(images, judge, Gaussian.fit(judge.features(images)))
 
+    def look(self) -> str:
+        """The digits in words, for `--dry-run`."""
+        images, _ = load_digits()
+        return f"{len(images):,} digits of 8x8 pixels, to train with and to compare with"
+
     def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return DigitsTrainee(self, architecture, seed)

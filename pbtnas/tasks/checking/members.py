@@ -24,7 +24,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
-from pbtnas.tasks.checking.report import Level, Report
+from pbtnas.tasks.checking.report import Level, Report, Tell
 from pbtnas.tasks.findings import artifact_faults, numbers_of
 from pbtnas.tasks.optional import HasNetwork
 
@@ -41,10 +41,11 @@ class MemberChecks(Report):
         task: the task.
         directory: a directory for what is written.
         device: a torch device to train and evaluate on.
+        tell: hears of each finding.
     """
 
-    def __init__(self, task: Task, directory: Path, device: str) -> None:
-        super().__init__(task, device)
+    def __init__(self, task: Task, directory: Path, device: str, tell: Tell) -> None:
+        super().__init__(task, device, tell)
         self.task = task
         self.unprepared = task
         self.made: Mapping[str, bytes] = {}  # products
@@ -143,11 +144,13 @@ class MemberChecks(Report):
         if not difference(self.create(architecture, seed).state(), whole.state):
             self.say(Level.WARNING, f"train() changed nothing in {whole.done} steps")
         half = self.train(self.create(architecture, seed), seed, stop_at=1)
+        if half.done >= whole.done:  # a state can be had now and then only, as between episodes
+            whole = self.train(self.create(architecture, seed), seed, stop_at=half.done + 1)
         other = self.create(architecture, seed + 1)
         self.doing = "load() of a state in the middle of a job"
         other.load(half.state)
         self.doing = "train() of an interrupted job"
-        resumed = train(other, STEPS, self.context(seed, STEPS), half)
+        resumed = train(other, STEPS, self.context(seed, whole.done), half)
         differs = difference(whole.state, resumed.state)
         self.passed.add("interruption")
         if differs:
