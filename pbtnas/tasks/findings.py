@@ -22,17 +22,17 @@ def numbers_of(evaluation: Any, trainee: Trainee) -> tuple[float, dict[str, floa
             f"{place}: evaluate() returned {returned}, expected an Evaluation: "
             "`return Evaluation(score)`"
         )
-    score = _number(evaluation.score, f"{place}: the score of evaluate()")
+    score = number(evaluation.score, f"{place}: the score of evaluate()")
     if not isinstance(evaluation.metrics, Mapping):
         raise TaskFault(
-            f"{place}: the metrics of evaluate() are {_in_words(evaluation.metrics)}, "
+            f"{place}: the metrics of evaluate() are {in_words(evaluation.metrics)}, "
             "expected numbers by name: {'loss': 0.5}"
         )
     metrics = {}
     for name, value in evaluation.metrics.items():
         if not isinstance(name, str):
             raise TaskFault(f"{place}: the name of a metric of evaluate() is {name!r}, not text")
-        metrics[name] = _number(value, f"{place}: the metric {name!r} of evaluate()")
+        metrics[name] = number(value, f"{place}: the metric {name!r} of evaluate()")
     return score, metrics
 
 
@@ -46,22 +46,25 @@ def artifact_faults(evaluation: Evaluation, trainee: Trainee) -> Iterator[tuple[
     if not isinstance(artifacts, Mapping):
         yield (
             None,
-            f"{place}: the artifacts of evaluate() are {_in_words(artifacts)}, expected "
+            f"{place}: the artifacts of evaluate() are {in_words(artifacts)}, expected "
             "bytes by name: {'grid.png': b'...'}",
         )
         return
     for name, content in artifacts.items():
         what = f"{place}: the artifact {name!r} of evaluate()"
         if not isinstance(content, bytes):
-            yield name, f"{what} is {_in_words(content)}, expected bytes"
+            yield name, f"{what} is {in_words(content)}, expected bytes"
         try:
             safe(name)
         except (TypeError, ValueError):
             yield name, f"{what} has an unsafe name, expected letters, digits, '.', '_' and '-'"
 
 
-def _number(value: Any, what: str) -> float:
-    """The value as a number; a tensor or array of one item is one."""
+def number(value: Any, what: str) -> float:
+    """The value as a number; a tensor or array of one item is one.
+
+    Raises `TaskFault` that begins with `what`.
+    """
     if hasattr(value, "shape") and hasattr(value, "item"):
         if any(side != 1 for side in value.shape):
             raise TaskFault(f"{what} has the shape {list(value.shape)}, expected one number")
@@ -71,10 +74,11 @@ def _number(value: Any, what: str) -> float:
             raise TypeError("text is no number, though float() reads some")
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise TaskFault(f"{what} is {_in_words(value)}, expected a number") from None
+        raise TaskFault(f"{what} is {in_words(value)}, expected a number") from None
 
 
-def _in_words(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A value as it is written, or its type where that would be long or differ by process."""
     text = repr(value)
     return text if len(text) <= 60 and "0x" not in text else f"a value of type {_type(value)}"
 

@@ -28,6 +28,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.tasks.base import Preparation, TaskError
+from pbtnas.tasks.overridden import check_settings
 from pbtnas.tasks.splits import Shuffled, Split, check, count, describe, in_order
 from pbtnas.tasks.supervised_member import SupervisedTrainee
 from pbtnas.tasks.updates import PRECISIONS
@@ -166,6 +167,7 @@ class SupervisedTask(ABC):
         if self.precision not in PRECISIONS:
             known = ", ".join(map(repr, PRECISIONS))
             raise TaskError(f"precision is {self.precision!r}; expected one of {known}")
+        check_settings(self)
         split: Split = self.data()
         if isinstance(split, Split):
             check(split)

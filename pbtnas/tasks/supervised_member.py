@@ -14,6 +14,7 @@ from pbtnas.determinism import global_rngs, restore_global_rngs
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import Json, State
+from pbtnas.tasks import overridden
 from pbtnas.tasks.base import Context, Diverged, Evaluation, TaskError
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.nested import joined, mapped, tensors
@@ -35,8 +36,9 @@ class SupervisedTrainee(Learner):
         self._task = task
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = task.build(task.space.decode(architecture))
-        self._optimizer = task.optimizer(self.network.parameters())
+            made = task.build(task.space.decode(architecture))
+        self.network = overridden.network(made, task)
+        self._optimizer = overridden.optimizer(task.optimizer(self.network.parameters()), task)
         self._settings = settings(self._optimizer)
         self._info: dict[str, Json] = {}  # only of a task with a schedule, or with scaling
         super().__init__(self.network, [self._optimizer])
@@ -92,9 +94,11 @@ class SupervisedTrainee(Learner):
         task = self._task
         if task.augments:
             chance = torch.Generator().manual_seed(derive(context.seed, "supervised-augment", step))
-            batch = task.augment(*batch, chance)
+            batch = overridden.augmented(task.augment(*batch, chance), task)
         x, y = (mapped(lambda tensor: tensor.to(context.device), half) for half in batch)
-        return update(lambda: task.loss(task.forward(self.network, x), y))
+        return update(
+            lambda: overridden.loss(task.loss(task.forward(self.network, x), y), task, trained=True)
+        )
 
     @torch.no_grad()
     def evaluate(self, context: Context) -> Evaluation:
@@ -120,8 +124,9 @@ class SupervisedTrainee(Learner):
         predicted, wanted = joined(outputs), joined(targets)
         # The accuracy of NaNs would be an innocent number.
         finite = all(bool(tensor.isfinite().all()) for tensor in tensors(predicted))
-        score = task.score(predicted, wanted) if finite else math.nan
-        metrics = {"loss": task.loss(predicted, wanted).item()}
+        score = overridden.score(task.score(predicted, wanted), task) if finite else math.nan
+        loss = overridden.loss(task.loss(predicted, wanted), task, trained=False)
+        metrics = {"loss": loss.item()}
         if context.final:
             metrics[UNSEEN] = float(count(wanted)) if task.has_test_data else 0.0
         return Evaluation(score, metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, Task, TaskError
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, difference, train
+from pbtnas.tasks.faults import TaskFault
 from pbtnas.tasks.supervised import Batches, Split, SupervisedTask, SupervisedTrainee
 from pbtnas.tasks.updates import Update
 from tests.tasks.broken import Net, TinyTask
@@ -346,3 +348,55 @@ def test_broken_outputs_of_any_form_cannot_win(tmp_path: Path) -> None:
     nn.init.constant_(trainee.network.get_submodule("head").get_parameter("bias"), math.nan)
 
     assert math.isnan(trainee.evaluate(Rehearsal(tmp_path)).score)
+
+
+def _returning(method: str, value: Any) -> type[TinyTask]:
+    """A task of which one method gives the value, or what a function makes of what it gave."""
+
+    def gives(self: Any, *arguments: Any) -> Any:
+        return value(getattr(TinyTask, method)(self, *arguments)) if callable(value) else value
+
+    return type("Own", (TinyTask,), {method: gives})
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "sentence"),
+    [
+        ("build", None, "build() gave None, expected an nn.Module"),
+        ("build", lambda net: net.requires_grad_(False), "without a parameter that can be trained"),
+        ("build", lambda net: nn.LazyLinear(2), "parameter 'weight' has no shape yet; call a lazy"),
+        ("optimizer", None, "optimizer() gave None, expected a torch.optim.Optimizer"),
+        ("augment", None, "augment() gave None, expected a pair (inputs, targets)"),
+        ("augment", lambda batch: batch[0], "augment() gave a Tensor, expected a pair"),
+        ("loss", 0.5, "loss() gave 0.5, expected a tensor of one number"),
+        ("loss", lambda loss: loss[None, None].repeat(1, 2), "gave the shape [1, 2], expected one"),
+        ("loss", lambda loss: loss.detach(), "loss() gave a number without a gradient"),
+        ("score", None, "score() is None, expected a number"),
+        ("score", lambda score: torch.ones(20), "score() has the shape [20], expected one number"),
+    ],
+)
+def test_what_a_method_should_not_return_is_told_with_its_line(
+    method: str, value: Any, sentence: str, tmp_path: Path
+) -> None:
+    """Instead of what torch says later, far away from the `return` that was forgotten."""
+    task = _returning(method, value)()
+    task.prepare(RehearsalProducts(tmp_path))
+
+    with pytest.raises(TaskFault, match=rf"test_recipes\.py:\d+: .*{re.escape(sentence)}"):
+        trainee = task.create((0, 0), 0)
+        train(trainee, 1, Rehearsal(tmp_path))
+        trainee.evaluate(Rehearsal(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("batch_size", "32"), ("batch_size", 0), ("clip_norm", -1)]
+)
+def test_a_setting_that_cannot_be_is_refused_before_a_job(
+    setting: str, value: Any, tmp_path: Path
+) -> None:
+    """By its name and value."""
+    task = TinyTask()
+    setattr(task, setting, value)
+
+    with pytest.raises(TaskError, match=f"{setting} is {value!r}; expected"):
+        task.prepare(RehearsalProducts(tmp_path))

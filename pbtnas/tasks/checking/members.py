@@ -157,8 +157,9 @@ class MemberChecks(Report):
             self.say(
                 Level.ERROR,
                 "a job that is interrupted after a step and continued from state() must end with "
-                f"the same bits, but {differs}: state() and load() leave something out, or "
-                "train() does not go on behind context.done",
+                f"the same bits, but {differs}: state() and load() leave something out (layers in "
+                "a list belong into an nn.ModuleList), or train() does not go on behind "
+                "context.done",
             )
         else:
             self.say(Level.OK, "an interrupted job ends with the same bits")
