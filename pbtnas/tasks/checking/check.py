@@ -92,6 +92,7 @@ class _Checks(MemberChecks):
         again, threaded = copy.deepcopy(self.task), copy.deepcopy(self.task)
         self.unprepared = copy.deepcopy(self.task)
         ours = self.made = self.products(self.task, threads=1)
+        self.other = again
         self.compare_products(
             ours,
             self.products(again, threads=1),

@@ -20,6 +20,7 @@ from pbtnas.tasks.checking.keeping import check_export, poisoned, written
 from pbtnas.tasks.checking.rehearsal import (
     Rehearsal,
     RehearsalSnapshot,
+    copy_of,
     difference,
     evaluate,
     train,
@@ -48,6 +49,7 @@ class MemberChecks(Report):
         super().__init__(task, device, tell)
         self.task = task
         self.unprepared = task
+        self.other: Task | None = None  # the task as another process prepares it
         self.made: Mapping[str, bytes] = {}  # products
         self.directory = directory
         self.device = device
@@ -199,9 +201,23 @@ class MemberChecks(Report):
                 "evaluate() must be a function of the state and context.seed, but the same state "
                 f"scored {score} and {again}",
             )
+        elif (elsewhere := self.elsewhere(state, seed)) not in (None, score):
+            self.say(
+                Level.ERROR,
+                f"the same state scored {score}, and {elsewhere} with the task prepared anew: all "
+                "processes of a run must have the same data; give a split that is drawn a seed",
+            )
         else:
             self.say(Level.OK, "scores are finite and repeatable")
         return True
+
+    def elsewhere(self, state: State, seed: int) -> float | None:
+        """The score of the state in another process; once, for it may take long."""
+        if self.other is None or self.architecture is None:
+            return None
+        other, self.other = self.other.create(self.architecture, 0), None
+        other.load(copy_of(state))
+        return self.score(other, seed)[0]
 
     def artifacts(self, evaluation: Evaluation, trainee: Trainee) -> bool:
         """Whether `pbtnas evaluate` could keep all artifacts."""
