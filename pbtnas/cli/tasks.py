@@ -23,6 +23,7 @@ from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.data.download import Progress
+    from pbtnas.tasks.checking.report import Finding
 
 
 @click.group()
@@ -60,14 +61,16 @@ def check_task(
     check_device(device)
     check_computes(device)
     made = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file)
-    findings = check(made, mix=mix_states, rounds=rounds, device=device)
-    for finding in findings:
-        click.echo(f"{finding.level:<8}{finding.sentence}")
-        shown = [finding.detail, finding.traceback if is_verbose() else ""]
-        for line in "\n".join(shown).strip("\n").splitlines():
-            click.echo(f"        {line}")
+    findings = check(made, mix=mix_states, rounds=rounds, device=device, tell=_show)
     if any(finding.level is Level.ERROR for finding in findings):
         sys.exit(ExitCode.FAILED)
+
+
+def _show(finding: Finding) -> None:
+    click.echo(f"{finding.level:<8}{finding.sentence}")
+    shown = [finding.detail, finding.traceback if is_verbose() else ""]
+    for line in "\n".join(shown).strip("\n").splitlines():
+        click.echo(f"        {line}")
 
 
 @click.group()

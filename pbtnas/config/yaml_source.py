@@ -117,6 +117,10 @@ def read_override(text: str) -> Source:
 
 def read_file(path: Path) -> Source:
     """One YAML file as it is.  Raises `SourceError`."""
+    if ".py" in path.suffix:  # also with :Class behind it
+        raise SourceError(
+            f"{path}: expected a YAML file; a task in a file is given by --task FILE.py:Class"
+        )
     try:
         text = read_regular(path, limit=LIMIT, follow=True).decode()
     except OSError as error:

@@ -94,6 +94,11 @@ class DigitsTask:
         """Whole batches of all digits."""
         return len(self.problem.images) // self.options.batch_size
 
+    def look(self) -> str:
+        """The digits in words, for `--dry-run`."""
+        images, _ = load_digits()
+        return f"{len(images):,} digits of 8x8 pixels, to train with and to compare with"
+
     def create(self, architecture: Architecture, seed: int) -> DigitsTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return DigitsTrainee(self, architecture, seed)

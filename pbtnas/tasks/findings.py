@@ -78,7 +78,7 @@ def number_of(value: Any, what: str) -> float:
 
 
 def in_words(value: Any) -> str:
-    """A value as it is written, or its type where that would be long or an address."""
+    """A value as it is written, or its type where that would be long or differ by process."""
     text = repr(value)
     return text if len(text) <= 60 and "0x" not in text else f"a value of type {_type(value)}"
 

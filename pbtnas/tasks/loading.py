@@ -83,6 +83,11 @@ def _installed(name: str) -> tuple[Any, TaskCode]:
             raise TaskError(
                 f"task.name: a file is named on the command line, not here: --task {name}"
             )
+        if ":" in name or name.endswith(".py"):
+            raise TaskError(
+                f"task.name: {name!r} is no name; a task in a file of yours is FILE.py:Class, "
+                "such as my_task.py:MyTask"
+            )
         raise TaskError(
             f"task.name: unknown task {name!r}; {hint}installed: {', '.join(known) or 'none'}; "
             f"a task in a file of yours needs --task FILE.py:{name}"

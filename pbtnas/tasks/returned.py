@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from pbtnas.tasks.faults import TaskFault, place_of
+from pbtnas.tasks.faults import TaskFault, is_ours, place_of
 from pbtnas.tasks.findings import in_words
 from pbtnas.tasks.updates import PRECISIONS
 
@@ -96,7 +96,7 @@ def check_length(task: SupervisedTask, found: int, steps: int) -> None:
     """Refuse an epoch of another length than the first has: interrupted jobs go by its count."""
     if found != steps:
         raise TaskFault(
-            f"{place_of(task.train_batches)}: train_batches() gives {found} batches where its "
+            f"{place(task, 'train_batches')}: train_batches() gives {found} batches where its "
             f"length was {steps}; that must be true, and the same for all seeds"
         )
 
@@ -113,4 +113,10 @@ def _unfit(task: SupervisedTask, method: str, value: Any, expected: str) -> Task
 
 
 def _fault(task: SupervisedTask, method: str, what: str) -> TaskFault:
-    return TaskFault(f"{place_of(getattr(task, method))}: {method}() returned {what}")
+    return TaskFault(f"{place(task, method)}: {method}() returned {what}")
+
+
+def place(task: SupervisedTask, method: str) -> str:
+    """Where the user's method is, or the class if it is a default of ours that failed."""
+    function = getattr(type(task), method)
+    return place_of(type(task) if is_ours(function) else function)

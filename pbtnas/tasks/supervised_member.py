@@ -16,7 +16,6 @@ from pbtnas.search.space import Architecture
 from pbtnas.state import Json, State
 from pbtnas.tasks import returned
 from pbtnas.tasks.base import Context, Diverged, Evaluation, TaskError
-from pbtnas.tasks.faults import place_of
 from pbtnas.tasks.findings import number_of
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.nested import joined, mapped, tensors
@@ -134,7 +133,7 @@ class SupervisedTrainee(Learner):
         # The accuracy of NaNs would be an innocent number.
         finite = all(bool(tensor.isfinite().all()) for tensor in tensors(predicted))
         score = task.score(predicted, wanted) if finite else math.nan
-        score = number_of(score, f"{place_of(task.score)}: what score() returned")
+        score = number_of(score, f"{returned.place(task, 'score')}: what score() returned")
         metrics = {"loss": task.loss(predicted, wanted).item()}
         if context.final:
             metrics[UNSEEN] = float(count(wanted)) if task.has_test_data else 0.0

@@ -174,6 +174,7 @@ def test_dry_run_prints_the_resolved_configuration_and_does_nothing(site: Site) 
     result = call("coordinator", site.config, site.run_dir, "--dry-run")
     shown = json.loads(result.stdout)["task"]
     assert shown == {"name": "digits", **vars(DigitsOptions(images=150))}
+    assert "data: 1,797 digits of 8x8 pixels" in result.stderr
 
 
 def test_dry_run_looks_at_the_data_or_says_that_it_did_not(site: Site, tmp_path: Path) -> None:

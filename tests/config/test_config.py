@@ -321,6 +321,14 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (tmp_path / "no", "cannot be read: No such file or directory"),
         (tmp_path, "cannot be read: Is a directory"),
         (binary, "is not UTF-8 text: invalid start byte"),
+        (
+            tmp_path / "a.py",
+            "expected a YAML file; a task in a file is given by --task FILE.py:Class",
+        ),
+        (
+            tmp_path / "a.py:T",
+            "expected a YAML file; a task in a file is given by --task FILE.py:Class",
+        ),
     ):
         assert problems(partial(load, path)) == [f"{path}: {said}"]
 

@@ -6,6 +6,7 @@ import copy
 import os
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -705,7 +706,7 @@ class Point:
 
         class Own(gymnasium.Env[Any, Any]):
             metadata: ClassVar[dict[str, Any]] = {"render_modes": wrong.get("modes", ["rgb_array"])}
-            observation_space = Box(-1, 1, (2,), np.float32)
+            observation_space = wrong.get("observations", Box(-1, 1, (2,), np.float32))
             action_space = wrong.get("actions", Box(-1, 1, (1,), np.float32))
 
             def __init__(self, **arguments: Any) -> None:
@@ -740,6 +741,9 @@ def test_environments_that_would_stop_every_job_are_refused_by_the_probe() -> No
             ({"gone": (np.zeros(2, np.float32), 0.0, False, {})}, "step() must return (observa"),
             ({"reward": None}, "a reward must be a number, not None"),
             ({"reward": np.zeros(2)}, "a reward must be a number, not array"),
+            ({"actions": spaces.Box(-1, 1, (2, 2), np.float32)}, "of one axis"),
+            ({"actions": spaces.MultiDiscrete([3, 2])}, "only continuous actions"),
+            ({"observations": spaces.Dict({"a": spaces.Box(-1, 1)})}, "observations must be a Box"),
             ({"observation": np.zeros(7, np.float32)}, "has 7 numbers"),
             ({"observation": np.full(2, np.nan, np.float32)}, "an observation is not finite"),
             ({"reward": float("nan")}, "a reward is not finite"),
@@ -749,6 +753,36 @@ def test_environments_that_would_stop_every_job_are_refused_by_the_probe() -> No
             try_out(Point.register(f"Wrong{number}-v0", **wrong))
     with pytest.raises(ValueError, match="axis 0 goes from -1e"):
         try_out("lqr_lqr_2_1")
+
+
+def test_a_dry_run_tries_the_environment_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what was found, and is refused where the coordinator would be."""
+    monkeypatch.setattr(drqv2, "probe", lambda options, task: Facts(actions=6, features=24))
+
+    assert DrQV2Task(TINY).look() == (
+        "cartpole_swingup was tried out; an action has 6 numbers, the state 24 features"
+    )
+
+
+def test_what_the_probe_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason alone; how to install something only where it is missing, and no endless wait."""
+
+    def said(result: Any) -> str:
+        monkeypatch.setattr(subprocess, "run", result)
+        with pytest.raises(TaskError) as refused:
+            probe(TINY, DrQV2Task)
+        return str(refused.value)
+
+    def raising(last: str) -> Any:
+        return lambda *_, **__: subprocess.CompletedProcess([], 1, "", f"Traceback ...\n{last}\n")
+
+    def hangs(*_: Any, timeout: float, **__: Any) -> Any:
+        raise subprocess.TimeoutExpired("python", timeout)
+
+    start = f"task.environment: {TINY.environment!r}"
+    assert said(raising("ValueError: of one axis")) == f"{start} cannot be used: of one axis"
+    assert 'pip install "pbtnas[rl]"' in said(raising("ModuleNotFoundError: No module named 'dm'"))
+    assert said(hangs).startswith(f"{start} takes more than 300 s")
 
 
 def test_an_episode_without_an_end_is_cut_as_if_time_were_up() -> None:

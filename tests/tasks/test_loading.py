@@ -113,6 +113,7 @@ def test_wrong_options_are_config_errors_with_their_place(file: Path) -> None:
     [
         ("digit", {}, None, r"unknown task 'digit'; did you mean 'digits'\? installed: .*digits"),
         ("qqq", {}, None, r"unknown task 'qqq'; installed: .*needs --task FILE.py:qqq"),
+        ("own:OwnTask", {}, None, "'own:OwnTask' is no name; a task in a file of yours is FILE.py"),
         ("Plain", {"a": 1}, "{}:Plain", "c.yaml:3: task.a: the task 'Plain' has no options"),
         ("OwnTask", {}, "{}", "expected FILE.py:Class"),
         ("digits", {}, "{}:OwnTask", "is 'digits'; give .*:digits, or leave task.name out"),

@@ -26,7 +26,7 @@ from pbtnas.tasks.checking.effects import without_effect
 from pbtnas.tasks.checking.members import STEPS, MemberChecks
 from pbtnas.tasks.checking.naming import naming_faults, ownership
 from pbtnas.tasks.checking.rehearsal import RehearsalProducts
-from pbtnas.tasks.checking.report import Finding, Level
+from pbtnas.tasks.checking.report import Finding, Level, Tell
 from pbtnas.tasks.preparing import prepare
 
 _THREADS = 4  # of another preparation
@@ -42,7 +42,13 @@ class MixesStates(Protocol):
 
 
 def check(
-    task: Task, *, mix: MixesStates, rounds: int = 5, seed: int = 0, device: str = "cpu"
+    task: Task,
+    *,
+    mix: MixesStates,
+    rounds: int = 5,
+    seed: int = 0,
+    device: str = "cpu",
+    tell: Tell = lambda finding: None,
 ) -> list[Finding]:
     """Test a task; the findings, each once, in the order they were seen.
 
@@ -54,9 +60,10 @@ def check(
         rounds: pairs of random architectures that are trained and mixed.
         seed: seed of architectures, weights and jobs.
         device: a torch device to train and evaluate on.
+        tell: hears of each finding as soon as it is made; a check can take minutes.
     """
     with tempfile.TemporaryDirectory() as directory, as_in_the_search(threads=1):
-        checks = _Checks(task, mix, seed, Path(directory), device)
+        checks = _Checks(task, mix, seed, Path(directory), device, tell)
         with checks.reporting("prepare()"):
             checks.prepared()
             checks.names()
@@ -74,9 +81,9 @@ class _Checks(MemberChecks):
     """A check of a task in progress."""
 
     def __init__(
-        self, task: Task, mix: MixesStates, seed: int, directory: Path, device: str
+        self, task: Task, mix: MixesStates, seed: int, directory: Path, device: str, tell: Tell
     ) -> None:
-        super().__init__(task, directory, device)
+        super().__init__(task, directory, device, tell)
         self.mix = mix
         self.seed = seed
 
@@ -85,6 +92,7 @@ class _Checks(MemberChecks):
         again, threaded = copy.deepcopy(self.task), copy.deepcopy(self.task)
         self.unprepared = copy.deepcopy(self.task)
         ours = self.made = self.products(self.task, threads=1)
+        self.other = again
         self.compare_products(
             ours,
             self.products(again, threads=1),

@@ -20,11 +20,12 @@ from pbtnas.tasks.checking.keeping import check_export, poisoned, written
 from pbtnas.tasks.checking.rehearsal import (
     Rehearsal,
     RehearsalSnapshot,
+    copy_of,
     difference,
     evaluate,
     train,
 )
-from pbtnas.tasks.checking.report import Level, Report
+from pbtnas.tasks.checking.report import Level, Report, Tell
 from pbtnas.tasks.findings import artifact_faults, numbers_of
 from pbtnas.tasks.optional import HasNetwork
 
@@ -41,12 +42,14 @@ class MemberChecks(Report):
         task: the task.
         directory: a directory for what is written.
         device: a torch device to train and evaluate on.
+        tell: hears of each finding.
     """
 
-    def __init__(self, task: Task, directory: Path, device: str) -> None:
-        super().__init__(task, device)
+    def __init__(self, task: Task, directory: Path, device: str, tell: Tell) -> None:
+        super().__init__(task, device, tell)
         self.task = task
         self.unprepared = task
+        self.other: Task | None = None  # the task as another process prepares it
         self.made: Mapping[str, bytes] = {}  # products
         self.directory = directory
         self.device = device
@@ -143,19 +146,22 @@ class MemberChecks(Report):
         if not difference(self.create(architecture, seed).state(), whole.state):
             self.say(Level.WARNING, f"train() changed nothing in {whole.done} steps")
         half = self.train(self.create(architecture, seed), seed, stop_at=1)
+        if half.done >= whole.done:  # a state can be had now and then only, as between episodes
+            whole = self.train(self.create(architecture, seed), seed, stop_at=half.done + 1)
         other = self.create(architecture, seed + 1)
         self.doing = "load() of a state in the middle of a job"
         other.load(half.state)
         self.doing = "train() of an interrupted job"
-        resumed = train(other, STEPS, self.context(seed, STEPS), half)
+        resumed = train(other, STEPS, self.context(seed, whole.done), half)
         differs = difference(whole.state, resumed.state)
         self.passed.add("interruption")
         if differs:
             self.say(
                 Level.ERROR,
                 "a job that is interrupted after a step and continued from state() must end with "
-                f"the same bits, but {differs}: state() and load() leave something out, or "
-                "train() does not go on behind context.done",
+                f"the same bits, but {differs}: state() and load() leave something out (layers in "
+                "a list belong into an nn.ModuleList), or train() does not go on behind "
+                "context.done",
             )
         else:
             self.say(Level.OK, "an interrupted job ends with the same bits")
@@ -195,9 +201,23 @@ class MemberChecks(Report):
                 "evaluate() must be a function of the state and context.seed, but the same state "
                 f"scored {score} and {again}",
             )
+        elif (elsewhere := self.elsewhere(state, seed)) not in (None, score):
+            self.say(
+                Level.ERROR,
+                f"the same state scored {score}, and {elsewhere} with the task prepared anew: all "
+                "processes of a run must have the same data; give a split that is drawn a seed",
+            )
         else:
             self.say(Level.OK, "scores are finite and repeatable")
         return True
+
+    def elsewhere(self, state: State, seed: int) -> float | None:
+        """The score of the state in another process; once, for it may take long."""
+        if self.other is None or self.architecture is None:
+            return None
+        other, self.other = self.other.create(self.architecture, 0), None
+        other.load(copy_of(state))
+        return self.score(other, seed)[0]
 
     def artifacts(self, evaluation: Evaluation, trainee: Trainee) -> bool:
         """Whether `pbtnas evaluate` could keep all artifacts."""

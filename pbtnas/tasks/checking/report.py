@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pbtnas.errors import PbtnasError
 from pbtnas.search.space import Architecture
 from pbtnas.tasks.base import Diverged, Task
 from pbtnas.tasks.faults import TaskFault, said
@@ -41,18 +42,24 @@ class Finding:
     traceback: str = ""
 
 
+Tell = Callable[[Finding], None]
+"""Hears of each finding as soon as it is made."""
+
+
 class Report:
     """The findings so far, and what the check is doing.
 
     Args:
         task: the task.
         device: the device that it is checked on, for messages.
+        tell: hears of each finding.
     """
 
-    def __init__(self, task: Task, device: str) -> None:
+    def __init__(self, task: Task, device: str, tell: Tell) -> None:
         self._space = task.space
         self._class = type(task)
         self._device = device
+        self._tell = tell
         self._findings: dict[str, Finding] = {}
         self.doing = ""
         self.architecture: Architecture | None = None
@@ -63,11 +70,14 @@ class Report:
 
     def say(self, level: Level, sentence: str, detail: str = "", traceback: str = "") -> None:
         """Add a finding, unless another architecture has shown it already."""
+        if sentence in self._findings:
+            return
         if level is not Level.OK and self.architecture is not None:
             choices = self._space.decode(self.architecture)
             lines = [f"  {name}: {option}" for name, option in choices.items()]
             detail = "\n".join(["seen with", *lines, detail]).rstrip()
-        self._findings.setdefault(sentence, Finding(level, sentence, detail, traceback))
+        self._findings[sentence] = Finding(level, sentence, detail, traceback)
+        self._tell(self._findings[sentence])
 
     @contextmanager
     def reporting(self, doing: str, level: Level = Level.ERROR) -> Iterator[None]:
@@ -79,6 +89,8 @@ class Report:
             self.diverged(error)
         except TaskFault as fault:
             self.say(level, str(fault), fault.frames, traceback.format_exc())
+        except PbtnasError as error:  # a sentence already, as that of data which are not here
+            self.say(level, str(error), "", traceback.format_exc())
         except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it raises)
             told = fault_of(self.doing, error, self._class)
             self.say(level, self._in_words(error, str(told)), told.frames, traceback.format_exc())

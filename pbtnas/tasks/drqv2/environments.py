@@ -67,19 +67,24 @@ def probe(options: DrQV2Options, task: type) -> Facts:
     defines the class `task` is imported there too: it may register the environment.
     """
     own = [] if task.__module__.startswith("pbtnas.") else [_source_of(task)]
-    done = subprocess.run(
-        python_command("-m", __name__, options.environment, *own),
-        env=python_environment({"MUJOCO_GL": "disable"}),
-        capture_output=True,
-        text=True,
-        timeout=_PROBE_LIMIT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            python_command("-m", __name__, options.environment, *own),
+            env=python_environment({"MUJOCO_GL": "disable"}),
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TaskError(
+            f"task.environment: {options.environment!r} takes more than {_PROBE_LIMIT_S} s to be "
+            f"made and to play {_STEPS_TRIED} steps"
+        ) from error
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise TaskError(
-            f"task.environment: {options.environment!r} cannot be made: {reason} "
-            '(dm_control comes with pip install "pbtnas[rl]", gymnasium with "pbtnas[gymnasium]")'
+            f"task.environment: {options.environment!r} cannot be used: {_told(reason)}"
         )
     found = json.loads(done.stdout.splitlines()[-1])
     if found.pop("endless"):
@@ -90,6 +95,16 @@ def probe(options: DrQV2Options, task: type) -> Facts:
             options.episode_frames,
         )
     return Facts(**found)
+
+
+def _told(reason: str) -> str:
+    """The last line of the probe's traceback, as a sentence: what is refused, or not installed."""
+    if reason.startswith("ModuleNotFoundError: "):
+        brought = (
+            'dm_control comes with pip install "pbtnas[rl]", gymnasium with "pbtnas[gymnasium]"'
+        )
+        return f"{reason.removeprefix('ModuleNotFoundError: ')} ({brought})"
+    return reason.removeprefix("ValueError: ")
 
 
 def make_environment(options: DrQV2Options, seed: int, device: str) -> StackedFrames:

@@ -78,6 +78,14 @@ class DrQV2Task:
         self._run = run.unique(_RUN)
         self._say_what_replay_needs(run.directory)
 
+    def look(self) -> str:
+        """The environment in words, for `--dry-run`; refuses what `prepare` would refuse."""
+        facts = probe(self.options, type(self))
+        return (
+            f"{self.options.environment} was tried out; an action has {facts.actions} numbers, "
+            f"the state {facts.features} features"
+        )
+
     def recall(self, lookup: Lookup) -> None:
         """Read the sizes of the environment, without making it."""
         known = lookup(_FACTS)

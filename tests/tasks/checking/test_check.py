@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pbtnas.tasks.base import Context, Diverged, Evaluation
+from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
 from pbtnas.tasks.checking.check import check
 from pbtnas.tasks.checking.report import Finding, Level
-from pbtnas.tasks.supervised import SupervisedTask, SupervisedTrainee
+from pbtnas.tasks.supervised import Split, SupervisedTask, SupervisedTrainee
 from pbtnas.weights.mixing import mix_states
 from tests.tasks import broken
 
@@ -247,6 +248,51 @@ def test_an_export_that_needs_the_data_is_told() -> None:
 
     assert finding.level is Level.WARNING
     assert "loading an exported network without data raised AttributeError" in finding.sentence
+
+
+def test_a_task_that_can_be_interrupted_now_and_then_only_is_good() -> None:
+    """As one that cannot save a simulator in the middle of an episode."""
+
+    class Episodic(broken.Wrapped):
+        class trainee(SupervisedTrainee):
+            def train(self, epochs: int, context: Context) -> None:
+                tick = context.tick
+                context.tick = lambda done=None: tick(done if (done or 0) % 5 == 0 else None)  # type: ignore[method-assign]
+                super().train(epochs, context)
+
+    assert problems(Episodic(), rounds=1) == []
+
+
+def test_what_the_task_says_itself_is_told_as_it_is_and_at_once() -> None:
+    """Data that are not here are a sentence already, without a place in the code."""
+
+    class Absent(broken.TinyTask):
+        def prepare(self, run: Preparation) -> None:
+            raise TaskError("there are no data here: get them with `make data`")
+
+    heard: list[Finding] = []
+    found = check(Absent(), mix=mix_states, tell=heard.append)
+
+    assert [f.sentence for f in found] == ["there are no data here: get them with `make data`"]
+    assert heard == found and found[0].level is Level.ERROR
+
+
+def test_data_that_differ_from_process_to_process_are_an_error() -> None:
+    """Each worker would score by examples of its own, as with a split drawn without a seed."""
+
+    drawn = itertools.cycle((0, 1))
+
+    class Drawn(broken.TinyTask):
+        def data(self) -> Split:
+            split = super().data()
+            targets = (split.test_y + next(drawn)) % 2
+            return Split(split.train_x, split.train_y, split.test_x, targets)
+
+    (finding,) = [f for f in problems(Drawn(), rounds=1) if f.level is Level.ERROR]
+
+    assert (
+        "with the task prepared anew: all processes of a run must have the same" in finding.sentence
+    )
 
 
 def test_what_a_member_costs_is_told() -> None:
