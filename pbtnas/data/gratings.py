@@ -28,5 +28,5 @@ def load(*, split: str = "train", side: int = 8) -> ImageSet:
         along = (rows, columns, rows + columns)[label]
         wave = (along + rng.randrange(_PERIOD)) % _PERIOD < _PERIOD // 2
         noise = np.frombuffer(rng.randbytes(image.size), np.uint8).reshape(image.shape)
-        image[:] = 32 + 64 * wave + noise // 2
+        image[:] = 24 * wave + 3 * (noise // 4)
     return ImageSet(f"gratings-{split}-{side}", images, labels, pixel_digest(images))
