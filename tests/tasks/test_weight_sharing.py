@@ -318,7 +318,7 @@ def test_a_rater_scores_subnets_as_the_member_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sharing", [{}, {"sharing": "prefix"}], ids=["all", "prefix"])
 def test_a_rater_tunes_each_subnet_alone(sharing: dict[str, Any], tmp_path: Path) -> None:
     """From the member's state, which stays as it is, and the same whatever is rated beside it."""
-    task = supernet(**sharing)
+    task = supernet(**sharing, statistics="batch")
     state = trained(task.create(WHOLE, 1), tmp_path)
 
     def rated(names: list[str], at: tuple[int, ...]) -> dict[str, float]:
@@ -333,7 +333,7 @@ def test_a_rater_tunes_each_subnet_alone(sharing: dict[str, Any], tmp_path: Path
     assert list(both) == [f"{name}@{n}" for name in ("343", "111") for n in (0, 1, 5)]
     assert both == rated(["343"], (0, 1, 5)) | rated(["111"], (5, 1, 0))
     assert rated(["343"], (0,)) == {"343@0": both["343@0"]}
-    assert both["343@5"] != both["343@0"]
+    assert len({both["343@0"], both["343@5"], both["111@0"], both["111@5"]}) > 2
 
 
 def test_a_subnet_can_be_taken_out(tmp_path: Path) -> None:
