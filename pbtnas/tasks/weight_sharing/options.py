@@ -191,7 +191,7 @@ class SupernetOptions(Cell64Options):
     statistics: Statistics = setting(
         "running",
         help="What normalisation uses when a subnet is scored: running statistics, those of the "
-        "images scored, or new ones of a few training batches.",
+        "images scored, 500 at a time, or new ones of a few training batches.",
     )
     recalibration_batches: int = number(
         4, min=1, help="Training batches for new statistics, with statistics recalibrated."
