@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from pbtnas.config import ConfigError, parse
+from pbtnas.models.edges import Candidates, Edge, Traversal, alone
+from pbtnas.search.space import SearchSpace, layer
 from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, HasSubnets, Task, TaskError, Trainee
 from pbtnas.tasks.checking.rehearsal import (
@@ -352,6 +355,50 @@ def test_a_subnet_can_be_taken_out(tmp_path: Path) -> None:
     alone.load(State(dict(network.named_parameters()), dict(network.named_buffers())))
     found = evaluate(member, Rehearsal(tmp_path)).metrics["subnet.343"]
     assert evaluate(alone, Rehearsal(tmp_path)).score == found
+
+
+class Branches(nn.Module):
+    """A network of a space of one's own: two choices behind each other."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        super().__init__()
+        for variable, (name, options) in enumerate(
+            zip(("first", "second"), candidates, strict=True)
+        ):
+            kernels = {i: nn.Conv2d(3, 3, 2 * i + 1, padding=i) for i in options}
+            self.add_module(name, Edge(variable, ("k1", "k3", "k5"), kernels))
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, images: torch.Tensor, traversal: Traversal = alone) -> torch.Tensor:
+        """Images [B, 3, S, S] to logits [B, 3]."""
+        for edge in (self.first, self.second):
+            images = traversal(edge, images)
+        logits: torch.Tensor = self.head(images.mean((2, 3)))
+        return logits
+
+
+class OwnSupernet(SupernetTask):
+    """A space of one's own, as docs/weight-sharing.md says."""
+
+    choices = SearchSpace([layer("first", ("k1", "k3", "k5")), layer("second", ("k1", "k3"))])
+
+    def build(self, candidates: Candidates) -> nn.Module:
+        return Branches(candidates)
+
+
+def test_a_space_of_ones_own_needs_two_overrides(tmp_path: Path) -> None:
+    """Its choices, and a network that has the operations of given options."""
+    task = OwnSupernet(SupernetOptions(**TINY | {"sharing": "groups", "groups": 2}))
+    task.prepare(RehearsalProducts(tmp_path))
+    assert {name for part in task.parts.values() for name in part} == {
+        *("11", "12", "21", "22", "31", "32")
+    }
+    names = list(task.subnets((1,)))
+
+    evaluation = evaluate(task.create((1,), 1), Rehearsal(tmp_path))
+
+    assert list(evaluation.metrics) == [f"subnet.{name}" for name in names]
+    assert trained(task.create((1,), 1), tmp_path).info["steps"] == 4
 
 
 def test_scores_are_of_images_that_do_not_train(tmp_path: Path) -> None:
