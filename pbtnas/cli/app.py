@@ -180,10 +180,11 @@ def coordinator(
             root, config = _run_and_config(arguments, overrides, name_in(task_file), stop)
             pin(config.run.cpu_capability)
             from pbtnas.engine.coordinator import coordinate, holder_of
-            from pbtnas.engine.run_setup import check_start
+            from pbtnas.engine.run_setup import check_epochs, check_start
             from pbtnas.tasks.loading import complete_options
 
             task = load_task_of(config.task, task_file)
+            check_epochs(config.search, task)
             if dry_run:
                 check_start(config.search, task.space)
                 click.echo(data_of(task), err=True)
