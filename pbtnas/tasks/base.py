@@ -21,9 +21,11 @@ __all__ = [
     "Diverged",
     "Evaluation",
     "HasParts",
+    "HasSubnets",
     "Json",
     "Options",
     "Preparation",
+    "SUBNET",
     "State",
     "Task",
     "TaskError",
@@ -155,6 +157,42 @@ class HasParts(Protocol):
 
     parts: Mapping[str, Sequence[str]]
     """Dotted paths of the modules by name of the part, for `pbtnas soup --part`."""
+
+
+SUBNET = "subnet."
+"""Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
+
+
+@runtime_checkable
+class HasSubnets(Protocol):
+    """A task whose members hold subnets: networks that share weights; optional."""
+
+    def subnets(self, architecture: Architecture) -> Sequence[str]:
+        """The names of the subnets of a member of this architecture, in order."""
+
+    def rater(
+        self,
+        architecture: Architecture,
+        names: Sequence[str],
+        *,
+        at: Sequence[int] = (0,),
+        statistics: str | None = None,
+    ) -> Trainee:
+        """A trainee that loads the state of such a member, and rates some of its subnets.
+
+        Its `evaluate` tunes each subnet alone from that state and scores it after each number of
+        steps in `at`, as the metric "NAME@STEPS"; a subnet whose outputs are not finite has NaN.
+        What it finds of a subnet depends on the context's seed, not on what else is rated.  Its
+        `trained_network` is a plain network of the first of the names.
+
+        Args:
+            architecture: the architecture of the member.
+            names: some of `subnets(architecture)`.
+            at: numbers of steps of tuning; 0 means with the shared weights.
+            statistics: what normalisation uses, if the task has a choice; None means its own.
+
+        Raises `TaskError` for another name, and for statistics that it does not know.
+        """
 
 
 class TaskError(PbtnasError):
