@@ -32,6 +32,7 @@ MAY_IMPORT = {
     # What is searched, how weights are mixed, what is decided.
     "config": "search tabular regular_files",
     "models": "search",
+    "supernet": "search models",
     "weights": "search state",
     "records": "search",
     "protocol": "search records",
@@ -41,8 +42,8 @@ MAY_IMPORT = {
     "store": "search records protocol checkpoints regular_files",
     # What is trained, and the process that trains it.
     "tasks": (
-        "config search state records checkpoints models data rl metrics determinism cuda "
-        "child_python"
+        "config search state records checkpoints models supernet data rl metrics determinism "
+        "cuda child_python"
     ),
     "training": (
         "config search state records checkpoints store tasks determinism cuda logs regular_files"
@@ -164,7 +165,7 @@ def test_the_table_allows_no_more_than_is_needed() -> None:
 
 def test_nobody_above_tasks_knows_which_task_runs() -> None:
     """Tasks are found by name; the engine has no case for one of them."""
-    tasks = ("pbtnas.tasks.digits", "pbtnas.tasks.gan", "pbtnas.tasks.drqv2")
+    tasks = tuple(f"pbtnas.tasks.{name}" for name in ("digits", "gan", "drqv2", "weight_sharing"))
     wrong = [
         f"{file.relative_to(PACKAGE)} imports {name}"
         for layer, files in layers().items()

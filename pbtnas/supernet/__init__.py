@@ -1,0 +1,1 @@
+"""Weight sharing: one network that holds every operation of a space, run as one of its subnets."""

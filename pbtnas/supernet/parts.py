@@ -1,0 +1,45 @@
+"""The subnets of a space by name, and the parts that supernets span: all of them, or groups."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Literal
+
+from pbtnas.search.partition import members_of, random_groups, similar_groups
+from pbtnas.search.space import Architecture, SearchSpace
+
+Grouping = Literal["random", "similar"]
+
+
+def subnet_name(architecture: Architecture) -> str:
+    """The digits of the options, counted from 1; separated by dashes where they are larger."""
+    digits = [str(option + 1) for option in architecture]
+    return ("" if all(len(digit) == 1 for digit in digits) else "-").join(digits)
+
+
+def subnets_of(space: SearchSpace) -> dict[str, Architecture]:
+    """All architectures of a space by name, in order: the last variable changes fastest."""
+    every = itertools.product(*(range(len(variable.options)) for variable in space))
+    return {subnet_name(architecture): architecture for architecture in every}
+
+
+def parts_of(
+    subnets: Mapping[str, Architecture], groups: int, grouping: Grouping
+) -> dict[str, dict[str, Architecture]]:
+    """The subnets of each part by the part's name: "all", or "g00", "g01" and so on.
+
+    Groups are numbered by their first subnet, so that as many groups as subnets are the subnets in
+    order, however grouped.
+
+    Raises `ValueError` when `groups` does not divide the number of subnets.
+    """
+    if groups == 1:
+        return {"all": dict(subnets)}
+    cut = {"random": random_groups, "similar": similar_groups}[grouping]
+    names = list(subnets)
+    digits = len(str(groups - 1))
+    return {
+        f"g{number:0{digits}}": {names[i]: subnets[names[i]] for i in members}
+        for number, members in enumerate(members_of(cut(len(names), groups)))
+    }

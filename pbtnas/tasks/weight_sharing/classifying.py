@@ -1,0 +1,149 @@
+"""Data and networks of both tasks: what a network alone and a supernet are made of."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from pbtnas.data import cifar10, gratings
+from pbtnas.data.images import DataError, ImageSet, data_directory
+from pbtnas.models.cell64.networks import Cell64, cell64_space
+from pbtnas.models.edges import Candidates
+from pbtnas.models.initialisation import initialise
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import SearchSpace
+from pbtnas.supernet.schedule import Cosine
+from pbtnas.tasks.base import Context, Preparation, TaskError
+from pbtnas.tasks.optional import UNSEEN
+from pbtnas.tasks.weight_sharing.images import (
+    Appearance,
+    Batches,
+    Examples,
+    Problem,
+    examples,
+    in_chunks,
+)
+from pbtnas.tasks.weight_sharing.options import Cell64Options
+
+
+class Classifying:
+    """Data and networks, for a task of networks alone or of supernets.
+
+    For images of your own, override `load_images`; for a space of your own, `choices` and `build`.
+    """
+
+    def __init__(self, options: Cell64Options) -> None:
+        self.options = options
+        self._problem: Problem | None = None
+        self._on_device: dict[str, tuple[Batches, dict[str, list[tuple[Tensor, Tensor]]]]] = {}
+
+    @cached_property
+    def choices(self) -> SearchSpace:
+        """The space of the architectures of `build`."""
+        return cell64_space(self.options.cells, self.options.kernels)
+
+    def build(self, candidates: Candidates) -> nn.Module:
+        """A network that has the operations of these options, from torch's global generator.
+
+        It is called with normalised images and a traversal (`models.edges`), which it calls with
+        each `Edge` and its input; without a traversal it is a network alone.
+        """
+        return Cell64(self.options.sizes(), candidates)
+
+    def load_images(self, split: str) -> ImageSet:
+        """The images of a half, "train" or "test".  Raises `DataError`."""
+        if self.options.data == "gratings":
+            return gratings.load(split=split, side=self.options.side)
+        return cifar10.load(data_directory(), split=split, side=self.options.side)
+
+    def network(self, candidates: Candidates, seed: int) -> nn.Module:
+        """A new network, initialised by the seed of the options or this one."""
+        pinned = self.options.init_seed
+        with torch.random.fork_rng(devices=[]):
+            network = self.build(candidates)
+        initialise(network, derive(seed if pinned is None else pinned, "weights"))
+        return network
+
+    def prepare(self, run: Preparation) -> None:
+        """Load the images.  Raises `TaskError` when they are not there, or too few."""
+        options = self.options
+        try:
+            train, test = (examples(self.load_images(split)) for split in ("train", "test"))
+        except DataError as error:
+            raise TaskError(str(error)) from error
+        count = options.training_images(len(train))
+        if count < options.batch_size:
+            raise TaskError(
+                f"task.batch_size: {options.batch_size} is more than the {count} training images"
+            )
+        held_out = test if options.as_published else train[count:]
+        validation = held_out[: options.validation_images or len(held_out)]
+        self._problem = Problem(train[:count], validation, held_out, test)
+        self._on_device.clear()
+
+    def look(self) -> str:
+        """The data in words.  Raises `TaskError` when they are not there."""
+        options = self.options
+        try:
+            train, test = (self.load_images(split) for split in ("train", "test"))
+        except DataError as error:
+            raise TaskError(str(error)) from error
+        count = options.training_images(len(train))
+        rest = "the test half" if options.as_published else f"{len(train) - count} held out"
+        return (
+            f"{train.name}: {count} images train, {rest} score, {len(test)} of {test.name} are for "
+            f"the final evaluation; an epoch has {options.epoch_steps(count)} steps"
+        )
+
+    @property
+    def problem(self) -> Problem:
+        """The images; there are none before `prepare`."""
+        if self._problem is None:
+            raise RuntimeError("prepare() comes before training and evaluation")
+        return self._problem
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of an epoch."""
+        return self.options.epoch_steps(len(self.problem.train))
+
+    @property
+    def schedule(self) -> Cosine:
+        """The learning rate by step."""
+        return self.options.schedule(self.epoch_steps)
+
+    @property
+    def appearance(self) -> Appearance:
+        """How pixels become what networks see."""
+        options = self.options
+        return Appearance(
+            options.mean, options.std, options.flip, options.crop_padding, options.channels_last
+        )
+
+    def batches(self, device: str) -> Batches:
+        """Training batches on a device, which all its members share; the last device's are kept."""
+        return self._at(device)[0]
+
+    def scored(self, part: str, device: str) -> list[tuple[Tensor, Tensor]]:
+        """The images of a part, "validation", "held_out" or "test", as networks see them."""
+        kept = self._at(device)[1]
+        if part not in kept:
+            found: Examples = getattr(self.problem, part)
+            kept[part] = in_chunks(found.to(device), self.appearance)
+        return kept[part]
+
+    def _at(self, device: str) -> tuple[Batches, dict[str, list[tuple[Tensor, Tensor]]]]:
+        if device not in self._on_device:
+            train = self.problem.train.to(device)
+            batches = Batches(train, self.options.batch_size, self.appearance)
+            self._on_device = {device: (batches, {})}
+        return self._on_device[device]
+
+
+def unseen(task: Classifying, context: Context) -> dict[str, float]:
+    """How many images of a final evaluation the search has not selected by."""
+    if not context.final:
+        return {}
+    return {UNSEEN: 0.0 if task.options.as_published else float(len(task.problem.test))}

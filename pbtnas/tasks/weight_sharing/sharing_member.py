@@ -1,0 +1,148 @@
+"""One member of the task `supernet`: a network of a part, whose subnets share weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from pbtnas.models.edges import joint
+from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture
+from pbtnas.state import State
+from pbtnas.supernet.inactive import give_zero_gradients
+from pbtnas.supernet.orders import subnet_at
+from pbtnas.supernet.sharing import Supernet
+from pbtnas.supernet.statistics import Statistics, scoring
+from pbtnas.tasks.base import SUBNET, Context, Evaluation
+from pbtnas.tasks.weight_sharing.classifier import Classifier, accuracy
+from pbtnas.tasks.weight_sharing.classifying import unseen
+from pbtnas.tasks.weight_sharing.rows import Rows
+
+if TYPE_CHECKING:
+    from pbtnas.tasks.weight_sharing.supernet import SupernetTask
+
+_ORDER = "order_seed"
+_SUBNETS = "subnets"
+
+
+class SupernetTrainee(Classifier):
+    """One member: a supernet of a part.
+
+    Args:
+        task: data and options.
+        subnets: subnets of the part by name.
+        seed: what weights and order derive from, unless the options pin them.
+    """
+
+    task: SupernetTask
+
+    def __init__(self, task: SupernetTask, subnets: Mapping[str, Architecture], seed: int) -> None:
+        options = task.options
+        network = task.network(joint(list(subnets.values())), seed)
+        self.supernet = Supernet(network, subnets, task.is_private)
+        super().__init__(task, network)
+        self.names = list(subnets)
+        self.scored = list(options.scored or self.names)
+        self.rows = Rows(self.scored)
+        self._order_seed = (
+            derive(seed, "order") if options.order_seed is None else options.order_seed
+        )
+        self._trained: set[str] = set()  # subnets, for `inactive: decays`
+        self._moving: set[str] = set()  # their parameters
+
+    def subnet(self, step: int) -> str:
+        """The subnet that a step trains."""
+        options = self.task.options
+        return self.names[subnet_at(options.order, step, len(self.names), self._order_seed)]
+
+    def learn(self, images: Tensor, labels: Tensor) -> tuple[str, float]:
+        """Make a step of the subnet whose turn it is."""
+        subnet = self.subnet(self.steps)
+        with self.supernet.entered(subnet) as path:
+            loss = F.cross_entropy(self.networks(images, path), labels)
+        self._note(subnet)
+        return f" of subnet {subnet}", self.update(loss)
+
+    def learnt(self, context: Context) -> None:
+        """Score all subnets after each of the last steps of the schedule."""
+        total = self.task.schedule.steps
+        if total - self.task.options.dense_rows < self.steps <= total:
+            found = self.accuracies("validation", context)
+            self.rows.add(self.steps, self.subnet(self.steps - 1), found)
+
+    def before_step(self) -> None:
+        """Let operations that the step does not use decay, if they are to."""
+        if self.task.options.inactive == "decays":
+            give_zero_gradients(self._parameters, self._moving)
+
+    def _note(self, subnet: str) -> None:
+        if subnet not in self._trained:
+            self._trained.add(subnet)
+            self._moving.update(self.supernet.names(subnet).values() & self._parameters.keys())
+
+    def accuracies(self, part: str, context: Context) -> dict[str, float]:
+        """The accuracy of each scored subnet by name; NaN where outputs are not finite."""
+        return self.accuracies_of(self.scored, part, context, self.task.options.statistics)
+
+    def accuracies_of(
+        self, names: Sequence[str], part: str, context: Context, statistics: Statistics
+    ) -> dict[str, float]:
+        """The accuracies of some subnets with the shared weights."""
+        self.networks.eval()
+        found = {name: self._accuracy(name, part, context, statistics) for name in names}
+        self.networks.train()
+        return found
+
+    def _accuracy(self, name: str, part: str, context: Context, statistics: Statistics) -> float:
+        with self.supernet.entered(name) as path:
+
+            def run(images: Tensor) -> Tensor:
+                logits: Tensor = self.networks(images, path)
+                return logits
+
+            batches = self.task.batches(context.device)
+            with scoring(
+                self.networks,
+                statistics,
+                run,
+                lambda: batches.some(self.task.options.recalibration_batches),
+            ):
+                return accuracy(run, self.task.scored(part, context.device), context.tick)
+
+    def evaluate(self, context: Context) -> Evaluation:
+        """The mean accuracy of the subnets, and that of each as a metric.
+
+        On the validation images, on the test half if final.  A subnet whose outputs are not finite
+        has no accuracy, and counts as 0 in the mean.
+        """
+        self.move(context.device)
+        found = self.accuracies("test" if context.final else "validation", context)
+        finite = [value for value in found.values() if math.isfinite(value)]
+        score = sum(finite) / len(found) if finite else math.nan
+        metrics = {f"{SUBNET}{name}": value for name, value in found.items()}
+        return Evaluation(score, metrics | unseen(self.task, context))
+
+    def state(self) -> State:
+        """Everything that is trained, the rows of accuracies, and what goes on."""
+        state = super().state()
+        state.extra = self.rows.tensors()
+        state.info |= {_ORDER: self._order_seed, _SUBNETS: list(self.scored)}
+        return state
+
+    def load(self, state: State) -> None:
+        """Become that state; raises `ValueError` naming the tensor that does not fit."""
+        super().load(state)
+        seed = state.info.get(_ORDER, self._order_seed)
+        assert isinstance(seed, int), "written by `state`"
+        self._order_seed = seed
+        self.rows = Rows.of(self.scored, state.extra)
+        self._trained, self._moving = set(), set()
+        if self.task.options.inactive == "decays":
+            for step in range(self.steps):
+                if len(self._trained) == len(self.names):
+                    break
+                self._note(self.subnet(step))

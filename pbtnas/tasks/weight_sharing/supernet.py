@@ -1,0 +1,100 @@
+"""The task `supernet`: networks that hold every operation of a space, whose architectures share.
+
+The population has one member a part: one that spans the whole space, or one for each group.  Its
+search replaces nobody.  What `subnets` and `rater` offer is work after the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import torch
+
+from pbtnas.models.edges import joint
+from pbtnas.search.space import Architecture, SearchSpace, Variable
+from pbtnas.supernet.parts import parts_of, subnets_of
+from pbtnas.supernet.sharing import PRIVATE, IsPrivate, below, matching, nothing
+from pbtnas.supernet.statistics import Statistics
+from pbtnas.tasks.base import TaskError
+from pbtnas.tasks.weight_sharing.classifying import Classifying
+from pbtnas.tasks.weight_sharing.options import SupernetOptions
+from pbtnas.tasks.weight_sharing.rater import SubnetRater
+from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
+
+
+class SupernetTask(Classifying):
+    """Train the parts of a space with shared weights.
+
+    For a space of your own, override `choices`, `build` and, for a prefix, `behind`.
+    """
+
+    Options = SupernetOptions
+    options: SupernetOptions
+    space: SearchSpace
+
+    def __init__(self, options: SupernetOptions | None = None) -> None:
+        super().__init__(options or SupernetOptions())
+        options = self.options
+        every = subnets_of(self.choices)
+        self.parts = parts_of(every, options.groups, options.grouping)
+        with torch.random.fork_rng(devices=[]):
+            network = self.build(joint(list(every.values())))
+        modules = [name for name, _ in network.named_children()]
+        if options.sharing in ("prefix", "names"):
+            named = (*network.named_parameters(), *network.named_buffers())
+            private = [name for name, _ in named if self.is_private(name)]
+            modules += [PRIVATE] if private else []
+        self.space = SearchSpace([Variable("part", tuple(self.parts), tuple(modules))])
+
+    @cached_property
+    def is_private(self) -> IsPrivate:
+        """Which tensors each subnet has for itself."""
+        options = self.options
+        if options.sharing == "prefix":
+            return below(self.behind(options.prefix, options.shared_head))
+        return matching(options.private) if options.sharing == "names" else nothing
+
+    def behind(self, cells: int, shared_head: bool) -> list[str]:
+        """The modules behind so many shared cells."""
+        behind = [f"cells.{i}" for i in range(cells, self.options.cells)]
+        return behind if shared_head else [*behind, "head"]
+
+    def spanned(self, architecture: Architecture) -> Mapping[str, Architecture]:
+        """The subnets of a member, by name."""
+        self.space.check(architecture)
+        return self.parts[list(self.parts)[architecture[0]]]
+
+    def create(self, architecture: Architecture, seed: int) -> SupernetTrainee:
+        """A supernet of a part, with the operations that its subnets use, on the CPU."""
+        return SupernetTrainee(self, self.spanned(architecture), seed)
+
+    def subnets(self, architecture: Architecture) -> Sequence[str]:
+        """The names of the subnets of a member, in order."""
+        return list(self.spanned(architecture))
+
+    def rater(
+        self,
+        architecture: Architecture,
+        names: Sequence[str],
+        *,
+        at: Sequence[int] = (0,),
+        statistics: str | None = None,
+    ) -> SubnetRater:
+        """A trainee of a member's state that rates some of its subnets; see `HasSubnets`."""
+        subnets = self.spanned(architecture)
+        for name in names:
+            if name not in subnets:
+                first, *_, last = subnets
+                raise TaskError(f"subnet {name!r}: expected one of {first} to {last}")
+        return SubnetRater(self, subnets, names, at, _statistics(statistics, self.options))
+
+
+def _statistics(wanted: str | None, options: SupernetOptions) -> Statistics:
+    match wanted:
+        case None:
+            return options.statistics
+        case "running" | "batch" | "recalibrated":
+            return wanted
+        case _:
+            raise TaskError(f"statistics {wanted!r}: expected one of running, batch, recalibrated")

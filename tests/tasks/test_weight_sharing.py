@@ -1,0 +1,471 @@
+"""The tasks of weight sharing: the contract, and what is exact about shared weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pbtnas.config import ConfigError, parse
+from pbtnas.state import State
+from pbtnas.tasks.base import Diverged, HasSubnets, Task, TaskError, Trainee
+from pbtnas.tasks.checking.rehearsal import (
+    Rehearsal,
+    RehearsalProducts,
+    RehearsalSnapshot,
+    copy_of,
+    difference,
+    evaluate,
+    train,
+)
+from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
+from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
+from tests.tasks.contract import TaskContract
+
+TINY: dict[str, Any] = {
+    "width": 4,
+    "cells": 1,
+    "stem_factor": 1,
+    "data": "gratings",
+    "side": 8,
+    "held_out": 440,
+    "validation_images": 60,
+    "crop_padding": 1,
+    "batch_size": 32,
+    "steps_per_epoch": 4,
+    "schedule_epochs": 3,
+    "learning_rate": 0.1,
+}
+WHOLE = (0,)  # the architecture of a member that spans everything
+
+
+def cell64(**options: Any) -> Cell64Task:
+    """The task of networks alone, ready."""
+    task = Cell64Task(Cell64Options(**TINY | options))
+    task.prepare(RehearsalProducts(Path()))
+    return task
+
+
+def supernet(**options: Any) -> SupernetTask:
+    """The task of supernets, ready."""
+    task = SupernetTask(SupernetOptions(**TINY | options))
+    task.prepare(RehearsalProducts(Path()))
+    return task
+
+
+def trained(trainee: Trainee, scratch: Path, *, jobs: int = 1) -> State:
+    """The state after jobs of an epoch each, as a checkpoint has it."""
+    for job in range(jobs):
+        train(trainee, 1, Rehearsal(scratch, seed=100 + job))
+    return copy_of(trainee.state())
+
+
+class TestCell64(TaskContract):
+    """The contract for networks alone."""
+
+    def make_task(self) -> Task:
+        return Cell64Task(Cell64Options(**TINY))
+
+
+class TestSupernet(TaskContract):
+    """The contract for supernets, each of a group of four."""
+
+    def make_task(self) -> Task:
+        options = {"sharing": "groups", "groups": 16, "grouping": "similar", "order": "reshuffled"}
+        return SupernetTask(SupernetOptions(**TINY | options))
+
+
+@pytest.mark.parametrize("grouping", ["random", "similar"])
+def test_a_group_of_one_is_a_network_alone(grouping: str, tmp_path: Path) -> None:
+    """With as many groups as architectures a run is the ground truth's, bit by bit."""
+    alone, groups = cell64(), supernet(sharing="groups", groups=64, grouping=grouping)
+    for member, architecture in ((0, (0, 0, 0)), (57, (3, 2, 1))):
+        ours, theirs = groups.create((member,), 5), alone.create(architecture, 5)
+        assert groups.subnets((member,)) == ["".join(str(i + 1) for i in architecture)]
+
+        shared, own = trained(ours, tmp_path, jobs=2), trained(theirs, tmp_path, jobs=2)
+
+        shared.info, own.info = {}, {}
+        assert difference(shared, own) is None
+        context = Rehearsal(tmp_path)
+        assert evaluate(ours, context).score == evaluate(theirs, context).score
+
+
+class Always(SupernetTrainee):
+    """A supernet of which every step trains the same subnet."""
+
+    def subnet(self, step: int) -> str:
+        return "343"
+
+
+@pytest.mark.parametrize("inactive", ["frozen", "decays"])
+@pytest.mark.parametrize(
+    "sharing",
+    [
+        {"sharing": "all"},
+        {"sharing": "prefix", "prefix": 0},
+        {"sharing": "names", "private": ("*.running_*", "*.num_batches_tracked")},
+    ],
+    ids=["all", "prefix", "names"],
+)
+def test_training_one_subnet_is_training_it_alone(
+    sharing: dict[str, Any], inactive: str, tmp_path: Path
+) -> None:
+    """Parameters, estimates and moments are bit by bit the lone network's, all others untouched.
+
+    What was never trained does not decay either.
+    """
+    task = supernet(**sharing, inactive=inactive)
+    whole = Always(task, task.spanned(WHOLE), 5)
+    before = copy_of(whole.state())
+
+    after = trained(whole, tmp_path)
+
+    alone = trained(cell64().create((2, 3, 2), 5), tmp_path)
+    names = whole.supernet.names("343")
+    for section in ("live", "buffers"):
+        ours = getattr(after, section)
+        for name, tensor in getattr(alone, section).items():
+            assert torch.equal(ours[names[name]], tensor), name
+        others = ours.keys() - set(names.values())
+        assert len(others) >= 20
+        assert all(torch.equal(ours[n], getattr(before, section)[n]) for n in others)
+    moments = {f"{names[k.rpartition('/')[0]]}/momentum_buffer": m for k, m in _moments(alone)}
+    assert after.optimizer.keys() == moments.keys()
+    assert all(torch.equal(after.optimizer[key], moment) for key, moment in moments.items())
+
+
+def _moments(state: State) -> list[tuple[str, torch.Tensor]]:
+    return list(state.optimizer.items())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sharing": "groups", "groups": 1},
+        {"sharing": "prefix", "prefix": 1, "shared_head": True},
+        {"sharing": "names", "private": ()},
+    ],
+    ids=["groups", "prefix", "names"],
+)
+def test_sharing_everything_is_sharing_everything(options: dict[str, Any], tmp_path: Path) -> None:
+    """One group, all cells as the prefix, and no private names are three ways to say so."""
+    plain, other = supernet(order="uniform"), supernet(order="uniform", **options)
+
+    assert other.space.describe() == plain.space.describe()
+    states = [trained(task.create(WHOLE, 5), tmp_path) for task in (plain, other)]
+    assert difference(*states) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "moves"),
+    [
+        ({"inactive": "frozen"}, False),
+        ({"inactive": "decays"}, True),
+        ({"inactive": "decays", "momentum": 0.0}, True),
+    ],
+)
+def test_idle_operations_decay_as_published_or_are_frozen(
+    options: dict[str, Any], moves: bool, tmp_path: Path
+) -> None:
+    """Trained once, an operation moves at steps of other subnets, without momentum too."""
+    trainee = supernet(**options).create(WHOLE, 5)
+    train(trainee, 1, Rehearsal(tmp_path, seed=100, stop_at=2))  # 111 and 112
+    first = copy_of(trainee.state())
+    train(trainee, 1, Rehearsal(tmp_path, seed=100, stop_at=3, done=2))  # 113
+
+    second = trainee.state()
+
+    trained, never = (
+        f"cells.0.e12.{operation}.pointwise.weight"
+        for operation in ("sep_conv_3x3.0", "dil_conv_5x5")
+    )
+    assert torch.equal(first.live[trained], second.live[trained]) != moves
+    assert torch.equal(first.live[never], second.live[never])
+
+
+EVERYWHERE = [
+    {"order": "reshuffled", "inactive": "decays", "statistics": "recalibrated", "momentum": 0.0},
+    {"order": "uniform", "inactive": "decays", "sharing": "prefix", "statistics": "batch"},
+]
+
+
+@pytest.mark.parametrize("options", EVERYWHERE, ids=lambda o: o["order"])
+def test_an_interruption_anywhere_changes_nothing(options: dict[str, Any], tmp_path: Path) -> None:
+    """At any tick of a job, in the dense rows too, it is continued elsewhere to the same state."""
+    task = supernet(**options, dense_rows=5, scored=("111", "343"))
+    member, other = task.create(WHOLE, 1), task.create(WHOLE, 2)
+    begun = trained(member, tmp_path)  # rows begin in the second epoch
+
+    def go_on(state: State, **context: Any) -> RehearsalSnapshot:
+        other.load(state)
+        resume = context.pop("resume", None)
+        return train(other, 2, Rehearsal(tmp_path, seed=7, **context), resume)
+
+    whole = go_on(begun)
+    assert whole.done == 8
+    assert whole.state.extra["rows.accuracy"].shape == (5, 2)
+    assert whole.state.extra["rows.steps"].tolist() == [8, 9, 10, 11, 12]
+    for stop_at in (1, 4, 6):
+        half = go_on(begun, stop_at=stop_at)
+        rest = go_on(half.state, resume=half)
+
+        assert difference(rest.state, whole.state) is None, stop_at
+
+
+def test_rows_go_on_from_job_to_job(tmp_path: Path) -> None:
+    """The last row has the scores of the result; each names the subnet just trained."""
+    task = supernet(dense_rows=7, scored=("112", "343", "121"))
+    trainee = task.create(WHOLE, 1)
+
+    state = trained(trainee, tmp_path, jobs=3)
+
+    assert state.info["subnets"] == ["112", "343", "121"]
+    assert state.extra["rows.steps"].tolist() == [6, 7, 8, 9, 10, 11, 12]
+    assert state.extra["rows.trained"].tolist() == [-1] * 7  # 122 to 134 are trained then
+    metrics = evaluate(trainee, Rehearsal(tmp_path)).metrics
+    last = [metrics[f"subnet.{name}"] for name in ("112", "343", "121")]
+    assert state.extra["rows.accuracy"][-1].tolist() == pytest.approx(last)
+
+    first = supernet(dense_rows=12, scored=("112", "343", "121")).create(WHOLE, 1)
+    rows = trained(first, tmp_path).extra["rows.trained"].tolist()
+    assert rows == [-1, 0, -1, -1]  # of 111, 112, 113, 114
+
+
+def test_every_subnet_has_an_accuracy_of_its_own(tmp_path: Path) -> None:
+    """The score is their mean; one whose outputs are not finite has none, and counts as 0."""
+    trainee = supernet(sharing="groups", groups=16, grouping="similar").create((4,), 1)
+    state = trained(trainee, tmp_path)
+    evaluation = evaluate(trainee, Rehearsal(tmp_path))
+    names = ["subnet.211", "subnet.212", "subnet.213", "subnet.214"]
+
+    assert list(evaluation.metrics) == names
+    assert evaluation.score == pytest.approx(sum(evaluation.metrics.values()) / 4)
+
+    state.live["cells.0.e12.dil_conv_5x5.pointwise.weight"].fill_(math.nan)
+    trainee.load(state)
+    broken = evaluate(trainee, Rehearsal(tmp_path))
+    assert [math.isnan(value) for value in broken.metrics.values()] == [False, False, False, True]
+    kept = sum(evaluation.metrics[name] for name in names[:3])
+    assert broken.score == pytest.approx(kept / 4)
+
+
+def test_divergence_names_the_subnet(tmp_path: Path) -> None:
+    """One subnet that diverges ends its member, and the record says which."""
+    trainee = supernet(order="cycle").create(WHOLE, 1)
+    state = copy_of(trainee.state())
+    state.live["cells.0.e12.sep_conv_3x3.0.pointwise.weight"].fill_(math.nan)
+    trainee.load(state)
+
+    with pytest.raises(Diverged, match="the loss of subnet 112 is nan at step 2 of this job"):
+        train(trainee, 1, Rehearsal(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("pinned", "same"),
+    [({"init_seed": 3}, {"init"}), ({"order_seed": 3}, {"order"}), ({"data_seed": 3}, {"data"})],
+)
+def test_seeds_are_pinned_one_by_one(
+    pinned: dict[str, int], same: set[str], tmp_path: Path
+) -> None:
+    """Two instances that differ in one thing differ in nothing else."""
+    task = supernet(order="permuted", **pinned)
+    first, other = task.create(WHOLE, 1), task.create(WHOLE, 2)
+    seen = {
+        "init": torch.equal(*(t.state().live["head.weight"] for t in (first, other))),
+        "order": [first.subnet(i) for i in range(64)] == [other.subnet(i) for i in range(64)],
+    }
+    log: list[list[Any]] = []
+    fixed = copy_of(first.state())
+    for seed in (1, 2):
+        first.load(fixed)
+        context = Rehearsal(tmp_path, seed=seed)
+        train(first, 1, context)
+        log.append(context.logged)
+    seen["data"] = log[0] == log[1]
+
+    assert {what for what, equal in seen.items() if equal} == same
+
+
+def test_a_rater_scores_subnets_as_the_member_does(tmp_path: Path) -> None:
+    """With the shared weights it finds what the member's evaluation found, whatever it rates."""
+    task = supernet(validation_images=None, scored=("111", "343", "434"))
+    assert isinstance(task, HasSubnets)
+    assert not isinstance(cell64(), HasSubnets)
+    member = task.create(WHOLE, 1)
+    state = trained(member, tmp_path)
+    found = evaluate(member, Rehearsal(tmp_path)).metrics
+    for names in (["343", "111"], ["434"]):
+        rater = task.rater(WHOLE, names)
+        rater.load(state)
+        rated = evaluate(rater, Rehearsal(tmp_path)).metrics
+        assert rated == {f"{name}@0": found[f"subnet.{name}"] for name in names}
+
+    for statistics in ("batch", "recalibrated"):
+        rater = task.rater(WHOLE, ["434"], statistics=statistics)
+        rater.load(state)
+        assert evaluate(rater, Rehearsal(tmp_path)).metrics != rated
+    with pytest.raises(TaskError, match="subnet '555': expected one of 111 to 444"):
+        task.rater(WHOLE, ["555"])
+    with pytest.raises(TaskError, match="statistics 'none': expected one of running"):
+        task.rater(WHOLE, ["111"], statistics="none")
+
+
+@pytest.mark.parametrize("sharing", [{}, {"sharing": "prefix"}], ids=["all", "prefix"])
+def test_a_rater_tunes_each_subnet_alone(sharing: dict[str, Any], tmp_path: Path) -> None:
+    """From the member's state, which stays as it is, and the same whatever is rated beside it."""
+    task = supernet(**sharing)
+    state = trained(task.create(WHOLE, 1), tmp_path)
+
+    def rated(names: list[str], at: tuple[int, ...]) -> dict[str, float]:
+        rater = task.rater(WHOLE, names, at=at)
+        rater.load(state)
+        found = evaluate(rater, Rehearsal(tmp_path, seed=3))
+        assert difference(rater.state(), state) is None
+        return dict(found.metrics)
+
+    both = rated(["343", "111"], (0, 1, 5))
+
+    assert list(both) == [f"{name}@{n}" for name in ("343", "111") for n in (0, 1, 5)]
+    assert both == rated(["343"], (0, 1, 5)) | rated(["111"], (5, 1, 0))
+    assert rated(["343"], (0,)) == {"343@0": both["343@0"]}
+    assert both["343@5"] != both["343@0"]
+
+
+def test_a_subnet_can_be_taken_out(tmp_path: Path) -> None:
+    """As a plain network with the names of one trained alone, made without data."""
+    task = supernet()
+    member = task.create(WHOLE, 1)
+    state = trained(member, tmp_path)
+    without_data = SupernetTask(task.options)
+
+    rater = without_data.rater(WHOLE, ["343"])
+    rater.load(state)
+    network = rater.trained_network()  # type: ignore[attr-defined]
+
+    alone = cell64().create((2, 3, 2), 0)
+    assert network.state_dict().keys() == alone.trained_network().state_dict().keys()
+    alone.load(State(dict(network.named_parameters()), dict(network.named_buffers())))
+    found = evaluate(member, Rehearsal(tmp_path)).metrics["subnet.343"]
+    assert evaluate(alone, Rehearsal(tmp_path)).score == found
+
+
+def test_scores_are_of_images_that_do_not_train(tmp_path: Path) -> None:
+    """Held-out images of the train half score, and the test half is reported on; as published,
+    all of the train half trains and the test half scores."""
+    usual, published = cell64(), cell64(as_published=True)
+
+    assert [len(p) for p in parts(usual)] == [160, 60, 440, 300]
+    assert [len(p) for p in parts(published)] == [600, 60, 300, 300]
+    assert torch.equal(usual.problem.held_out.images, published.problem.train.images[160:])
+    assert torch.equal(published.problem.held_out.images, published.problem.test.images)
+    for task, unseen in ((usual, 300.0), (published, 0.0)):
+        final = evaluate(task.create((1, 1, 1), 0), Rehearsal(tmp_path, final=True))
+        assert final.metrics == {"unseen_examples": unseen}
+    assert "160 images train, 440 held out score, 300 of gratings-test-8" in usual.look()
+
+
+def parts(task: Cell64Task) -> list[Any]:
+    problem = task.problem
+    return [problem.train, problem.validation, problem.held_out, problem.test]
+
+
+def test_batches_are_whole_passes_in_an_order_of_the_seed() -> None:
+    """The last batch of a pass has the rest; every pass is a permutation of its own."""
+    task = cell64(crop_padding=0, flip=False)
+    batches = task.batches("cpu")
+    sizes = [len(batches.at(1, step)[1]) for step in range(5)]
+    assert sizes == [32, 32, 32, 32, 32]
+    odd = cell64(batch_size=50)
+    assert [len(odd.batches("cpu").at(1, step)[1]) for step in range(5)] == [50, 50, 50, 10, 50]
+
+    first, again, other, later = (
+        batches.at(seed, step)[0] for seed, step in ((1, 2), (1, 2), (2, 2), (1, 7))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, later)
+
+
+def test_augmentation_shifts_and_mirrors() -> None:
+    """Every image becomes a window of itself with mean colour around, mirrored or not."""
+    appearance = cell64(crop_padding=2).appearance
+    images = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    windows = [
+        window
+        for y in range(5)
+        for x in range(5)
+        for part in [padded[:, :, y : y + 8, x : x + 8]]
+        for window in (part, part.flip(3))
+    ]
+
+    changed = appearance.changed(images, 5)
+
+    which = [
+        [i for i, window in enumerate(windows) if torch.equal(window[n], changed[n])]
+        for n in range(40)
+    ]
+    assert all(len(found) == 1 for found in which)
+    assert len({found[0] // 2 for found in which}) > 12
+    assert 10 < sum(found[0] % 2 for found in which) < 30
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"sharing": "groups", "groups": 3}, "task.groups: expected a number that divides the 64"),
+        ({"groups": 4}, "task.groups: expected 1 with task.sharing all, not 4"),
+        ({"sharing": "prefix", "prefix": 5}, "task.prefix: expected at most the cells"),
+        ({"prefix": 1}, "task.prefix: expected 0 with task.sharing all, not 1"),
+        ({"shared_head": True}, "task.shared_head: expected false with task.sharing all"),
+        ({"private": ["*.e12.*"]}, r"task.private: expected \[\] with task.sharing all"),
+        (
+            {"sharing": "names", "private": ["*.e21.*"]},
+            "task.private: expected patterns of names of tensors, and '.*e21.*' matches none",
+        ),
+        (
+            {"sharing": "names", "private": ["*.weight"]},
+            "task.private: expected patterns that leave the input layer stem.conv1 shared",
+        ),
+        ({"dense_rows": 13}, "task.dense_rows: expected at most the 12 steps of the schedule"),
+        ({"order_seed": 1}, "task.order_seed: expected null with task.order cycle"),
+        ({"scored": ["555"]}, "task.scored: expected names of subnets, from 111 to 444"),
+        ({"scored": ["111", "111"]}, "task.scored: expected every subnet once"),
+        (
+            {"scored": ["111"], "sharing": "groups", "groups": 4},
+            r"task.scored: expected \[\] with task.sharing groups",
+        ),
+        ({"kernels": [3, 3, 4, 5]}, "task.kernels: expected four odd numbers"),
+        ({"kernels": [3, 5, 5, 5]}, "task.kernels: expected two different separable"),
+        ({"mean": [0.5]}, "task.mean: expected three numbers"),
+        ({"held_out": 600}, "task.held_out: expected less than the 600 images"),
+        ({"validation_images": 441}, "task.validation_images: expected at most the 440 images"),
+        ({"batch_size": 161}, "task.batch_size: expected at most the 160 training images"),
+        ({"lowest_rate": 0.2}, "task.lowest_rate: expected at most task.learning_rate"),
+        ({"order": "shuffled"}, "task.order: expected one of cycle, permuted, reshuffled"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_options_that_cannot_work_are_refused(options: dict[str, Any], sentence: str) -> None:
+    """One sentence: the key, what was expected, the value."""
+    with pytest.raises(ConfigError, match=sentence) as found:
+        parse(SupernetOptions, TINY | options, "task")
+
+    assert len(found.value.problems) == 1
+
+
+def test_missing_images_are_a_sentence_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has not got CIFAR-10 yet reads how."""
+    monkeypatch.setenv("PBTNAS_DATA", str(tmp_path))
+    task = Cell64Task(Cell64Options(side=16))
+
+    for ask in (task.look, lambda: task.prepare(RehearsalProducts(tmp_path))):
+        with pytest.raises(TaskError, match="get it with `pbtnas data get cifar10`"):
+            ask()
