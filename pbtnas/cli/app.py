@@ -160,7 +160,7 @@ def coordinator(
     from pbtnas.config import to_json
     from pbtnas.engine.coordinator import coordinate, holder_of
     from pbtnas.engine.devices import default_scratch
-    from pbtnas.engine.run_setup import check_start
+    from pbtnas.engine.run_setup import check_epochs, check_start
     from pbtnas.protocol.coordinator import BrokenChain
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.protocol.term import CoordinatorEnding
@@ -170,6 +170,7 @@ def coordinator(
         with disk_errors(ExitCode.USAGE, PermissionError):
             root, config = _run_and_config(arguments, overrides, name_in(task_file), stop)
             task = load_task_of(config.task, task_file)
+            check_epochs(config.search, task)
             if dry_run:
                 check_start(config.search, task.space)
                 click.echo(data_of(task), err=True)

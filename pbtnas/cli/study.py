@@ -78,7 +78,7 @@ def study(
     from pbtnas.config import load_study, to_json
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
-    from pbtnas.engine.run_setup import check_start
+    from pbtnas.engine.run_setup import check_epochs, check_start
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.store.run_directory import make_directory
     from pbtnas.study.conduct import conduct, make_study
@@ -93,6 +93,7 @@ def study(
         loaded = [tasks.load(run.config.task) for run in planned]
         for run, task in zip(planned, loaded, strict=True):
             check_start(run.config.search, task.space)
+            check_epochs(run.config.search, task)
         if dry_run:
             runs = {f"{run.name}-s{run.seed}": to_json(run.config) for run in planned}
             click.echo("\n".join(plan_lines(runs)))

@@ -29,6 +29,7 @@ from pbtnas.store.run_directory import (
 )
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.faults import blamed
+from pbtnas.tasks.optional import LimitsTraining
 from pbtnas.version import __version__
 
 log = logging.getLogger("pbtnas")
@@ -143,6 +144,16 @@ def check_start(search: SearchConfig, space: SearchSpace) -> None:
         raise UnfitPopulation(
             f"search.population: expected {space.size} with search.start every, since the space "
             f"has so many architectures, not {search.population}"
+        )
+
+
+def check_epochs(search: SearchConfig, task: Task) -> None:
+    """Raise `TaskError` when members are to be trained beyond the end of the task's schedule."""
+    epochs = search.epochs_of(0) + (search.generations - 1) * search.epochs
+    if isinstance(task, LimitsTraining) and epochs > task.most_epochs:
+        raise TaskError(
+            f"search.generations: expected at most {task.most_epochs} epochs of a member in all "
+            f"generations, which is as long as the task's schedule lasts, not {epochs}"
         )
 
 

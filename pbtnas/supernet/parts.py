@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Literal
 
 from pbtnas.search.partition import members_of, random_groups, similar_groups
+from pbtnas.search.population import every_architecture
 from pbtnas.search.space import Architecture, SearchSpace
 
 Grouping = Literal["random", "similar"]
@@ -20,8 +20,7 @@ def subnet_name(architecture: Architecture) -> str:
 
 def subnets_of(space: SearchSpace) -> dict[str, Architecture]:
     """All architectures of a space by name, in order: the last variable changes fastest."""
-    every = itertools.product(*(range(len(variable.options)) for variable in space))
-    return {subnet_name(architecture): architecture for architecture in every}
+    return {subnet_name(architecture): architecture for architecture in every_architecture(space)}
 
 
 def parts_of(

@@ -34,6 +34,14 @@ class LooksAtData(Protocol):
 
 
 @runtime_checkable
+class LimitsTraining(Protocol):
+    """A task whose members are not to be trained for longer than its schedule lasts."""
+
+    most_epochs: int
+    """Epochs of a member in all generations together, at most."""
+
+
+@runtime_checkable
 class HasNetwork(Protocol):
     """A trainee with a network that is used after training."""
 

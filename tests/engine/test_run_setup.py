@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pbtnas.analysis.history.run import History
-from pbtnas.config import Config, TaskConfig, from_json, load
-from pbtnas.engine.run_setup import ChangedConfig, UnfitPopulation, search_of, start_run
+from pbtnas.config import Config, SearchConfig, TaskConfig, from_json, load
+from pbtnas.engine.run_setup import (
+    ChangedConfig,
+    UnfitPopulation,
+    check_epochs,
+    search_of,
+    start_run,
+)
 from pbtnas.protocol.generations import first_manifest
 from pbtnas.records import paths
 from pbtnas.search.population import every_architecture
 from pbtnas.search.space import SearchSpace, switch
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import open_run
-from pbtnas.tasks.base import Task
+from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.loading import complete_options
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])
@@ -39,6 +46,16 @@ def test_a_directory_without_a_job_may_be_deleted(tmp_path: Path) -> None:
 
     with pytest.raises(ChangedConfig, match="population.*4.*5[^/]*no job yet: delete it"):
         start_run(tmp_path / "run", second, SPACE)
+
+
+def test_a_schedule_limits_the_epochs_of_a_member() -> None:
+    """A run that trains longer than the task's schedule lasts is refused before anything runs."""
+    task: Any = SimpleNamespace(most_epochs=20, space=SPACE)
+    search = SearchConfig(population=2, generations=10, epochs=2)
+
+    check_epochs(search, task)
+    with pytest.raises(TaskError, match="search.generations: expected at most 20 epochs .* not 21"):
+        check_epochs(replace(search, first_epochs=3), task)
 
 
 def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Classifying:
 
     def __init__(self, options: Cell64Options) -> None:
         self.options = options
+        self.most_epochs = options.schedule_epochs
         self._problem: Problem | None = None
         self._on_device: dict[str, tuple[Batches, dict[str, list[tuple[Tensor, Tensor]]]]] = {}
 

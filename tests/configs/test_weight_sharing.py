@@ -1,0 +1,65 @@
+"""The experiments of configs/weight_sharing: they load, and say what the paper did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pbtnas.config import Config, load, parse
+from pbtnas.engine.run_setup import check_epochs, check_start
+from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "weight_sharing"
+NAMES = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.yaml"))
+EXPERIMENTS = [name for name in NAMES if "base_" not in name]
+PUBLISHED = [name for name in EXPERIMENTS if name.startswith("paper/")]
+
+
+def read(name: str) -> tuple[Config, Cell64Task | SupernetTask]:
+    """A configuration and its task, both checked."""
+    config = load(CONFIGS / f"{name}.yaml")
+    options, places = config.task.options, config.task.places
+    if config.task.name == "cell64":
+        return config, Cell64Task(parse(Cell64Options, options, "task", places))
+    assert config.task.name == "supernet"
+    return config, SupernetTask(parse(SupernetOptions, options, "task", places))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_is_one(name: str) -> None:
+    """Options, population and generations fit the task and its schedule."""
+    config, task = read(name)
+
+    check_start(config.search, task.space)
+    check_epochs(config.search, task)
+    if isinstance(task, SupernetTask):
+        assert config.search.population == len(task.parts), "a member for each part"
+        assert config.search.algorithm == "random-search", "nobody is replaced"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_header_begins_with_the_command(name: str) -> None:
+    """Who opens the file sees how to run it."""
+    first = (CONFIGS / f"{name}.yaml").read_text().splitlines()[0]
+
+    assert f"pbtnas run configs/weight_sharing/{name}.yaml runs/" in first
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_settings_are_those_of_the_paper(name: str) -> None:
+    """Networks, images and SGD of appendix A, to the end of the schedule."""
+    config, task = read(name)
+    options = task.options
+    assert options.as_published
+    usual = Cell64Options()
+    for key in ("width", "cells", "stem_factor", "bn_momentum", "batch_size", "learning_rate"):
+        assert getattr(options, key) == getattr(usual, key)
+    assert (options.epoch_steps(50_000), options.momentum, options.weight_decay) == (196, 0.9, 1e-3)
+    assert options.schedule(196).rate(0) == 0.025
+    if isinstance(options, SupernetOptions):
+        assert (options.inactive, options.statistics) == ("decays", "running")
+        assert options.dense_rows == 64
+    search = config.search
+    assert search.generations * search.epochs == options.schedule_epochs
