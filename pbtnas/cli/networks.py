@@ -29,17 +29,25 @@ which_option = click.option(
     help="Directory to make; an older export in it is replaced.",
 )
 @which_option
+@click.option("--subnet", metavar="NAME", help="Only this subnet of it, e.g. 434, as a network.")
 @click.option("--all", "whole", is_flag=True, help="Add all that is needed to train on.")
 @task_file_option
 def export(
-    run_dir: Path, output: Path, which: str | None, whole: bool, task_file: str | None
+    run_dir: Path,
+    output: Path,
+    which: str | None,
+    subnet: str | None,
+    whole: bool,
+    task_file: str | None,
 ) -> None:
     """Write the network of a finished run to a directory that lives without the run."""
     from pbtnas.networks.export import export as exported
     from pbtnas.networks.loading import BEST
 
     with disk_errors(ExitCode.FAILED):
-        files = exported(run_dir, output, which or BEST, task_file=task_file, whole=whole)
+        files = exported(
+            run_dir, output, which or BEST, task_file=task_file, whole=whole, subnet=subnet
+        )
     for path in files:
         click.echo(f"{path.stat().st_size:>12,}  {path}")
 

@@ -6,17 +6,10 @@ from pathlib import Path
 
 from pbtnas.engine.post_search import opened_work
 from pbtnas.engine.signals import StopRequest
-from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.subnets import Rating, Tuning, rating_items, ratings
 from pbtnas.records.schema import Champion
 from pbtnas.store.finished import champions
-from pbtnas.tasks.base import HasSubnets, Task
-
-
-class NoSubnets(PbtnasError):
-    """The networks of the task share no weights."""
-
-    exit_code = ExitCode.USAGE
+from pbtnas.tasks.base import HasSubnets, NoSubnets, Task
 
 
 def rate_subnets(

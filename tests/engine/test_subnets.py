@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
+from pbtnas import load
 from pbtnas.cli import app as cli
 from pbtnas.engine.subnets import rate_subnets
+from pbtnas.models.edges import only
+from pbtnas.networks.loading import load_from_run
 from pbtnas.protocol import subnets
 from pbtnas.protocol.subnets import Rating, Tuning
 from pbtnas.records.envelope import decode
@@ -151,3 +155,25 @@ def test_what_cannot_be_rated_is_a_sentence(tmp_path: Path) -> None:
         said = call("subnets", tmp_path / "digits", "--device", "cpu", *arguments)
         assert said.exit_code == 2, said.output
         assert sentence in said.output
+
+
+def test_a_subnet_is_exported_as_a_plain_network(run: Path, tmp_path: Path) -> None:
+    """It has the shared weights, is loaded without the run, and is named in its card; `pbtnas
+    export` says which subnets there are when it is another."""
+    said = call("export", run, "-o", tmp_path / "443", "--subnet", "443")
+    assert said.exit_code == 0, said.output
+    network = load(tmp_path / "443").eval()
+
+    supernet = load_from_run(run, "best-ever", None, "443").network
+    images = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(network(images), supernet(images))
+    assert sum(p.numel() for p in network.parameters()) == sum(
+        p.numel() for p in task().network(only((3, 3, 2)), seed=0).parameters()
+    )
+    assert (
+        "Subnet 443, with the shared weights of member"
+        in (tmp_path / "443" / "README.md").read_text()
+    )
+
+    said = call("export", run, "-o", tmp_path / "no", "--subnet", "343")
+    assert (said.exit_code, "has no subnet '343', but 441 to 444" in said.output) == (2, True)
