@@ -25,6 +25,7 @@ from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
 from pbtnas.cli import ranks as cli_ranks
 from pbtnas.cli import study as cli_study
+from pbtnas.cli import subnets as cli_subnets
 from pbtnas.cli import tasks as cli_tasks
 from pbtnas.cli.inspect import print_status, why_ended
 from pbtnas.cli.progress_line import progress_on_terminal
@@ -335,6 +336,7 @@ for command in (
     cli_inspect.doctor,
     cli_evaluate.evaluate,
     cli_evaluate.soup,
+    cli_subnets.subnets,
     cli_networks.export,
     cli_networks.play,
     cli_study.study,

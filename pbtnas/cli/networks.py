@@ -32,6 +32,7 @@ which_option = click.option(
     help="Directory to make; an older export in it is replaced.",
 )
 @which_option
+@click.option("--subnet", metavar="NAME", help="Only this subnet of it, e.g. 434, as a network.")
 @click.option("--all", "whole", is_flag=True, help="Add all that is needed to train on.")
 @task_file_option
 @accept_option
@@ -39,6 +40,7 @@ def export(
     run_dir: Path,
     output: Path,
     which: str | None,
+    subnet: str | None,
     whole: bool,
     task_file: str | None,
     accept: bool,
@@ -49,7 +51,13 @@ def export(
 
     with disk_errors(ExitCode.FAILED):
         files = exported(
-            run_dir, output, which or BEST, task_file=task_file, whole=whole, accept=accept
+            run_dir,
+            output,
+            which or BEST,
+            task_file=task_file,
+            whole=whole,
+            subnet=subnet,
+            accept=accept,
         )
     for path in files:
         click.echo(f"{path.stat().st_size:>12,}  {path}")

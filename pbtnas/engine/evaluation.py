@@ -8,35 +8,23 @@ record, so an interrupted command goes on where it was.
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pbtnas.config import from_json
-from pbtnas.engine.driver import drive, once_reachable
-from pbtnas.engine.evaluator import Evaluator
+from pbtnas.engine.post_search import opened_work
 from pbtnas.engine.signals import StopRequest
-from pbtnas.processor import check_pinned, remark
-from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import AskedToStop
-from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, PostSearch, WorkItem
+from pbtnas.protocol.postsearch import Evaluate, Mixture, Outcomes, Plan, WorkItem
 from pbtnas.protocol.soups import GreedySoup, greedy_soup, work_items_of
 from pbtnas.records import paths
-from pbtnas.records.schema import Champion, Manifest, Selected, Soup
+from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.store.finished import champions, member, soups
-from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
-from pbtnas.store.run_directory import NotARun, Run, open_run
-from pbtnas.tasks.base import HandedBack, HasParts, Task
+from pbtnas.tasks.base import HasParts, Task
 
 T = TypeVar("T")
-log = logging.getLogger("pbtnas")
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,7 @@ def evaluate(
     or damaged, `UnfitDevice`, `UnfitProcessor`, and `HandedBack` when `stop` was asked before all
     was done.
     """
-    with _opened(root, task, device, scratch, stop) as work:
+    with opened_work(root, task, device, scratch, stop) as work:
         if which is not None:
             one = {which: work.read(lambda: member(work.store, work.run, which))}
             return _finals(root, work.complete(_plan(work.seed, one, {}, ())), one, {})
@@ -108,14 +96,14 @@ def make_soups(
 
     Raises `NoSuchPart`, and what `evaluate` raises.
     """
-    with _opened(root, task, device, scratch, stop) as work:
+    with opened_work(root, task, device, scratch, stop) as work:
         best = work.read(lambda: champions(work.store, work.run))
         parts = task.parts if isinstance(task, HasParts) else {}
         soups = [
             greedy_soup(
                 which,
                 champion,
-                *work.read(partial(_generation, work, champion)),
+                *work.generation(champion.generation),
                 task.space,
                 part,
                 parts,
@@ -126,82 +114,7 @@ def make_soups(
         return _finals(root, known, best, _made(soups, known))
 
 
-# -- what a finished run has -----------------------------------------------------------------------
-
-
-def _generation(work: _Work, champion: Champion) -> tuple[Manifest, Selected]:
-    """The records of a champion's generation.  Raises `NotARun` if one is missing."""
-    root, number = work.store.root, champion.generation
-    manifest = work.store.record(paths.manifest(number), "manifest", work.run.id)
-    selection = work.store.record(paths.selection(number), "selection", work.run.id)
-    if manifest is None or selection is None:
-        name = paths.selection(number) if manifest is not None else paths.manifest(number)
-        raise NotARun(f"{root / name}: missing; `pbtnas fsck {root}` says more")
-    return Manifest.from_json(manifest.core), Selected.from_json(selection.core)
-
-
 # -- the work --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A finished run, and this process as one of those that work on it.
-
-    Args:
-        store: The run directory.
-        run: The run in that directory.
-        seed: The seed of the run.
-        protocol: The protocol that this process follows.
-        evaluator: The driver that carries out the protocol's operations.
-    """
-
-    store: PosixStore
-    run: Run
-    seed: int
-    protocol: PostSearch
-    evaluator: Evaluator
-
-    def read(self, look: Callable[[], T]) -> T:
-        """What is read of the run, as soon as its directory can be reached."""
-        return _or_handed_back(look, self.store.root, self.evaluator.stop)
-
-    def complete(self, plan: Plan) -> Outcomes:
-        known = drive(self.protocol.complete(plan), self.evaluator.execute)
-        if known is None:
-            raise HandedBack
-        return known
-
-
-def _or_handed_back(step: Callable[[], T], root: Path, stop: StopRequest) -> T:
-    try:
-        return once_reachable(step, root, stop)
-    except AskedToStop:
-        raise HandedBack from None
-
-
-@contextmanager
-def _opened(
-    root: Path, task: Task, device: str, scratch: Path, stop: StopRequest | None
-) -> Iterator[_Work]:
-    stop = stop or StopRequest(())
-    identity = this_process("e")
-    name = identity["worker"]
-
-    def opened() -> tuple[Run, PosixStore]:
-        run = open_run(root)
-        return run, PosixStore(root, name, primitive=run.primitive)
-
-    run, store = _or_handed_back(opened, root, stop)
-    config = from_json(run.config, recorded=run.options)
-    engine = config.engine
-    claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
-    protocol = PostSearch(run.id, name, claims, poll_s=engine.poll_s)
-    with store:
-        check_pinned(config.run.cpu_capability)
-        if said := remark(run.processor, config.run.cpu_capability):
-            log.warning("%s", said)
-        evaluator = Evaluator(store, stop, run, config, task, name, device, scratch)
-        yield _Work(store, run, config.run.seed, protocol, evaluator)
 
 
 def _plan(

@@ -30,11 +30,13 @@ from pbtnas.protocol.postsearch import (
     GetReady,
     HeldClaim,
     Mixture,
+    Rate,
     WriteAverage,
 )
 from pbtnas.records import paths
 from pbtnas.records.names import Digest, Name
 from pbtnas.search.seeding import derive
+from pbtnas.search.space import Architecture
 from pbtnas.state import State
 from pbtnas.store.absent import look_again
 from pbtnas.store.patience import patiently
@@ -42,7 +44,7 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_soup
 from pbtnas.store.products import Products, check_products
 from pbtnas.store.run_directory import Run, make_directory
-from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, Trainee
+from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, HasSubnets, Task, Trainee
 from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.findings import artifact_faults, numbers_of
 from pbtnas.tasks.preparing import prepare
@@ -159,6 +161,8 @@ class Evaluator(Driver):
                 match claim.item.work:
                     case Evaluate() as work:
                         done = self._evaluate(claim.item.what, work)
+                    case Rate() as work:
+                        done = self._rate(work)
                     case WriteAverage(mixture):
                         item = claim.item.record.rpartition("/")[2].removesuffix(".json")
                         done = self._write_average(mixture, item)
@@ -178,7 +182,8 @@ class Evaluator(Driver):
             if work.final or missing.file != mixture.files[-1]:
                 raise self._lost(missing.file, "missing") from None
             return Completed({"outcome": "missing", "score": None, "metrics": {}})
-        evaluation, trainee = self._found(work, state)
+        trainee = self._created(mixture.architecture, work.seed)
+        evaluation = self._found(trainee, state, work.seed, final=work.final)
         score, metrics = _finite(*numbers_of(evaluation, trainee))
         if score is None:
             log.warning("%s: the score is not finite", what)
@@ -191,20 +196,40 @@ class Evaluator(Driver):
             self._patiently(partial(self.store.replace, name, content))
         return Completed({"score": score, "metrics": metrics, "artifacts": sorted(artifacts)})
 
-    def _found(self, work: Evaluate, state: State) -> tuple[Evaluation, Trainee]:
+    def _created(self, architecture: Architecture, seed: int) -> Trainee:
+        with blamed("create()", type(self._task)):
+            return self._task.create(architecture, derive(seed, "load"))
+
+    def _found(self, trainee: Trainee, state: State, seed: int, *, final: bool) -> Evaluation:
         cls = type(self._task)
-        with blamed("create()", cls):
-            trainee = self._task.create(work.mixture.architecture, derive(work.seed, "load"))
         with blamed("load()", cls):
             trainee.load(state)
-        seed_everything(work.seed, self._device)
-        context = EvaluationContext(work.seed, self._device, self._scratch, work.final, self._tick)
+        seed_everything(seed, self._device)
+        context = EvaluationContext(seed, self._device, self._scratch, final, self._tick)
         try:
             with blamed("evaluate()", cls):
-                return trainee.evaluate(context), trainee
+                return trainee.evaluate(context)
         except Diverged as error:
             log.warning("%s", error)
-            return Evaluation(math.nan), trainee
+            return Evaluation(math.nan)
+
+    def _rate(self, work: Rate) -> Completed:
+        (file,) = work.mixture.files
+        try:
+            state = self._average(work.mixture)
+        except _Missing:
+            raise self._lost(file, "missing") from None
+        assert isinstance(self._task, HasSubnets), "it was asked for its subnets"
+        with blamed("rater()", type(self._task)):
+            trainee = self._task.rater(
+                work.mixture.architecture, work.subnets, at=work.at, statistics=work.statistics
+            )
+        evaluation = self._found(trainee, state, work.seed, final=False)
+        _, metrics = _finite(*numbers_of(evaluation, trainee))
+        scores = {
+            name: [metrics.get(f"{name}@{steps}") for steps in work.at] for name in work.subnets
+        }
+        return Completed({"scores": scores})
 
     def _write_average(self, mixture: Mixture, item: str) -> Completed:
         try:
@@ -270,7 +295,7 @@ class Evaluator(Driver):
         if now_s >= self._next_look_s:
             self._next_look_s = now_s + LOOK_S
             item = self._claim.item
-            if isinstance(item.work, Evaluate):
+            if not isinstance(item.work, WriteAverage):
                 if isinstance(self.store.execute(Get(item.record)), bytes):
                     raise HandedBack
 

@@ -54,6 +54,8 @@ def _head(card: Card) -> str:
         if averaged is None
         else f"The average of members {', '.join(map(str, averaged))}"
     )
+    if "subnet" in config:
+        whose = f"Subnet {config['subnet']}, with the shared weights of member {config['member']}"
     text = f"""\
 # {config["task"]["name"]}: {config["which"]} of a search by pbtnas
 

@@ -3,6 +3,7 @@
 `config.json` has, beside what `directory.py` adds:
 
     which, generation, member   whose network it is; of a soup, with whom it began
+    subnet                      which of the member's subnets it is; only there if it is one
     task                        name, and all options; names of those that are assumed to have had
                                 the defaults of now, because the run does not record them
     architecture, choices       option indices; the same as options by variable
@@ -49,7 +50,7 @@ from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.regular_files import read_regular
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
-from pbtnas.tasks.base import TaskError
+from pbtnas.tasks.base import SUBNET, TaskError
 from pbtnas.tasks.loading import complete_options
 from pbtnas.tasks.optional import ShowsUse
 from pbtnas.version import __version__
@@ -62,6 +63,7 @@ def export(
     *,
     task_file: str | None,
     whole: bool,
+    subnet: str | None = None,
     accept: bool = False,
 ) -> list[Path]:
     """Export a member of a finished run; returns the files.
@@ -72,6 +74,7 @@ def export(
         which: Name: best-ever, best-last, that of a soup, or a member's such as m03.
         task_file: "FILE.py:Class", for a task of the user's own.
         whole: Whether to add the checkpoint, with which training could go on.
+        subnet: Name of the subnet to export, as a plain network with the shared weights.
         accept: Whether the run goes on with other code of the task than its own from now on.
 
     Raises what `load_from_run` and `directory.write` raise.
@@ -81,7 +84,7 @@ def export(
         raise NotARun(
             f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
         )
-    member = load_from_run(root, which, task_file, accept=accept)
+    member = load_from_run(root, which, task_file, subnet, accept=accept)
     with RunReader(root) as reader:
         results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
@@ -110,14 +113,20 @@ class _Results:
 
 def _results(reader: RunReader, member: RunNetwork) -> _Results:
     evaluated, artifacts = None, ()
+    if member.subnet is not None:
+        score = _found(reader, member)["metrics"].get(f"{SUBNET}{member.subnet}")
+        return _Results({"score": score, "metrics": {}}, None, (), _fingerprint(reader, member))
     name = paths.evaluation(member.best.checkpoint)
     record = reader.record(name, "evaluation", member.run.id)
     if record is not None:
         evaluated = {"score": record.core["score"], "metrics": record.core["metrics"]}
         artifacts = tuple(record.core["artifacts"])
+    return _Results(_found(reader, member), evaluated, artifacts, _fingerprint(reader, member))
+
+
+def _fingerprint(reader: RunReader, member: RunNetwork) -> str | None:
     final = reader.record(paths.FINAL, "final", member.run.id)
-    fingerprint = None if final is None else final.core["fingerprint"]
-    return _Results(_found(reader, member), evaluated, artifacts, fingerprint)
+    return None if final is None else final.core["fingerprint"]
 
 
 def _found(reader: RunReader, member: RunNetwork) -> Mapping[str, Any]:
@@ -142,6 +151,7 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
         "which": member.which,
         "generation": best.generation,
         "member": best.member,
+        **({} if member.subnet is None else {"subnet": member.subnet}),
         "task": {
             "name": config.task.name,
             "options": options,

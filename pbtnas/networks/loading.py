@@ -12,15 +12,18 @@ import safetensors.torch
 from torch import nn
 
 from pbtnas.config import Config, TaskConfig, from_json
+from pbtnas.config.fields import closest
 from pbtnas.networks.export_directory import MODEL, NotAnExport, is_export, read_config, read_file
 from pbtnas.networks.members import load_member, load_soup
-from pbtnas.records.schema import Champion, Soup
-from pbtnas.store.finished import best_so_far, champions, is_member, member, soups
+from pbtnas.records import paths
+from pbtnas.records.schema import Champion, Manifest, Soup
+from pbtnas.search.space import Architecture
+from pbtnas.store.finished import best_so_far, champions, is_member, member, named_member, soups
 from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
 from pbtnas.store.task_code import check_code
-from pbtnas.tasks.base import Task, TaskError, Trainee
+from pbtnas.tasks.base import HasSubnets, NoSubnets, Task, TaskError, Trainee
 from pbtnas.tasks.code import code_of
 from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.loading import load_task
@@ -50,6 +53,7 @@ class RunNetwork(Loaded):
     Args:
         which: Name: best-ever, best-last, or that of a soup.
         best: The member or soup of that name.
+        subnet: The name of the subnet that the network is; None for all of the member's.
         products: The products of the run, as far as the task needed them, by name.
     """
 
@@ -57,6 +61,7 @@ class RunNetwork(Loaded):
     run: Run
     config: Config
     best: Champion | Soup
+    subnet: str | None
     products: Mapping[str, bytes]
 
 
@@ -86,9 +91,18 @@ def load_network(
 
 
 def load_from_run(
-    root: Path, which: str, task_file: str | None, *, accept: bool = False
+    root: Path,
+    which: str,
+    task_file: str | None,
+    subnet: str | None = None,
+    *,
+    accept: bool = False,
 ) -> RunNetwork:
-    """The network of a member or soup of a run.  Raises what `load_network` raises."""
+    """The network of a member or soup of a run, or of one subnet of it.
+
+    Where best-ever is asked for a subnet that a single other member holds, it is that one's.
+    Raises what `load_network` raises, and `NoSubnets` where it holds no such subnet.
+    """
     run = open_run(root)
     config = from_json(run.config, recorded=run.options)
     with RunReader(root) as files:
@@ -101,6 +115,8 @@ def load_from_run(
         task = _task(config.task, task_file, run.space, root)
         check_code(root, run, code_of(task), accept=accept)
         run = open_run(root) if accept else run
+        if subnet is not None and which == BEST:
+            which, best = _holder(files, run, task, subnet) or (which, best)
         products = _Remembered(partial(lookup, files))
         if isinstance(task, Recalls):
             with blamed("recall()", type(task)):
@@ -108,8 +124,28 @@ def load_from_run(
             used = {n: hashlib.sha256(data).hexdigest() for n, data in products.seen.items()}
             check_products(files, run.id, used, all_of_them=False)
         trainee = _trainee(root, run, config, task, best)
+    if subnet is not None:
+        rater = rater_of(task, best.architecture, subnet, f"{root}: {which}")
+        rater.load(trainee.state())
+        trainee = rater
     network = network_of(trainee, config.task.name)
-    return RunNetwork(task, network, which, run, config, best, products.seen)
+    return RunNetwork(task, network, which, run, config, best, subnet, products.seen)
+
+
+def rater_of(task: Task, architecture: Architecture, subnet: str, where: str) -> Trainee:
+    """A trainee whose network is a subnet of a member of that architecture.  Raises `NoSubnets`."""
+    if not isinstance(task, HasSubnets):
+        raise NoSubnets(f"{where}: its network has no subnets")
+    names = task.subnets(architecture)
+    if subnet not in names:
+        match = closest(subnet, names)
+        hint = f"; is {match!r} meant?" if match else ""
+        raise NoSubnets(
+            f"{where}: has no subnet {subnet!r}, but {names[0]} to {names[-1]}, "
+            f"{len(names)} in all{hint}"
+        )
+    with blamed("rater()", type(task)):
+        return task.rater(architecture, (subnet,))
 
 
 def network_of(trainee: Trainee, task: str) -> nn.Module:
@@ -133,8 +169,12 @@ def _load_export(directory: Path, which: str | None, task_file: str | None) -> L
         kept = config["products"]
         with blamed("recall()", type(task)):
             task.recall(lambda name: read_file(directory, config, name) if name in kept else None)
-    with blamed("create()", type(task)):
-        trainee = task.create(tuple(config["architecture"]), 0)
+    architecture, subnet = tuple(config["architecture"]), config.get("subnet")
+    if subnet is not None:
+        trainee = rater_of(task, architecture, subnet, str(directory))
+    else:
+        with blamed("create()", type(task)):
+            trainee = task.create(architecture, 0)
     network = network_of(trainee, section.name)
     tensors = safetensors.torch.load(read_file(directory, config, MODEL))
     try:
@@ -143,6 +183,22 @@ def _load_export(directory: Path, which: str | None, task_file: str | None) -> L
         reason = " ".join(str(error).split())
         raise NotAnExport(f"{directory}: the code has changed since: {reason}") from error
     return Loaded(task, network)
+
+
+def _holder(
+    files: RunReader, run: Run, task: Task, subnet: str
+) -> tuple[str, Champion | Soup] | None:
+    """The member of the last generation that holds a subnet, if there is only one."""
+    last = max(champions(files, run).values(), key=lambda best: best.generation).generation
+    record = files.record(paths.manifest(last), "manifest", run.id)
+    if record is None or not isinstance(task, HasSubnets):
+        return None
+    jobs = Manifest.from_json(record.core).jobs
+    holders = [job.member for job in jobs if subnet in task.subnets(job.architecture)]
+    if len(holders) != 1:
+        return None
+    name = named_member(last, holders[0])
+    return name, member(files, run, name)
 
 
 def _choose(which: str, found: Mapping[str, Champion | Soup], root: Path) -> Champion | Soup:

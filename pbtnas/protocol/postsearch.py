@@ -1,4 +1,4 @@
-"""Plans and shares the work after a search: final evaluations and soups.
+"""Plans and shares the work after a search: final evaluations, soups and ratings of subnets.
 
 Pure protocol, like `worker`: generators that yield operations.  The work is a set of items that
 several processes may claim.  The outcome of an item is a write-once record and a pure function of
@@ -63,6 +63,25 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Work: score subnets of a member, each tuned alone from the member's weights.
+
+    Args:
+        mixture: Checkpoint of the member.
+        seed: Seed of the evaluation.
+        subnets: Names of the subnets.
+        at: Numbers of steps of tuning after which a subnet is scored; 0 means as it is.
+        statistics: What normalisation uses, as the task names it; None for the task's own choice.
+    """
+
+    mixture: Mixture
+    seed: int
+    subnets: tuple[str, ...]
+    at: tuple[int, ...]
+    statistics: str | None
+
+
+@dataclass(frozen=True)
 class WriteAverage:
     """Work: write an average as a checkpoint."""
 
@@ -77,14 +96,14 @@ class WorkItem:
         record: Name of the record that holds its outcome.
         kind: Kind of that record.
         what: Description for log messages.
-        work: Evaluation or average to carry out.
+        work: What to carry out.
         core: Part of the record's core that is known before the work is done.
     """
 
     record: Name
     kind: str
     what: str
-    work: Evaluate | WriteAverage
+    work: Evaluate | Rate | WriteAverage
     core: Mapping[str, Any]
 
     @property

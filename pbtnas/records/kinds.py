@@ -150,6 +150,7 @@ RUN_KINDS = Kinds(
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),
     Kind(paths.evaluation(_DIGEST), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),
+    Kind(paths.subnets(_DIGEST), Role.NEEDED, "`pbtnas subnets`", "subnets"),
     Kind(paths.soup("NAME-soup"), Role.NEEDED, "`pbtnas soup`", "soup"),
     Kind(paths.trial(_DIGEST), Role.NEEDED, "`pbtnas soup`", "trial"),
     Kind(paths.soup_checkpoint(_DIGEST), Role.WEIGHTS, "`pbtnas soup`"),

@@ -207,6 +207,11 @@ def evaluation(digest: Digest) -> Name:
     return Name(f"artifacts/{safe(digest)}.evaluation.json")
 
 
+def subnets(digest: Digest) -> Name:
+    """What a piece of the rating of subnets has found; the digest is that of the piece."""
+    return Name(f"artifacts/{safe(digest)}.subnets.json")
+
+
 def soup(which: str) -> Name:
     """The record of a soup, e.g. of `best-ever-soup`."""
     return Name(f"{SOUPS}/{safe(which)}.json")
@@ -228,7 +233,12 @@ def trial(digest: Digest) -> Name:
 
 def kind_afterwards(leaf: str) -> str | None:
     """The kind of a record that is made after the search, by its file name; None if it is none."""
-    kinds = {".evaluation.json": "evaluation", ".trial.json": "trial", "-soup.json": "soup"}
+    kinds = {
+        ".evaluation.json": "evaluation",
+        ".subnets.json": "subnets",
+        ".trial.json": "trial",
+        "-soup.json": "soup",
+    }
     return next((kind for end, kind in kinds.items() if leaf.endswith(end)), None)
 
 

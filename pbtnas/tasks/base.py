@@ -23,6 +23,7 @@ __all__ = [
     "HasParts",
     "HasSubnets",
     "Json",
+    "NoSubnets",
     "Options",
     "Preparation",
     "SUBNET",
@@ -198,6 +199,12 @@ class HasSubnets(Protocol):
 
 class TaskError(PbtnasError):
     """The task cannot run until the user fixes something; the message is one sentence."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NoSubnets(PbtnasError):
+    """The networks of the task share no weights, or have no subnet of that name."""
 
     exit_code = ExitCode.USAGE
 
