@@ -67,3 +67,10 @@ def renderer() -> str:
         return choose_renderer()
     except NoRenderer as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, for what does not look at them."""
+    for name in ("run_figures", "study_figures"):
+        monkeypatch.setattr(f"pbtnas.analysis.report.page.{name}", lambda *_, **__: {})

@@ -15,6 +15,8 @@ from pbtnas.records.names import Digest
 from pbtnas.search.births import Birth
 from pbtnas.search.space import Architecture
 
+_LONGEST = 500  # characters of a line in a log or on a screen
+
 T = TypeVar("T")
 Outcome = Literal["ok", "diverged", "failed"]
 
@@ -336,6 +338,7 @@ NO_FAILURE = ("released", "repair", "superseded")  # classes of ends that are no
 
 
 def last_line(text: str) -> str:
-    """What a traceback comes to; "" if there is none."""
+    """What a traceback comes to, short enough for a log; "" if there is none."""
     lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    last = lines[-1].strip() if lines else ""
+    return last if len(last) <= _LONGEST else f"{last[: _LONGEST - 3]}..."

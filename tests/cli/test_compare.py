@@ -122,6 +122,7 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     assert new.exit_code == 2 and "no finished generation yet" in new.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_writes_one_file(root: Path, tmp_path: Path) -> None:
     """Of a study, of several runs, and of one run; beside the figures if not told otherwise."""
     runs = sorted((root / paths.STUDY_RUNS).iterdir())[:2]

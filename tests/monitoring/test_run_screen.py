@@ -290,7 +290,7 @@ def test_the_time_left_takes_the_median() -> None:
     assert left_s(starts, weekend_s + 10, 8, later_over_first=1.0) == 30.0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(
     opened=st.lists(st.none() | st.floats(0, 1e9), max_size=6),
     now=st.floats(0, 1e9),
@@ -309,7 +309,7 @@ _seen = st.builds(Seen, _names, _names, st.integers(0, 10**9), st.floats(0, 1e7)
 _best = st.none() | st.builds(TopMember, st.integers(0, 10**6), st.integers(0, 10**4), st.floats())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(
     st.builds(
         Status,

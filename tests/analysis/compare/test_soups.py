@@ -131,6 +131,7 @@ def test_as_published_runs_without_a_candidate_are_dropped_and_named(
         published_soups_table([run for run in found.finished if run.seed in (1, 3)])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_without_soups_are_told_how_to_make_them(tmp_path: Path) -> None:
     """Nothing to compare is an answer, not an empty table; a report just has no such section."""
     root = study(tmp_path / "study")
@@ -164,6 +165,7 @@ def test_what_cannot_be_compared_is_refused(gathered: Gathered) -> None:
         soups_table([first])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_compare_and_report_show_soups(gathered: Gathered, tmp_path: Path) -> None:
     """`compare --soups` prints their table alone; a report has a section of them."""
     root = gathered.runs[0].history.root.parent.parent

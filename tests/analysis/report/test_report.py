@@ -38,13 +38,6 @@ def text(history: History) -> str:
     return page(history)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without figures, for what does not look at them."""
-    for name in ("run_figures", "study_figures"):
-        monkeypatch.setattr(f"pbtnas.analysis.report.page.{name}", lambda *_, **__: {})
-
-
 def test_a_run_is_told_whole(history: History, text: str) -> None:
     """Fingerprint, figures, best members by option, configuration, commands and versions."""
     assert history.final is not None and history.final.fingerprint in text
