@@ -22,12 +22,21 @@ ABSENT = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; every row has one cell a column.  Notes are sentences below it."""
+    """A titled table; every row has one cell a column.
+
+    Args:
+        title: Its title.
+        columns: Names of the columns.
+        rows: Cells of each row.
+        notes: Sentences below it.
+        places: Decimal places of each column's numbers; () where their size decides.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    places: tuple[int | None, ...] = ()
 
 
 def to_text(table: Table) -> str:
@@ -76,21 +85,31 @@ def to_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def written(cell: Cell) -> str:
-    """A cell as people read it: a spread shows two digits of its std, a number four."""
+def written(cell: Cell, places: int | None = None) -> str:
+    """A cell as people read it: a spread shows two digits of its std, a number three.
+
+    With `places`, its numbers have so many decimal places, whatever their size, and a spread
+    without a std is its mean alone.
+    """
+    if isinstance(cell, Spread) and places is not None and math.isnan(cell.std):
+        return _fixed(cell.mean, places)
     if isinstance(cell, Spread):
-        places = decimal_places(cell.std, 2)
+        places = decimal_places(cell.std, 2) if places is None else places
         return f"{_fixed(cell.mean, places)} ± {_fixed(cell.std, places)}"
     if isinstance(cell, Interval):
-        places = decimal_places(cell.high - cell.low, 2)
+        places = decimal_places(cell.high - cell.low, 2) if places is None else places
         return f"[{_fixed(cell.low, places)}, {_fixed(cell.high, places)}]"
     if isinstance(cell, float):
-        return _fixed(cell, decimal_places(cell, 3))
+        return _fixed(cell, decimal_places(cell, 3) if places is None else places)
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
 def _written_rows(table: Table) -> list[list[str]]:
-    return [[written(cell) for cell in row] for row in table.rows]
+    places = table.places or (None,) * len(table.columns)
+    return [
+        [written(cell, digits) for cell, digits in zip(row, places, strict=True)]
+        for row in table.rows
+    ]
 
 
 def _numbers(table: Table) -> list[bool]:

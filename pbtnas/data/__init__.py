@@ -1,1 +1,1 @@
-"""Data sets: downloads, and images as tensors."""
+"""Data sets: downloads, images as tensors, and tables of ground truth."""

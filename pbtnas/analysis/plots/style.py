@@ -91,6 +91,15 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     return {name: _KNOWN[name] if name in _KNOWN else next(spare) for name in ordered}
 
 
+def looks_in_turn(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each name in the order given, for series that are no algorithms."""
+    shapes = ("o", "s", "^", "D", "v", "P", "X")
+    return {
+        name: Look(COLOURS[i % len(COLOURS)], shapes[i % len(shapes)])
+        for i, name in enumerate(dict.fromkeys(names))
+    }
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """matplotlib's defaults and ours, whatever the user's matplotlibrc says, while inside.

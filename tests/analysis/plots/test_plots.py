@@ -95,7 +95,9 @@ def test_figures_never_import_pyplot_and_matplotlib_only_when_drawing(tmp_path):
     """No window, no global figure; a status screen that imports the analysis pays nothing."""
     code = f"""
 import pathlib, sys
-from pbtnas.analysis.plots import ablations, catalogue, curves, lineage, population, style
+from pbtnas.analysis.plots import (
+    ablations, catalogue, curves, lineage, mini_batches, population, rank_stability, sharing, style
+)
 assert "matplotlib" not in sys.modules and "torch" not in sys.modules
 figure = curves.population_size({{"pbt-nas": {{12: [0.5, 0.6]}}}}, metric="score")
 style.save(figure, pathlib.Path({str(tmp_path / "figure")!r}))

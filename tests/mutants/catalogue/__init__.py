@@ -9,6 +9,7 @@ from tests.mutants.catalogue import (
     damage,
     files,
     processes,
+    ranking,
     searching,
     studies,
     training,
@@ -27,4 +28,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *training.MUTANTS,
     *processes.MUTANTS,
     *searching.MUTANTS,
+    *ranking.MUTANTS,
 )
