@@ -17,13 +17,13 @@ from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import FINAL_CODES
 from pbtnas.engine.worker import TaskDoesNotFit, WorkerDriver, wait_for
 from pbtnas.errors import ExitCode
-from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Poll, Start
+from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Poll, Start, Trained
 from pbtnas.protocol.generations import first_manifest
 from pbtnas.protocol.operations import MakeGeneration
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import Heartbeat, at_disk
-from pbtnas.records.schema import Job
+from pbtnas.records.schema import Job, Result
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import create, open_run
 from pbtnas.store.study_directory import Study, create_study, is_study
@@ -114,6 +114,37 @@ def test_a_worker_shows_that_its_training_waits_for_the_disk(tmp_path: Path) -> 
         "waiting for the disk: writing the checkpoint",
         "waiting: /shared: No space left on device",
     ]
+
+
+@pytest.mark.parametrize(
+    ("result", "meta", "words"),
+    [
+        (Result(3, "ok", 0.5, {}, "d"), {"wall_s": 2.25}, "w: g0000 m03: score 0.5, 2.2 s"),
+        (
+            Result(3, "diverged", None, {}, None),
+            {"diverged": "the score is nan"},
+            "w: g0000 m03: diverged: the score is nan",
+        ),
+    ],
+)
+def test_every_score_and_cause_is_in_the_log_as_it_comes(
+    result: Result,
+    meta: dict[str, Any],
+    words: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who watches a run sees what its members are worth, not just that they began."""
+    (tmp_path / paths.WORKERS).mkdir()
+    training: Any = NoTraining()
+    training.news = lambda: Trained(result, None, meta)
+    job = Job(0, 3, (0,), (), seed=1, epochs=1, threads=1)
+    with PosixStore(tmp_path, "w") as store, caplog.at_level("INFO"):
+        driver = WorkerDriver(store, StopRequest(()), training, "w", 1.0)
+        driver.execute(Start(Attempt(job, paths.job_slot(0, 3), 1)))
+        driver.execute(Poll(0.0))
+
+    assert words in caplog.messages
 
 
 @pytest.fixture
