@@ -18,6 +18,9 @@ from pbtnas.search.space import Architecture
 T = TypeVar("T")
 Outcome = Literal["ok", "diverged", "failed"]
 
+SUBNET = "subnet."
+"""Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
+
 
 @dataclass(frozen=True)
 class Job:
