@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pbtnas.analysis.compare.comparison import ComparisonError
+from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.run import Generation, History
 from pbtnas.analysis.instances import join_groups
 from pbtnas.analysis.ranks import Array
@@ -20,6 +21,7 @@ from pbtnas.records import paths
 from pbtnas.records.schema import SUBNET, Result
 from pbtnas.search.population import subnet_name
 from pbtnas.store.arrays import read_arrays
+from pbtnas.store.reader import RunReader
 
 ACCURACY, STEPS, TRAINED = "rows.accuracy", "rows.steps", "rows.trained"
 """Tensors in the section `extra` of a supernet's checkpoint: after each of its last mini-batches
@@ -108,6 +110,48 @@ def single_trainings(history: History) -> dict[str, float] | None:
         score = last.results[member].result.score
         scores[subnet_name(architecture)] = math.nan if score is None else score
     return scores
+
+
+def subnet_names(history: History) -> tuple[str, ...]:
+    """The names of a run's subnets that have an accuracy in some generation, in order."""
+    parts = [
+        _accuracies(generation, member)
+        for generation in history.generations
+        for member in sorted(generation.results)
+    ]
+    return tuple(sorted({name for part in parts for name in part}))
+
+
+@dataclass(frozen=True)
+class RatedSubnet:
+    """A subnet, and its score after each number of steps of tuning; None where it has none."""
+
+    subnet: str
+    scores: tuple[float | None, ...]
+
+
+def tuned_subnets(history: History) -> dict[tuple[int, ...], list[RatedSubnet]]:
+    """What `pbtnas subnets --finetune` has recorded of a run, by the numbers of steps.
+
+    Only of the members that the run ended with, and with the task's own statistics.
+    """
+    ended = {result.checkpoint for result in _last_results(history)}
+    found: dict[tuple[int, ...], list[RatedSubnet]] = {}
+    with RunReader(history.root) as reader:
+        files = RecordFiles(reader, history.run)
+        for leaf in sorted(name.rpartition("/")[2] for name in files.names(paths.ARTIFACTS)):
+            if paths.kind_afterwards(leaf) != "subnets":
+                continue
+            record = files.read(paths.within(paths.ARTIFACTS, leaf), "subnets")
+            if record is None or record.core["checkpoint"] not in ended:
+                continue
+            at = tuple(record.core["at"])
+            if len(at) > 1 and record.core["statistics"] is None:
+                scores = record.core["scores"]
+                found.setdefault(at, []).extend(
+                    RatedSubnet(name, tuple(scores[name])) for name in record.core["subnets"]
+                )
+    return found
 
 
 def picked(history: History) -> str | None:

@@ -21,7 +21,7 @@ from pbtnas.analysis.supernets import single_trainings, subnet_rows
 from pbtnas.checkpoints import files
 from pbtnas.protocol.subnets import Rating
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord
+from pbtnas.records.envelope import CorruptRecord, Record, encode
 from pbtnas.records.schema import Champion, Job, Result
 from pbtnas.state import State
 from pbtnas.store.arrays import read_arrays
@@ -262,3 +262,20 @@ def test_rated_subnets_have_true_ranks(tmp_path: Path) -> None:
     assert table.rows[1][1:] == (pytest.approx(1.0), 1, 1)
     with pytest.raises(ComparisonError, match="the run has no subnet 22 of the ground truth"):
         true_ranks(rated[1:], truth)
+
+
+def tuned(root: Path, checkpoint: str, scores: Mapping[str, tuple[float, ...]]) -> None:
+    """Write the record of tuned subnets, as `pbtnas subnets --finetune` does."""
+    core = {
+        "checkpoint": checkpoint,
+        "generation": 0,
+        "member": 0,
+        "subnets": list(scores),
+        "at": [0, 8],
+        "statistics": None,
+        "scores": {name: list(each) for name, each in scores.items()},
+    }
+    name = paths.subnets("0" * 32)
+    file = root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(encode(Record("subnets", "r", core, {}, "nonce"), name))
