@@ -123,6 +123,13 @@ def read_runs(runs: Iterable[NamedRun], truth: Truth) -> Ranked:
     return Ranked(supernets, alone, searches)
 
 
+def usual_k(supernets: Mapping[str, Sequence[SubnetRows]]) -> int:
+    """The rows that all supernets with dense rows have, or all where there are none; at most 64."""
+    rows = [each for instances in supernets.values() for each in instances]
+    counted = [each for each in rows if each.dense] or rows
+    return min([MOST_ROWS, *(len(each.values) for each in counted)])
+
+
 def rank_tables(
     found: Ranked,
     truth: Truth,
@@ -133,11 +140,9 @@ def rank_tables(
 ) -> dict[str, Table]:
     """Every variant beside the baselines, intervals over instances, and what searches picked.
 
-    `k` is that of Mean-k and Std-k; None for all rows that every supernet has, at most 64.
+    `k` is that of Mean-k and Std-k; None for `usual_k`.
     """
-    rows = [each for instances in found.supernets.values() for each in instances]
-    if k is None:
-        k = min([MOST_ROWS, *(len(each.values) for each in rows)])
+    k = k or usual_k(found.supernets)
     arms = {}
     if truth.seeds is not None and len(truth.seeds) > 1:
         arms[truth.name] = read_single_trainings(truth.seeds)

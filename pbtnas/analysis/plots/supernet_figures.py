@@ -17,7 +17,7 @@ from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.instances import tau_mean_std
 from pbtnas.analysis.plots import mini_batches, rank_stability
 from pbtnas.analysis.plots import sharing as plots_sharing
-from pbtnas.analysis.rank_study import MOST_ROWS, Truth, truth_of
+from pbtnas.analysis.rank_study import MOST_ROWS, Truth, truth_of, usual_k
 from pbtnas.analysis.ranks import Array
 from pbtnas.analysis.rated_subnets import score_rows
 from pbtnas.analysis.supernets import (
@@ -144,7 +144,7 @@ def _sharing(
     runs: Sequence[NamedRun], rows: Mapping[str, Sequence[SubnetRows]], truth: Truth
 ) -> Figures:
     """Mean-k and Std-k of variants with groups or a prefix, by their numbers."""
-    k = min([MOST_ROWS, *(len(each.values) for all_rows in rows.values() for each in all_rows)])
+    k = usual_k(rows)
     series: dict[str, dict[str, dict[int, list[SubnetRows]]]] = {"groups": {}, "prefix": {}}
     seen = set()
     for run in runs:
