@@ -22,6 +22,9 @@ from pbtnas.search.partition import random_groups, same_partition, similar_group
 
 _UNKNOWN = Spread(math.nan, math.nan)
 
+RANDOM = "random"
+"""The baseline that is a random ranking."""
+
 
 def readings_table(readings: Mapping[str, Reading], *, k: int, between: int, subnets: int) -> Table:
     """Every number of every instance: a row a metric, a column an instance."""
@@ -81,11 +84,9 @@ def arms_table(
             f"Each trained alone: {simulated.studies} simulated studies of {simulated.seeds} "
             "seeds, drawn from the table's means and deviations; ± over studies."
         )
-    if weightless is not None:
-        fewest = -np.asarray(weightless, np.float64)
-        tau = kendall_tau(fewest, truth)
-        rows.append(_baseline_row("fewest weightless", fewest, truth, tau, math.nan))
-    rows.append(_baseline_row("random", np.zeros(len(truth)), truth, 0.0, 0.0))
+    for name, *found in baseline_standings(truth, weightless):
+        between = 0.0 if name == RANDOM else math.nan
+        rows.append(_baseline_row(name, between, found))
     notes.append(
         "Fewest weightless: the ranking by fewest operations without weights, where their numbers "
         "are known. Ties are broken at random: T1R and T3R are then expectations."
@@ -100,6 +101,17 @@ def arms_table(
         notes=tuple(notes),
         places=(None, None, 6, 6, 6, 6, 2, 2, 6, 6),
     )
+
+
+def baseline_standings(
+    truth: Array, weightless: Sequence[int] | None
+) -> list[tuple[str, float, float, float]]:
+    """GT-Tau, T1R and T3R of the two baselines of `arms_table`."""
+    scores = {RANDOM: (np.zeros(len(truth)), 0.0)}
+    if weightless is not None:
+        fewest = -np.asarray(weightless, np.float64)
+        scores = {"fewest weightless": (fewest, kendall_tau(fewest, truth)), **scores}
+    return [(name, tau, *_expected_tops(values, truth)) for name, (values, tau) in scores.items()]
 
 
 def intervals_table(arms: Mapping[str, Arm], *, k: int) -> Table:
@@ -155,15 +167,18 @@ def _simulated_row(found: SimulatedTruth) -> tuple[Cell, ...]:
     )
 
 
-def _baseline_row(
-    name: str, scores: Array, truth: Array, gt_tau: float, s_tau: float
-) -> tuple[Cell, ...]:
-    tops = [expected_top_rank(scores, truth, count) for count in (1, min(3, len(truth)))]
+def _baseline_row(name: str, s_tau: float, found: Sequence[float]) -> tuple[Cell, ...]:
     return (
         *(name, ABSENT, s_tau, math.nan, math.nan),
-        *(Spread(each, math.nan) for each in (gt_tau, *tops)),
+        *(Spread(each, math.nan) for each in found),
         *(_UNKNOWN, _UNKNOWN),
     )
+
+
+def _expected_tops(scores: Array, truth: Array) -> tuple[float, float]:
+    """T1R and T3R, in expectation where scores are tied."""
+    first, third = (expected_top_rank(scores, truth, n) for n in (1, min(3, len(truth))))
+    return first, third
 
 
 def _interval_row(name: str, arm: Arm) -> tuple[Cell, ...]:

@@ -80,6 +80,20 @@ better_option = click.option(
     help="Soups by scores of the search, rejected ones if none was accepted, as in Table 5.",
 )
 @click.option(
+    "--ranks",
+    metavar="TRUTH",
+    help="Instead: how far rankings by shared weights agree with ground truth. TRUTH is a variant "
+    "that trains every architecture alone, a run directory of that kind, a table's file, or "
+    "`table` for the kept cell64-table.",
+)
+@click.option(
+    "--last",
+    type=click.IntRange(1),
+    metavar="K",
+    help="With --ranks: rows of Mean-k and Std-k; all that every supernet has by default, up to "
+    "64.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "csv", "markdown", "latex"]),
@@ -99,6 +113,8 @@ def compare(
     metric: str,
     better: str | None,
     claims: str | None,
+    ranks: str | None,
+    last: int | None,
     form: str,
     output: Path | None,
     **others: Any,
@@ -120,7 +136,12 @@ def compare(
         **others,
     )
     _refuse_contradictions(question)
-    found = verdict.tables(gather(directories, only), question)
+    if ranks is not None:
+        found = _ranks(directories, only, ranks, last, question)
+    elif last is not None:
+        raise click.UsageError("--last is of --ranks: give --ranks TRUTH, too")
+    else:
+        found = verdict.tables(gather(directories, only), question)
     writers = {
         "text": tables.to_text,
         "csv": tables.to_csv,
@@ -132,6 +153,32 @@ def compare(
         with disk_errors(ExitCode.USAGE, place=output):
             for path in _write(found, output):
                 click.echo(path, err=True)
+
+
+def _ranks(
+    directories: Sequence[Path],
+    only: Sequence[str],
+    word: str,
+    last: int | None,
+    question: Question,
+) -> dict[str, Table]:
+    """The tables of `--ranks`; unfinished runs are refused, or left out and named."""
+    from pbtnas.analysis.compare.gathering import gather
+    from pbtnas.analysis.compare.verdict import Question, refuse_unfinished, with_left_out
+    from pbtnas.analysis.rank_study import rank_tables, read_runs
+    from pbtnas.cli.truth import ground_truth_of
+
+    if question != Question(partial=question.partial, ddof=question.ddof):
+        raise click.UsageError(
+            "--ranks compares rankings: of the other options it takes --only, --partial, --last, "
+            "--ddof, --format and -o"
+        )
+    found = ground_truth_of(word, "--ranks", gather(directories).runs)
+    gathered = gather(directories, only)
+    refuse_unfinished(gathered, partial=question.partial)
+    ranked = read_runs(gathered.finished, found.truth)
+    tables = rank_tables(ranked, found.truth, k=last, simulated=found.simulated, ddof=question.ddof)
+    return tables | {"ranks": with_left_out(tables["ranks"], gathered)}
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
@@ -50,6 +50,12 @@ class _Steps(click.ParamType[tuple[int, ...]]):
     help="Score after each of these numbers of steps; 0 and all of --finetune, if not given.",
 )
 @click.option(
+    "--truth",
+    metavar="RUN|TABLE",
+    help="Show true ranks too: of a run that trains every architecture alone, of a table's file, "
+    "or of `table`, the kept cell64-table.",
+)
+@click.option(
     "--statistics",
     metavar="NAME",
     help="What normalisation uses, where the task has a choice, e.g. recalibrated.",
@@ -59,6 +65,7 @@ def subnets(
     finetune: int | None,
     at: tuple[int, ...] | None,
     statistics: str | None,
+    truth: str | None,
     parent: int | None,
     **options: Unpack[WorkOptions],
 ) -> None:
@@ -71,18 +78,29 @@ def subnets(
     pin_as(options["run_dir"], stop)
     from functools import partial
 
+    from pbtnas.analysis import tables
+    from pbtnas.analysis.rated_subnets import ratings_table, true_ranks
+    from pbtnas.cli.truth import ground_truth_of
     from pbtnas.engine.subnets import rate_subnets
     from pbtnas.protocol.subnets import ranked
 
     how = _tuning(finetune, at, statistics)
+    # Before the work: what cannot be read is said at once.
+    true = None if truth is None else ground_truth_of(truth, "--truth").truth
     command = ["subnets", *given("--finetune", finetune), *given("--statistics", statistics)]
     command += given("--at", ",".join(map(str, at)) if at is not None else None)
     found = carried_out(command, partial(rate_subnets, how=how), stop, **options)
     ranking = ranked(found, -1)
+    places = None if true is None else true_ranks(ranking, true)
     if as_json:
-        click.echo(json.dumps([_to_json(rank, r, how) for rank, r in enumerate(ranking, 1)]))
+        click.echo(
+            json.dumps([_to_json(rank, r, how, places) for rank, r in enumerate(ranking, 1)])
+        )
         return
-    click.echo("\n".join(_table(ranking, how)))
+    click.echo("\n".join(_table(ranking, how, places)))
+    if true is not None:
+        standings = ratings_table(ranking, _columns(how), true)
+        click.echo("\n" + tables.to_text(standings), nl=False)
 
 
 def _tuning(finetune: int | None, at: tuple[int, ...] | None, statistics: str | None) -> Tuning:
@@ -100,22 +118,31 @@ def _tuning(finetune: int | None, at: tuple[int, ...] | None, statistics: str | 
     return Tuning(at, statistics)
 
 
-def _table(ranking: Sequence[Rating], how: Tuning) -> list[str]:
+def _columns(how: Tuning) -> list[str]:
+    return [f"after {steps}" if steps else "shared" for steps in how.at]
+
+
+def _table(ranking: Sequence[Rating], how: Tuning, places: Mapping[str, int] | None) -> list[str]:
     several = len({rating.member for rating in ranking}) > 1
-    tuned = [f"after {steps}" if steps else "shared" for steps in how.at]
-    rows = [("rank", "subnet", *(["member"] if several else []), *tuned)]
+    true = ["true rank"] if places is not None else []
+    rows = [("rank", "subnet", *(["member"] if several else []), *_columns(how), *true)]
     for rank, rating in enumerate(ranking, 1):
         scores = ("-" if score is None else f"{score:.6g}" for score in rating.scores)
         member = [member_name(rating.member)] if several else []
-        rows.append((str(rank), rating.subnet, *member, *scores))
+        place = [] if places is None else [str(places[rating.subnet])]
+        rows.append((str(rank), rating.subnet, *member, *scores, *place))
     return aligned(rows)
 
 
-def _to_json(rank: int, rating: Rating, how: Tuning) -> dict[str, Any]:
+def _to_json(
+    rank: int, rating: Rating, how: Tuning, places: Mapping[str, int] | None
+) -> dict[str, Any]:
+    true = {} if places is None else {"true_rank": places[rating.subnet]}
     return {
         "rank": rank,
         "subnet": rating.subnet,
         "member": rating.member,
         "at": list(how.at),
         "scores": list(rating.scores),
+        **true,
     }

@@ -126,6 +126,13 @@ def open_table(directory: Path, published: PublishedTable = CELL64) -> GroundTru
     return _parse(_text(content, home), home, published.names)
 
 
+def known_weightless(names: Sequence[str]) -> NDArray[np.int64] | None:
+    """The number of operations without weights of each architecture; None for unknown names."""
+    if set(names) != set(CELL64.names):
+        return None
+    return np.array([name.count("1") for name in names], np.int64)
+
+
 def read_text(file: Path) -> str:
     """The content of a text file that the user has named.  Raises `TableError`."""
     return _text(read_bytes(file), file)
@@ -280,9 +287,7 @@ def _weightless(lines: Lines, header: Sequence[str], file: Path) -> NDArray[np.i
             for name, (line, row) in lines.items()
         ]
         return np.array(cells, np.int64)
-    if lines.keys() == set(CELL64.names):
-        return np.array([name.count("1") for name in lines], np.int64)
-    return None
+    return known_weightless(list(lines))
 
 
 def _list(words: Sequence[str]) -> str:

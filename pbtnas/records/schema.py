@@ -20,6 +20,9 @@ _LONGEST = 500  # characters of a line in a log or on a screen
 T = TypeVar("T")
 Outcome = Literal["ok", "diverged", "failed"]
 
+SUBNET = "subnet."
+"""Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -46,6 +46,12 @@ def every_architecture(space: SearchSpace) -> list[Architecture]:
     return list(itertools.product(*(range(len(v.options)) for v in space)))
 
 
+def subnet_name(architecture: Architecture) -> str:
+    """The digits of the options, counted from 1; separated by dashes where they are larger."""
+    digits = [str(option + 1) for option in architecture]
+    return ("" if all(len(digit) == 1 for digit in digits) else "-").join(digits)
+
+
 def _stratified_column(options: int, size: int, rng: random.Random) -> list[int]:
     column = list(range(options)) * (size // options)
     column += [rng.randrange(options) for _ in range(size - len(column))]

@@ -6,16 +6,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pbtnas.search.partition import members_of, random_groups, similar_groups
-from pbtnas.search.population import every_architecture
+from pbtnas.search.population import every_architecture, subnet_name
 from pbtnas.search.space import Architecture, SearchSpace
 
 Grouping = Literal["random", "similar"]
-
-
-def subnet_name(architecture: Architecture) -> str:
-    """The digits of the options, counted from 1; separated by dashes where they are larger."""
-    digits = [str(option + 1) for option in architecture]
-    return ("" if all(len(digit) == 1 for digit in digits) else "-").join(digits)
 
 
 def subnets_of(space: SearchSpace) -> dict[str, Architecture]:

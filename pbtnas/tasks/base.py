@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.records.schema import SUBNET
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import Json, State
 
@@ -159,10 +160,6 @@ class HasParts(Protocol):
 
     parts: Mapping[str, Sequence[str]]
     """Dotted paths of the modules by name of the part, for `pbtnas soup --part`."""
-
-
-SUBNET = "subnet."
-"""Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
 
 
 @runtime_checkable

@@ -62,6 +62,10 @@ def test_compare_prints_other_formats(root: Path, form: str, sign: str) -> None:
         (["--partial", "--metric", "fid", "--better", "smaller"], "it reports score, loss"),
         (["--partial", "--pool"], "pooling needs --claims"),
         (["--only", "x*"], "there are no runs named x*"),
+        (["--ranks", "x"], "--ranks: expected one of pbt-nas, random-search, table, the file of"),
+        (["--ranks", "pbt-nas"], "pbt-nas-s1 is no ground truth, expected one that trains every"),
+        (["--ranks", "pbt-nas", "--pool", "--claims", "a>b"], "--ranks compares rankings"),
+        (["--last", "4"], "--last is of --ranks"),
     ],
 )
 def test_compare_refuses_in_one_sentence(root: Path, options: list[str], told: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.config import Config, load, parse
+from pbtnas.config import Config, load, load_study, parse
 from pbtnas.engine.run_setup import check_epochs, check_start
 from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
@@ -64,3 +64,21 @@ def test_published_settings_are_those_of_the_paper(name: str) -> None:
         assert options.dense_rows == 64
     search = config.search
     assert search.generations * search.epochs == options.schedule_epochs
+
+
+def test_the_stability_study_is_one() -> None:
+    """Each run fits its task and schedule, and every supernet reaches its last mini-batches."""
+    runs = load_study(CONFIGS.parent / "study" / "stability.yaml")
+
+    assert {run.seed for run in runs} == {1, 2, 3}
+    for run in runs[: len({run.name for run in runs})]:
+        options, search = run.config.task.options, run.config.search
+        kind = SupernetOptions if run.config.task.name == "supernet" else Cell64Options
+        parsed = parse(kind, options, "task", run.config.task.places)
+        task = SupernetTask(parsed) if isinstance(parsed, SupernetOptions) else Cell64Task(parsed)
+        check_start(search, task.space)
+        check_epochs(search, task)
+        assert search.generations * search.epochs == parsed.schedule_epochs, run.name
+        if isinstance(task, SupernetTask):
+            assert search.population == len(task.parts), run.name
+            assert task.options.dense_rows == 16, run.name

@@ -72,7 +72,7 @@ def judge(gathered: Gathered, question: Question) -> Comparison:
     Raises `ComparisonError` for runs that must not be compared, and for unfinished ones unless
     the question allows to leave them out.
     """
-    _refuse_unfinished(gathered, question)
+    refuse_unfinished(gathered, partial=question.partial)
     return compare(
         [
             outcome(
@@ -103,7 +103,7 @@ def tables(gathered: Gathered, question: Question) -> dict[str, Table]:
     if question.pool:
         return _pooled(gathered, question)
     comparison = judge(gathered, question)
-    summary = _with_left_out(summary_table(comparison), gathered)
+    summary = with_left_out(summary_table(comparison), gathered)
     found = {"summary": summary}
     if comparison.pairs:
         found["pairs"] = pairs_table(comparison)
@@ -119,7 +119,7 @@ def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
 
     Runs have the names of their algorithms here, because a study's differ from task to task.
     """
-    _refuse_unfinished(gathered, question)
+    refuse_unfinished(gathered, partial=question.partial)
     if question.claims is None:
         raise ComparisonError("pooling needs --claims: the better one must be the same everywhere")
     comparisons = {}
@@ -132,11 +132,11 @@ def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
         titled = replace(summary, title=f"{label}: {summary.title}") if label else summary
         found["-".join(["summary", *label.split()])] = titled
     pooled = pooled_table(list(comparisons.values()))
-    return {**found, "pooled": _with_left_out(pooled, gathered)}
+    return {**found, "pooled": with_left_out(pooled, gathered)}
 
 
 def _soups(gathered: Gathered, question: Question) -> Table:
-    _refuse_unfinished(gathered, question)
+    refuse_unfinished(gathered, partial=question.partial)
     if question.as_published:
         table = published_soups_table(gathered.finished, ddof=question.ddof)
     else:
@@ -146,17 +146,19 @@ def _soups(gathered: Gathered, question: Question) -> Table:
             maximise=question.maximise,
             ddof=question.ddof,
         )
-    return _with_left_out(table, gathered)
+    return with_left_out(table, gathered)
 
 
-def _refuse_unfinished(gathered: Gathered, question: Question) -> None:
-    if gathered.unfinished and not question.partial:
+def refuse_unfinished(gathered: Gathered, *, partial: bool) -> None:
+    """Raise `ComparisonError` for unfinished runs unless they may be left out, or for no other."""
+    if gathered.unfinished and not partial:
         raise ComparisonError(f"{_unfinished(gathered)}; --partial leaves them out")
     if not gathered.finished:
         raise ComparisonError("none of these runs is finished")
 
 
-def _with_left_out(table: Table, gathered: Gathered) -> Table:
+def with_left_out(table: Table, gathered: Gathered) -> Table:
+    """The table, with a note of the runs that are left out."""
     if not gathered.unfinished:
         return table
     return replace(table, notes=(*table.notes, f"{_unfinished(gathered)}: left out."))

@@ -15,6 +15,7 @@ from pbtnas.analysis.plots import ablations as plots_ablations
 from pbtnas.analysis.plots import curves as plots_curves
 from pbtnas.analysis.plots import lineage as plots_lineage
 from pbtnas.analysis.plots import population as plots_population
+from pbtnas.analysis.plots.supernet_figures import supernet_figures
 from pbtnas.search.space import Variable
 
 if TYPE_CHECKING:
@@ -66,15 +67,16 @@ def study_figures(runs: Sequence[NamedRun], measure: Measure = SCORE) -> Figures
 
     One set for each task, whose name the figures then carry.  "population" where a variant was
     run with several sizes, "spectrum" where shrink-perturb has several settings, "ablations"
-    where something shares the budget of PBT-NAS; these three draw `measure`.  Raises
-    `ComparisonError` where a run does not have it.
+    where something shares the budget of PBT-NAS; these three draw `measure`.  Where runs train
+    supernets, those of `supernet_figures` over all tasks.  Raises `ComparisonError` where a run
+    does not have what is measured.
     """
     figures: Figures = {}
     for label, alike in settings_of(runs).items():
         words = re.sub(r"[^A-Za-z0-9._-]+", "-", label)
         for name, draw in _figures_of_task(alike, measure).items():
             figures[f"{words}-{name}" if words else name] = draw
-    return figures
+    return figures | supernet_figures(runs)
 
 
 def _figures_of_task(runs: Sequence[NamedRun], measure: Measure) -> Figures:
