@@ -52,7 +52,7 @@ class Classifier(Learner):
         self.move(context.device)
         self.networks.train()
         seed = data_seed(self.task, context.seed)
-        batches, steps = self.task.batches(context.device), self.task.epoch_steps
+        batches, steps = self.task.batches(context.device), self.task.epoch_steps()
         schedule = self.task.schedule
         for step in range(context.done, epochs * steps):
             rate = schedule.rate(self.steps)

@@ -105,7 +105,6 @@ class Classifying:
             raise RuntimeError("prepare() comes before training and evaluation")
         return self._problem
 
-    @property
     def epoch_steps(self) -> int:
         """Steps of an epoch."""
         return self.options.epoch_steps(len(self.problem.train))
@@ -113,7 +112,7 @@ class Classifying:
     @property
     def schedule(self) -> Cosine:
         """The learning rate by step."""
-        return self.options.schedule(self.epoch_steps)
+        return self.options.schedule(self.epoch_steps())
 
     @property
     def appearance(self) -> Appearance:
