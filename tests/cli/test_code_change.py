@@ -20,8 +20,8 @@ from tests.networks.finished import finished
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task.py"
 ACCEPT = "--accept-code-change"
-LOOK_ON = {"show", "plot", "report", "space"}
-"""Commands that ask a task for nothing but its space."""
+LOOK_ON = {"show", "plot", "report", "space", "estimate"}
+"""Commands that ask a task for nothing but its space, or that have no run."""
 
 
 def call(*arguments: object) -> Result:

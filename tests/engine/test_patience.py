@@ -14,7 +14,7 @@ import pytest
 
 from pbtnas.config import load, to_json
 from pbtnas.determinism import as_in_the_search
-from pbtnas.engine import coordinator, evaluation, worker
+from pbtnas.engine import coordinator, evaluation, post_search, worker
 from pbtnas.engine.coordinator import OpenCoordinator, open_coordinator
 from pbtnas.engine.evaluator import Evaluator
 from pbtnas.engine.run_setup import start_run
@@ -122,7 +122,7 @@ def evaluation_opens(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -
     task = faulty()
     start_run(site.run_dir, load(site.config), task.space)
     flaky = Flaky(open_run, number)
-    monkeypatch.setattr(evaluation, "open_run", flaky)
+    monkeypatch.setattr(post_search, "open_run", flaky)
     with pytest.raises(NotARun, match="not finished"):
         evaluation.evaluate(site.run_dir, task, device="cpu", scratch=site.directory)
     return [flaky]
@@ -283,7 +283,7 @@ def test_a_coordinator_that_is_asked_to_stop_leaves_a_full_disk(
     """Before the run is even made, with the ending of any other stop."""
     stop = StopRequest(())
 
-    def full(root: Path, *_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         stop.asked = True
         raise OSError(UNWRITABLE[0], os.strerror(UNWRITABLE[0]))
 

@@ -67,12 +67,13 @@ def test_every_file_of_a_run_and_of_a_study_is_of_a_known_kind(study: Path, run:
 NOT_MADE_HERE = {
     "generations/0012/claims/m07.001.beat",
     "generations/0012/claims/m07-repair.001.beat",
+    "artifacts/DIGEST.subnets.json",
     "claims/ITEM.001.beat",
     "claims/ITEM.001.end.json",
     "study.lock",
     "runs/...",
 }
-"""What a simulated run has no time for, and what stands for the runs of a study."""
+"""What a simulated run has no time for or no subnets, and what stands for the runs of a study."""
 
 
 def test_nothing_is_wrong_with_an_unfinished_run(tmp_path: Path, run: Path) -> None:

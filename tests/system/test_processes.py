@@ -106,7 +106,7 @@ def test_failures_that_are_overcome_leave_no_trace_in_the_outcome(
         (0, 0): ("segfault", "crash", True),
         (0, 1): ("kill", "infra", False),
         (0, 2): ("hang", "hang", True),
-        (1, 3): ("exit", "crash", True),
+        (1, 3): ("exit", "error", True),
         (1, 4): ("disk", "infra", False),
         (2, 5): ("memory", "oom", True),
         (3, 0): ("raise", "error", True),

@@ -99,7 +99,7 @@ MUTANTS = (
     Mutant(
         "evaluation-does-not-seed",
         _EVALUATOR,
-        "        seed_everything(work.seed, self._device)\n",
+        "        seed_everything(seed, self._device)\n",
         "",
         (_EVALUATED,),
     ),

@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         "failed-download-taken-for-a-misfit",
         _TRAINER,
-        "if isinstance(error, TaskError | ConfigError | OtherSpace):",
+        "if isinstance(error, TaskError | ConfigError | OtherSpace | OtherCode | UnfitProcessor):",
         "if isinstance(error, PbtnasError):",
         ("tests/training/test_trainer.py",),
     ),
