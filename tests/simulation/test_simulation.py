@@ -19,7 +19,7 @@ from tests.simulation.search import SEARCH, reference, trained
 from tests.simulation.store import Entry
 from tests.simulation.world import RUN, World, run_all, run_seed
 
-SEEDS = 1000
+SEEDS = 600
 NIGHTLY_SEEDS = 50_000
 OF_OPERATIONS = {
     "write error",
