@@ -16,6 +16,8 @@ from pbtnas.errors import ExitCode
 if TYPE_CHECKING:
     from pbtnas.engine.signals import StopRequest
 
+TEMPORARY_FILES = "the directory of temporary files, which TMPDIR names"
+
 # click keeps the lines of a paragraph that begins so.
 EXIT_CODES = "\n".join(
     ["\b", "Exit codes:", *(f"  {code.value:<4}{code.meaning}" for code in ExitCode)]
@@ -152,7 +154,7 @@ def leave(code: int, text: str) -> NoReturn:
 
 @contextmanager
 def disk_errors(
-    code: ExitCode, kind: type[OSError] = OSError, *, place: Path | None = None
+    code: ExitCode, kind: type[OSError] = OSError, *, place: Path | str | None = None
 ) -> Iterator[None]:
     """End the command with the file and the reason, where the disk refuses something.
 
