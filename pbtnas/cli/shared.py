@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -160,12 +161,15 @@ def disk_errors(
 
     Args:
         code: The code to exit with.
-        kind: The errors that the user can mend; any other is unexpected.
+        kind: The errors that the user can mend, as a read-only file system is; any other is
+            unexpected.
         place: The place named where the error names no file.
     """
     try:
         yield
-    except kind as error:
+    except OSError as error:
+        if not isinstance(error, kind) and error.errno != errno.EROFS:
+            raise
         leave(code, f"{error.filename or place}: {error.strerror or error}")
 
 
