@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pbtnas.cli.shared import (
+    TEMPORARY_FILES,
     config_argument,
+    disk_errors,
     load_task_of,
     name_in,
     overrides_option,
     task_file_option,
 )
+from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.config import Config
@@ -65,6 +68,10 @@ def estimate(
     and saves them, and multiplies.  CONFIG is that of a run or of a study.  Nothing stays.
     """
     began_s = time.perf_counter()
+    from pbtnas.processor import pin
+
+    configs = _configs(config, overrides, name_in(task_file))
+    pin(configs[0].run.cpu_capability)  # all runs of a study have the same
     from pbtnas.cli.cost_lines import lines
     from pbtnas.cuda import check_computes
     from pbtnas.engine.devices import check_device, default_device, default_workers
@@ -73,7 +80,6 @@ def estimate(
     from pbtnas.weights import mix_states
 
     start_s = time.perf_counter() - began_s
-    configs = _configs(config, overrides, name_in(task_file))
     chosen = device or default_device()
     check_device(chosen)
     check_computes(chosen)
@@ -86,7 +92,10 @@ def estimate(
     for each in configs:
         task, kind = load_task_of(each.task, task_file), _kind(each)
         if kind not in measured:
-            with tempfile.TemporaryDirectory() as directory:
+            with (
+                disk_errors(ExitCode.UNFIT, place=TEMPORARY_FILES),
+                tempfile.TemporaryDirectory() as directory,
+            ):
                 plan = Plan(each, members, seconds, chosen, Path(directory), mix_states, log.info)
                 measured[kind] = measure(task, plan)
         runs.append(Priced(each, measured[kind], children(task.space, each)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.engine.signals import StopRequest
+
+TEMPORARY_FILES = "the directory of temporary files, which TMPDIR names"
 
 # click keeps the lines of a paragraph that begins so.
 EXIT_CODES = "\n".join(
@@ -152,18 +155,21 @@ def leave(code: int, text: str) -> NoReturn:
 
 @contextmanager
 def disk_errors(
-    code: ExitCode, kind: type[OSError] = OSError, *, place: Path | None = None
+    code: ExitCode, kind: type[OSError] = OSError, *, place: Path | str | None = None
 ) -> Iterator[None]:
     """End the command with the file and the reason, where the disk refuses something.
 
     Args:
         code: The code to exit with.
-        kind: The errors that the user can mend; any other is unexpected.
+        kind: The errors that the user can mend, as a read-only file system is; any other is
+            unexpected.
         place: The place named where the error names no file.
     """
     try:
         yield
-    except kind as error:
+    except OSError as error:
+        if not isinstance(error, kind) and error.errno != errno.EROFS:
+            raise
         leave(code, f"{error.filename or place}: {error.strerror or error}")
 
 

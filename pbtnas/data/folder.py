@@ -73,7 +73,9 @@ def list_images(folder: Path) -> Listing:
     """The images below a folder.  Raises `DataError` when it cannot be read or has none."""
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "is not there"
-        raise DataError(f"{folder} {what}; expected a folder of images")
+        # Another process may have been started elsewhere, where a relative path means another one.
+        started = "" if folder.is_absolute() else f" (seen from {Path.cwd()})"
+        raise DataError(f"{folder} {what}{started}; expected a folder of images")
     files, hidden, others = [], 0, 0
 
     def refuse(error: OSError) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,11 @@ MADE_BY = {
 _TOLERANCE = 1e-6  # of the total variance, for files that were kept in float32
 
 # What numpy and zipfile say of files that are something else.
-_UNREADABLE = (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile),
+    # Broken streams, encryption and unknown methods of compression, and sizes beyond all memory.
+    *(zlib.error, RuntimeError, MemoryError),
+)
 
 
 def parse_statistics(data: bytes, name: str, told: Made | None = None) -> Statistics:
@@ -64,11 +69,10 @@ def parse_statistics(data: bytes, name: str, told: Made | None = None) -> Statis
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             fields = {key: np.asarray(file[key]) for key in file}
-        mu = torch.from_numpy(fields["mu"].astype(np.float64))
-        sigma = torch.from_numpy(fields["sigma"].astype(np.float64))
+        mu, sigma = (_numbers(fields[key]) for key in ("mu", "sigma"))
     except _UNREADABLE as error:
         raise StatisticsError(f"{name} is not an .npz file with mu and sigma: {error}") from error
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+    if mu.ndim != 1 or not len(mu) or sigma.shape != (len(mu), len(mu)):
         raise StatisticsError(
             f"{name}: expected mu [D] and sigma [D, D], found {list(mu.shape)} and "
             f"{list(sigma.shape)}"
@@ -78,7 +82,16 @@ def parse_statistics(data: bytes, name: str, told: Made | None = None) -> Statis
     own = ("n", "extractor", "extractor_digest", "resize", "data_digest")
     if not all(key in fields for key in own):
         return _as_told(mu, sigma, name, told)
+    for key in (*own, "measured_on"):
+        field, kind = fields.get(key), "iu" if key == "n" else "U"
+        if field is not None and (field.shape or field.dtype.kind not in kind):
+            expected = "an integer" if key == "n" else "text"
+            raise StatisticsError(
+                f"{name}: {key}: expected {expected}, found {field.dtype} {list(field.shape)}"
+            )
     n, extractor, extractor_digest, resize, data_digest = (fields[key].item() for key in own)
+    if n < 2:
+        raise StatisticsError(f"{name}: n: expected at least 2 images, found {n}")
     if told is not None and (told.extractor, told.resize) != (extractor, resize):
         raise StatisticsError(
             f"{name} says that it was made with {extractor} and {resize}, not with "
@@ -87,6 +100,13 @@ def parse_statistics(data: bytes, name: str, told: Made | None = None) -> Statis
     said = fields.get("measured_on")
     measured_on = None if said is None else str(said.item())
     return Statistics(mu, sigma, n, extractor, extractor_digest, resize, data_digest, measured_on)
+
+
+def _numbers(array: np.ndarray) -> Tensor:
+    """An array of real numbers in double precision."""
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"expected numbers, found {array.dtype}")
+    return torch.from_numpy(array.astype(np.float64))
 
 
 def _as_told(mu: Tensor, sigma: Tensor, name: str, told: Made | None) -> Statistics:

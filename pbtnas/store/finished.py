@@ -23,7 +23,8 @@ def champions(files: RunReader, run: Run) -> dict[str, Champion]:
     if record is None:
         raise NotARun(
             f"{files.root}: the run is not finished yet; `pbtnas status` tells how far it is, and "
-            "best-so-far is the name of its best member up to now"
+            "`pbtnas show` the members that evaluate and export can have now; best-so-far is for "
+            "pbtnas play and pbtnas.load"
         )
     found = {"best-ever": record.core["best_ever"], "best-last": record.core["best_last"]}
     return {which: Champion.from_json(best) for which, best in found.items() if best}

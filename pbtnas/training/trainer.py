@@ -24,7 +24,7 @@ from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import ConfigError, from_json
 from pbtnas.cuda import check_computes, failure_of
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything, use_threads
-from pbtnas.errors import MachineTrouble, PbtnasError
+from pbtnas.errors import ExitCode, MachineTrouble, PbtnasError
 from pbtnas.processor import UnfitProcessor, check_pinned, remark, this_processor
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -37,7 +37,7 @@ from pbtnas.store.posix import PosixStore
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import OtherSpace, check_space, open_run
-from pbtnas.store.task_code import CodeInForce, OtherCode, check_code
+from pbtnas.store.task_code import ACCEPT, CodeInForce, OtherCode, check_code
 from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
 from pbtnas.tasks.code import code_of
 from pbtnas.tasks.faults import TaskFault, mistake
@@ -95,6 +95,12 @@ class Place:
     task: Task
     products: Mapping[str, str]
     in_force: CodeInForce
+
+
+class StateOfOtherCode(PbtnasError):
+    """A state of the run does not fit the code of the task that was accepted since."""
+
+    exit_code = ExitCode.USAGE
 
 
 class Trainer:
@@ -204,6 +210,8 @@ class Trainer:
             return self._train(job, attempt, began_s)
         except HandedBack:
             return {"interrupted": True}
+        except StateOfOtherCode as error:
+            return {"failure": "task", "text": str(error)}
         except TaskFault as error:
             return {"failure": "error", "text": str(error)}
         except MachineTrouble as error:
@@ -334,7 +342,7 @@ class Trainer:
                 unusable.add(path)  # it would only have saved work
                 snapshots.remove(path)
                 continue
-            trainee.load(snapshot.state)
+            self._load(trainee, snapshot.state)
             context.done, context.trained = snapshot.done, snapshot.trained
             return
         if job.inputs:
@@ -344,7 +352,26 @@ class Trainer:
                 state = look_again(
                     lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
                 )
+            self._load(trainee, state)
+
+    def _load(self, trainee: Trainee, state: State) -> None:
+        """Let a new network take a state of this run.
+
+        Raises `StateOfOtherCode` when it cannot, and the run goes on with code that was accepted:
+        then all members would fail one after the other, and that would end the run for good.
+        """
+        try:
             trainee.load(state)
+        except (ValueError, LookupError, RuntimeError) as error:
+            with self._channel.at_disk("looking for other code of the task"):
+                codes = open_run(self._place.root).codes
+            if failure_of(error) is not None or not any(known.accepted for known in codes.known):
+                raise
+            raise StateOfOtherCode(
+                f"{self._place.root}: a checkpoint of this run does not fit the code that was "
+                f"accepted later: {type(error).__name__}: {error}; put the code back that made it, "
+                f"with {ACCEPT}, or start a new run"
+            ) from error
 
     def _outcome(
         self,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pbtnas.cli.cost_lines import lines, size_text, time_text
 from pbtnas.tasks.estimating.costs import Costs, of_run
@@ -51,6 +54,27 @@ def test_what_cannot_be_estimated_is_a_sentence(site: Site) -> None:
     result = call("estimate", study, "--task", TASK, "--device", "cpu", "--set", "run.seed=1")
     assert result.exit_code == 2
     assert "--set is for the configuration of one run, not for a study" in result.stderr
+
+
+def test_instructions_are_pinned_as_in_the_run(site: Site) -> None:
+    """Measured with other instructions, an estimate would be that of another run."""
+    result = call("estimate", site.config, "--task", TASK, "--set", "run.cpu_capability=avx512")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("pbtnas: run.cpu_capability is avx512")  # too late, or cannot
+
+
+def test_a_full_disk_is_no_bug(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the directory of temporary files is full, the sentence says which that is, and 69."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pbtnas.tasks.estimating.measuring.write", full)
+    result = call("--quiet", "estimate", site.config, "--task", TASK, "--device", "cpu")
+    assert result.exit_code == 69
+    assert result.stderr == (
+        "pbtnas: the directory of temporary files, which TMPDIR names: No space left on device\n"
+    )
 
 
 def test_the_text_has_every_number_with_a_unit() -> None:

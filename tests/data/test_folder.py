@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,10 @@ def test_what_is_no_folder_of_images_is_one_sentence(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mine" / "a.png")
     with pytest.raises(DataError, match=r"a\.png cannot be read: it is no file"):
         loaded(tmp_path)
+    with pytest.raises(
+        DataError, match=rf"^mine is not there \(seen from {re.escape(str(Path.cwd()))}\); expected"
+    ):
+        list_images(Path("mine"))  # of a worker that was started elsewhere
     with pytest.raises(DataError, match="a.png is no folder"):
         list_images(tmp_path / "mine" / "a.png")
 

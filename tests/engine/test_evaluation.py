@@ -377,3 +377,4 @@ def test_an_unfinished_run_has_nothing_to_evaluate(run_dir: Path) -> None:
         result = call(command, run_dir, "--task", TASK, "--device", "cpu")
         assert result.exit_code == 2
         assert "the run is not finished yet; `pbtnas status` tells how far" in result.stderr
+        assert "best-so-far is for pbtnas play" in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,30 @@ def npz(**arrays: Any) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()
+
+
+TEXTS = ("extractor", "extractor_digest", "resize", "data_digest")
+SAID = {"mu": np.zeros(3), "sigma": np.eye(3), "n": 9, **dict.fromkeys(TEXTS, "x")}
+
+
+def with_headers(place: int, value: int) -> bytes:
+    """An .npz file, one byte of whose headers of files is another."""
+    data = bytearray(npz(**SAID))
+    for signature, offset in ((b"PK\x03\x04", place), (b"PK\x01\x02", place + 2)):
+        at = -1
+        while (at := data.find(signature, at + 1)) >= 0:
+            data[at + offset] = value
+    return bytes(data)
+
+
+def with_a_broken_stream() -> bytes:
+    """An .npz file that is compressed, and was damaged."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **SAID)
+    data = bytearray(file.getvalue())
+    begin = 30 + sum(struct.unpack_from("<HH", data, 26))  # behind the header, its name and extras
+    data[begin] = 0xFF  # a block of a type that there is not
+    return bytes(data)
 
 
 @settings(deadline=None, max_examples=40)
@@ -204,6 +229,16 @@ def test_a_sigma_that_is_no_covariance_is_refused() -> None:
         (npz(mu=np.zeros(192), sigma=np.eye(192)), "x.npz has 192 features, but statistics of inc"),
         (npz(mu=np.full(3, np.nan), sigma=np.eye(3)), "x.npz: mu or sigma is not finite"),
         (npz(mu=np.array([{}]), sigma=np.eye(1)), "x.npz is not an .npz file with mu and sigma"),
+        (npz(mu=np.zeros(3, complex), sigma=np.eye(3)), "expected numbers, found complex128"),
+        (npz(mu=np.zeros(0), sigma=np.zeros((0, 0))), r"expected mu \[D\] and sigma"),
+        (npz(**SAID | {"n": "many"}), r"x.npz: n: expected an integer, found <U4 \[\]"),
+        (npz(**SAID | {"n": [1, 2]}), r"x.npz: n: expected an integer, found int64 \[2\]"),
+        (npz(**SAID | {"n": -3}), "x.npz: n: expected at least 2 images, found -3"),
+        (npz(**SAID | {"resize": 3}), "x.npz: resize: expected text, found int64"),
+        (npz(**SAID | {"measured_on": ["a", "b"]}), "x.npz: measured_on: expected text, found"),
+        (with_headers(6, 1), "x.npz is not an .npz file .* is encrypted"),
+        (with_headers(8, 99), "x.npz is not an .npz file .* not supported"),
+        (with_a_broken_stream(), "x.npz is not an .npz file .* while decompressing data"),
     ],
 )
 def test_other_files_are_refused_in_one_sentence(data: bytes, message: str) -> None:

@@ -23,6 +23,7 @@ from pbtnas.errors import MachineTrouble, PbtnasError
 from pbtnas.processor import Processor
 from pbtnas.records import paths
 from pbtnas.records.schema import Job
+from pbtnas.state import State
 from pbtnas.store.run_directory import open_run
 from pbtnas.store.task_code import OtherCode, check_code
 from pbtnas.tasks.base import Task, TaskError
@@ -205,3 +206,34 @@ def test_other_code_than_that_of_the_run_is_not_trained_with(site: Site, tmp_pat
     assert told["failure"] == "task"
     assert "-EDITED = 2" in told["text"]
     assert "other code was accepted since this process began; start it again" in told["text"]
+
+
+def test_a_state_that_does_not_fit_accepted_code_ends_the_worker_and_not_the_members(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All members would fail and end the run for good; so it goes on when the code is put back."""
+    file = tmp_path / "edited.py"
+    file.write_text(Path(TASK.partition(":")[0]).read_text())
+    named = f"{file}:FaultyTask"
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=named)
+    start_run(site.run_dir, config, task.space, code=code_of(task))
+    for name in ("", *(f"/{name}" for name in paths.GENERATION_DIRECTORIES)):
+        (site.run_dir / (paths.generation(0) + name)).mkdir()
+    monkeypatch.setattr(
+        Trainer, "_begin", lambda self, job, found, trainee, context: self._load(trainee, State({}))
+    )
+    setting = Setting(str(site.run_dir), "w1", named, "cpu", str(site.directory), True)
+
+    told = []
+    for edit in ("", "\nEDITED = 1\n"):
+        file.write_text(file.read_text() + edit)
+        ours, theirs = socket.socketpair()
+        with ours, theirs, as_in_the_search(threads=1):
+            trainer = Trainer(setting, Channel(theirs))
+            job = replace(JOB, generation=0, inputs=())
+            told.append(trainer.carry_out(Path(site.run_dir), job, attempt=1))
+
+    assert [message["failure"] for message in told] == ["error", "task"]
+    assert "does not fit the code that was accepted later: ValueError" in told[1]["text"]
+    assert "put the code back that made it, with --accept-code-change" in told[1]["text"]

@@ -84,7 +84,9 @@ class GanTask:
         if self.options.extractor == "fd-lite0":
             return Lite0(device)
         path = self.options.inception_weights
-        weights = find_inception(Path(path) if path else None, download=self.options.allow_download)
+        weights = find_inception(
+            Path(path).expanduser() if path else None, download=self.options.allow_download
+        )
         return Inception(weights, device)
 
     @property
@@ -150,7 +152,7 @@ class GanTask:
         options = self.options
         if options.statistics is None:
             return None
-        return Given(Path(options.statistics), options.statistics_by)
+        return Given(Path(options.statistics).expanduser(), options.statistics_by)
 
     def create(self, architecture: Architecture, seed: int) -> GanTrainee:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
