@@ -32,8 +32,23 @@ USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoRenderer", "NoSoups", "NoSubnets"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    *("OtherCode", "OtherSpace", "SourceError", "StatisticsError", "TableError", "TaskDoesNotFit"),
-    *("TaskError", "TaskFault", "UnfitDevice", "UnfitPopulation", "UnfitProcessor", "UnsaidError"),
+    *(
+        "OtherCode",
+        "OtherSpace",
+        "SourceError",
+        "StateOfOtherCode",
+        "StatisticsError",
+        "TableError",
+    ),
+    *(
+        "TaskDoesNotFit",
+        "TaskError",
+        "TaskFault",
+        "UnfitDevice",
+        "UnfitPopulation",
+        "UnfitProcessor",
+        "UnsaidError",
+    ),
 }
 UNFIT = {"DataTrouble", "ExtractorTrouble", "MachineTrouble"}
 
