@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from tests.system.site import Site, close_site, make_site
 
@@ -35,6 +36,15 @@ def arithmetic_as_it_was() -> Iterator[None]:
     deterministic.fill_uninitialized_memory = filled
     torch.backends.cudnn.allow_tf32 = convolutions
     torch.backends.cuda.matmul.allow_tf32 = products
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers_as_they_were() -> Iterator[None]:
+    """Commands that run in this process leave their signal handlers behind."""
+    kept = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

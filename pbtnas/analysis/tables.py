@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pbtnas.analysis.compare.statistics import Interval, Spread
@@ -170,3 +171,9 @@ _LATEX = {
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def in_form(tables: Iterable[Table], form: str) -> str:
+    """Tables one below the other, as text, csv, markdown or latex."""
+    writers = {"text": to_text, "csv": to_csv, "markdown": to_markdown, "latex": to_latex}
+    return "\n".join(map(writers[form], tables))

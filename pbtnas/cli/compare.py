@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbtnas.cli.shared import disk_errors, leave, load_task_of, task_file_option
+from pbtnas.cli.shared import disk_errors, format_option, leave, load_task_of, task_file_option
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -93,14 +93,7 @@ better_option = click.option(
     help="With --ranks: rows of Mean-k and Std-k; all that every supernet has by default, up to "
     "64.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "csv", "markdown", "latex"]),
-    default="text",
-    show_default=True,
-    help="Of what is printed.",
-)
+@format_option
 @click.option(
     "-o",
     "--output",
@@ -142,13 +135,7 @@ def compare(
         raise click.UsageError("--last is of --ranks: give --ranks TRUTH, too")
     else:
         found = verdict.tables(gather(directories, only), question)
-    writers = {
-        "text": tables.to_text,
-        "csv": tables.to_csv,
-        "markdown": tables.to_markdown,
-        "latex": tables.to_latex,
-    }
-    click.echo("\n".join(map(writers[form], found.values())), nl=False)
+    click.echo(tables.in_form(found.values(), form), nl=False)
     if output is not None:
         with disk_errors(ExitCode.USAGE, place=output):
             for path in _write(found, output):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.cli.shared import format_option
+
 if TYPE_CHECKING:
     from pbtnas.data.ground_truth import GroundTruth
 
@@ -40,14 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ddof", default=0, show_default=True, type=click.IntRange(0, 1), help="Of the deviations."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "csv", "markdown", "latex"]),
-    default="text",
-    show_default=True,
-    help="Of what is printed.",
-)
+@format_option
 def ranks(
     truth: str,
     files: tuple[Path, ...],
@@ -101,13 +96,7 @@ def ranks(
     ]
     if len(files) > 1:
         found.append(rank_tables.intervals_table(arms, k=k))
-    writers = {
-        "text": tables.to_text,
-        "csv": tables.to_csv,
-        "markdown": tables.to_markdown,
-        "latex": tables.to_latex,
-    }
-    click.echo("\n".join(map(writers[form], found)), nl=False)
+    click.echo(tables.in_form(found, form), nl=False)
 
 
 def _ground_truth(truth: str) -> GroundTruth:

@@ -78,6 +78,14 @@ overrides_option = click.option(
 devices_option = click.option(
     "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
 )
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "markdown", "latex"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed.",
+)
 run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
