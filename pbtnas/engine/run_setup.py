@@ -174,6 +174,7 @@ def search_of(
         origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
         products=products or {},
         start=search.start,
+        objectives=search.ranking(),
     )
 
 
