@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pbtnas.errors import ExitCode
 from pbtnas.records import paths
-from pbtnas.records.causes import cause, mistake, nobody_left
+from pbtnas.records.causes import cause, mistake, nobody_left, without
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.members import lacking, members_of
 from pbtnas.records.names import Digest
@@ -148,7 +148,7 @@ def select(
             causes or {}
         )
         told |= {
-            number: f"reports no finite {', '.join(map(repr, names))}"
+            number: without(names)
             for number, result in results.items()
             if (names := lacking(search.objectives, result))
         }
