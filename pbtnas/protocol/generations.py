@@ -27,6 +27,7 @@ from pbtnas.records.schema import (
 )
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
+from pbtnas.search.exploring import Exploration, explore
 from pbtnas.search.objectives import BY_SCORE, Objectives
 from pbtnas.search.population import Member, every_architecture, initial_population, rank
 from pbtnas.search.seeding import derive, stream
@@ -52,6 +53,7 @@ class Search:
         products: SHA-256 of the task's products that results rest on, by name.
         start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
         objectives: What members are ranked by.
+        exploration: How ladders move in children.
     """
 
     space: SearchSpace
@@ -68,6 +70,7 @@ class Search:
     products: Mapping[str, str] = field(default_factory=dict)
     start: Literal["stratified", "every"] = "stratified"
     objectives: Objectives = BY_SCORE
+    exploration: Exploration = Exploration()
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -263,7 +266,8 @@ def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple
     selection = search.selection
     if generation in search.skip_selection:
         selection = replace(selection, replaced=0)
-    return search.algorithm(members, search.space, selection, search.seed, generation)
+    births = search.algorithm(members, search.space, selection, search.seed, generation)
+    return explore(births, search.space, search.exploration, search.seed, generation)
 
 
 def _job(
