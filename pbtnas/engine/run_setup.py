@@ -175,6 +175,7 @@ def search_of(
         origin=digest(["origin", outcome(stored), space_digest(space)]),
         products=products or {},
         start=search.start,
+        objectives=search.ranking(),
         exploration=search.exploration(),
     )
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pbtnas.analysis.history.front import FrontSoFar, front_so_far
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
+from pbtnas.records.members import is_usable
 from pbtnas.records.schema import NO_FAILURE, last_line
 
 LEASE_S = 60.0  # where the configuration cannot be read
@@ -84,6 +86,7 @@ class Status:
         options: Options of the best member so far, by variable; empty where none are recorded.
         processor: Processor that the run was started with, and its instructions; None likewise.
         code: The code of the task and the versions of what it rests on; None if not recorded.
+        front: Best of each objective and size of the front; None where there is only the score.
     """
 
     run: str
@@ -111,6 +114,7 @@ class Status:
     options: Mapping[str, Any] = field(default_factory=dict)
     processor: str | None = None
     code: Mapping[str, Any] | None = None
+    front: FrontSoFar | None = None
 
     @property
     def finished(self) -> bool:
@@ -136,7 +140,7 @@ def status(run_dir: Path, *, now: float) -> Status:
 def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
     current = history.generations[-1] if history.generations else None
     finished = history.final is not None
-    ended = "" if finished or current is None else _ended(current)
+    ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
     members = _members(look, current, history) if current else Members(0, 0, 0, 0)
     total = _generations(history)
@@ -176,6 +180,7 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         options=_options(history, best),
         processor=None if history.processor is None else str(history.processor),
         code=history.codes.summary(),
+        front=front_so_far(history),
     )
 
 
@@ -226,12 +231,12 @@ def _spans_of(claims: Sequence[ClaimHistory], look: Look) -> list[Span]:
     return spans
 
 
-def _ended(current: Generation) -> str:
+def _ended(history: History, current: Generation) -> str:
     """Why nobody can go on after this generation; "" if somebody can."""
     if not current.jobs or not current.jobs.keys() <= current.results.keys():
         return ""
     results = [current.results[member] for member in current.jobs]
-    if any(reported.result.score is not None for reported in results):
+    if any(is_usable(history.objectives, reported.result) for reported in results):
         return ""
     causes = (cause(reported.result, reported.meta) for reported in results)
     return nobody_left(current.number, causes)

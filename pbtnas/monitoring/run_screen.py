@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pbtnas.analysis.history.front import FrontSoFar
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Status, status
@@ -77,6 +78,8 @@ def _head(status: Status) -> list[str]:
         f"{_best(status.best_ever)}; last complete generation: {_best(status.best_last)}",
     ]
     titles = ["run", "search", "generation", "members", "best"]
+    if status.front is not None:
+        titles, lines = [*titles, "objectives", "front"], [*lines, *_front(status.front)]
     if status.options:
         titles, lines = [*titles, "options"], [*lines, _options(status)]
     if status.fingerprint is not None:
@@ -88,6 +91,15 @@ def _head(status: Status) -> list[str]:
     ]
     ended = entries([status.ended], ENDED_LINES) if status.over and status.ended else []
     return [*head, *titled("ended", ended)]
+
+
+def _front(front: FrontSoFar) -> tuple[str, str]:
+    """The best of each objective, and how many members nobody dominates."""
+    best = ", ".join(f"{name} {value:.6g}" for name, value in front.best.items())
+    if front.unmet:
+        return best or "nobody is within all bounds", f"nobody meets {', '.join(front.unmet)}"
+    members = "one best" if front.size is None else f"{front.size} members that no other dominates"
+    return best or "nobody yet", members
 
 
 def _options(status: Status) -> str:
