@@ -220,6 +220,30 @@ def test_an_interruption_anywhere_changes_nothing(options: dict[str, Any], tmp_p
         assert difference(rest.state, whole.state) is None, stop_at
 
 
+@pytest.mark.parametrize("make", [cell64, supernet], ids=["alone", "supernet"])
+def test_training_is_a_function_of_the_steps_done(make: Any, tmp_path: Path) -> None:
+    """Rate, images and order go on from job to job: two jobs of an epoch are one of two epochs."""
+    architecture = (2, 3, 2) if make is cell64 else WHOLE
+    task = make(data_seed=3, rate_changes="step")
+    one, two = (task.create(architecture, 1) for _ in range(2))
+
+    train(one, 2, Rehearsal(tmp_path, seed=100))
+
+    assert difference(copy_of(one.state()), trained(two, tmp_path, jobs=2)) is None
+
+
+def test_a_prefix_shares_its_cells_and_no_more(tmp_path: Path) -> None:
+    """Stem and first cells are shared, later cells and the head are each subnet's own."""
+    task = supernet(cells=2, sharing="prefix", prefix=1)
+    member = task.create(WHOLE, 1)
+    names = member.supernet.names("343")
+
+    private = {name for name, here in names.items() if here != name}
+
+    assert private == {name for name in names if name.startswith(("cells.1.", "head."))}
+    assert len(private) < len(names)
+
+
 def test_rows_go_on_from_job_to_job(tmp_path: Path) -> None:
     """The last row has the scores of the result; each names the subnet just trained."""
     task = supernet(dense_rows=7, scored=("112", "343", "121"))
@@ -337,6 +361,18 @@ def test_a_rater_tunes_each_subnet_alone(sharing: dict[str, Any], tmp_path: Path
     assert both == rated(["343"], (0, 1, 5)) | rated(["111"], (5, 1, 0))
     assert rated(["343"], (0,)) == {"343@0": both["343@0"]}
     assert len({both["343@0"], both["343@5"], both["111@0"], both["111@5"]}) > 2
+
+
+def test_a_rater_tunes_with_the_rate_where_training_stopped(tmp_path: Path) -> None:
+    """At the end of a schedule that falls to nothing, tuning moves nothing."""
+    task = supernet(lowest_rate=0.0, rate_changes="step", statistics="batch")
+    member = task.create(WHOLE, 1)
+    for jobs, moves in ((1, True), (2, False)):
+        rater = task.rater(WHOLE, ["343"], at=(0, 3))
+        rater.load(trained(member, tmp_path, jobs=jobs))
+        shared, tuned = evaluate(rater, Rehearsal(tmp_path)).metrics.values()
+
+        assert (shared != tuned) == moves
 
 
 def test_a_subnet_can_be_taken_out(tmp_path: Path) -> None:
