@@ -43,6 +43,7 @@ USAGE = {
     *(
         "TaskDoesNotFit",
         "TaskError",
+        "UnfitOptions",
         "TaskFault",
         "UnfitDevice",
         "UnfitPopulation",
