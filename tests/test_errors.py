@@ -44,6 +44,7 @@ USAGE = {
     *(
         "TaskDoesNotFit",
         "TaskError",
+        "UnfitOptions",
         "TaskFault",
         "UnfitDevice",
         "UnfitPopulation",

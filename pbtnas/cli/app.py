@@ -185,9 +185,9 @@ def coordinator(
             from pbtnas.tasks.loading import complete_options
 
             task = load_task_of(config.task, task_file)
-            check_epochs(config.search, task)
+            check_epochs(config, task)
             if dry_run:
-                check_start(config.search, task.space)
+                check_start(config, task.space)
                 click.echo(data_of(task), err=True)
                 options = complete_options(task, config.task.in_force)
                 stored = to_json(config, ladders=bool(task.space.ladders))

@@ -95,6 +95,8 @@ def soup(
 
 
 def _print_final(final: FinalEvaluation) -> None:
+    from pbtnas.records.subnets import folded
+
     best, soup = final.champion, final.soup
     if soup is None:
         who, before = f"member {best.member}", best.score
@@ -105,7 +107,7 @@ def _print_final(final: FinalEvaluation) -> None:
         f"{final.which}: {who} of generation {best.generation}: {score} "
         f"(by the search's evaluation {before:.6g})"
     )
-    for name, value in final.metrics.items():
+    for name, value in folded(final.metrics).items():
         click.echo(f"    {name} {value:.6g}")
     for path in final.artifacts:
         click.echo(f"    {path}")

@@ -15,7 +15,8 @@ import click
 from pbtnas.cli.shared import disk_errors, leave, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.monitoring.text import choices, clipped, printable
-from pbtnas.records.schema import numbers
+from pbtnas.records.schema import SUBNET, numbers
+from pbtnas.records.subnets import folded
 from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ OPTIONS, NAME = 72, 40  # columns
 @task_file_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a row for each member.")
+@click.option("--all", "whole", is_flag=True, help="Every subnet of a supernet, not the best one.")
 @click.option("--code", metavar="FILE", help="Print this file of the task as the run knows it.")
 def show(
     run_dir: Path,
@@ -40,6 +42,7 @@ def show(
     task_file: str | None,
     as_json: bool,
     as_csv: bool,
+    whole: bool,
     code: str | None,
 ) -> None:
     """What a run has found: its members, the best architecture, and the next commands.
@@ -63,9 +66,12 @@ def show(
     elif as_csv:
         _write_csv(rows)
     else:
-        lines = _member_lines(run_dir, rows[0]) if member else _lines(run_dir, rows)
-        whole = finished and member is None
-        click.echo("\n".join([*lines, note, *_next_commands(run_dir, rows, task_file, whole)]))
+        if member:
+            lines = _member_lines(run_dir, rows[0], whole)
+        else:
+            lines = _lines(run_dir, rows, whole)
+        done = finished and member is None
+        click.echo("\n".join([*lines, note, *_next_commands(run_dir, rows, task_file, done)]))
 
 
 def _text_of(run_dir: Path, file: str) -> str:
@@ -134,7 +140,7 @@ def _is_called(row: Row, name: str) -> bool:
     return numbers_in(name) in [(generation, row["member"]) for generation in generations]
 
 
-def _lines(run_dir: Path, rows: Sequence[Row]) -> list[str]:
+def _lines(run_dir: Path, rows: Sequence[Row], whole: bool = False) -> list[str]:
     if not rows:
         return [f"{run_dir}: no member has a result yet"]
     header = ["member", "score", "age", "parents", "parameters", "seconds", "", "options"]
@@ -146,7 +152,9 @@ def _lines(run_dir: Path, rows: Sequence[Row]) -> list[str]:
     if len(shown) < len(rows):
         others = len(rows) - len(shown)
         lines.append(f"and {others} of earlier generations with a checkpoint: --json, --csv")
-    return lines if best is None else [*lines, "", "the best:", *_member_lines(run_dir, best)]
+    return (
+        lines if best is None else [*lines, "", "the best:", *_member_lines(run_dir, best, whole)]
+    )
 
 
 def _rank(row: Row) -> tuple[float, int]:
@@ -177,7 +185,8 @@ def _options(options: Mapping[str, Any]) -> str:
     return text if len(text) <= OPTIONS else f"{len(options)} variables: show RUN MEMBER"
 
 
-def _member_lines(run_dir: Path, row: Row) -> list[str]:
+def _member_lines(run_dir: Path, row: Row, whole: bool) -> list[str]:
+    metrics = row["metrics"] if whole else folded(row["metrics"])
     generations = f"{row['age']} generation{'' if row['age'] == 1 else 's'}"
     told = [
         ("member", f"{row['name']}, {row['outcome']}, trained in {generations}"),
@@ -185,8 +194,9 @@ def _member_lines(run_dir: Path, row: Row) -> list[str]:
         # Metrics have the names that the task gives them, those of our own lines too.
         *(
             (clipped(name, NAME), "-" if value is None else f"{value:.6g}")
-            for name, value in numbers(row["score"], row["metrics"]).items()
+            for name, value in numbers(row["score"], metrics).items()
         ),
+        *([("all subnets", "show --all")] if len(metrics) < len(row["metrics"]) else []),
         ("parameters", "unknown" if row["parameters"] is None else f"{row['parameters']:,}"),
         ("seconds", "unknown" if row["seconds"] is None else f"{row['seconds']:.1f}"),
         ("processor", f"{row['processor'] or 'unknown'}, {row['cpu_capability'] or 'unknown'}"),
@@ -205,8 +215,10 @@ def _next_commands(
         return []
     which = max(named, key=_rank)["name"]
     task = f" --task {task_file}" if task_file else _task_wanted(run_dir)
+    rated = whole and any(name.startswith(SUBNET) for name in named[0]["metrics"])
     return [
         "next:",
+        *([f"  pbtnas subnets {run_dir}{task}"] if rated else []),
         f"  pbtnas evaluate {run_dir}{'' if whole else f' --which {which}'}{task}",
         f"  pbtnas export {run_dir} --which {which} -o {run_dir.name}-{which}{task}",
         f"  pbtnas show {run_dir} {which}{task}",

@@ -101,8 +101,8 @@ def study(
     with disk_errors(ExitCode.USAGE, PermissionError):
         loaded = [tasks.load(run.config.task) for run in planned]
         for run, task in zip(planned, loaded, strict=True):
-            check_start(run.config.search, task.space)
-            check_epochs(run.config.search, task)
+            check_start(run.config, task.space)
+            check_epochs(run.config, task)
         if dry_run:
             runs = {f"{run.name}-s{run.seed}": to_json(run.config) for run in planned}
             click.echo("\n".join(plan_lines(runs)))

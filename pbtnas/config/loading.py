@@ -121,7 +121,12 @@ def _build(sources: Sequence[Source], origin: str, problems: list[str]) -> Confi
                 problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Config(**made)
+    places = {
+        f"{name}.{key}" if key else name: place
+        for name, section in merged.items()
+        for key, place in section.places.items()
+    }
+    return Config(**made, places=places)
 
 
 def _merge(merged: Mapping[str, _Section], source: Source) -> Iterator[str]:

@@ -265,12 +265,26 @@ class EngineConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole configuration, checked.  Made by `load` and `from_json`."""
+    """A whole configuration, checked.  Made by `load` and `from_json`.
+
+    Args:
+        task: Section `task`.
+        search: Section `search`.
+        run: Section `run`.
+        engine: Section `engine`.
+        places: "file:line" by dotted key, e.g. "search.population", and by section.
+    """
 
     task: TaskConfig
     search: SearchConfig
     run: RunConfig = RunConfig()
     engine: EngineConfig = EngineConfig()
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def named(self, key: str) -> str:
+        """A dotted key as messages name it, behind the place where it, or its section, stands."""
+        place = self.places.get(key) or self.places.get(key.partition(".")[0])
+        return f"{place}: {key}" if place else key
 
 
 SECTIONS: dict[str, type[Any]] = {

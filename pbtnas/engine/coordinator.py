@@ -285,7 +285,7 @@ def open_coordinator(
         if ending is not None:
             yield ending
             return
-        check_networks(config.search.mutated_networks, ready.task)
+        check_networks(config, ready.task)
         driver = CoordinatorDriver(
             store,
             stop,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pbtnas.config import Config, SearchConfig, difference, from_json, outcome, to_json
+from pbtnas.config import Config, difference, from_json, outcome, to_json
 from pbtnas.config.algorithms import load_algorithm
 from pbtnas.engine.other_versions import warn_of_other_versions
 from pbtnas.engine.task_defaults import Complete, remarks, whole_difference
@@ -80,7 +80,7 @@ def start_run(
     Raises `ChangedConfig` field by field, `NotARun` when the task has another search space than
     the run was started with, `OtherCode` and `UnfitPopulation`.
     """
-    check_start(config.search, space)
+    check_start(config, space)
     code = code if code is not None and code.known else None
     with suppress(NotYetARun):
         run = _adopted(root, open_run(root), config, space, complete)
@@ -180,30 +180,34 @@ def search_of(
     )
 
 
-def check_start(search: SearchConfig, space: SearchSpace) -> None:
+def check_start(config: Config, space: SearchSpace) -> None:
     """Raise `UnfitPopulation` when each architecture is wanted once, but the members do not do."""
+    search = config.search
     if search.start == "every" and search.population != space.size:
         raise UnfitPopulation(
-            f"search.population: expected {space.size} with search.start every, since the space "
-            f"has so many architectures, not {search.population}"
+            f"{config.named('search.population')}: expected {space.size} with search.start every, "
+            f"since the space has so many architectures, not {search.population}"
         )
 
 
-def check_epochs(search: SearchConfig, task: Task) -> None:
+def check_epochs(config: Config, task: Task) -> None:
     """Raise `TaskError` when members are to be trained beyond the end of the task's schedule."""
+    search = config.search
     epochs = search.epochs_of(0) + (search.generations - 1) * search.epochs
     if isinstance(task, LimitsTraining) and epochs > task.most_epochs:
         raise TaskError(
-            f"search.generations: expected at most {task.most_epochs} epochs of a member in all "
-            f"generations, which is as long as the task's schedule lasts, not {epochs}"
+            f"{config.named('search.generations')}: expected at most {task.most_epochs} epochs of "
+            "a member in all generations, which is as long as the task's schedule lasts, not "
+            f"{epochs}"
         )
 
 
-def check_networks(networks: Sequence[str], task: Task) -> None:
+def check_networks(config: Config, task: Task) -> None:
     """Raise `TaskError` when weights are to mutate in a network that the task does not have.
 
     Else a misspelt name would quietly mutate nothing.
     """
+    networks = config.search.mutated_networks
     if not networks:
         return
     with blamed("create()", type(task)):
@@ -212,6 +216,6 @@ def check_networks(networks: Sequence[str], task: Task) -> None:
     for network in networks:
         if not any(name.startswith(f"{network}.") for name in weights):
             raise TaskError(
-                f"search.mutated_networks: the task has no network {network!r}; it has "
-                f"{', '.join(known)}, and parts of them by dotted path"
+                f"{config.named('search.mutated_networks')}: the task has no network {network!r}; "
+                f"it has {', '.join(known)}, and parts of them by dotted path"
             )

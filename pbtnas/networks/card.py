@@ -10,6 +10,7 @@ from typing import Any
 from pbtnas.config import from_json
 from pbtnas.networks.export_directory import SEARCH
 from pbtnas.records.schema import numbers
+from pbtnas.records.subnets import folded
 from pbtnas.tabular import markdown
 from pbtnas.tasks.optional import UNSEEN
 
@@ -91,11 +92,11 @@ architecture, all scores, and digests that are checked on loading."""
 
 def _scores(card: Card) -> str:
     found, final = card.config["found"], card.config["evaluated"]
-    columns = {"in the search": numbers(found["score"], found["metrics"])}
+    columns = {"in the search": numbers(found["score"], folded(found["metrics"]))}
     if final is None:
         note = "It was not evaluated after the search."
     else:
-        columns["final"] = numbers(final["score"], final["metrics"])
+        columns["final"] = numbers(final["score"], folded(final["metrics"]))
         texts = [f" [{name}]({name}) says how it was measured." for name in _texts(card)]
         note = "".join([_reported(final["metrics"].get(UNSEEN)), *texts])
     names = dict.fromkeys(name for column in columns.values() for name in column)

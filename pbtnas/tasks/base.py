@@ -7,11 +7,12 @@ optimisers, which can be trained, evaluated, and turned into a `State` and back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from pbtnas.config.fields import show
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.records.schema import SUBNET
 from pbtnas.search.space import Architecture, SearchSpace
@@ -198,6 +199,24 @@ class TaskError(PbtnasError):
     """The task cannot run until the user fixes something; the message is one sentence."""
 
     exit_code = ExitCode.USAGE
+
+
+class UnfitOptions(TaskError):
+    """Options do not fit what their task makes of them, such as its space.
+
+    A task may raise it in its constructor; `pbtnas` then names the file and line of each key.
+
+    Args:
+        options: the options of the task, by key.
+        expected: for each key that is wrong, what was expected instead of its value.
+    """
+
+    def __init__(self, options: object, expected: Iterable[tuple[str, str]]) -> None:
+        self.problems = [
+            (key, f"task.{key}: expected {words}, not {show(getattr(options, key))}")
+            for key, words in expected
+        ]
+        super().__init__("; ".join(problem for _, problem in self.problems))
 
 
 class NoSubnets(PbtnasError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pbtnas.config import ConfigError, parse
 from pbtnas.search.space import SearchSpace
-from pbtnas.tasks.base import HasParts, Options, Task, TaskError
+from pbtnas.tasks.base import HasParts, Options, Task, TaskError, UnfitOptions
 from pbtnas.tasks.faults import TaskFault, blamed, is_ours, place_of
 
 
@@ -29,14 +29,23 @@ def make(cls: Any, name: str, options: Options, places: Mapping[str, str]) -> Ta
     arguments = [_options(cls, options, places)] if hasattr(cls, "Options") else []
     if options and not arguments:
         key = next(iter(options))
-        at = f"{places[key]}: " if key in places else ""
-        raise TaskError(f"{at}task.{key}: the task {name!r} has no options, remove this key")
+        raise TaskError(
+            f"{_at(key, places)}task.{key}: the task {name!r} has no options, remove this key"
+        )
     _check_arguments(cls, arguments)
     with blamed(f"{cls.__name__}()", cls):
-        task = cls(*arguments)
+        try:
+            task = cls(*arguments)
+        except UnfitOptions as error:
+            raise ConfigError([_at(key, places) + text for key, text in error.problems]) from error
         _check_space(task)
     made: Task = task
     return made
+
+
+def _at(key: str, places: Mapping[str, str]) -> str:
+    place = places.get(key) or places.get("")
+    return f"{place}: " if place else ""
 
 
 def _check_class(cls: Any, name: str) -> None:

@@ -134,6 +134,28 @@ def test_a_metric_never_stands_for_the_score_or_a_line_of_ours(
     assert max(len(line) for line in lines if line.endswith(" 96")) < 60
 
 
+def test_many_subnets_are_told_by_the_best_and_the_median(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supernet's scores are two lines, and all of them with --all; ranking them comes next."""
+    (best, *_), _, _ = table_of(run, OWN)
+    scores = {"subnet.a": 0.1, "subnet.b": 0.7, "subnet.c": 0.4, "subnet.d": 0.2, "subnet.e": 0.5}
+    row = {**best, "metrics": {"loss": 2.0, **scores}}
+    monkeypatch.setattr("pbtnas.cli.show.table_of", lambda *_: ([row], "", True))
+
+    short, long = call("show", run).stdout, call("show", run, "m01", "--all").stdout
+
+    assert f"  pbtnas subnets {run} --task FILE.py:OwnTask" in short.splitlines()
+    lines = [" ".join(line.split()) for line in short.splitlines()]
+    assert [line for line in lines if " subnets " in line and not line.startswith("pbtnas")] == [
+        "best of 5 subnets (b) 0.7",
+        "median of 5 subnets 0.4",
+        "all subnets show --all",
+    ]
+    assert "  loss " in short and "subnet.c" not in short
+    assert all(f"  {name} " in long for name in scores)
+
+
 def test_options_are_those_that_the_run_was_trained_with(tmp_path: Path) -> None:
     """A default that was changed since says nothing about its networks."""
     file = tmp_path / "wide.py"

@@ -32,8 +32,8 @@ def test_every_config_is_one(name: str) -> None:
     """Options, population and generations fit the task and its schedule."""
     config, task = read(name)
 
-    check_start(config.search, task.space)
-    check_epochs(config.search, task)
+    check_start(config, task.space)
+    check_epochs(config, task)
     if isinstance(task, SupernetTask):
         assert config.search.population == len(task.parts)
         assert config.search.start == "every" or len(task.parts) == 1, "each part once, in order"
@@ -76,8 +76,8 @@ def test_the_stability_study_is_one() -> None:
         kind = SupernetOptions if run.config.task.name == "supernet" else Cell64Options
         parsed = parse(kind, options, "task", run.config.task.places)
         task = SupernetTask(parsed) if isinstance(parsed, SupernetOptions) else Cell64Task(parsed)
-        check_start(search, task.space)
-        check_epochs(search, task)
+        check_start(run.config, task.space)
+        check_epochs(run.config, task)
         assert search.generations * search.epochs == parsed.schedule_epochs, run.name
         if isinstance(task, SupernetTask):
             assert search.population == len(task.parts), run.name

@@ -104,14 +104,18 @@ def test_another_ladder_is_another_space(tmp_path: Path) -> None:
             start_run(tmp_path / "run", config, SearchSpace([other]))
 
 
-def test_a_schedule_limits_the_epochs_of_a_member() -> None:
+LONG = "long.yaml:4: search.generations: expected at most 20 epochs .* not 21"
+
+
+def test_a_schedule_limits_the_epochs_of_a_member(tmp_path: Path) -> None:
     """A run that trains longer than the task's schedule lasts is refused before anything runs."""
     task: Any = SimpleNamespace(most_epochs=20, space=SPACE)
-    search = SearchConfig(population=2, generations=10, epochs=2)
+    path = tmp_path / "long.yaml"
+    path.write_text("task: {name: any}\nsearch:\n  population: 2\n  generations: 10\n  epochs: 2\n")
 
-    check_epochs(search, task)
-    with pytest.raises(TaskError, match="search.generations: expected at most 20 epochs .* not 21"):
-        check_epochs(replace(search, first_epochs=3), task)
+    check_epochs(load(path), task)
+    with pytest.raises(TaskError, match=LONG):
+        check_epochs(load(path, ["search.first_epochs=3"]), task)
 
 
 def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:
@@ -119,7 +123,9 @@ def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:
     config, _ = configs(tmp_path)
     every = replace(config, search=replace(config.search, start="every"))
 
-    with pytest.raises(UnfitPopulation, match=f"expected {SPACE.size} with search.start every"):
+    with pytest.raises(
+        UnfitPopulation, match=f"search.population: expected {SPACE.size} with search.start every"
+    ):
         start_run(tmp_path / "run", every, SPACE)
     assert not (tmp_path / "run").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from pbtnas.config import ConfigError, parse
+from pbtnas.config import ConfigError
+from pbtnas.data.images import ImageSet
 from pbtnas.models.edges import Candidates, Edge, Traversal, alone
 from pbtnas.search.space import SearchSpace, layer
 from pbtnas.state import State
@@ -24,6 +26,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
@@ -220,6 +223,30 @@ def test_an_interruption_anywhere_changes_nothing(options: dict[str, Any], tmp_p
         assert difference(rest.state, whole.state) is None, stop_at
 
 
+@pytest.mark.parametrize("make", [cell64, supernet], ids=["alone", "supernet"])
+def test_training_is_a_function_of_the_steps_done(make: Any, tmp_path: Path) -> None:
+    """Rate, images and order go on from job to job: two jobs of an epoch are one of two epochs."""
+    architecture = (2, 3, 2) if make is cell64 else WHOLE
+    task = make(data_seed=3, rate_changes="step")
+    one, two = (task.create(architecture, 1) for _ in range(2))
+
+    train(one, 2, Rehearsal(tmp_path, seed=100))
+
+    assert difference(copy_of(one.state()), trained(two, tmp_path, jobs=2)) is None
+
+
+def test_a_prefix_shares_its_cells_and_no_more(tmp_path: Path) -> None:
+    """Stem and first cells are shared, later cells and the head are each subnet's own."""
+    task = supernet(cells=2, sharing="prefix", prefix=1)
+    member = task.create(WHOLE, 1)
+    names = member.supernet.names("343")
+
+    private = {name for name, here in names.items() if here != name}
+
+    assert private == {name for name in names if name.startswith(("cells.1.", "head."))}
+    assert len(private) < len(names)
+
+
 def test_rows_go_on_from_job_to_job(tmp_path: Path) -> None:
     """The last row has the scores of the result; each names the subnet just trained."""
     task = supernet(dense_rows=7, scored=("112", "343", "121"))
@@ -339,6 +366,18 @@ def test_a_rater_tunes_each_subnet_alone(sharing: dict[str, Any], tmp_path: Path
     assert len({both["343@0"], both["343@5"], both["111@0"], both["111@5"]}) > 2
 
 
+def test_a_rater_tunes_with_the_rate_where_training_stopped(tmp_path: Path) -> None:
+    """At the end of a schedule that falls to nothing, tuning moves nothing."""
+    task = supernet(lowest_rate=0.0, rate_changes="step", statistics="batch")
+    member = task.create(WHOLE, 1)
+    for jobs, moves in ((1, True), (2, False)):
+        rater = task.rater(WHOLE, ["343"], at=(0, 3))
+        rater.load(trained(member, tmp_path, jobs=jobs))
+        shared, tuned = evaluate(rater, Rehearsal(tmp_path)).metrics.values()
+
+        assert (shared != tuned) == moves
+
+
 def test_a_subnet_can_be_taken_out(tmp_path: Path) -> None:
     """As a plain network with the names of one trained alone, made without data."""
     task = supernet()
@@ -399,6 +438,44 @@ def test_a_space_of_ones_own_needs_two_overrides(tmp_path: Path) -> None:
 
     assert list(evaluation.metrics) == [f"subnet.{name}" for name in names]
     assert trained(task.create((1,), 1), tmp_path).info["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"scored": ("111",)}, "task.scored: expected names of subnets, from 11 to 32, and '111'"),
+        ({"sharing": "groups", "groups": 4}, "task.groups: .* divides the 6 architectures"),
+        ({"sharing": "prefix"}, "task.prefix: .* no module 'cells.0' .* needs a method `behind`"),
+        ({"sharing": "names", "private": ("*.e12.*",)}, "task.private: .* matches none"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_options_are_of_ones_own_space(options: dict[str, Any], sentence: str) -> None:
+    """Names of subnets, tensors and cells are those of the space and network of the task."""
+    with pytest.raises(TaskError, match=sentence):
+        OwnSupernet(SupernetOptions(**TINY | options))
+
+    fits = {"sharing": "names", "private": ("first.k3.*",), "scored": ("32", "11")}
+    assert OwnSupernet(SupernetOptions(**TINY | fits)).is_private("first.k3.weight")
+
+
+class OwnImages(Cell64Task):
+    """Forty images of one's own, half of which train."""
+
+    def load_images(self, split: str) -> ImageSet:
+        found = super().load_images(split)
+        return replace(found, images=found.images[:40], labels=found.labels[:40])
+
+
+def test_options_fit_the_number_of_ones_own_images(tmp_path: Path) -> None:
+    """They are counted when they are loaded, not taken for those of a known data set."""
+    task = OwnImages(Cell64Options(**TINY))
+    for ask in (task.look, lambda: task.prepare(RehearsalProducts(tmp_path))):
+        with pytest.raises(TaskError, match="task.held_out: expected less than the 40 images"):
+            ask()
+
+    fits = TINY | {"held_out": 20, "validation_images": None, "batch_size": 10}
+    assert "20 images train, 20 held out score, 40 of" in OwnImages(Cell64Options(**fits)).look()
 
 
 def test_scores_are_of_images_that_do_not_train(tmp_path: Path) -> None:
@@ -501,9 +578,10 @@ def test_augmentation_shifts_and_mirrors() -> None:
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], sentence: str) -> None:
     """One sentence: the key, what was expected, the value."""
     with pytest.raises(ConfigError, match=sentence) as found:
-        parse(SupernetOptions, TINY | options, "task")
+        load_task("supernet", TINY | options, places={key: f"my.yaml:{key}" for key in options})
 
     assert len(found.value.problems) == 1
+    assert found.value.problems[0].startswith("my.yaml:")
 
 
 def test_missing_images_are_a_sentence_with_the_command(

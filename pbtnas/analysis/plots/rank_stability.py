@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pbtnas.analysis.plots.style import BLUE, GREY, VERMILLION, looks_in_turn, new_figure, style
+from pbtnas.analysis.plots.style import (
+    BLUE,
+    GREY,
+    VERMILLION,
+    looks_in_turn,
+    new_figure,
+    style,
+    whole_numbers,
+)
 from pbtnas.analysis.ranks import ranks, s_tau
 
 if TYPE_CHECKING:
@@ -66,6 +74,7 @@ def stability(arms: Mapping[str, Array], epochs: Sequence[float]) -> Figure:
         axes.axhline(0, color=GREY, lw=1)
         axes.grid(axis="y")
         axes.set_xlabel("epochs of each supernet")
+        whole_numbers(axes.xaxis)
         axes.set_ylabel("S-Tau (mean, smallest and largest of pairs)")
         axes.set_title("How alike the rankings of instances are")
         figure.legend(loc="outside upper center", ncols=min(3, len(several)))

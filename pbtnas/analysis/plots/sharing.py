@@ -31,13 +31,19 @@ class Sharing:
 
 
 def sharing(
-    groups: Mapping[str, Sharing], prefixes: Mapping[str, Sharing], *, k: int, ddof: int = 0
+    groups: Mapping[str, Sharing],
+    prefixes: Mapping[str, Sharing],
+    *,
+    k: int,
+    ddof: int = 0,
+    whole: str = "",
 ) -> Figure:
     """GT-Tau-Mean-k above, GT-Tau-Std-k below, mean ± std over instances.
 
     To the left against the number of groups, each with weights of its own, e.g.
     `groups["random"]` beside `groups["similar"]`; to the right against the number of cells whose
-    weights all subnets share.  Raises `ValueError` where there is neither.
+    weights all subnets share.  `whole` is the variant that stands for one group, in which all
+    share.  Raises `ValueError` where there is neither.
     """
     columns = [
         ("groups, each with weights of its own", groups, True),
@@ -57,7 +63,8 @@ def sharing(
             settings = sorted({m for found in series.values() for m in found.mean})
             if doubling:
                 bottom.set_xscale("log", base=2)
-            bottom.set_xticks(settings, [str(m) for m in settings])
+            ticks = {m: f"{m}\n({whole})" if doubling and whole and m == 1 else m for m in settings}
+            bottom.set_xticks(settings, [str(ticks[m]) for m in settings])
             bottom.set_xlabel(words)
             for axes in (top, bottom):
                 axes.grid(axis="y")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,6 +46,9 @@ def supernet_figures(runs: Sequence[NamedRun]) -> Figures:
     what reading the runs raises.
     """
     supernets = [run for run in runs if has_subnets(run.history)]
+    supernets.sort(
+        key=lambda run: _task(run).get("sharing", "all") != "all"
+    )  # what the paper is about
     if not supernets:
         return {}
     truth = _truth(runs)
@@ -148,7 +151,7 @@ def _sharing(
     series: dict[str, dict[str, dict[int, list[SubnetRows]]]] = {"groups": {}, "prefix": {}}
     seen = set()
     for run in runs:
-        options = run.history.settings["task"]
+        options = _task(run)
         kind = options.get("sharing")
         if kind not in series or run.name in seen:
             continue
@@ -173,4 +176,32 @@ def _sharing(
     )
     if not groups and not prefixes:
         return {}
-    return {"sharing": lambda: plots_sharing.sharing(groups, prefixes, k=k)}
+    whole = _one_group(runs) if groups else None
+    if whole is not None:
+        one = measured({1: rows[whole]})
+        groups = {
+            label: plots_sharing.Sharing({**one.mean, **found.mean}, {**one.std, **found.std})
+            for label, found in groups.items()
+        }
+    return {"sharing": lambda: plots_sharing.sharing(groups, prefixes, k=k, whole=whole or "")}
+
+
+def _one_group(runs: Sequence[NamedRun]) -> str | None:
+    """The variant in which all subnets share that is most like those with groups, if any.
+
+    It is what they would be with one group; its other options differ the least.
+    """
+    grouped = [_task(run) for run in runs if _task(run).get("sharing") == "groups"]
+
+    def differing(options: Mapping[str, Any]) -> int:
+        keys = (grouped[0].keys() | options.keys()) - {"sharing", "groups", "grouping"}
+        return sum(grouped[0].get(key) != options.get(key) for key in keys)
+
+    every = {run.name: _task(run) for run in runs if _task(run).get("sharing", "all") == "all"}
+    return min(every, key=lambda name: differing(every[name]), default=None)
+
+
+def _task(run: NamedRun) -> Mapping[str, Any]:
+    """The options of a run's task, defaults included."""
+    options: Mapping[str, Any] = run.history.settings["task"]
+    return options

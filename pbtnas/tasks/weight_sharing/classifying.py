@@ -15,7 +15,7 @@ from pbtnas.models.initialisation import initialise
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import SearchSpace
 from pbtnas.supernet.schedule import Cosine
-from pbtnas.tasks.base import Context, Preparation, TaskError
+from pbtnas.tasks.base import Context, Preparation, TaskError, UnfitOptions
 from pbtnas.tasks.optional import UNSEEN
 from pbtnas.tasks.weight_sharing.images import (
     Appearance,
@@ -25,7 +25,7 @@ from pbtnas.tasks.weight_sharing.images import (
     examples,
     in_chunks,
 )
-from pbtnas.tasks.weight_sharing.options import Cell64Options
+from pbtnas.tasks.weight_sharing.options import COUNTS, Cell64Options
 
 
 class Classifying:
@@ -36,6 +36,9 @@ class Classifying:
 
     def __init__(self, options: Cell64Options) -> None:
         self.options = options
+        if type(self).load_images is Classifying.load_images:
+            counts = COUNTS[options.data]
+            self._check_images(counts["train"], counts["test"])
         self.most_epochs = options.schedule_epochs
         self._problem: Problem | None = None
         self._on_device: dict[str, tuple[Batches, dict[str, list[tuple[Tensor, Tensor]]]]] = {}
@@ -74,11 +77,8 @@ class Classifying:
             train, test = (examples(self.load_images(split)) for split in ("train", "test"))
         except DataError as error:
             raise TaskError(str(error)) from error
+        self._check_images(len(train), len(test))
         count = options.training_images(len(train))
-        if count < options.batch_size:
-            raise TaskError(
-                f"task.batch_size: {options.batch_size} is more than the {count} training images"
-            )
         held_out = test if options.as_published else train[count:]
         validation = held_out[: options.validation_images or len(held_out)]
         self._problem = Problem(train[:count], validation, held_out, test)
@@ -91,12 +91,18 @@ class Classifying:
             train, test = (self.load_images(split) for split in ("train", "test"))
         except DataError as error:
             raise TaskError(str(error)) from error
+        self._check_images(len(train), len(test))
         count = options.training_images(len(train))
         rest = "the test half" if options.as_published else f"{len(train) - count} held out"
         return (
             f"{train.name}: {count} images train, {rest} score, {len(test)} of {test.name} are for "
             f"the final evaluation; an epoch has {options.epoch_steps(count)} steps"
         )
+
+    def _check_images(self, train: int, test: int) -> None:
+        """Raise `UnfitOptions` for options that do not fit so many images."""
+        if found := list(self.options.misfits(train, test)):
+            raise UnfitOptions(self.options, found)
 
     @property
     def problem(self) -> Problem:

@@ -12,14 +12,12 @@ from typing import Literal
 
 from pbtnas.config import number, setting
 from pbtnas.data import cifar10, gratings
-from pbtnas.models.cell64.networks import INPUT_LAYER, Cell64, Cell64Sizes, cell64_space
+from pbtnas.models.cell64.networks import Cell64Sizes
 from pbtnas.models.cell64.operations import KERNELS
-from pbtnas.models.edges import joint
 from pbtnas.supernet.inactive import Inactive
 from pbtnas.supernet.orders import Order
-from pbtnas.supernet.parts import Grouping, subnets_of
+from pbtnas.supernet.parts import Grouping
 from pbtnas.supernet.schedule import Cosine
-from pbtnas.supernet.sharing import matching
 from pbtnas.supernet.statistics import Statistics
 
 COUNTS = {
@@ -136,17 +134,19 @@ class Cell64Options:
         for key in ("mean", "std"):
             if len(getattr(self, key)) != 3:
                 yield key, "three numbers, one a channel"
-        images = COUNTS[self.data]["train"]
-        if self.held_out >= images:
-            yield "held_out", f"less than the {images} images to train with of {self.data}"
-            return
-        scoring = COUNTS[self.data]["test"] if self.as_published else self.held_out
-        if (self.validation_images or 0) > scoring:
-            yield "validation_images", f"at most the {scoring} images that may score"
-        if self.batch_size > (training := self.training_images(images)):
-            yield "batch_size", f"at most the {training} training images"
         if self.lowest_rate > self.learning_rate:
             yield "lowest_rate", f"at most task.learning_rate, which is {self.learning_rate}"
+
+    def misfits(self, train: int, test: int) -> Iterator[tuple[str, str]]:
+        """What does not fit the numbers of images of both halves, for `UnfitOptions`."""
+        if self.held_out >= train:
+            yield "held_out", f"less than the {train} images to train with"
+            return
+        scoring = test if self.as_published else self.held_out
+        if (self.validation_images or 0) > scoring:
+            yield "validation_images", f"at most the {scoring} images that may score"
+        if self.batch_size > (training := self.training_images(train)):
+            yield "batch_size", f"at most the {training} training images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,59 +208,29 @@ class SupernetOptions(Cell64Options):
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
-        broken = list(super().conflicts())
-        yield from broken
-        yield from self._order_conflicts()
-        if not any(key in ("kernels", "held_out") for key, _ in broken):
-            yield from self._space_conflicts()
-
-    def _order_conflicts(self) -> Iterator[tuple[str, str]]:
+        yield from super().conflicts()
+        yield from self._sharing_conflicts()
         if self.order_seed is not None and self.order == "cycle":
             yield "order_seed", "null with task.order cycle, which draws nothing"
 
-    def _space_conflicts(self) -> Iterator[tuple[str, str]]:
-        subnets = subnets_of(cell64_space(self.cells, self.kernels))
-        yield from self._sharing_conflicts(len(subnets))
-        for name in self.scored:
-            if name not in subnets:
-                yield "scored", f"names of subnets, from 111 to 444, and {name!r} is none"
-                break
         if len(set(self.scored)) < len(self.scored):
             yield "scored", "every subnet once"
         if self.scored and self.sharing == "groups":
             yield "scored", "[] with task.sharing groups, where each group scores its own"
-        if self.sharing == "names":
-            yield from self._private_conflicts(list(subnets.values()))
-        steps = self.schedule_epochs * self.epoch_steps(
-            self.training_images(COUNTS[self.data]["train"])
-        )
-        if self.dense_rows > steps:
+
+    def misfits(self, train: int, test: int) -> Iterator[tuple[str, str]]:
+        """What does not fit the numbers of images of both halves, for `UnfitOptions`."""
+        yield from super().misfits(train, test)
+        steps = self.schedule_epochs * self.epoch_steps(self.training_images(train))
+        if self.held_out < train and self.dense_rows > steps:
             yield "dense_rows", f"at most the {steps} steps of the schedule"
 
-    def _sharing_conflicts(self, size: int) -> Iterator[tuple[str, str]]:
+    def _sharing_conflicts(self) -> Iterator[tuple[str, str]]:
         if self.sharing != "groups" and self.groups != 1:
             yield "groups", f"1 with task.sharing {self.sharing}"
-        elif size % self.groups:
-            yield "groups", f"a number that divides the {size} architectures of the space"
         if self.sharing != "prefix" and self.prefix != 0:
             yield "prefix", f"0 with task.sharing {self.sharing}"
-        elif self.prefix > self.cells:
-            yield "prefix", f"at most the cells of a network, which has {self.cells}"
         if self.sharing != "prefix" and self.shared_head:
             yield "shared_head", f"false with task.sharing {self.sharing}, where it is not asked"
         if self.sharing != "names" and self.private:
             yield "private", f"[] with task.sharing {self.sharing}"
-
-    def _private_conflicts(self, every: list[tuple[int, ...]]) -> Iterator[tuple[str, str]]:
-        network = Cell64(self.sizes(), joint(every))
-        named = (*network.named_parameters(), *network.named_buffers())
-        for pattern in self.private:
-            found = [name for name, _ in named if matching([pattern])(name)]
-            if not found:
-                yield "private", f"patterns of names of tensors, and {pattern!r} matches none"
-            elif any(name.startswith(f"{INPUT_LAYER}.") for name in found):
-                yield (
-                    "private",
-                    f"patterns that leave the input layer {INPUT_LAYER} shared, which {pattern!r} "
-                    "does not",
-                )

@@ -6,17 +6,19 @@ search replaces nobody.  What `subnets` and `rater` offer is work after the sear
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import torch
+from torch import nn
 
+from pbtnas.models.cell64.networks import INPUT_LAYER
 from pbtnas.models.edges import joint
 from pbtnas.search.space import Architecture, SearchSpace, Variable
 from pbtnas.supernet.parts import parts_of, subnets_of
 from pbtnas.supernet.sharing import PRIVATE, IsPrivate, below, matching, nothing
 from pbtnas.supernet.statistics import Statistics
-from pbtnas.tasks.base import TaskError
+from pbtnas.tasks.base import TaskError, UnfitOptions
 from pbtnas.tasks.weight_sharing.classifying import Classifying
 from pbtnas.tasks.weight_sharing.options import SupernetOptions
 from pbtnas.tasks.weight_sharing.rater import SubnetRater
@@ -37,15 +39,51 @@ class SupernetTask(Classifying):
         super().__init__(options or SupernetOptions())
         options = self.options
         every = subnets_of(self.choices)
-        self.parts = parts_of(every, options.groups, options.grouping)
         with torch.random.fork_rng(devices=[]):
             network = self.build(joint(list(every.values())))
+        if found := list(self._misfits(every, network)):
+            raise UnfitOptions(options, found)
+        self.parts = parts_of(every, options.groups, options.grouping)
         modules = [name for name, _ in network.named_children()]
         if options.sharing in ("prefix", "names"):
             named = (*network.named_parameters(), *network.named_buffers())
             private = [name for name, _ in named if self.is_private(name)]
             modules += [PRIVATE] if private else []
         self.space = SearchSpace([Variable("part", tuple(self.parts), tuple(modules))])
+
+    def _misfits(
+        self, every: Mapping[str, Architecture], network: nn.Module
+    ) -> Iterator[tuple[str, str]]:
+        """What does not fit the space and its network."""
+        options = self.options
+        if len(every) % options.groups:
+            yield "groups", f"a number that divides the {len(every)} architectures of the space"
+        for name in [name for name in options.scored if name not in every][:1]:
+            first, *_, last = every
+            yield "scored", f"names of subnets, from {first} to {last}, and {name!r} is none"
+        cells = next((n for n in range(options.prefix) if not self.behind(n, True)), None)
+        if cells is not None:
+            yield "prefix", f"at most the cells of a network, which has {cells}"
+        elif options.sharing == "prefix":
+            modules = dict(network.named_modules())
+            behind = self.behind(options.prefix, options.shared_head)
+            for module in [module for module in behind if module not in modules][:1]:
+                yield (
+                    "prefix",
+                    f"cells that the network has, which has no module {module!r} (a network of "
+                    "your own needs a method `behind`)",
+                )
+        names = [name for name, _ in (*network.named_parameters(), *network.named_buffers())]
+        for pattern in options.private:
+            found = [name for name in names if matching([pattern])(name)]
+            if not found:
+                yield "private", f"patterns of names of tensors, and {pattern!r} matches none"
+            elif any(name.startswith(f"{INPUT_LAYER}.") for name in found):
+                yield (
+                    "private",
+                    f"patterns that leave the input layer {INPUT_LAYER} shared, which {pattern!r} "
+                    "does not",
+                )
 
     @cached_property
     def is_private(self) -> IsPrivate:

@@ -45,3 +45,28 @@ def test_tuned_subnets_and_dense_rows_are_drawn(tmp_path: Path) -> None:
     figures = supernet_figures(runs)
 
     assert set(figures) == {"rank-boxes", "finetune", "last-steps", "sharing"}
+
+
+def test_groups_begin_with_the_variant_that_shares_all(tmp_path: Path) -> None:
+    """One group is all subnets: the variant most like those with groups stands for it, by name."""
+    import torch
+
+    def made(name: str, **options: object) -> NamedRun:
+        root = tmp_path / f"{name}-s1"
+        result = dense_member(root, 0, NAMES, torch.rand(3, 4))
+        found = history(root, [[result]], [(0,)])
+        found.config["task"].update(options)
+        return NamedRun(name, found)
+
+    groups = {"sharing": "groups", "groups": 2, "grouping": "random", "order": "cycle"}
+    runs = [
+        NamedRun("truth", alone(tmp_path, (0.1, 0.2, 0.3, 0.4))),
+        made("random-2", **groups),
+        made("decoy", sharing="all", order="permuted"),
+        made("shared", sharing="all", order="cycle"),
+    ]
+
+    figure = supernet_figures(runs)["sharing"]()
+
+    ticks = [tick.get_text() for tick in figure.axes[1].get_xticklabels()]
+    assert ticks == ["1\n(shared)", "2"]

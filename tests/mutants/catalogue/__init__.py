@@ -12,6 +12,7 @@ from tests.mutants.catalogue import (
     processes,
     ranking,
     searching,
+    sharing,
     studies,
     training,
     working,
@@ -30,5 +31,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *processes.MUTANTS,
     *searching.MUTANTS,
     *ranking.MUTANTS,
+    *sharing.MUTANTS,
     *images.MUTANTS,
 )
