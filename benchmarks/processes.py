@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,16 @@ PATIENCE_S = 600.0
 
 
 @contextmanager
-def started(lines: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that are ended, with all they started, when they are not needed any more."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def started(
+    lines: Sequence[Sequence[str]], changes: Mapping[str, str] | None = None
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are ended, with all they started, when they are not needed any more.
+
+    Args:
+        lines: Their command lines.
+        changes: Variables of their environment.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(changes or {})}
     processes = [subprocess.Popen(line, env=environment) for line in lines]
     try:
         yield processes

@@ -8,8 +8,9 @@ stands here; `tests/test_child_python.py` enforces it.
 from __future__ import annotations
 
 import os
+import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -33,6 +34,12 @@ def python_environment(changes: Mapping[str, str] | None = None) -> dict[str, st
         if str(_PACKAGE.parent) not in known:
             environment["PYTHONPATH"] = os.pathsep.join([*known, str(_PACKAGE.parent)])
     return environment
+
+
+def run_as_main(module: str, arguments: Sequence[str]) -> None:
+    """Do in this process what that command does: for one that was forked in such an environment."""
+    sys.argv[1:] = arguments
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def forget_current_directory() -> None:

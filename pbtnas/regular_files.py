@@ -31,6 +31,13 @@ def open_regular(
     Raises `IsADirectoryError` for a directory, and `OSError` with one of the numbers in `BROKEN`
     for anything else that is no regular file, or too large a one.
     """
+    return _opened(path, limit=limit, held=held, follow=follow)[0]
+
+
+def _opened(
+    path: Path | str, *, limit: int | None, held: int | None, follow: bool
+) -> tuple[int, int]:
+    """The descriptor, and the size that the file had."""
     # Without O_NONBLOCK a named pipe is waited for, which no signal of ours interrupts.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     fd = os.open(path, flags if follow else flags | os.O_NOFOLLOW, dir_fd=held)
@@ -46,7 +53,7 @@ def open_regular(
     except OSError:
         os.close(fd)
         raise
-    return fd
+    return fd, status.st_size
 
 
 def append_regular(path: Path | str) -> int:
@@ -66,11 +73,11 @@ def read_regular(
     path: Path | str, *, limit: int, held: int | None = None, follow: bool = False
 ) -> bytes:
     """The content of a regular file.  Raises what `open_regular` raises."""
-    fd = open_regular(path, limit=limit, held=held, follow=follow)
+    fd, size = _opened(path, limit=limit, held=held, follow=follow)
     try:
         content = b""
         # It may grow between the look at its size and its end; one byte more shows that.
-        piece = os.fstat(fd).st_size + 1
+        piece = size + 1
         while len(content) <= limit and (more := os.read(fd, piece)):
             content += more
             piece = 1 << 16

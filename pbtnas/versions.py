@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from pbtnas.version import __version__
@@ -18,6 +19,7 @@ def versions() -> dict[str, str]:
     }
 
 
+@cache  # what is imported already stays as it is
 def _installed(package: str) -> str:
     try:
         return version(package)

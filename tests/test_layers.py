@@ -59,7 +59,7 @@ MAY_IMPORT = {
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "
-        "determinism cuda child_python regular_files processor versions"
+        "determinism cuda child_python logs regular_files processor versions"
     ),
     "study": "version config records protocol checkpoints store training engine",
 }
@@ -227,6 +227,7 @@ OPENS_FILES = {
     "store/doctor.py": "/proc, and files that it has made itself",
     "processor.py": "/proc",
     "engine/devices.py": "/sys, for the limit of the cgroup",
+    "engine/guard.py": "/dev/null",
     "engine/training_process.py": "/proc and /dev/null",
     "training/snapshots.py": "what it has written, to make it durable",
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -117,21 +116,20 @@ def run(
 ) -> None:
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.config import load
-    from pbtnas.engine.supervisor import keep_running
-    from pbtnas.processor import check_possible
+    from pbtnas.engine.fork_server import keep_running_forked
+    from pbtnas.engine.worker import training_environment
 
     # A typo is better told once, and before anything starts.
     checked = load(config, overrides, task=name_in(task_file))
-    check_possible(checked.run.cpu_capability)
-    common = [*given("--task", task_file), *given("--scratch", scratch)]
-    common += [*given("--parent", os.getpid()), *accepting(accept)]
+    environment = training_environment([checked])
+    common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
     before = why_ended(run_dir)
     with progress_on_terminal(run_dir):
-        code = keep_running(head, lines)
+        code = keep_running_forked(head, lines, environment)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
         show_end(run_dir, task_file)

@@ -20,10 +20,12 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pbtnas.child_python import python_command, python_environment
 from pbtnas.engine.descendants import adopt_orphans, kill_descendants, reap
+from pbtnas.engine.forking import Forked, can_fork, fork_python
 from pbtnas.engine.parent_death import end_with_parent
 from pbtnas.engine.signals import STOP_SIGNALS
 
@@ -32,7 +34,10 @@ _PR_SET_DUMPABLE = 4
 
 
 def main(line: bytes) -> NoReturn:
-    """Start the training process, wait for an end, and see to it that nothing is left."""
+    """Start the training process, wait for an end, and see to it that nothing is left.
+
+    Standard input ends with the worker.
+    """
     if not line:
         sys.exit("the worker was gone before its training process began")
     adopt_orphans()
@@ -45,18 +50,19 @@ def main(line: bytes) -> NoReturn:
     training = _start(json.loads(line))
     ended: dict[int, int] = {}
     while training.pid not in ended:
-        ready, _, _ = select.select([sys.stdin, woken], [], [])
+        ready, _, _ = select.select([0, woken], [], [])
         if woken in ready:
             os.read(woken, 1024)
         ended |= reap()
-        if sys.stdin in ready:
+        if 0 in ready:
             break  # the worker is gone, or wants no more
     ended |= kill_descendants({training.pid} - ended.keys(), KILL_S)
     _end_as(ended.get(training.pid))
 
 
-def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _start(told: dict[str, Any]) -> subprocess.Popen[bytes] | Forked:
     guard = os.getpid()
+    arguments = ("pbtnas.training", json.dumps({**told, "parent": guard}))
 
     def end_with_guard() -> None:
         end_with_parent(signal.SIGKILL)
@@ -65,14 +71,21 @@ def _start(told: dict[str, Any]) -> subprocess.Popen[bytes]:
         for number in STOP_SIGNALS:  # until it has begun, and leaves them to its worker
             signal.signal(number, signal.SIG_IGN)
 
-    training = subprocess.Popen(
-        python_command("-m", "pbtnas.training", json.dumps({**told, "parent": guard})),
-        env=python_environment(),
-        pass_fds=[told["fd"]],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=end_with_guard,  # before the seconds of imports; we have no threads
-    )
+    training: subprocess.Popen[bytes] | Forked
+    if can_fork():
+        with Path(os.devnull).open("rb") as nothing:
+            training = fork_python(
+                *arguments, first=end_with_guard, keep=[told["fd"]], stdin=nothing.fileno()
+            )
+    else:
+        training = subprocess.Popen(
+            python_command("-m", *arguments),
+            env=python_environment(),
+            pass_fds=[told["fd"]],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=end_with_guard,  # before the seconds of imports; we have no threads
+        )
     with suppress(BrokenPipeError):  # the worker is gone, as standard input will say
         os.write(told["fd"], json.dumps({"pid": training.pid}).encode() + b"\n")
     # Not closed here: the worker is to read the end of that file when all is over, not before.

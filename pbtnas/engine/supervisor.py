@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pbtnas.child_python import python_command, python_environment
+from pbtnas.engine.forking import Forked
 from pbtnas.engine.signals import PASSED_ON, StopRequest
 from pbtnas.errors import ExitCode
 from pbtnas.store.task_code import ACCEPT
@@ -23,13 +24,27 @@ LONG_S = 60.0  # who lived longer was not killed by how it starts
 LONGEST_PAUSE_S = 30.0
 
 
+def start_python(arguments: Sequence[str], keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start `pbtnas ARGUMENTS` in a session of its own, with these descriptors besides."""
+    return subprocess.Popen(
+        python_command("-m", "pbtnas", *arguments),
+        env=python_environment(),
+        start_new_session=True,
+        pass_fds=keep,
+    )
+
+
+Start = Callable[[Sequence[str]], "subprocess.Popen[bytes] | Forked"]
+
+
 @dataclass
 class Supervised:
     """Starts one process, and starts it again whenever it dies."""
 
     name: str
     arguments: list[str]
-    process: subprocess.Popen[bytes] | None = None
+    start: Start = start_python
+    process: subprocess.Popen[bytes] | Forked | None = None
     code: int | None = None
     restarts: int = 0
     unexpected: int = 0
@@ -45,11 +60,7 @@ class Supervised:
             self.began_s = now_s
             # What the user has accepted at the start is not what the file has become since.
             again = [a for a in self.arguments if a != ACCEPT]
-            self.process = subprocess.Popen(
-                python_command("-m", "pbtnas", *(again if self.restarts else self.arguments)),
-                env=python_environment(),
-                start_new_session=True,
-            )
+            self.process = self.start(again if self.restarts else self.arguments)
             return
         code = self.process.poll()
         if code is None:
@@ -67,14 +78,18 @@ class Supervised:
         log.warning("%s ended with %d; started again in %.1f s", self.name, code, pause_s)
 
 
-def keep_running(coordinator: Sequence[str], workers: Sequence[Sequence[str]]) -> int:
+def keep_running(
+    coordinator: Sequence[str], workers: Sequence[Sequence[str]], *, start: Start = start_python
+) -> int:
     """Run a coordinator and workers until the coordinator is done; its exit code.
 
     On a signal all are asked to stop, and the code is `STOPPED` unless the run is over by then.
     """
     stop = StopRequest()
-    head = Supervised("coordinator", list(coordinator))
-    helpers = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    head = Supervised("coordinator", list(coordinator), start)
+    helpers = [
+        Supervised(f"worker {i}", list(arguments), start) for i, arguments in enumerate(workers)
+    ]
     processes = [head, *helpers]
     try:
         while not stop.asked:

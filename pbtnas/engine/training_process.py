@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from pbtnas.child_python import python_command, python_environment
-from pbtnas.engine.guard import KILL_S
+from pbtnas.engine import guard
+from pbtnas.engine.forking import Forked, can_fork, fork
 from pbtnas.engine.own_time import DISK, OwnTime, see
 from pbtnas.engine.signals import STOP_SIGNALS
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, Failure, Progress, Stopped, Trained
@@ -27,6 +29,8 @@ Event = Progress | Trained | AttemptFailed | Stopped
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 _TAIL = 4000  # characters of the log that go into a failure's record
+_PIECE = 1 << 16  # bytes received at once
+_JUDGED_S = 1.0  # at most, between two looks at the process while it speaks
 
 
 class TrainingProcess:
@@ -55,10 +59,13 @@ class TrainingProcess:
         self._log = log
         self._environment = environment
         self._start_s, self._hang_s, self._grace_s = start_s, hang_s, grace_s
-        self._process: subprocess.Popen[bytes] | None = None  # the guard, which ends as it does
+        # The guard, which ends as the training process does, and what lets it live.
+        self._process: subprocess.Popen[bytes] | Forked | None = None
+        self._alive: int | None = None
         self.pid: int | None = None  # of the training process itself, as the guard has said
         self._socket: socket.socket | None = None
         self._received = b""
+        self._judged_s = float("-inf")
         self._ready = False
         self._busy = False
         self._done = 0  # steps of the job in work
@@ -77,22 +84,12 @@ class TrainingProcess:
         self.discard()
         ours, theirs = socket.socketpair()
         told = {"setting": self._setting, "fd": theirs.fileno(), "signals": STOP_SIGNALS}
+        line = json.dumps(told).encode() + b"\n"
+        stdin, self._alive = os.pipe()
         with self._open_log() as log:
-            self._process = subprocess.Popen(
-                # The directory is there for those who look at a list of processes.
-                python_command("-m", "pbtnas.engine.guard", self._setting["root"]),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.PIPE,
-                bufsize=0,
-                stdout=log,
-                stderr=log,
-                env=python_environment(self._environment),
-                start_new_session=True,
-                preexec_fn=_ignore_stop_signals,  # we have no threads
-            )
+            self._process = self._guard(line, theirs.fileno(), stdin, log.fileno())
+        os.close(stdin)
         theirs.close()
-        with suppress(BrokenPipeError):  # it has ended already, which is seen later
-            self._stdin().write(json.dumps(told).encode() + b"\n")
         ours.setblocking(False)
         self._socket, self._received, self._ready = ours, b"", False
         self._kills = _oom_kills()
@@ -117,6 +114,11 @@ class TrainingProcess:
         """What can be read when there is news."""
         return None if self._socket is None else self._socket.fileno()
 
+    @property
+    def unread(self) -> bool:
+        """Whether there may be news already received, for which nothing has to be waited."""
+        return b"\n" in self._received
+
     def news(self) -> Event | None:
         """The next event of the current job, if there is one; never waits."""
         return self._next_event() if self._busy else None
@@ -132,12 +134,13 @@ class TrainingProcess:
         return event if isinstance(event, AttemptFailed) else None
 
     def _next_event(self) -> Event | None:
-        self._receive()
+        spoke = self._receive()
         event: Event | None = None
-        while b"\n" in self._received and not isinstance(event, Trained | AttemptFailed | Stopped):
+        while self.unread and not isinstance(event, Trained | AttemptFailed | Stopped):
             line, _, self._received = self._received.partition(b"\n")
             event = self._understand(json.loads(line)) or event
-        if event is None:
+        # Who has just spoken lives; to ask the kernel would cost more than the message.
+        if event is None and not (spoke and time.monotonic() - self._judged_s < _JUDGED_S):
             event = self._judge()
         if isinstance(event, Trained | AttemptFailed | Stopped):
             self._busy, self.hindered = False, ""
@@ -148,21 +151,49 @@ class TrainingProcess:
     def discard(self) -> None:
         """End the process and everything it has started."""
         if self._process is not None:
-            self._stdin().close()  # and the guard kills them
+            assert self._alive is not None
+            os.close(self._alive)  # and the guard kills them
             try:
-                self._process.wait(2 * KILL_S)
+                self._process.wait(2 * guard.KILL_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()  # and the kernel the training process; somebody stopped it
                 self._process.wait()
         if self._socket is not None:
             self._socket.close()
-        self._process, self._socket, self.pid = None, None, None
+        self._process, self._alive, self._socket, self.pid = None, None, None, None
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _stdin(self) -> IO[bytes]:
-        assert self._process is not None and self._process.stdin is not None
-        return self._process.stdin
+    def _guard(
+        self, line: bytes, theirs: int, stdin: int, log: int
+    ) -> subprocess.Popen[bytes] | Forked:
+        """Start the guard, and tell it what to start.
+
+        Args:
+            line: What it is told.
+            theirs: The descriptor of the training process's end of the socket.
+            stdin: The descriptor of its standard input, which ends as this process does.
+            log: The descriptor of the log.
+        """
+        # The directory is there for those who look at a list of processes.
+        command = python_command("-m", "pbtnas.engine.guard", self._setting["root"])
+        environment = python_environment(self._environment)
+        if can_fork(self._environment):
+            return fork(lambda: guard.main(line), command, keep=[theirs], stdin=stdin, output=log)
+        process = subprocess.Popen(
+            command,
+            pass_fds=[theirs],
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_ignore_stop_signals,  # we have no threads
+        )
+        assert self._alive is not None
+        with suppress(BrokenPipeError):  # it has ended already, which is seen later
+            os.write(self._alive, line)
+        return process
 
     def _open_log(self) -> BinaryIO:
         """For what the process prints; nowhere while the directory cannot be written."""
@@ -178,13 +209,19 @@ class TrainingProcess:
         except (BrokenPipeError, ConnectionResetError):
             return  # the process has ended; its end is judged when its news are read
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take what was sent; whether there was anything."""
         assert self._socket is not None
+        spoke = False
         try:
-            while more := self._socket.recv(1 << 16):
+            while more := self._socket.recv(_PIECE):
                 self._received += more
+                spoke = True
+                if len(more) < _PIECE:
+                    break  # else a call that says there is no more, after every message
         except (BlockingIOError, ConnectionResetError):
-            return
+            pass
+        return spoke
 
     def _understand(self, message: dict[str, Any]) -> Event | None:
         if "pid" in message:
@@ -225,10 +262,11 @@ class TrainingProcess:
     def _judge(self) -> Event | None:
         """Whether the process has ended, or has been silent for too long."""
         assert self._process is not None
+        self._judged_s = time.monotonic()
         code = self._process.poll()
         if code is not None:
             self._receive()  # what it said before it ended says more than its end
-            return None if b"\n" in self._received else self._ended(code)
+            return None if self.unread else self._ended(code)
         # Before it is ready, the job has not begun, and there is nothing to snapshot.
         if self._halted and not (self._ready and self._halted.look() <= self._grace_s):
             self.discard()

@@ -150,6 +150,17 @@ class WorkerDriver(Driver):
     def _poll(self, seconds: float) -> Any:
         until_s = time.monotonic() + seconds
         while True:
+            rest_s = until_s - time.monotonic()
+            over = rest_s <= 0 or self.stop.asked
+            # A process that ends silently is noticed by a look every second.  Asked to stop, the
+            # protocol halts the training at its next look.
+            longest_s = 0.05 if self.stop.asked else 1.0
+            descriptor = self._training.descriptor()
+            if not self._training.unread:
+                self.stop.wait(
+                    min(rest_s, longest_s),
+                    or_readable=[] if descriptor is None else [descriptor],
+                )
             event = self._training.news()
             self.store.touch()
             self._say_trouble()
@@ -162,14 +173,8 @@ class WorkerDriver(Driver):
                 if isinstance(event, AttemptFailed | Stopped):
                     self._clear_up()
                 return event
-            rest_s = until_s - time.monotonic()
-            if rest_s <= 0 or self.stop.asked:
-                # Asked to stop, the protocol halts the training at its next look.
-                self.stop.wait(min(max(rest_s, 0.0), 0.05))
+            if over:
                 return None
-            descriptor = self._training.descriptor()
-            # A process that ends silently is noticed by a look every second.
-            self.stop.wait(min(rest_s, 1.0), or_readable=[] if descriptor is None else [descriptor])
 
     def _tell_result(self, trained: Trained) -> None:
         if self._attempt is None or self._attempt.repair:
@@ -305,6 +310,23 @@ def pinned(configs: Sequence[Config]) -> Mapping[str, str]:
     return variables_of(capability)
 
 
+def training_environment(configs: Sequence[Config]) -> dict[str, str]:
+    """What the libraries of the training process of these runs are told when they are loaded.
+
+    Raises `UnfitProcessor`.
+    """
+    threads = str(max(config.run.threads for config in configs))
+    return {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        # cuBLAS is deterministic only with a workspace of fixed size.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "TORCHINDUCTOR_DETERMINISTIC": "1",
+        **pinned(configs),
+    }
+
+
 def pace_of(engine: EngineConfig) -> Pace:
     """How often a worker of that run looks and speaks."""
     return Pace(engine.beat_s, engine.poll_s, engine.attempts)
@@ -342,21 +364,11 @@ def training_process(
         "scratch": str(scratch),
         "accept": accept,
     }
-    threads = str(max(config.run.threads for config in configs))
-    environment = {
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        # cuBLAS is deterministic only with a workspace of fixed size.
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "TORCHINDUCTOR_DETERMINISTIC": "1",
-        **pinned(configs),
-    }
     engines = [config.engine for config in configs]
     return TrainingProcess(
         setting,
         log_file,
-        environment,
+        training_environment(configs),
         start_s=max(engine.start_s for engine in engines),
         hang_s=max(engine.hang_s for engine in engines),
         grace_s=max(engine.grace_s for engine in engines),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_STAT = 4096  # bytes, more than one line of /proc/PID/stat ever has
 _READABLE = 24  # characters of the host in a name
 MACHINE = "PBTNAS_MACHINE"
 """Variable with the name of this machine, where the scheduler knows better than the host."""
@@ -105,7 +106,12 @@ def _started(pid: int) -> int | None:
 def process_stat(pid: int) -> list[str] | None:
     """What /proc says of a process, from its state on; None if it says nothing."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        # As few system calls as that takes: a watched process is looked at for hours.
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stat = os.read(fd, _STAT).decode(errors="replace")
+        finally:
+            os.close(fd)
     except OSError:
         return None
     # The command, in parentheses, may itself hold spaces and parentheses.

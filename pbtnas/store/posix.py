@@ -239,7 +239,7 @@ class PosixStore(RunReader):
         this one: it is the same, or damaged.
         """
         try:
-            self._make_durable(source)
+            names = self._make_durable(source)
         except FileNotFoundError:
             # Published at an earlier try whose reply was lost; or the generation was collected
             # under a process that slept for long, and its result decided by others long ago.
@@ -247,12 +247,13 @@ class PosixStore(RunReader):
                 self._sync(_parent(name))
             return Published.LOST
         self._rename_over(source, name)
-        self._unlink(source)  # still there if both names were of one file already
+        if names > 1:
+            self._unlink(source)  # still there if both names were of one file already
         self._sync(_parent(name))
         return Published.WON
 
-    def _make_durable(self, source: str) -> None:
-        """Sync a private file that another process has written.
+    def _make_durable(self, source: str) -> int:
+        """Sync a private file that another process has written; the number of its names.
 
         A kernel tells once that it could not write a page, and takes the page for written from
         then on: to sync again proves nothing, before the same bytes were written again.
@@ -264,6 +265,7 @@ class PosixStore(RunReader):
             self._unsynced.add(source)
             os.fsync(fd)
             self._unsynced.discard(source)
+            return os.fstat(fd).st_nlink
         finally:
             os.close(fd)
 

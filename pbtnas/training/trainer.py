@@ -120,6 +120,7 @@ class Trainer:
         self._writer = setting.writer
         self._threads: int | None = None  # none are set yet
         self._processor = this_processor()
+        self._host = socket.gethostname()
         self._doing = ""  # what of the task runs
         refuse_nondeterminism()
         check_computes(self._device)
@@ -291,7 +292,7 @@ class Trainer:
             "device": self._device,
             **versions(),
             "torch": torch.__version__,  # which names its build too
-            "host": socket.gethostname(),
+            "host": self._host,
             **self._processor.to_json(),
             **_counted(trainee),
         }

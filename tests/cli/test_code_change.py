@@ -105,11 +105,11 @@ def test_the_flag_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """What `pbtnas run` starts is told what the user has told it."""
     started: list[Any] = []
 
-    def keep_running(head: Any, lines: Any) -> int:
+    def keep_running(head: Any, lines: Any, _: Any) -> int:
         started.extend([head, *lines])
         return 75
 
-    monkeypatch.setattr("pbtnas.engine.supervisor.keep_running", keep_running)
+    monkeypatch.setattr("pbtnas.engine.fork_server.keep_running_forked", keep_running)
     config = Path(__file__).parents[2] / "configs" / "own_task.yaml"
 
     call("run", config, tmp_path / "run", "--workers", 2, ACCEPT)

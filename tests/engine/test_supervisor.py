@@ -27,9 +27,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> tuple[Supervised, Live]:
     commands.clear()
 
     class Process:
-        def __init__(
-            self, command: list[str], start_new_session: bool, env: dict[str, str]
-        ) -> None:
+        def __init__(self, command: list[str], **_: object) -> None:
             commands.append(command)
             self.code = ends.pop()
 

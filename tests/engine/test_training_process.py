@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -212,6 +214,38 @@ def test_a_remark_of_the_training_process_is_said_once(
         assert process._understand({"remark": "the last bits may differ"}) is None
 
     assert caplog.messages == ["the last bits may differ"]
+
+
+def test_a_message_is_received_by_one_call_and_asks_the_kernel_nothing_more(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has just spoken lives: of ten messages within a second, only the first has it looked
+    up whether the process is there, and none is followed by a call that receives nothing."""
+    training, received, judged = make(), [], []
+    ours, theirs = socket.socketpair()
+
+    class Counted:
+        def recv(self, most: int) -> bytes:
+            received.append(ours.recv(most))
+            return received[-1]
+
+        def close(self) -> None:
+            ours.close()
+
+    def judge() -> None:
+        judged.append(training.unread)
+        training._judged_s = time.monotonic()
+
+    training._socket, training._busy = Counted(), True  # type: ignore[assignment]
+    monkeypatch.setattr(training, "_judge", judge)
+    for number in range(10):
+        theirs.sendall(f'{{"disk": "{number}"}}\n'.encode())
+        assert training.news() is None
+    theirs.close()
+    assert training.news() is None
+
+    assert len(received) == 11 and received[-1] == b""
+    assert len(judged) == 2, "at the first message, and at the end of the connection"
 
 
 def test_discarding_what_has_ended_or_never_began_is_harmless(make: Make) -> None:

@@ -67,12 +67,16 @@ class NoTraining:
     """Stands for a training process that is killed at whatever it is given."""
 
     waiting = hindered = ""
+    unread = True
 
     def start(self, attempt: Attempt, root: Path) -> None:
         job = attempt.job
         directory = root / paths.attempt(job.generation, job.member, attempt.number)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f".tmp-{attempt.number}").write_bytes(b"a snapshot, nearly")
+
+    def descriptor(self) -> None:
+        return None
 
     def news(self) -> AttemptFailed:
         return AttemptFailed(Failure.INFRA, "killed")

@@ -427,6 +427,29 @@ def test_a_checkpoint_moves_from_its_private_name_to_its_digest(
     assert (tmp_path / "checkpoints/00ff.safetensors").read_bytes() == b"good"
 
 
+@pytest.mark.parametrize("names", [1, 2])
+def test_only_a_second_name_of_a_checkpoint_is_deleted(
+    store: PosixStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int
+) -> None:
+    """After each rename, to delete what it has moved away would ask a file server in vain; where
+    both names were of one file, a rename does nothing, and the private one goes."""
+    (tmp_path / ".tmp-w-m01").write_bytes(b"weights")
+    if names == 2:
+        os.link(tmp_path / ".tmp-w-m01", tmp_path / "digest.safetensors")
+    unlink, unlinked = os.unlink, []
+
+    def note(name: str, **where: Any) -> None:
+        unlinked.append(name)
+        unlink(name, **where)
+
+    monkeypatch.setattr(os, "unlink", note)
+    reply = store.execute(PutBlob(".tmp-w-m01", "digest.safetensors"))
+
+    assert reply is Published.WON
+    assert unlinked == ([".tmp-w-m01"] if names == 2 else [])
+    assert [path.name for path in tmp_path.glob("*w-m01*")] == []
+
+
 def test_a_checkpoint_whose_file_is_gone_was_decided_by_others(store: PosixStore) -> None:
     """Its generation was collected: nothing to publish, and nothing to wait for."""
     assert store.execute(PutBlob(".tmp-gone", "00ff.safetensors")) is Published.LOST
