@@ -78,19 +78,29 @@ def best_are_there(final: Mapping[str, Any]) -> Steps[bool]:
     return True
 
 
-def best_ever(run: str, newest: int) -> Steps[Champion | None]:
-    """The best member of all generations, once the newest one has been selected from too."""
-    if (yield from _selected(run, newest)) is None:
-        return None
-    retention = Retention()
-    for generation in range(newest + 1):
-        record = yield from read(paths.manifest(generation), "manifest", run)
-        selected = yield from _selected(run, generation)
-        if record is None or selected is None:
-            return None
-        manifest = Manifest.from_json(record.core)
-        retention.add(champion(manifest, selected), manifest, selected)
-    return retention.best()
+class BestEver:
+    """Finds the best member of all generations, and reads each of them once.
+
+    Args:
+        run: Id of the run.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._retention = Retention()
+        self._next = 0
+
+    def after(self, newest: int) -> Steps[Champion | None]:
+        """The best member up to that generation; None while a record is missing."""
+        while self._next <= newest:
+            record = yield from read(paths.manifest(self._next), "manifest", self._run)
+            selected = yield from _selected(self._run, self._next)
+            if record is None or selected is None:
+                return None
+            manifest = Manifest.from_json(record.core)
+            self._retention.add(champion(manifest, selected), manifest, selected)
+            self._next += 1
+        return self._retention.best()
 
 
 def _selected(run: str, generation: int) -> Steps[Selected | None]:
