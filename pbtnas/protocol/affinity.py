@@ -17,7 +17,7 @@ from pbtnas.protocol.reading import read
 from pbtnas.records import paths
 from pbtnas.records.names import Digest, Slot
 from pbtnas.records.paths import host_of
-from pbtnas.records.schema import Job, Manifest
+from pbtnas.records.schema import TRAINED_BY, Job, Manifest
 
 DONE_ELSEWHERE = 3  # jobs that failed here and nowhere else, after which this machine is unfit
 
@@ -35,7 +35,7 @@ class HostAffinity:
         self._run = run
         self._host = host_of(name)
         self._claims = claims
-        self._homes: dict[Digest, str] = {}  # machines, by the checkpoints they made
+        self._homes: dict[int, str] = {}  # machines that have trained a job's member, or its base
         self._failed: set[tuple[int, int]] = set()  # jobs, here, since the last that did well
         self._done_elsewhere = 0
 
@@ -44,26 +44,49 @@ class HostAffinity:
         """Whether what fails on this machine does well on others."""
         return self._done_elsewhere >= DONE_ELSEWHERE
 
-    def learn(self, manifest: Manifest) -> Steps[None]:
-        """Read who made what a generation starts from."""
-        self._homes = {}
+    def learn(self, manifest: Manifest, meta: Mapping[str, Any]) -> Steps[None]:
+        """Learn who made what a generation starts from: its manifest says so.
+
+        Args:
+            manifest: The manifest.
+            meta: What its record says besides; older ones do not name workers.
+        """
         before = manifest.generation - 1
-        for job in manifest.jobs if before >= 0 else ():
-            record = yield from read(paths.result(before, job.member), "result", self._run)
-            if record is None:
-                continue
-            if record.core["checkpoint"] is not None:
-                self._homes[record.core["checkpoint"]] = host_of(str(record.meta.get("worker")))
-            if (before, job.member) in self._failed and record.core["outcome"] != "failed":
-                self._done_elsewhere += 1
+        if before < 0:
+            self._homes = {}
+        elif TRAINED_BY in meta:
+            workers = {int(member): worker for member, worker in meta[TRAINED_BY].items()}
+            self._homes = {member: host_of(worker) for member, worker in workers.items()}
+        else:
+            self._homes = yield from self._read_homes(manifest)
+        for generation, member in sorted(self._failed):
+            if generation == before:
+                record = yield from read(paths.result(before, member), "result", self._run)
+                if record is not None and record.core["outcome"] != "failed":
+                    self._done_elsewhere += 1
+
+    def _read_homes(self, manifest: Manifest) -> Steps[dict[int, str]]:
+        """The machines of a manifest that names no workers, from all results before it."""
+        homes: dict[Digest, str] = {}
+        for job in manifest.jobs:
+            name = paths.result(manifest.generation - 1, job.member)
+            record = yield from read(name, "result", self._run)
+            if record is not None and record.core["checkpoint"] is not None:
+                homes[record.core["checkpoint"]] = host_of(str(record.meta.get("worker")))
+        return {
+            job.member: homes[checkpoint]
+            for job in manifest.jobs
+            for checkpoint in job.inputs
+            if checkpoint in homes
+        }
 
     def is_local(self, job: Job) -> bool:
         """Whether this machine trained the member, or the base of a child."""
-        return any(self._homes.get(checkpoint) == self._host for checkpoint in job.inputs)
+        return self._homes.get(job.member) == self._host
 
     def is_remote(self, job: Job) -> bool:
         """Whether another machine did."""
-        return not self.is_local(job) and any(c in self._homes for c in job.inputs)
+        return not self.is_local(job) and job.member in self._homes
 
     def failures(self, slot: Slot, before: int) -> Steps[list[Mapping[str, Any]]]:
         """How attempts at a job failed that are held against it, up to that number."""

@@ -80,20 +80,31 @@ def best_are_there(final: Mapping[str, Any]) -> Steps[bool]:
     return True
 
 
-def best_so_far(run: str, newest: int, objectives: Objectives) -> Steps[list[Champion]]:
-    """The best member of all generations, and those that no other dominates; nobody before the
-    newest generation has been selected from too."""
-    if (yield from _selected(run, newest)) is None:
-        return []
-    retention = Retention(objectives)
-    for generation in range(newest + 1):
-        record = yield from read(paths.manifest(generation), "manifest", run)
-        selected = yield from _selected(run, generation)
-        if record is None or selected is None:
-            return []
-        manifest = Manifest.from_json(record.core)
-        retention.add(champion(manifest, selected), manifest, selected)
-    return retention.named()
+class BestSoFar:
+    """Finds the members that a run is kept for, and reads each generation once.
+
+    Args:
+        run: Id of the run.
+        objectives: What members are ranked by.
+    """
+
+    def __init__(self, run: str, objectives: Objectives) -> None:
+        self._run = run
+        self._retention = Retention(objectives)
+        self._next = 0
+
+    def after(self, newest: int) -> Steps[list[Champion]]:
+        """The best member up to that generation, and those that no other dominates; nobody while
+        a record is missing."""
+        while self._next <= newest:
+            record = yield from read(paths.manifest(self._next), "manifest", self._run)
+            selected = yield from _selected(self._run, self._next)
+            if record is None or selected is None:
+                return []
+            manifest = Manifest.from_json(record.core)
+            self._retention.add(champion(manifest, selected), manifest, selected)
+            self._next += 1
+        return self._retention.named()
 
 
 def _selected(run: str, generation: int) -> Steps[Selected | None]:

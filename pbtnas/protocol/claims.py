@@ -52,6 +52,7 @@ class Claims:
         self._latest: dict[Slot, int] = {}
         self._changed: dict[Name, tuple[bytes | None, float]] = {}
         self._moved: set[Name] = set()
+        self._holders: dict[Name, Mapping[str, Any]] = {}  # claims are written once
 
     def take(self, slot: Slot) -> Steps[int | None]:
         """Claim a slot that is free.  Returns the attempt number, or None if it is not ours."""
@@ -90,15 +91,16 @@ class Claims:
     def holder(self, slot: Slot, attempt: int) -> Steps[Mapping[str, Any] | None]:
         """Who made a claim; None if it cannot be read."""
         name = paths.claim(slot, attempt)
-        data = yield from Get(name)
-        if not isinstance(data, bytes):
-            return None
-        try:
-            core = decode(data, name, kind="claim", run=self._run).core
-        except CorruptRecord:
-            return None
-        holder: Mapping[str, Any] = core["holder"]
-        return holder
+        if name not in self._holders:
+            data = yield from Get(name)
+            if not isinstance(data, bytes):
+                return None
+            try:
+                core = decode(data, name, kind="claim", run=self._run).core
+            except CorruptRecord:
+                return None
+            self._holders[name] = core["holder"]
+        return self._holders[name]
 
     def silent_s(self, slot: Slot, attempt: int) -> Steps[float]:
         """For how long this process has seen a claim's heartbeat unchanged."""
@@ -123,6 +125,13 @@ class Claims:
     def _over(self, slot: Slot, attempt: int) -> Steps[bool]:
         if _is_there((yield from Get(paths.end(slot, attempt)))):
             return True
+        return (yield from self.abandoned(slot, attempt))
+
+    def abandoned(self, slot: Slot, attempt: int) -> Steps[bool]:
+        """Whether a claim without an end has lost its holder: by provable death, or by silence.
+
+        Costs one read, and one more for a claim that this process has not read before.
+        """
         holder = yield from self.holder(slot, attempt)
         if holder is not None and (yield from Dead(holder)):
             return True

@@ -20,8 +20,9 @@ record that is missing, and has checked the chain on the way.
 
 What is decided where.  Everything that decides an outcome is a pure function in `generations`;
 this module decides only when.  Whether another coordinator is at work: `Term`.  What is garbage:
-`Retention`, and `KEPT_GENERATIONS`.  While it waits, it keeps house (`_keep_house`): it restores
-what the waiting rests on and is lost, discards old checkpoints, and writes views for people.
+`Retention`, and `KEPT_GENERATIONS`.  Whose worker is gone: `Suspicion`.  While it waits, it keeps
+house (`_keep_house`): it restores what the waiting rests on and is lost, discards old checkpoints,
+and writes views for people.
 
 Why a coordinator may die at any line, or run twice.  It holds nothing in memory that is not in
 the records.  Two coordinators compute the same bytes for each slot, and the first to publish
@@ -61,12 +62,13 @@ from pbtnas.protocol.operations import (
 )
 from pbtnas.protocol.reading import adopt, content, read
 from pbtnas.protocol.retention import Retention
+from pbtnas.protocol.suspicion import Suspicion
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
 from pbtnas.records.causes import cause
 from pbtnas.records.envelope import Record, canonical, encode
 from pbtnas.records.names import Name
-from pbtnas.records.schema import Champion, Child, Manifest, Result, Selected
+from pbtnas.records.schema import TRAINED_BY, Champion, Child, Manifest, Result, Selected
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
 STALE_S = 180.0  # no file system goes on missing a file for so long
@@ -93,8 +95,11 @@ class Coordinator:
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
         self._retention = Retention(search.objectives)
+        self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
+        self._workers: dict[int, str] = {}  # by member, who trained in the generation in work
+        self._trained_by: dict[str, str] = {}  # what the manifest in work says of that
         self._tidied = 0  # generations before this one have been seen to
         self._told = False
 
@@ -152,6 +157,7 @@ class Coordinator:
         while children is None:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
+                self._trained_by = {}
                 return _continues(Manifest.from_json(following.core), selected)
             if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
                 now_s = yield from Now()
@@ -166,11 +172,29 @@ class Coordinator:
             children = yield from self._children(manifest, selected)
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children)
+        self._trained_by = yield from self._trainers(manifest, upcoming, selected)
         return _continues((yield from self._open(upcoming)), selected)
+
+    def _trainers(
+        self, manifest: Manifest, upcoming: Manifest, selected: Selected
+    ) -> Steps[dict[str, str]]:
+        """Who trained what the next generation starts from, by member: so that each worker need
+        not read all results.  Read here only if another coordinator made the selection."""
+        for job in manifest.jobs if not self._workers else ():
+            name = paths.result(manifest.generation, job.member)
+            record = yield from read(name, "result", self._run)
+            self._workers[job.member] = "" if record is None else _worker_of(record)
+        bases = {birth.member: birth.base for birth in selected.births}
+        trainers = {
+            str(job.member): self._workers.get(bases.get(job.member, job.member), "")
+            for job in upcoming.jobs
+        }
+        return {member: worker for member, worker in trainers.items() if worker}
 
     def _selected(self, manifest: Manifest) -> Steps[Selected]:
         """The selection of a generation: read if it is there, else decided from its results."""
         generation = manifest.generation
+        self._workers = {}
         name = paths.selection(generation)
         record = yield from read(name, "selection", self._run)
         while record is None:
@@ -181,6 +205,7 @@ class Coordinator:
             yield from persist(Sync(paths.results(generation)))
             results = {number: Result.from_json(r.core) for number, r in collected.items()}
             causes = {n: cause(result, collected[n].meta) for n, result in results.items()}
+            self._workers = {number: _worker_of(record) for number, record in collected.items()}
             selected = generations.select(self._search, manifest, results, causes)
             yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
@@ -207,6 +232,8 @@ class Coordinator:
                 if (yield from content(paths.selection(manifest.generation))) is not None:
                     return None
                 now_s = yield from Now()
+                if now_s > since_s:
+                    yield from self._suspicion.look(manifest.generation, results, job.member)
                 if now_s >= next_duty_s:
                     if (yield from content(paths.manifest(manifest.generation + 1))) is not None:
                         sentence = (
@@ -247,7 +274,8 @@ class Coordinator:
         name = paths.manifest(manifest.generation)
         while True:
             yield from persist(MakeGeneration(manifest.generation))
-            yield from self._publish(name, "manifest", manifest.to_json())
+            meta = {TRAINED_BY: self._trained_by} if self._trained_by else {}
+            yield from self._publish(name, "manifest", manifest.to_json(), meta)
             yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
@@ -360,13 +388,23 @@ class Coordinator:
 
     # -- records -------------------------------------------------------------------------------
 
-    def _publish(self, name: Name, kind: str, core: Mapping[str, Any]) -> Steps[None]:
-        yield from persist(Put(name, encode(self._record(kind, core), name)))
+    def _publish(
+        self,
+        name: Name,
+        kind: str,
+        core: Mapping[str, Any],
+        meta: Mapping[str, Any] | None = None,
+    ) -> Steps[None]:
+        yield from persist(Put(name, encode(self._record(kind, core, meta), name)))
 
     def _record(
         self, kind: str, core: Mapping[str, Any], meta: Mapping[str, Any] | None = None
     ) -> Record:
         return Record(kind, self._run, core, meta or {}, self._claims.new_nonce())
+
+
+def _worker_of(record: Record) -> str:
+    return str(record.meta.get("worker", ""))
 
 
 def view_of(best: Champion) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pbtnas.protocol.ancestry import best_so_far, inputs_there, lost_line
+import itertools
+from collections.abc import Iterator
+
+from pbtnas.protocol.ancestry import BestSoFar, inputs_there, lost_line
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, AttemptMonitor, Failure, Start, Trained
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import Has, Say, Steps, publish_checkpoint
+from pbtnas.protocol.operations import Has, List, Say, Steps, publish_checkpoint
 from pbtnas.protocol.reading import read
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -14,6 +17,7 @@ from pbtnas.search.objectives import BY_SCORE, Objectives
 
 FIRST_S = 5.0  # of waiting, before the first look for lost checkpoints
 LONGEST_S = 60.0  # between two looks
+A_LOOK = 4  # members of the generation in work that a look is at, while it has no selection
 
 
 class CheckpointRecovery:
@@ -33,19 +37,21 @@ class CheckpointRecovery:
         monitor: AttemptMonitor,
         objectives: Objectives = BY_SCORE,
     ) -> None:
-        self._objectives = objectives
         self._run = run
         self._claims = claims
         self._monitor = monitor
         self._waited_s = 0.0
         self._due_s = FIRST_S
+        self._best_so_far = BestSoFar(run, objectives)
+        self._turn: tuple[int, Iterator[Job]] = (-1, iter(()))  # a generation, round and round
 
     def while_waiting(self, waited_s: float, newest: Manifest | None) -> Steps[frozenset[int]]:
         """Now and then, restore the generation in work and the one before; and after the last
-        selection, the best-ever member and the front.
+        selection, the best-ever member and the front.  A look costs as much in a large population
+        as in a small one.
 
-        Returns the members of the generation in work that were found to have no result: by
-        name, for a listing may show a record that was put aside or cannot be read.
+        Returns members of the generation in work that were found to have no result: by name, for a
+        listing may show a record that was put aside or cannot be read.
 
         Args:
             waited_s: Time that the worker has been idle, in seconds.
@@ -57,12 +63,50 @@ class CheckpointRecovery:
         if waited_s < self._due_s or newest is None:
             return frozenset()
         self._due_s = waited_s + min(waited_s, LONGEST_S)
-        yield from self.generation(newest.generation - 1)
-        without = yield from self.generation(newest.generation)
-        for best in (yield from best_so_far(self._run, newest.generation, self._objectives)):
+        if not (yield from self._selected(newest.generation - 1)):
+            yield from self.generation(newest.generation - 1)  # its selection is lost
+        if not (yield from self._selected(newest.generation)):
+            return (yield from self._some(newest))
+        for best in (yield from self._best_so_far.after(newest.generation)):
             if (yield from self._with_ancestors(best)):
                 self._due_s = waited_s  # the next of them may follow at once
-        return without
+        return frozenset()
+
+    def _selected(self, number: int) -> Steps[bool]:
+        """Recompute lost checkpoints of a generation, if its selection is there.
+
+        The selection and a listing of the checkpoints are read, whatever the population.
+        """
+        if number < 0:
+            return False
+        record = yield from read(paths.selection(number), "selection", self._run)
+        if record is None:
+            return False
+        there = yield from List(paths.checkpoints(number))
+        for result in Selected.from_json(record.core).results:
+            if result.checkpoint is None:
+                continue
+            name = paths.checkpoint(number, result.checkpoint)
+            if name.rpartition("/")[2] in there or (yield from Has(name)):
+                continue
+            manifest = yield from read(paths.manifest(number), "manifest", self._run)
+            if manifest is not None:
+                job = Manifest.from_json(manifest.core).job(result.member)
+                yield from self._repair(job, result.checkpoint)
+        return True
+
+    def _some(self, newest: Manifest) -> Steps[frozenset[int]]:
+        """Look at some members of the generation in work, at others the next time.
+
+        Their results and checkpoints are looked for by name.  Returns those without a result.
+        """
+        if self._turn[0] != newest.generation:
+            self._turn = newest.generation, itertools.cycle(newest.jobs)
+        without = set()
+        for job in itertools.islice(self._turn[1], min(A_LOOK, len(newest.jobs))):
+            if not (yield from self._restored(job)):
+                without.add(job.member)
+        return frozenset(without)
 
     def generation(self, number: int) -> Steps[frozenset[int]]:
         """Recompute checkpoints which results of that generation name but which are gone.
@@ -76,13 +120,17 @@ class CheckpointRecovery:
             return frozenset()
         without = set()
         for job in Manifest.from_json(record.core).jobs:
-            found = yield from self._result(job)
-            if found is None:
+            if not (yield from self._restored(job)):
                 without.add(job.member)
-            elif found.checkpoint is not None:
-                if not (yield from Has(paths.checkpoint(number, found.checkpoint))):
-                    yield from self._repair(job, found.checkpoint)
         return frozenset(without)
+
+    def _restored(self, job: Job) -> Steps[bool]:
+        """Recompute the checkpoint of a job if it is lost; whether the job has a result at all."""
+        found = yield from self._result(job)
+        if found is not None and found.checkpoint is not None:
+            if not (yield from Has(paths.checkpoint(job.generation, found.checkpoint))):
+                yield from self._repair(job, found.checkpoint)
+        return found is not None
 
     def _result(self, job: Job) -> Steps[Result | None]:
         """The result of a job: its record, or where that is lost, the copy in the selection."""

@@ -34,7 +34,6 @@ reaches this module in another way.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,6 +50,7 @@ from pbtnas.protocol.attempts import (
     Trained,
 )
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.open_jobs import OpenJobs
 from pbtnas.protocol.operations import (
     List,
     Now,
@@ -76,6 +76,7 @@ from pbtnas.records.causes import without
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 from pbtnas.records.members import is_usable, lacking
 from pbtnas.records.names import Slot
+from pbtnas.records.paths import LatestClaim
 from pbtnas.records.schema import Job, Manifest, Result, last_line
 from pbtnas.search.objectives import BY_SCORE, Objectives
 
@@ -97,7 +98,8 @@ class Pace:
 
 INFRA_IN_A_ROW = 3
 LOST_TRIES = 5  # at a result whose slot is filled, but with nothing that can be read
-RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim expired
+RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim has ended
+WATCH_S = 30.0  # between two looks at one job in work, should there be no coordinator for that
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
 
@@ -142,6 +144,13 @@ class Worker(WorkLoop[Attempt]):
         self._reserved_until_s = float("-inf")
         self._resting_until_s = float("-inf")
         self._without_result: frozenset[int] = frozenset()  # whatever a listing says
+        self._open = OpenJobs(name)
+        self._newcomer = True  # has not looked at the jobs in work yet
+        self._abandoned: set[int] = set()  # members whose worker was seen to be gone
+        self._hopeless: set[int] = set()  # members of this generation that have no score
+        self._in_work: Mapping[int, LatestClaim] = {}  # when claims were listed last
+        self._looks = self._watched = 0
+        self._watch_at_s = float("-inf")
 
     # -- finding work --------------------------------------------------------------------------
 
@@ -155,30 +164,41 @@ class Worker(WorkLoop[Attempt]):
         manifest = yield from self.newest_manifest()
         if manifest is None:
             return None
-        # Listings are hints: they only order the search, names and slots decide.
-        results = yield from List(paths.results(manifest.generation))
-        claims = yield from List(paths.claims(manifest.generation))
-        claimed = {paths.member_number(name) for name in claims}
-        unfinished = [
-            job
-            for job in manifest.jobs
-            if (
-                f"{paths.member_name(job.member)}.json" not in results
-                or job.member in self._without_result
-            )
-            and not self._is_unpublished(job)
-        ]
-        for job in sorted(unfinished, key=lambda j: (j.member in claimed, *self._own_order(j))):
+        listed = False
+        while True:
+            found = self._open.next()
+            if found is None:
+                if listed:
+                    return None
+                yield from self._list_jobs(manifest)
+                listed = True
+                continue
+            job, claimed = found
+            if self._is_unpublished(job):
+                continue
             if now_s < self._reserved_until_s and self._affinity.is_remote(job):
                 continue
-            if job.member in claimed and (yield from self._affinity.should_defer(_slot(job))):
+            if claimed and (yield from self._affinity.should_defer(_slot(job))):
                 continue
             if self._reuse is not None and (yield from self._reuse.should_wait(job)):
                 continue
             attempt = yield from self._take(job)
             if attempt is not None:
                 return attempt
-        return None
+            if not listed:
+                self._open.forget()  # somebody was quicker, and may have been so with the others
+
+    def _list_jobs(self, manifest: Manifest) -> Steps[None]:
+        """See which jobs are open.  Listings are hints: they only order the search, names and
+        slots decide.  Jobs in work are looked at once, by a worker that has just come: it may know
+        that a worker of its machine is dead.  Later, the coordinator ends the claims of the dead.
+        """
+        results = yield from List(paths.results(manifest.generation))
+        claims = yield from List(paths.claims(manifest.generation))
+        in_work = self._open.listed(results, claims, absent=self._without_result)
+        self._open.add(in_work.keys() if self._newcomer else in_work.keys() & self._abandoned)
+        self._newcomer = False
+        self._abandoned.clear()
 
     def newest_manifest(self) -> Steps[Manifest | None]:
         """The generation in work; None before the first."""
@@ -192,19 +212,15 @@ class Worker(WorkLoop[Attempt]):
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
             self._without_result = frozenset()
-            yield from self._affinity.learn(self._manifest)
+            yield from self._affinity.learn(self._manifest, record.meta)
+            self._open.begin(self._manifest, self._affinity.is_local)
+            self._in_work = {}
+            self._abandoned.clear()
+            self._hopeless.clear()
             # A machine that looks as late as `pause_s` allows still finds its members free.
             now_s = yield from Now()
             self._reserved_until_s = now_s + pause_s(self._job_s, self._pace.poll_s)
         return self._manifest
-
-    def _own_order(self, job: Job) -> tuple[bool, bytes]:
-        """An order of this worker's own, so that a crowd does not race for the same claim.
-
-        First come the members that this machine has trained before, and their children.
-        """
-        text = f"{self._name}/{job.generation}/{job.member}"
-        return not self._affinity.is_local(job), hashlib.sha256(text.encode()).digest()
 
     def _is_unpublished(self, job: Job) -> bool:
         return self._unpublished is not None and self._unpublished[0].job == job
@@ -336,28 +352,69 @@ class Worker(WorkLoop[Attempt]):
     # -- waiting -------------------------------------------------------------------------------
 
     def wait(self) -> Steps[WorkerEnding | None]:
-        """Wait for the next generation, but look for jobs put back every second or so."""
+        """Wait for the next generation, but look for jobs put back every second or so.
+
+        Whatever the population, this costs three reads a second once it has lasted for long.
+        """
         now_s = yield from Now()
         if self._idle_since_s is None:
             self._idle_since_s = now_s
+            self._looks, self._watch_at_s = 0, now_s + EXTINCT_S
         rescan_at_s = now_s + RESCAN_S
         if now_s < self._reserved_until_s:
             rescan_at_s = min(rescan_at_s, self._reserved_until_s)
         upcoming = 0 if self._manifest is None else self._manifest.generation + 1
-        while now_s < rescan_at_s:
+        while True:
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
-            if (yield from self.finished()):
+            if self._looks % 2 == 0 and (yield from self.finished()):
                 return WorkerEnding.FINISHED
+            self._looks += 1
             if (yield from content(paths.manifest(upcoming))) is not None:
                 return None
             yield from Sleep(pause_s(now_s - self._idle_since_s, self._pace.poll_s))
             now_s = yield from Now()
-        waited_s = now_s - self._idle_since_s
-        if waited_s > EXTINCT_S and (yield from self._extinct()):
-            return WorkerEnding.EXTINCT
-        yield from self.repair(waited_s)
-        return None
+            if now_s < rescan_at_s:
+                continue
+            waited_s = now_s - self._idle_since_s
+            yield from self.repair(waited_s)
+            if now_s >= self._watch_at_s:
+                self._watch_at_s = now_s + WATCH_S
+                if (yield from self._extinct()):
+                    return WorkerEnding.EXTINCT
+                if (yield from self._out_of_date()):
+                    return None
+            if (yield from self._some_open(now_s)):
+                return None
+            rescan_at_s = now_s + RESCAN_S
+
+    def _some_open(self, now_s: float) -> Steps[bool]:
+        """Whether a job of the generation in work may be taken, by a listing of its claims."""
+        if self._manifest is None or now_s < self._reserved_until_s + RESCAN_S:
+            return True
+        generation = self._manifest.generation
+        self._in_work, some_open = self._open.in_work((yield from List(paths.claims(generation))))
+        return some_open or bool(self._without_result - self._in_work.keys())
+
+    def _out_of_date(self) -> Steps[bool]:
+        """Now and then, see what else waiting does not notice: a generation beyond one that is
+        lost, a result that was put aside, and, should there be no coordinator to end the claims of
+        the dead, one job in work after the other.
+        """
+        if self._manifest is None:
+            return False
+        generation = self._manifest.generation
+        if (yield from newest_generation(generation)) > generation:
+            return True
+        results = yield from List(paths.results(generation))
+        self._open.done(results, absent=self._without_result)
+        if self._in_work:
+            self._watched += 1
+            member = sorted(self._in_work)[self._watched % len(self._in_work)]
+            number, slot = self._in_work[member].number, paths.job_slot(generation, member)
+            if (yield from self._claims.abandoned(slot, number)):
+                self._abandoned.add(member)
+        return bool(self._abandoned)
 
     def finished(self) -> Steps[bool]:
         """Whether the run is over, and the best members are there that its last record names.
@@ -378,10 +435,12 @@ class Worker(WorkLoop[Attempt]):
         if self._manifest is None:
             return False
         for job in self._manifest.jobs:
-            name = paths.result(job.generation, job.member)
-            record = yield from read(name, "result", self._run)
-            if record is None or is_usable(self._objectives, Result.from_json(record.core)):
-                return False
+            if job.member not in self._hopeless:
+                name = paths.result(job.generation, job.member)
+                record = yield from read(name, "result", self._run)
+                if record is None or is_usable(self._objectives, Result.from_json(record.core)):
+                    return False
+                self._hopeless.add(job.member)
         return True
 
     def repair(self, waited_s: float) -> Steps[None]:

@@ -6,6 +6,8 @@ Names are relative to the run directory, with forward slashes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from pbtnas.records.names import Digest, Name, Slot
 
@@ -58,6 +60,7 @@ _LIMITS = (
 """The most bytes that a file is read of, by its name.  The largest records are the selections of a
 large population and the file of a large study, a few MiB."""
 
+_JOB_CLAIM = re.compile(r"m(\d+)\.(\d+)(\.end)?\.json")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -264,6 +267,24 @@ def member_number(name: str) -> int | None:
     """The member a file name such as `m07.json` or `m07.001.json` speaks of, if any."""
     found = re.match(r"m(\d+)[.-]", name)
     return int(found[1]) if found else None
+
+
+class LatestClaim(NamedTuple):
+    """The highest claim of a job that a listing shows, and whether it shows its end too."""
+
+    number: int
+    ended: bool
+
+
+def latest_claims(names: Iterable[str]) -> dict[int, LatestClaim]:
+    """The latest claim of each member's job, from the names in `claims/`; repairs are left out."""
+    latest: dict[int, LatestClaim] = {}
+    for name in names:
+        found = _JOB_CLAIM.fullmatch(name)
+        if found is not None:
+            claim = LatestClaim(int(found[2]), found[3] is not None)
+            latest[int(found[1])] = max(latest.get(int(found[1]), claim), claim)
+    return latest
 
 
 def host_of(worker: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from pbtnas.records.names import Digest
@@ -22,6 +23,10 @@ Outcome = Literal["ok", "diverged", "failed"]
 
 SUBNET = "subnet."
 """Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
+
+
+TRAINED_BY = "trained_by"
+"""Key in the meta of a manifest: by member, the worker that trained what its job starts from."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,14 @@ class Manifest:
     products: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        data = {**vars(self), "jobs": [job.to_json() for job in self.jobs]}
-        if not self.products:
-            # Manifests written before there was this key have the same bytes still.
-            del data["products"]
-        return data
+        data = {
+            "generation": self.generation,
+            "previous": self.previous,
+            "config": self.config,
+            "jobs": [job.to_json() for job in self.jobs],
+        }
+        # Manifests written before there was this key have the same bytes still.
+        return {**data, "products": self.products} if self.products else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
@@ -98,7 +106,11 @@ class Manifest:
         return cls(data["generation"], data["previous"], data["config"], jobs, products)
 
     def job(self, member: int) -> Job:
-        return next(job for job in self.jobs if job.member == member)
+        return self._by_member[member]
+
+    @cached_property
+    def _by_member(self) -> Mapping[int, Job]:
+        return {job.member: job for job in self.jobs}
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,9 @@ class Selected:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **vars(self),
+            "generation": self.generation,
+            "manifest": self.manifest,
+            "ranking": self.ranking,
             "births": [birth_to_json(birth) for birth in self.births],
             "results": [result.to_json() for result in self.results],
         }
@@ -170,7 +184,11 @@ class Selected:
         )
 
     def result(self, member: int) -> Result:
-        return next(result for result in self.results if result.member == member)
+        return self._by_member[member]
+
+    @cached_property
+    def _by_member(self) -> Mapping[int, Result]:
+        return {result.member: result for result in self.results}
 
 
 def birth_to_json(birth: Birth) -> dict[str, Any]:

@@ -8,6 +8,8 @@ _COORDINATOR = "pbtnas/protocol/coordinator.py"
 _CHILDREN = "pbtnas/protocol/children.py"
 _GENERATIONS = "pbtnas/protocol/generations.py"
 _RETENTION = "pbtnas/protocol/retention.py"
+_SUSPICION = "pbtnas/protocol/suspicion.py"
+_IDLE = "tests/protocol/test_idle.py"
 _CHAIN = "tests/protocol/test_coordinator.py"
 _PURE = "tests/protocol/test_generations.py"
 _MADE = "tests/protocol/test_children.py"
@@ -177,6 +179,27 @@ MUTANTS = (
         "champion.score <= best.score)",
         "champion.score < best.score)",
         (_KEPT,),
+    ),
+    Mutant(
+        "claims-of-the-dead-never-ended",
+        _SUSPICION,
+        "yield from self._claims.end(slot, claim.number, core)",
+        "pass",
+        (_IDLE,),
+    ),
+    Mutant(
+        "heartbeats-looked-at-now-and-then",
+        _SUSPICION,
+        "LOOK_S = 1.0",
+        "LOOK_S = 5.0",
+        (_IDLE,),
+    ),
+    Mutant(
+        "manifest-without-who-trained-what",
+        "pbtnas/protocol/affinity.py",
+        "elif TRAINED_BY in meta:",
+        "elif not meta:",
+        (_IDLE,),
     ),
     Mutant(
         "dethroned-champions-discarded-for-ever",

@@ -155,7 +155,10 @@ MUTANTS = (
     Mutant(
         "repair-of-one-generation-only",
         _RECOVERY,
-        "        yield from self.generation(newest.generation - 1)\n",
+        """\
+        if not (yield from self._selected(newest.generation - 1)):
+            yield from self.generation(newest.generation - 1)  # its selection is lost
+""",
         "",
         (_REPAIRS,),
         "a worker that misses an input restores the generation before, too (`Worker.attend`)",
