@@ -32,6 +32,7 @@ USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoRenderer", "NoSoups", "NoSubnets"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
+    "NoSchedule",
     *(
         "OtherCode",
         "OtherSpace",
@@ -47,6 +48,7 @@ USAGE = {
         "UnfitDevice",
         "UnfitPopulation",
         "UnfitProcessor",
+        "UnfitSchedule",
         "UnsaidError",
     ),
 }

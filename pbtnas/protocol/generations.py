@@ -19,7 +19,13 @@ from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Select
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.exploring import Exploration, explore
-from pbtnas.search.population import Member, every_architecture, initial_population, rank
+from pbtnas.search.population import (
+    Member,
+    every_architecture,
+    initial_population,
+    rank,
+    with_one_network,
+)
 from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture, SearchSpace
 
@@ -43,6 +49,8 @@ class Search:
         products: SHA-256 of the task's products that results rest on, by name.
         start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
         exploration: How ladders move in children.
+        schedule: [generations] architecture that every member has in each generation; () where
+            members keep their own.
     """
 
     space: SearchSpace
@@ -57,8 +65,9 @@ class Search:
     threads: int
     origin: Digest
     products: Mapping[str, str] = field(default_factory=dict)
-    start: Literal["stratified", "every"] = "stratified"
+    start: Literal["stratified", "every", "one-network"] = "stratified"
     exploration: Exploration = Exploration()
+    schedule: tuple[Architecture, ...] = ()
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -66,11 +75,15 @@ class Search:
 
 def first_manifest(search: Search) -> Manifest:
     """Generation 0: freshly created members of the initial population."""
-    if search.start == "every":
+    if search.schedule:
+        architectures = [search.schedule[0]] * search.population
+    elif search.start == "every":
         architectures = every_architecture(search.space)
     else:
         rng = stream(search.seed, "population")
         architectures = initial_population(search.space, search.population, rng)
+        if search.start == "one-network":
+            architectures = with_one_network(search.space, architectures)
     jobs = tuple(
         _job(search, 0, member, architecture, ())
         for member, architecture in enumerate(architectures)
@@ -163,6 +176,8 @@ def next_manifest(
             inputs: tuple[Digest, ...] = (child.overlay, child.base)
         elif checkpoint is not None:
             architecture, inputs = job.architecture, (checkpoint,)
+            if search.schedule:
+                architecture = search.schedule[generation]
         else:
             continue
         jobs.append(_job(search, generation, job.member, architecture, inputs))

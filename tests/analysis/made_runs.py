@@ -17,8 +17,11 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import Champion, Child, Job, Result, Selected
-from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.records.spaces import space_to_json
+from pbtnas.search import SearchSpace, ladder, layer, switch
 from pbtnas.search.algorithms import ALGORITHMS
+from pbtnas.search.exploring import Exploration
+from pbtnas.store.run_directory import space_digest
 from pbtnas.store.study_directory import create_study, open_study
 from tests.search.rules import selection_rule
 
@@ -28,12 +31,21 @@ TRACEBACK = "Traceback (most recent call last):\n  ...\nValueError: no such laye
 Story = list[tuple[str, bytes]]
 
 
+SPACE = SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))])
+LADDERS = SearchSpace([*SPACE, ladder("rate", 0.001, 0.1, steps=5)])
+
+
 def search(
-    *, population: int = 6, count: int = 4, seed: int = 7, algorithm: str = "pbt-nas"
+    *,
+    population: int = 6,
+    count: int = 4,
+    seed: int = 7,
+    algorithm: str = "pbt-nas",
+    space: SearchSpace = SPACE,
 ) -> Search:
     """A search over a tiny space, with that many generations."""
     return Search(
-        space=SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))]),
+        space=space,
         algorithm=ALGORITHMS[algorithm],
         selection=selection_rule(population),
         seed=seed,
@@ -44,6 +56,7 @@ def search(
         skip_selection=frozenset(),
         threads=1,
         origin="made by hand",
+        exploration=Exploration("step", 1, 0.25),
     )
 
 
@@ -167,13 +180,15 @@ def _beginning(made: Search) -> Story:
         "seed": made.seed,
         "task": "tiny",
         "hash": "sha256",
-        "space": "s",
+        "space": space_digest(made.space),
         "created": "2026-01-01",
     }
+    # A run without ladders may be older than the record of its space.
+    meta = {"space": space_to_json(made.space)} if made.space.ladders else {}
     return [
         (paths.FORMAT, paths.FORMAT_TEXT),
         record(paths.RUN, "run", {**about, "primitive": "link"}),
-        record(paths.CONFIG, "config", config_of(made)),
+        record(paths.CONFIG, "config", config_of(made), meta),
         claim(paths.TERM, 1, "host-1-c"),
     ]
 

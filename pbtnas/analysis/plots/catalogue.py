@@ -15,6 +15,7 @@ from pbtnas.analysis.plots import ablations as plots_ablations
 from pbtnas.analysis.plots import curves as plots_curves
 from pbtnas.analysis.plots import lineage as plots_lineage
 from pbtnas.analysis.plots import population as plots_population
+from pbtnas.analysis.plots import schedules as plots_schedules
 from pbtnas.analysis.plots.supernet_figures import supernet_figures
 from pbtnas.search.space import Variable
 
@@ -26,7 +27,7 @@ Figures = dict[str, "Callable[[], Figure]"]
 
 
 def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
-    """Figures of one run: scores, family tree, origins of layers, options and diversity.
+    """Figures of one run: scores, family tree, origins of layers, options, diversity, schedules.
 
     Without `variables`, which only the task knows, what rests on options is left out.  Raises
     `NothingToShow` while no generation was selected.
@@ -41,6 +42,8 @@ def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
     if variables:
         figures["options"] = lambda: plots_population.option_frequencies(seen)
         figures["diversity"] = lambda: plots_population.diversity({history.root.name: seen})
+    if any(variable.ordered for variable in variables):
+        figures["schedules"] = lambda: plots_schedules.schedules(seen)
     return figures
 
 

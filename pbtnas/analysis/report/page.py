@@ -17,7 +17,7 @@ import jinja2
 
 from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import Gathered, NamedRun, comparable
-from pbtnas.analysis.compare.observations import budget, variant
+from pbtnas.analysis.compare.observations import budget, evolution, variant
 from pbtnas.analysis.compare.soups import NoSoups, soups_table
 from pbtnas.analysis.compare.verdict import Question, tables
 from pbtnas.analysis.history.run import History
@@ -34,6 +34,7 @@ from pbtnas.analysis.report.tables import (
     runs_table,
     settings_table,
 )
+from pbtnas.analysis.schedules import schedule, schedule_table
 from pbtnas.analysis.tables import Table, written
 from pbtnas.search.space import Variable
 from pbtnas.store.study_directory import is_study
@@ -43,6 +44,7 @@ CAPTIONS = {
     "lineage": "Family tree: from bases to children, coloured by score; crosses were replaced.",
     "origins": "Where the layers of the population began.",
     "options": "How frequent every option is, by generation.",
+    "schedules": "Ladders of the ancestors of the best member; dots are all members.",
     "diversity": "How much of the search space is left.",
     "curves": "Best score against work; bands are one standard deviation over seeds.",
     "population": "Final score by size of the population.",
@@ -105,6 +107,7 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
         sections=[
             Section("Figures", notes, pictures=pictures),
             Section("Course", tables=[*champions, generations_table(history)]),
+            *_schedules(history, variables),
             Section("Settings", tables=[settings_table(history), code_table(history)]),
             *_soups([NamedRun(variant(history), history)]),
             Section("Failures", history.problems, tables=[failures_table([history])]),
@@ -182,6 +185,17 @@ def _soups(runs: Sequence[NamedRun]) -> list[Section]:
         return []
     except ComparisonError as error:
         return [Section("Soups", [f"Soups cannot be compared: {error}."])]
+
+
+def _schedules(history: History, variables: Sequence[Variable]) -> list[Section]:
+    """The schedule of the best member, of a run with ladders."""
+    if not any(variable.ordered for variable in variables):
+        return []
+    try:
+        found = schedule(evolution(history, variables))
+    except NothingToShow:  # no generation yet
+        return []
+    return [Section("Schedule", tables=[schedule_table(found)])]
 
 
 def _pictures(figures: Figures) -> list[Picture]:
