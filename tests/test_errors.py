@@ -30,7 +30,8 @@ NOT_ERRORS = {
 }
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
-    *("ExtractorError", "MistakeInTask", "NoEncoder", "NoRenderer", "NoSoups", "NoSubnets"),
+    *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
+    *("NoSubnets", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
     "NoSchedule",
     *(

@@ -14,6 +14,7 @@ from pbtnas.config.fields import closest, describe_fields, number, setting
 from pbtnas.search.algorithms import ALGORITHMS, REPLACING_NOBODY, SelectionRule
 from pbtnas.search.budget import granted_epochs
 from pbtnas.search.exploring import Exploration
+from pbtnas.search.objectives import ARCHIVE, SCORE, NoObjective, Objectives, objectives_of
 
 ALGORITHM_GROUP = "pbtnas.algorithms"
 """The entry point group in which other packages install algorithms."""
@@ -145,6 +146,19 @@ class SearchConfig:
         newer=True,
         help="Chance that a ladder of a child moves to a rung drawn from all of it.",
     )
+    objectives: tuple[str, ...] = setting(
+        (SCORE,),
+        newer=True,
+        help="What members are ranked by, the most important first: score, or a metric with "
+        "larger or smaller and perhaps a bound, such as 'fid smaller at_most 40'; parameters and "
+        "multiply_adds of the trained network are counted where they are asked for.",
+    )
+    archive: int = number(
+        ARCHIVE,
+        min=2,
+        newer=True,
+        help="How many members that no other dominates are kept, with several objectives.",
+    )
 
     def epochs_of(self, generation: int) -> int:
         """Epochs every member is trained in that generation."""
@@ -177,8 +191,16 @@ class SearchConfig:
         """How ladders move in children."""
         return Exploration(self.explore, self.explore_rungs, self.resample_probability)
 
+    def ranking(self) -> Objectives:
+        """What members are ranked by.  Raises `NoObjective`, but not once it is checked."""
+        return objectives_of(self.objectives, self.archive)
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
+        try:
+            self.ranking()
+        except NoObjective as error:
+            yield "objectives", str(error)
         if self.population == 1 and self.algorithm not in REPLACING_NOBODY:
             yield "population", f"at least 2 with search.algorithm {self.algorithm}"
         if self.schedule:

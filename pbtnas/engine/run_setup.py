@@ -183,6 +183,7 @@ def search_of(
         start=search.start,
         exploration=search.exploration(),
         schedule=search.schedule,
+        objectives=search.ranking(),
     )
 
 

@@ -262,12 +262,13 @@ def work(
     `UnfitProcessor` and `ForeignRecord`.
     """
     warn_of_other_versions(run)
-    engine = from_json(run.config).engine
+    config = from_json(run.config)
+    engine, objectives = config.engine, config.search.ranking()
     identity = this_process("w")
     name = identity["worker"]
     log_file = root / paths.worker_log(name)
     training = training_process(
-        root, name, log_file, [from_json(run.config)], device, scratch, task_file, accept=accept
+        root, name, log_file, [config], device, scratch, task_file, accept=accept
     )
     try:
         store = once_reachable(lambda: PosixStore(root, name, primitive=run.primitive), root, stop)
@@ -278,7 +279,7 @@ def work(
     log.info("%s: working on %s with %s", name, root, device)
     said = "an error"
     try:
-        worker = Worker(run.id, name, claims, pace_of(engine))
+        worker = Worker(run.id, name, claims, pace_of(engine), objectives=objectives)
         training.warm_up()
         driver.until_ready(lambda: drive(worker.finished(), driver.execute))
         ending = drive(worker.work(), driver.execute)

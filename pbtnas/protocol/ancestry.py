@@ -1,7 +1,8 @@
 """Finds what a lost checkpoint has to be computed again from, back to the first generation.
 
-Checkpoints of old generations are garbage, but for the best-ever member's.  Should that one be
-lost, its job begins with checkpoints that were discarded long ago; their jobs have records still.
+Checkpoints of old generations are garbage, but for the best-ever member's and those of the front.
+Should one of them be lost, its job begins with checkpoints that were discarded long ago; their jobs
+have records still.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Job, Manifest, Selected
+from pbtnas.search.objectives import Objectives
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def inputs_there(job: Job) -> Steps[bool]:
 
 def best_are_there(final: Mapping[str, Any]) -> Steps[bool]:
     """Whether the checkpoints of the best members are there that the last record of a run names."""
-    for best in (final["best_ever"], final["best_last"]):
+    for best in (final["best_ever"], final["best_last"], *final.get("front", ())):
         if best is not None:
             name = paths.checkpoint(best["generation"], best["checkpoint"])
             if not (yield from Has(name)):
@@ -78,19 +80,20 @@ def best_are_there(final: Mapping[str, Any]) -> Steps[bool]:
     return True
 
 
-def best_ever(run: str, newest: int) -> Steps[Champion | None]:
-    """The best member of all generations, once the newest one has been selected from too."""
+def best_so_far(run: str, newest: int, objectives: Objectives) -> Steps[list[Champion]]:
+    """The best member of all generations, and those that no other dominates; nobody before the
+    newest generation has been selected from too."""
     if (yield from _selected(run, newest)) is None:
-        return None
-    retention = Retention()
+        return []
+    retention = Retention(objectives)
     for generation in range(newest + 1):
         record = yield from read(paths.manifest(generation), "manifest", run)
         selected = yield from _selected(run, generation)
         if record is None or selected is None:
-            return None
+            return []
         manifest = Manifest.from_json(record.core)
         retention.add(champion(manifest, selected), manifest, selected)
-    return retention.best()
+    return retention.named()
 
 
 def _selected(run: str, generation: int) -> Steps[Selected | None]:

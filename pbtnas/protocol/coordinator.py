@@ -92,7 +92,7 @@ class Coordinator:
         self._claims = claims
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
-        self._retention = Retention()
+        self._retention = Retention(search.objectives)
         self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
         self._tidied = 0  # generations before this one have been seen to
@@ -255,10 +255,11 @@ class Coordinator:
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         best, last = self._retention.best(), generations.champion(manifest, selected)
-        core = generations.ending(self._search.generations, selected, best, last)
+        front = self._retention.front()
+        core = generations.ending(self._search.generations, selected, best, last, front)
         final = yield from read(paths.FINAL, "final", self._run)
         # A final record may be older than the loss of what it names.
-        for champion in dict.fromkeys(filter(None, (best, last))):
+        for champion in dict.fromkeys([*self._retention.named(), *filter(None, (last,))]):
             yield from self._await_champion(manifest, champion)
         if final is None:
             yield from self._all_there(manifest, selected)
@@ -293,7 +294,7 @@ class Coordinator:
         while not (yield from Has(name)):
             if not told:
                 told = True
-                yield from Say(f"{name}: lost, the best member's; waiting for idle workers")
+                yield from Say(f"{name}: lost, one of the best members'; waiting for idle workers")
             line = yield from lost_line(self._run, best.generation, best.member)
             yield from self._children_maker.restore_overlays([lost.job for lost in line])
             yield from self._await_repair(manifest)

@@ -14,11 +14,21 @@ from pbtnas.errors import ExitCode
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, mistake, nobody_left
 from pbtnas.records.envelope import Record, digest
+from pbtnas.records.members import lacking, members_of
 from pbtnas.records.names import Digest
-from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
+from pbtnas.records.schema import (
+    Champion,
+    Child,
+    FrontMember,
+    Job,
+    Manifest,
+    Result,
+    Selected,
+)
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.exploring import Exploration, explore
+from pbtnas.search.objectives import BY_SCORE, Objectives
 from pbtnas.search.population import (
     Member,
     every_architecture,
@@ -51,6 +61,7 @@ class Search:
         exploration: How ladders move in children.
         schedule: [generations] architecture that every member has in each generation; () where
             members keep their own.
+        objectives: What members are ranked by.
     """
 
     space: SearchSpace
@@ -68,6 +79,7 @@ class Search:
     start: Literal["stratified", "every", "one-network"] = "stratified"
     exploration: Exploration = Exploration()
     schedule: tuple[Architecture, ...] = ()
+    objectives: Objectives = BY_SCORE
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -121,6 +133,12 @@ class MistakeInTask(NoParentsError):
     exit_code = ExitCode.USAGE
 
 
+class UnknownObjective(NoParentsError):
+    """No member of the first generation reports an objective of the configuration."""
+
+    exit_code = ExitCode.USAGE
+
+
 def select(
     search: Search,
     manifest: Manifest,
@@ -135,15 +153,21 @@ def select(
         results: Result of each member.
         causes: Why a member has no score, in words; they decide nothing.
 
-    Raises `NoParentsError` when nobody can go on; `MistakeInTask` when the user's file is why.
+    Raises `NoParentsError` when nobody can go on; `MistakeInTask` when the user's file is why,
+    and `UnknownObjective` when the configuration is.
     """
-    members = [
-        Member(job.member, job.architecture, results[job.member].score) for job in manifest.jobs
-    ]
+    if manifest.generation == 0:
+        _check_objectives(search.objectives, results)
+    members = members_of(search.objectives, manifest.jobs, results)
     if all(member.score is None for member in members):
         told = {number: cause(result, {}) for number, result in results.items()} | dict(
             causes or {}
         )
+        told |= {
+            number: f"reports no finite {', '.join(map(repr, names))}"
+            for number, result in results.items()
+            if (names := lacking(search.objectives, result))
+        }
         by_mistake = mistake(manifest.generation, told.values())
         raise (MistakeInTask if by_mistake else NoParentsError)(
             nobody_left(manifest.generation, told.values())
@@ -155,6 +179,22 @@ def select(
         births=_births(search, manifest.generation, members),
         results=tuple(results[job.member] for job in manifest.jobs),
     )
+
+
+def _check_objectives(objectives: Objectives, results: Mapping[int, Result]) -> None:
+    """Raise `UnknownObjective` for one that no member with a score reports."""
+    scored = [result for result in results.values() if result.score is not None]
+    nobody = [
+        objective.name
+        for objective in objectives.each
+        if scored and all(objective.name in lacking(objectives, result) for result in scored)
+    ]
+    if nobody:
+        known = sorted({name for result in scored for name in result.metrics} - {"score"})
+        raise UnknownObjective(
+            f"search.objectives: no member of generation 0 reports a finite {nobody[0]!r}; they "
+            f"report {', '.join(['score', *known])}"
+        )
 
 
 def next_manifest(
@@ -191,9 +231,12 @@ def fingerprint(selected: Selected) -> Digest:
 
 
 def champion(manifest: Manifest, selected: Selected) -> Champion | None:
-    """The best member of a generation; None if nobody has a score."""
-    best = selected.result(selected.ranking[0])
-    if best.score is None or best.checkpoint is None:
+    """The member with the best score of a generation, the lowest number of equals; None if nobody
+    has a score."""
+    scores = {r.member: r.score for r in selected.results if r.score is not None}
+    number = max(scores, key=lambda member: (scores[member], -member), default=None)
+    best = None if number is None else selected.result(number)
+    if best is None or best.score is None or best.checkpoint is None:
         return None
     return Champion(
         generation=selected.generation,
@@ -205,7 +248,11 @@ def champion(manifest: Manifest, selected: Selected) -> Champion | None:
 
 
 def ending(
-    count: int, selected: Selected, best: Champion | None, last: Champion | None
+    count: int,
+    selected: Selected,
+    best: Champion | None,
+    last: Champion | None,
+    front: Sequence[FrontMember] | None = None,
 ) -> dict[str, Any]:
     """The core of the record that a run is over.
 
@@ -214,13 +261,18 @@ def ending(
         selected: Selection of the last generation.
         best: Best member of all generations.
         last: Best member of the last generation.
+        front: Members that no other dominates, best in the first objective first; None where
+            there is only one objective.
     """
-    return {
+    core = {
         "fingerprint": fingerprint(selected),
         "generations": count,
         "best_ever": best and best.to_json(),
         "best_last": last and last.to_json(),
     }
+    if front is not None:
+        core["front"] = [member.to_json() for member in front]
+    return core
 
 
 def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple[Birth, ...]:

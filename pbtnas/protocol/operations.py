@@ -157,7 +157,7 @@ class Discard(Operation[None]):
     """Move to the trash: checkpoints of a generation, but for `keep` (digests; None keeps all), its
     snapshots, and the private files of processes that were killed.
 
-    Replies nothing; may be lost, and is done again next time.
+    Replies nothing; may be lost, and is done again by whoever coordinates the run next.
     """
 
     generation: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbtnas.protocol.ancestry import best_ever, inputs_there, lost_line
+from pbtnas.protocol.ancestry import best_so_far, inputs_there, lost_line
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, AttemptMonitor, Failure, Start, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Has, Say, Steps, publish_checkpoint
@@ -10,6 +10,7 @@ from pbtnas.protocol.reading import read
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
+from pbtnas.search.objectives import BY_SCORE, Objectives
 
 FIRST_S = 5.0  # of waiting, before the first look for lost checkpoints
 LONGEST_S = 60.0  # between two looks
@@ -22,9 +23,17 @@ class CheckpointRecovery:
         run: Id of the run.
         claims: The worker's view of the claims.
         monitor: Monitor of the worker's attempts.
+        objectives: What members of the run are ranked by.
     """
 
-    def __init__(self, run: str, claims: Claims, monitor: AttemptMonitor) -> None:
+    def __init__(
+        self,
+        run: str,
+        claims: Claims,
+        monitor: AttemptMonitor,
+        objectives: Objectives = BY_SCORE,
+    ) -> None:
+        self._objectives = objectives
         self._run = run
         self._claims = claims
         self._monitor = monitor
@@ -33,7 +42,7 @@ class CheckpointRecovery:
 
     def while_waiting(self, waited_s: float, newest: Manifest | None) -> Steps[frozenset[int]]:
         """Now and then, restore the generation in work and the one before; and after the last
-        selection, the best-ever member.
+        selection, the best-ever member and the front.
 
         Returns the members of the generation in work that were found to have no result: by
         name, for a listing may show a record that was put aside or cannot be read.
@@ -50,9 +59,9 @@ class CheckpointRecovery:
         self._due_s = waited_s + min(waited_s, LONGEST_S)
         yield from self.generation(newest.generation - 1)
         without = yield from self.generation(newest.generation)
-        best = yield from best_ever(self._run, newest.generation)
-        if best is not None and (yield from self._with_ancestors(best)):
-            self._due_s = waited_s  # the next of them may follow at once
+        for best in (yield from best_so_far(self._run, newest.generation, self._objectives)):
+            if (yield from self._with_ancestors(best)):
+                self._due_s = waited_s  # the next of them may follow at once
         return without
 
     def generation(self, number: int) -> Steps[frozenset[int]]:

@@ -41,6 +41,7 @@ from pbtnas.protocol.reuse import Peer, Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
+from pbtnas.search.objectives import BY_SCORE, Objectives
 
 T = TypeVar("T")
 
@@ -56,11 +57,13 @@ class OpenedRun:
         id: Id of the run.
         lease_s: Silence after which a claim counts as expired.
         pace: Intervals between reads and heartbeats, and the number of attempts.
+        objectives: What members are ranked by.
     """
 
     id: str
     lease_s: float
     pace: Pace
+    objectives: Objectives = BY_SCORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +255,14 @@ class StudyWorker(WorkLoop[tuple[_Served, Attempt]]):
         claims = Claims(opened.id, self._holder, lease_s=opened.lease_s, new_nonce=self._new_nonce)
         peer = Peer(run.label, opened.id, claims)
         reuse = Reuse(peer, self._peers, self._device) if self._reuse else None
-        worker = Worker(opened.id, self._holder["worker"], claims, opened.pace, reuse)
+        worker = Worker(
+            opened.id,
+            self._holder["worker"],
+            claims,
+            opened.pace,
+            reuse,
+            objectives=opened.objectives,
+        )
         self._served.append(_Served(run, self._places[run], worker, peer))
 
     def _peers(self) -> list[Peer]:

@@ -73,8 +73,10 @@ from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
+from pbtnas.records.members import is_usable
 from pbtnas.records.names import Slot
 from pbtnas.records.schema import Job, Manifest, Result, last_line
+from pbtnas.search.objectives import BY_SCORE, Objectives
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,21 @@ class Worker(WorkLoop[Attempt]):
         claims: This worker's view of the claims.
         pace: Intervals between reads and heartbeats, and the number of attempts.
         reuse: Decides which results of other runs to take over; None if there are no others.
+        objectives: What members of the run are ranked by.
     """
 
     def __init__(
-        self, run: str, name: str, claims: Claims, pace: Pace, reuse: Reuse | None = None
+        self,
+        run: str,
+        name: str,
+        claims: Claims,
+        pace: Pace,
+        reuse: Reuse | None = None,
+        *,
+        objectives: Objectives = BY_SCORE,
     ) -> None:
         self._reuse = reuse
+        self._objectives = objectives
         self._run = run
         self._name = name
         self._claims = claims
@@ -123,7 +134,7 @@ class Worker(WorkLoop[Attempt]):
         self._started: Attempt | None = None
         self._affinity = HostAffinity(run, name, claims)
         self._monitor = AttemptMonitor(name, claims, pace.beat_s)
-        self._recovery = CheckpointRecovery(run, claims, self._monitor)
+        self._recovery = CheckpointRecovery(run, claims, self._monitor, objectives)
         self._starved = 0
         self._idle_since_s: float | None = None
         self._job_s = 0.0  # how long its last job took
@@ -359,13 +370,13 @@ class Worker(WorkLoop[Attempt]):
         return (yield from best_are_there(core))
 
     def _extinct(self) -> Steps[bool]:
-        """Whether all members of the newest generation diverged or failed."""
+        """Whether all members of the newest generation diverged or failed, or lack an objective."""
         if self._manifest is None:
             return False
         for job in self._manifest.jobs:
             name = paths.result(job.generation, job.member)
             record = yield from read(name, "result", self._run)
-            if record is None or record.core["score"] is not None:
+            if record is None or is_usable(self._objectives, Result.from_json(record.core)):
                 return False
         return True
 

@@ -246,6 +246,26 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class FrontMember:
+    """A member that no other dominates.
+
+    Args:
+        champion: Member, and where its checkpoint lies.
+        objectives: Value of each objective by name, as it was reported.
+    """
+
+    champion: Champion
+    objectives: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.champion.to_json(), "objectives": dict(self.objectives)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FrontMember:
+        return cls(Champion.from_json(data), data["objectives"])
+
+
+@dataclass(frozen=True)
 class Trial:
     """The outcome of averaging some members, by the search's own evaluation.
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pbtnas.search.fronts import Point, by_fronts
 from pbtnas.search.space import Architecture, SearchSpace
 
 
@@ -18,12 +19,18 @@ class Member:
     Args:
         number: Slot in the population, 0 to N - 1.
         architecture: Option index of every variable.
-        score: Number that selection maximises; None if training diverged or failed.
+        score: Number that selection maximises; None if training diverged or failed, or if an
+            objective of the run has no finite value.
+        objectives: Value of each objective of the run, turned so that larger is better; () where
+            the score is the only one.
+        outside: How far outside of the bounds of the objectives; 0 within them.
     """
 
     number: int
     architecture: Architecture
     score: float | None
+    objectives: Point = ()
+    outside: float = 0.0
 
 
 def initial_population(space: SearchSpace, size: int, rng: random.Random) -> list[Architecture]:
@@ -71,17 +78,29 @@ def _stratified_column(options: int, size: int, rng: random.Random) -> list[int]
 
 
 def rank(members: Sequence[Member]) -> list[Member]:
-    """Best first; ties by member number; members without a finite score last."""
-    return sorted(members, key=_order)
+    """Best first; ties by member number; members that are not usable last.
+
+    Members with several objectives come front by front, each front spread out (`by_fronts`).
+    Behind them come those outside of the bounds, by how far outside they are.
+    """
+    able = sorted(filter(usable, members), key=lambda m: m.number)
+    within = [m for m in able if not m.outside]
+    beyond = [m for m in able if m.outside]
+    unusable = [m for m in members if not usable(m)]
+    return [
+        *(within[i] for i in by_fronts([_point(m) for m in within])),
+        *sorted(beyond, key=lambda m: m.outside),
+        *sorted(unusable, key=lambda m: m.number),
+    ]
 
 
 def usable(member: Member) -> bool:
-    """Whether the member may become a parent: it has a finite score."""
-    return member.score is not None and math.isfinite(member.score)
+    """Whether the member may become a parent: its score and objectives are finite."""
+    # NaN compares false with everything: it must not take part in any order.
+    return member.score is not None and all(map(math.isfinite, (member.score, *member.objectives)))
 
 
-def _order(member: Member) -> tuple[bool, float, int]:
-    # NaN compares false with everything: keep it out of the sort key.
-    if member.score is None or not usable(member):
-        return (True, 0.0, member.number)
-    return (False, -member.score, member.number)
+def _point(member: Member) -> Point:
+    """What a usable member is ranked by."""
+    assert member.score is not None, "it is usable"
+    return member.objectives or (member.score,)

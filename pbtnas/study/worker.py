@@ -124,7 +124,8 @@ class StudyWorkerDriver(Driver):
         root = self._roots[label]
         try:
             run = open_run(root)
-            engine = from_json(run.config, label).engine
+            config = from_json(run.config, label)
+            engine = config.engine
             store = PosixStore(root, self._name, primitive=run.primitive)
         except NotYetARun:
             return None
@@ -140,7 +141,7 @@ class StudyWorkerDriver(Driver):
         self._open[label] = _Opened(run, driver)
         if not began:
             driver.until_ready(lambda: False)
-        return OpenedRun(run.id, engine.lease_s, pace_of(engine))
+        return OpenedRun(run.id, engine.lease_s, pace_of(engine), config.search.ranking())
 
     def _new_training(self, root: Path, run: Run) -> TrainingProcess:
         """The training process of all runs, which imports while there is nothing to do."""

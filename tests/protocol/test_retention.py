@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from pbtnas.protocol import generations
+from pbtnas.protocol.coordinator import KEPT_GENERATIONS
 from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
@@ -53,6 +55,22 @@ def test_of_equals_the_earliest_is_the_best_ever() -> None:
     best = retention.best()
     assert best is not None and (best.generation, best.member) == (0, 1)
     assert retention.retained() == {"g0m1"}
+
+
+def test_a_generation_is_discarded_at_most_twice() -> None:
+    """However often the best-ever member changes: when it has aged, and when its champion is
+    dethroned; so keeping house does not grow with the run."""
+    retention, tidied = Retention(), 0
+    discarded: Counter[int] = Counter()
+    for generation in range(1000):
+        add(retention, generation, {0: float(generation // 7 if generation < 500 else generation)})
+        beyond = max(tidied, generation - KEPT_GENERATIONS)
+        if generation % 5:  # a coordinator that need not wait does not tidy
+            discarded.update(retention.collectable(range(tidied, beyond)))
+            tidied = beyond
+
+    assert discarded.keys() == set(range(tidied)), "none is forgotten"
+    assert max(discarded.values()) == 2
 
 
 def test_what_a_soup_of_the_best_ever_needs_outlives_the_search(

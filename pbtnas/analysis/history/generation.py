@@ -8,9 +8,12 @@ from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.records import paths
+from pbtnas.records.members import members_of
 from pbtnas.records.names import Digest, Slot
 from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search.births import Birth
+from pbtnas.search.objectives import Objectives
+from pbtnas.search.population import Member
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,12 @@ class Generation:
         scores = {m: r.result.score for m, r in self.results.items() if r.result.score is not None}
         member = max(scores, key=lambda m: (scores[m], -m), default=None)
         return None if member is None else TopMember(self.number, member, scores[member])
+
+    def members(self, objectives: Objectives) -> list[Member]:
+        """The members with a known job and result, as selection sees them."""
+        results = {m: reported.result for m, reported in self.results.items()}
+        known = [job for member, job in self.jobs.items() if member in results]
+        return members_of(objectives, known, results)
 
 
 def read_generation(

@@ -25,8 +25,10 @@ from pbtnas.analysis.history.generation import (
 from pbtnas.processor import Processor, processor_of
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record
-from pbtnas.records.schema import Champion
+from pbtnas.records.schema import Champion, FrontMember
 from pbtnas.records.task_code import Codes, known_codes
+from pbtnas.search.archive import Archive
+from pbtnas.search.objectives import Objectives, recorded
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format, stored_space, with_engine
@@ -45,12 +47,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """The outcome of the run."""
+    """The outcome of the run; without a front where there is one objective only."""
 
     fingerprint: str
     generations: int
     best_ever: Champion | None
     best_last: Champion | None
+    front: tuple[FrontMember, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,21 @@ class History:
             codes=Codes() if config is None else known_codes(noted, files.bytes, config.run),
         )
 
+    @property
+    def objectives(self) -> Objectives:
+        """What its members are ranked by."""
+        return recorded(self.config.get("search", {}))
+
+    def archives(self) -> list[Archive]:
+        """After each generation, what no member up to then dominates; as far as all is known."""
+        archive, found = Archive(self.objectives.archive), []
+        for generation in self.generations:
+            if generation.selection is None:
+                break
+            archive = archive.after(generation.number, generation.members(self.objectives))
+            found.append(archive)
+        return found
+
     def best_so_far(self) -> list[TopMember | None]:
         """After each generation, the best up to then; the earliest of equals."""
         best: TopMember | None = None
@@ -209,10 +227,11 @@ def _numbered(name: str) -> bool:
 
 
 def _final(core: Mapping[str, Any]) -> FinalRecord:
-    ever, last = core["best_ever"], core["best_last"]
+    ever, last, front = core["best_ever"], core["best_last"], core.get("front")
     return FinalRecord(
         fingerprint=core["fingerprint"],
         generations=core["generations"],
         best_ever=Champion.from_json(ever) if ever is not None else None,
         best_last=Champion.from_json(last) if last is not None else None,
+        front=None if front is None else tuple(map(FrontMember.from_json, front)),
     )

@@ -15,9 +15,11 @@ from pbtnas.protocol import generations
 from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest
+from pbtnas.records.members import members_of
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Champion, Manifest, Result, Selected
-from pbtnas.search.population import Member, rank
+from pbtnas.search.objectives import BY_SCORE, Objectives, recorded
+from pbtnas.search.population import rank
 from pbtnas.store.fsck.examination import Examination
 
 T = TypeVar("T")
@@ -37,19 +39,30 @@ class Chain:
         selections: Selections, by generation; without those that do not fit the chain.
         newest: Generation in work or, of a run that is over, the last; -1 before the first.
         last: Number of the last generation that the run will have; None if unknown.
+        objectives: What members are ranked by.
         bests: Best members so far after each generation, as far as all before it are known.
+        retention: What is kept after the last of these generations.
     """
 
     newest: int
     last: int | None
+    objectives: Objectives = BY_SCORE
     manifests: dict[int, Manifest] = field(default_factory=dict)
     selections: dict[int, Selected] = field(default_factory=dict)
     bests: list[Champion | None] = field(default_factory=list)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def whole(self) -> bool:
         """Whether every generation up to the newest can be relied on."""
         return len(self.bests) == self.newest + 1
+
+    @property
+    def named(self) -> list[Champion]:
+        """The best members whose checkpoints are kept, as far as it is known."""
+        if len(self.bests) < self.newest:  # the front may be another one by now
+            return [best for best in self.bests[-1:] if best is not None]
+        return self.retention.named()
 
 
 @dataclass
@@ -71,7 +84,8 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
         origin: Digest that the chain begins with; None if that is unknown.
     """
     last = None if config is None else config["search"]["generations"] - 1
-    chain = Chain(_newest(x, last), last)
+    objectives = BY_SCORE if config is None else recorded(config["search"])
+    chain = Chain(_newest(x, last), last, objectives)
     final = x.record(paths.FINAL, "final", AGAIN)
     over = x.there(paths.FINAL)
     links = [_Link(paths.CONFIG, GIVEN, origin)]
@@ -88,7 +102,7 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
             _results_fit(x, chain.manifests[generation], selected)
         if x.at_fault(paths.selection(generation)):
             del chain.selections[generation]
-    chain.bests = list(_bests(chain))
+    _fold(chain)
     _final(x, chain, final)
     return chain
 
@@ -165,7 +179,7 @@ def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
         if record is None:
             return None
         results[job.member] = Result.from_json(record.core)
-    members = [Member(j.member, j.architecture, results[j.member].score) for j in manifest.jobs]
+    members = members_of(chain.objectives, manifest.jobs, results)
     decided = Selected(
         generation=chain.newest,
         manifest=Record("manifest", "", manifest.to_json()).digest,
@@ -184,15 +198,15 @@ def _results_fit(x: Examination, manifest: Manifest, selected: Selected) -> None
         x.damaged(name, f"not of the members of {paths.manifest(manifest.generation)}; {DECIDED}")
 
 
-def _bests(chain: Chain) -> list[Champion | None]:
-    retention, bests = Retention(), []
+def _fold(chain: Chain) -> None:
+    """Find out what is kept, from generation to generation."""
+    chain.retention = Retention(chain.objectives)
     for generation in range(chain.newest + 1):
         manifest, selected = chain.manifests.get(generation), chain.selections.get(generation)
         if manifest is None or selected is None:
             break
-        retention.add(generations.champion(manifest, selected), manifest, selected)
-        bests.append(retention.best())
-    return bests
+        chain.retention.add(generations.champion(manifest, selected), manifest, selected)
+        chain.bests.append(chain.retention.best())
 
 
 def _final(x: Examination, chain: Chain, final: Record | None) -> None:
@@ -204,7 +218,8 @@ def _final(x: Examination, chain: Chain, final: Record | None) -> None:
         return
     manifest, selected = chain.manifests[chain.newest], chain.selections[chain.newest]
     champion = generations.champion(manifest, selected)
-    core = generations.ending(chain.newest + 1, selected, chain.bests[-1], champion)
+    front = chain.retention.front()
+    core = generations.ending(chain.newest + 1, selected, chain.bests[-1], champion, front)
     if final.digest != Record("final", "", core).digest:
         x.damaged(paths.FINAL, f"not what {paths.selection(chain.newest)} comes to; {AGAIN}")
 

@@ -141,8 +141,7 @@ def examine_weights(
     if newest in chain.manifests and not over:
         inputs = [checkpoint for job in chain.manifests[newest].jobs for checkpoint in job.inputs]
         needed += [paths.checkpoint(newest - 1, checkpoint) for checkpoint in inputs]
-    best = chain.bests[-1] if chain.bests else None
-    if best is not None:
+    for best in chain.named:
         final_population.append(paths.checkpoint(best.generation, best.checkpoint))
     for name in [*needed, *final_population]:
         if not x.there(name):

@@ -174,8 +174,22 @@ MUTANTS = (
     Mutant(
         "later-of-equals-is-best-ever",
         _RETENTION,
-        "champion.score > holders[-1].score",
-        "champion.score >= holders[-1].score",
+        "champion.score <= best.score)",
+        "champion.score < best.score)",
+        (_KEPT,),
+    ),
+    Mutant(
+        "dethroned-champions-discarded-for-ever",
+        _RETENTION,
+        "self._dethroned.clear()",
+        "self._dethroned.copy()",
+        (_KEPT,),
+    ),
+    Mutant(
+        "dethroned-champions-never-discarded",
+        _RETENTION,
+        "return sorted(late | set(aged))",
+        "return sorted(aged)",
         (_KEPT,),
     ),
     Mutant(
