@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 9  # members of a front; more names would cover each other
 MARGIN = 0.06  # of the range of what is drawn
+MAGNITUDES = 20.0
 
 
 def front(run: Measured) -> Figure:
@@ -49,12 +50,13 @@ def front(run: Measured) -> Figure:
                 line = [_shown(run, point, k) for point in edge]
                 axes.plot(*_columns(line), color=BLUE, lw=1.2)
             ends = [_shown(run, point, k) for point in kept]
-            label = f"front: {len(kept)} members, of all generations"
+            label = f"front-1 to front-{len(kept)}, of all generations"
             axes.plot(*_columns(ends), "o", color=BLUE, ms=6, label=label)
             for number, end in _named(ends):
                 axes.annotate(
-                    f"front-{number}", end, xytext=(5, 5), textcoords="offset points", fontsize=8
+                    str(number), end, xytext=(5, 5), textcoords="offset points", fontsize=8
                 )
+            _scale(axes, dots)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
@@ -91,9 +93,13 @@ def fronts(groups: Mapping[str, Sequence[Measured]], reference: Point | None = N
                     mew=0,
                     label=f"{name} ({seeds})",
                 )
+            _scale(axes, [_shown(runs[0], point, k) for point in points])
             if reference is not None:
-                place = _shown(runs[0], reference, k)
-                axes.plot(*place, "x", color=BLACK, ms=7, label="reference point")
+                # It may lie far off, and must not make the fronts small.
+                x, y = _shown(runs[0], reference, k)
+                axes.plot(
+                    [x], [y], "x", color=BLACK, label="reference point", scalex=False, scaley=False
+                )
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, markerscale=1.6)
     return figure
@@ -137,8 +143,14 @@ def _draw_attained(axes: Axes, group: Sequence[Measured], look: Look, worst: Pai
 def _label(axes: Axes, first: Objective, other: Objective) -> None:
     axes.set_xlabel(f"{first.name} ({first.direction} is better)")
     axes.set_ylabel(f"{other.name} ({other.direction} is better)")
-    axes.locator_params(axis="x", nbins=6)
     axes.grid()
+
+
+def _scale(axes: Axes, dots: Sequence[Pair]) -> None:
+    """Numbers of many magnitudes stand at even ratios."""
+    for column, scale in zip(_columns(dots), (axes.set_xscale, axes.set_yscale), strict=True):
+        if min(column) > 0 and max(column) > MAGNITUDES * min(column):
+            scale("log")
 
 
 def _pair(point: Point, k: int) -> Pair:
