@@ -99,10 +99,13 @@ def values_table(comparison: Comparison) -> Table:
     )
 
 
-def reach_table(reaches: Sequence[Reach], *, reference: str = "random-search") -> Table:
-    """Network-epochs that every algorithm needs to reach the final score of the reference."""
+def reach_table(
+    reaches: Sequence[Reach], *, reference: str = "random-search", what: str = "score"
+) -> Table:
+    """Network-epochs that every algorithm needs to reach the final score of the reference, or its
+    hypervolume."""
     return Table(
-        title=f"Network-epochs to the final score of {reference}",
+        title=f"Network-epochs to the final {what} of {reference}",
         columns=("algorithm", "reached", "seeds", "median network-epochs", "share of budget"),
         rows=tuple(
             (reach.algorithm, reach.reached, reach.seeds, reach.median_epochs, reach.share)

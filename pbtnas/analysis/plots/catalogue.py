@@ -58,7 +58,14 @@ class Measure:
 
     def of(self, run: NamedRun) -> float:
         """Raises `ComparisonError` where a run does not have it."""
-        return outcome(run.history, metric=self.metric, ever=self.ever, final=self.final).value
+        found = outcome(
+            run.history,
+            metric=self.metric,
+            ever=self.ever,
+            final=self.final,
+            searched=run.searched,
+        )
+        return found.value
 
 
 SCORE = Measure()
