@@ -33,7 +33,7 @@ USAGE = {
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
     *("NoSubnets", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    "NoSchedule",
+    *("BadReference", "NoSchedule"),
     *(
         "OtherCode",
         "OtherSpace",

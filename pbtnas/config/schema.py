@@ -69,8 +69,8 @@ class SearchConfig:
         "pbt-nas",
         help="How the next generation is made: pbt-nas mixes the best; random-search replaces "
         "nobody; searl mutates copies of the best; no-mixing mixes each of the best with itself; "
-        "random-search-shrink-perturb shrink-perturbs everybody; or one that another package "
-        "installs.",
+        "random-search-shrink-perturb shrink-perturbs everybody; weighted-sum is pbt-nas by the "
+        "sum of the objectives; or one that another package installs.",
     )
     start: Literal["stratified", "every", "one-network"] = setting(
         "stratified",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pbtnas.analysis.fronts.measured import check_several, front_volume, measured
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
@@ -54,6 +55,25 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Front:
+    """What a run with several objectives has found so far.
+
+    Args:
+        best: Best value of each objective, by name; empty while no member is within the bounds.
+        size: Number of members that are kept because no other dominates them.
+        hypervolume: Hypervolume of all members that no other dominates.
+        against: Words for the point that it is measured against.
+        bounds: Objectives with their bounds.
+    """
+
+    best: Mapping[str, float]
+    size: int
+    hypervolume: float | None
+    against: str
+    bounds: str
+
+
+@dataclass(frozen=True)
 class Status:
     """The state of a run, as the screen shows it.  Durations are in seconds, None while unknown.
 
@@ -84,6 +104,7 @@ class Status:
         options: Options of the best member so far, by variable; empty where none are recorded.
         processor: Processor that the run was started with, and its instructions; None likewise.
         code: The code of the task and the versions of what it rests on; None if not recorded.
+        front: What was found in several objectives; None with one, and before the first selection.
     """
 
     run: str
@@ -111,6 +132,7 @@ class Status:
     options: Mapping[str, Any] = field(default_factory=dict)
     processor: str | None = None
     code: Mapping[str, Any] | None = None
+    front: Front | None = None
 
     @property
     def finished(self) -> bool:
@@ -122,15 +144,33 @@ class Status:
         return self.state in ("finished", "failed")
 
 
-def status(run_dir: Path, *, now: float) -> Status:
+def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> Status:
     """The state of a run at `now`, in seconds since the epoch as file times are.
 
-    Raises `NotARun` and `ForeignRecord` as `History.read` does.
+    The hypervolume is against the reference point, if one is given.  Raises `NotARun` and
+    `ForeignRecord` as `History.read` does, and `BadReference`.
     """
     history = History.read(run_dir)
     lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
     with Look(run_dir, now, lease_s, _holders(history)) as look:
-        return _status(history, look, now, lease_s)
+        seen = _status(history, look, now, lease_s)
+    return replace(seen, front=_front(history, reference_point))
+
+
+def _front(history: History, reference_point: str | None) -> Front | None:
+    check_several(history, reference_point)
+    if not history.objectives.several:
+        return None
+    run = measured(history)
+    if not run.archives:
+        return None
+    bounds = ", ".join(map(str, run.objectives.each))
+    if not run.unbeaten:
+        return Front({}, 0, None, "", bounds)
+    found = front_volume(run, reference_point)
+    best = tuple(max(column) for column in zip(*run.unbeaten, strict=True))
+    values = run.objectives.values(best)
+    return Front(values, len(run.kept), found.volume, found.against, bounds)
 
 
 def _status(history: History, look: Look, now: float, lease_s: float) -> Status:

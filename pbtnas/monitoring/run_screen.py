@@ -11,7 +11,7 @@ from typing import Any
 
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.processes import Seen
-from pbtnas.monitoring.progress import Status, status
+from pbtnas.monitoring.progress import Front, Status, status
 from pbtnas.monitoring.text import (
     COLUMNS,
     INDENT,
@@ -77,6 +77,10 @@ def _head(status: Status) -> list[str]:
         f"{_best(status.best_ever)}; last complete generation: {_best(status.best_last)}",
     ]
     titles = ["run", "search", "generation", "members", "best"]
+    if status.front is not None:
+        volume = [] if status.front.hypervolume is None else [_volume(status.front)]
+        titles += ["front", *["hypervolume"] * len(volume)]
+        lines += [_front(status.front), *volume]
     if status.options:
         titles, lines = [*titles, "options"], [*lines, _options(status)]
     if status.fingerprint is not None:
@@ -96,6 +100,17 @@ def _options(status: Status) -> str:
     if len(text) <= COLUMNS - INDENT:
         return text
     return f"{len(status.options)} variables of the best member: pbtnas show RUN"
+
+
+def _front(front: Front) -> str:
+    if not front.best:
+        return f"no member is within the bounds yet: {front.bounds}"
+    best = ", ".join(f"{name} {value:.6g}" for name, value in front.best.items())
+    return f"{front.size} member{'' if front.size == 1 else 's'}; best {best}"
+
+
+def _volume(front: Front) -> str:
+    return f"{front.hypervolume:.6g} against {front.against}"
 
 
 def _search(status: Status) -> str:

@@ -71,8 +71,9 @@ def outcome(
 
     `ever` takes the best member of all generations instead, as the paper does for GANs;
     `final` the value of its final evaluation instead of the one that selected it.  `metric` is
-    "score" or one of the task's metrics; `searched` as in `task_of`.  Raises `ComparisonError` when the run is not
-    finished, has no such member, was not evaluated or does not report the metric.
+    "score" or one of the task's metrics; `searched` as in `task_of`.  Raises `ComparisonError`
+    when the run is not finished, has no such member, was not evaluated or does not report the
+    metric.
     """
     name = history.root.name
     if history.final is None:

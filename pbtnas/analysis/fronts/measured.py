@@ -99,6 +99,15 @@ def reference_point(text: str, objectives: Objectives) -> Point:
     return tuple(objective.gain(value) for objective, value in turned)
 
 
+def check_several(history: History, text: str | None) -> None:
+    """Raise `BadReference` where a point is given for a run of one objective."""
+    if text is not None and not history.objectives.several:
+        raise BadReference(
+            f"--reference-point: {history.root} has a single objective, "
+            f"{history.objectives.each[0]}, so there is no hypervolume"
+        )
+
+
 def check_reference(reference: Point, runs: Sequence[Measured]) -> None:
     """Raise `BadReference` where a member that no other dominates does not dominate the point:
     it would not count, and nobody would notice."""
@@ -114,12 +123,31 @@ def check_reference(reference: Point, runs: Sequence[Measured]) -> None:
                     )
 
 
-def worst_at_first(run: Measured) -> Point | None:
-    """The worst of each objective in generation 0, to measure a single run against; None where
-    nobody within the bounds has a score there."""
-    if not run.everyone or not run.everyone[0]:
-        return None
-    return tuple(min(column) for column in zip(*run.everyone[0], strict=True))
+@dataclass(frozen=True)
+class FrontVolume:
+    """The hypervolume of a single run, and against what."""
+
+    volume: float
+    reference: Point
+    against: str
+
+
+def front_volume(run: Measured, text: str | None = None) -> FrontVolume:
+    """The hypervolume of a run that has a member within the bounds, against the point given, or
+    against the worst that it began with.
+
+    That is the worst of each objective in the first generation with such members: enough to see a
+    run grow, but of no use for comparing two.  Raises `BadReference`.
+    """
+    if text is not None:
+        reference = reference_point(text, run.objectives)
+        check_reference(reference, [run])
+        against = in_words(run, reference)
+    else:
+        first = next(filter(None, run.everyone))
+        reference = tuple(min(column) for column in zip(*first, strict=True))
+        against = f"{in_words(run, reference)}, the worst that it began with"
+    return FrontVolume(hypervolume(run.unbeaten, reference), reference, against)
 
 
 def in_words(run: Measured, point: Point) -> str:

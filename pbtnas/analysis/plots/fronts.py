@@ -113,7 +113,7 @@ def volumes(run: Measured, reference: Point, about: str) -> Figure:
         axes.plot(run.volumes(reference), color=BLUE, marker="o", ms=4)
         axes.set_xlabel("generation")
         axes.set_ylabel("hypervolume")
-        axes.set_title(about)
+        axes.set_title(f"against {about}", fontsize=9)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         whole_numbers(axes.xaxis)
