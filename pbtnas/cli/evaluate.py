@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @work_options
-@click.option("--which", metavar="NAME", help="Only this member, e.g. m03 of `pbtnas show`.")
+@click.option(
+    "--which", metavar="NAME", help="Only this member, e.g. m03 of `pbtnas show`, or front-3."
+)
 def evaluate(
     as_json: bool, which: str | None, parent: int | None, **options: Unpack[WorkOptions]
 ) -> None:
@@ -37,11 +39,13 @@ def evaluate(
     from functools import partial
 
     from pbtnas.engine.evaluation import evaluate as evaluated
-    from pbtnas.store.finished import is_member
+    from pbtnas.store.finished import is_front, is_member
 
-    if which is not None and not is_member(which):
+    if which is not None and not (is_member(which) or is_front(which)):
         raise click.BadParameter(
-            f"{which!r} is no member's name, such as m03 or g0012-m03", param_hint="--which"
+            f"{which!r} is no member's name, such as m03 or g0012-m03, nor a place in the front, "
+            "such as front-3",
+            param_hint="--which",
         )
     command = ["evaluate", *given("--which", which)]
     finals = carried_out(command, partial(evaluated, which=which), stop, **options)
@@ -55,8 +59,13 @@ def evaluate(
 @click.command()
 @work_options
 @click.option("--part", help="Average only this part of the networks, e.g. of drqv2 the encoder.")
+@click.option("--which", metavar="NAME", help="Only of this place in the front, e.g. front-3.")
 def soup(
-    as_json: bool, part: str | None, parent: int | None, **options: Unpack[WorkOptions]
+    as_json: bool,
+    part: str | None,
+    which: str | None,
+    parent: int | None,
+    **options: Unpack[WorkOptions],
 ) -> None:
     """Build greedy model soups of a finished run.
 
@@ -69,9 +78,14 @@ def soup(
     from functools import partial
 
     from pbtnas.engine.evaluation import make_soups
+    from pbtnas.store.finished import is_front
 
-    command = ["soup", *given("--part", part)]
-    finals = carried_out(command, partial(make_soups, part=part), stop, **options)
+    if which is not None and not is_front(which):
+        raise click.BadParameter(
+            f"{which!r} is no place in the front, such as front-3", param_hint="--which"
+        )
+    command = ["soup", *given("--part", part), *given("--which", which)]
+    finals = carried_out(command, partial(make_soups, part=part, which=which), stop, **options)
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return

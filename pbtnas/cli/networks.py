@@ -18,7 +18,8 @@ which_option = click.option(
     "--which",
     metavar="NAME",
     help="best-ever (default), best-last, best-ever-soup or best-last-soup; best-so-far to play a "
-    "run that goes on; or a member that `pbtnas show` lists, e.g. m03 or g0012-m03.",
+    "run that goes on; a place in the front, e.g. front-3; or a member that `pbtnas show` lists, "
+    "e.g. m03 or g0012-m03.",
 )
 
 

@@ -125,6 +125,19 @@ class SearchConfig:
         "such as [actor] or [generator.cells]; [] means all networks.  Averaged copies never "
         "mutate; in the published code the target critic did, a generator's average did not.",
     )
+    objectives: tuple[str, ...] = setting(
+        (SCORE,),
+        newer=True,
+        help="What members are ranked by, the most important first: score, or a metric with "
+        "larger or smaller and perhaps a bound, such as 'fid smaller at_most 40'; parameters and "
+        "multiply_adds of the trained network are counted where they are asked for.",
+    )
+    archive: int = number(
+        ARCHIVE,
+        min=2,
+        newer=True,
+        help="How many members that no other dominates are kept, with several objectives.",
+    )
     explore: Literal["none", "step", "resample"] = setting(
         "step",
         newer=True,
@@ -145,19 +158,6 @@ class SearchConfig:
         max=1,
         newer=True,
         help="Chance that a ladder of a child moves to a rung drawn from all of it.",
-    )
-    objectives: tuple[str, ...] = setting(
-        (SCORE,),
-        newer=True,
-        help="What members are ranked by, the most important first: score, or a metric with "
-        "larger or smaller and perhaps a bound, such as 'fid smaller at_most 40'; parameters and "
-        "multiply_adds of the trained network are counted where they are asked for.",
-    )
-    archive: int = number(
-        ARCHIVE,
-        min=2,
-        newer=True,
-        help="How many members that no other dominates are kept, with several objectives.",
     )
 
     def epochs_of(self, generation: int) -> int:
@@ -187,13 +187,13 @@ class SearchConfig:
             mutated_networks=self.mutated_networks,
         )
 
-    def exploration(self) -> Exploration:
-        """How ladders move in children."""
-        return Exploration(self.explore, self.explore_rungs, self.resample_probability)
-
     def ranking(self) -> Objectives:
         """What members are ranked by.  Raises `NoObjective`, but not once it is checked."""
         return objectives_of(self.objectives, self.archive)
+
+    def exploration(self) -> Exploration:
+        """How ladders move in children."""
+        return Exploration(self.explore, self.explore_rungs, self.resample_probability)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""

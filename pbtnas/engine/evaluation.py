@@ -21,7 +21,7 @@ from pbtnas.protocol.soups import GreedySoup, greedy_soup, work_items_of
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
-from pbtnas.store.finished import champions, member, soups
+from pbtnas.store.finished import champions, front, front_member, is_front, member, soups
 from pbtnas.tasks.base import HasParts, Task
 
 T = TypeVar("T")
@@ -60,8 +60,8 @@ def evaluate(
 ) -> list[FinalEvaluation]:
     """Evaluate best-ever and best-last of a finished run, and the soups there are, once each.
 
-    With `which`, a member's name such as m03, only that one, of any run in which it has its
-    checkpoint still.
+    With `which`, only that one: a member such as m03, of any run in which it has its checkpoint
+    still, or one of the front of a finished run, such as front-3.
 
     What other processes do at the same time is waited for.  Artifacts go to
     `artifacts/DIGEST-NAME` in the run directory.
@@ -72,12 +72,14 @@ def evaluate(
     """
     with opened_work(root, task, device, scratch, stop) as work:
         if which is not None:
-            one = {which: work.read(lambda: member(work.store, work.run, which))}
+            named = front_member if is_front(which) else member
+            one = {which: work.read(lambda: named(work.store, work.run, which))}
             return _finals(root, work.complete(_plan(work.seed, one, {}, ())), one, {})
         best = work.read(lambda: champions(work.store, work.run))
         made = work.read(lambda: soups(work.store, work.run))
         known = work.complete(_plan(work.seed, best, made, ()))
-        return _finals(root, known, best, made)
+        others = [m.champion for m in work.read(lambda: front(work.store, work.run))]
+        return _finals(root, known, best, made, others)
 
 
 def make_soups(
@@ -88,16 +90,21 @@ def make_soups(
     device: str,
     scratch: Path,
     stop: StopRequest | None = None,
+    which: str | None = None,
 ) -> list[FinalEvaluation]:
     """Make the greedy soups of best-ever and best-last, and evaluate them beside these.
 
     Args:
+        which: Place in the front, such as front-3, to make the soup of that member alone.
         part: The part of the networks to average, as the task names it; None for everything.
 
     Raises `NoSuchPart`, and what `evaluate` raises.
     """
     with opened_work(root, task, device, scratch, stop) as work:
-        best = work.read(lambda: champions(work.store, work.run))
+        if which is None:
+            best = work.read(lambda: champions(work.store, work.run))
+        else:
+            best = {which: work.read(lambda: front_member(work.store, work.run, which))}
         parts = task.parts if isinstance(task, HasParts) else {}
         soups = [
             greedy_soup(
@@ -159,14 +166,21 @@ def _made(soups: Sequence[GreedySoup], known: Outcomes) -> dict[str, Soup]:
 
 
 def _finals(
-    root: Path, known: Outcomes, best: Mapping[str, Champion], made: Mapping[str, Soup]
+    root: Path,
+    known: Outcomes,
+    best: Mapping[str, Champion],
+    made: Mapping[str, Soup],
+    others: Sequence[Champion] = (),
 ) -> list[FinalEvaluation]:
+    """All evaluations; `others` are further members that soups may have begun with."""
     finals = [
         _final_evaluation(root, known, which, champion, None) for which, champion in best.items()
     ]
     for which, soup in made.items():
         began = next(
-            c for c in best.values() if (c.generation, c.member) == (soup.generation, soup.member)
+            c
+            for c in (*best.values(), *others)
+            if (c.generation, c.member) == (soup.generation, soup.member)
         )
         finals.append(_final_evaluation(root, known, which, began, soup))
     return finals

@@ -181,9 +181,9 @@ def search_of(
         origin=digest(["origin", outcome(stored), space_digest(space)]),
         products=products or {},
         start=search.start,
+        objectives=search.ranking(),
         exploration=search.exploration(),
         schedule=search.schedule,
-        objectives=search.ranking(),
     )
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pbtnas.analysis.fronts.measured import check_several, front_volume, measured
+from pbtnas.analysis.fronts.measured import FrontVolume, check_several, front_volume, measured
+from pbtnas.analysis.history.front import FrontSoFar, front_so_far
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
+from pbtnas.records.members import is_usable
 from pbtnas.records.schema import NO_FAILURE, last_line
 
 LEASE_S = 60.0  # where the configuration cannot be read
@@ -55,25 +57,6 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Front:
-    """What a run with several objectives has found so far.
-
-    Args:
-        best: Best value of each objective, by name; empty while no member is within the bounds.
-        size: Number of members that are kept because no other dominates them.
-        hypervolume: Hypervolume of all members that no other dominates.
-        against: Words for the point that it is measured against.
-        bounds: Objectives with their bounds.
-    """
-
-    best: Mapping[str, float]
-    size: int
-    hypervolume: float | None
-    against: str
-    bounds: str
-
-
-@dataclass(frozen=True)
 class Status:
     """The state of a run, as the screen shows it.  Durations are in seconds, None while unknown.
 
@@ -104,7 +87,9 @@ class Status:
         options: Options of the best member so far, by variable; empty where none are recorded.
         processor: Processor that the run was started with, and its instructions; None likewise.
         code: The code of the task and the versions of what it rests on; None if not recorded.
-        front: What was found in several objectives; None with one, and before the first selection.
+        front: Best of each objective and size of the front; None where there is only the score.
+        hypervolume: Hypervolume of all members, and against what; None where no two objectives or
+            no members are to be measured.
     """
 
     run: str
@@ -132,7 +117,8 @@ class Status:
     options: Mapping[str, Any] = field(default_factory=dict)
     processor: str | None = None
     code: Mapping[str, Any] | None = None
-    front: Front | None = None
+    front: FrontSoFar | None = None
+    hypervolume: FrontVolume | None = None
 
     @property
     def finished(self) -> bool:
@@ -154,29 +140,21 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
     lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
     with Look(run_dir, now, lease_s, _holders(history)) as look:
         seen = _status(history, look, now, lease_s)
-    return replace(seen, front=_front(history, reference_point))
+    return replace(seen, hypervolume=_hypervolume(history, reference_point))
 
 
-def _front(history: History, reference_point: str | None) -> Front | None:
+def _hypervolume(history: History, reference_point: str | None) -> FrontVolume | None:
     check_several(history, reference_point)
     if not history.objectives.several:
         return None
     run = measured(history)
-    if not run.archives:
-        return None
-    bounds = ", ".join(map(str, run.objectives.each))
-    if not run.unbeaten:
-        return Front({}, 0, None, "", bounds)
-    found = front_volume(run, reference_point)
-    best = tuple(max(column) for column in zip(*run.unbeaten, strict=True))
-    values = run.objectives.values(best)
-    return Front(values, len(run.kept), found.volume, found.against, bounds)
+    return front_volume(run, reference_point) if run.unbeaten else None
 
 
 def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
     current = history.generations[-1] if history.generations else None
     finished = history.final is not None
-    ended = "" if finished or current is None else _ended(current)
+    ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
     members = _members(look, current, history) if current else Members(0, 0, 0, 0)
     total = _generations(history)
@@ -216,6 +194,7 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         options=_options(history, best),
         processor=None if history.processor is None else str(history.processor),
         code=history.codes.summary(),
+        front=front_so_far(history),
     )
 
 
@@ -266,12 +245,12 @@ def _spans_of(claims: Sequence[ClaimHistory], look: Look) -> list[Span]:
     return spans
 
 
-def _ended(current: Generation) -> str:
+def _ended(history: History, current: Generation) -> str:
     """Why nobody can go on after this generation; "" if somebody can."""
     if not current.jobs or not current.jobs.keys() <= current.results.keys():
         return ""
     results = [current.results[member] for member in current.jobs]
-    if any(reported.result.score is not None for reported in results):
+    if any(is_usable(history.objectives, reported.result) for reported in results):
         return ""
     causes = (cause(reported.result, reported.meta) for reported in results)
     return nobody_left(current.number, causes)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pbtnas.analysis.history.front import FrontSoFar
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.monitoring.processes import Seen
-from pbtnas.monitoring.progress import Front, Status, status
+from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.text import (
     COLUMNS,
     INDENT,
@@ -78,9 +79,11 @@ def _head(status: Status) -> list[str]:
     ]
     titles = ["run", "search", "generation", "members", "best"]
     if status.front is not None:
-        volume = [] if status.front.hypervolume is None else [_volume(status.front)]
-        titles += ["front", *["hypervolume"] * len(volume)]
-        lines += [_front(status.front), *volume]
+        titles, lines = [*titles, "objectives", "front"], [*lines, *_front(status.front)]
+    if status.hypervolume is not None:
+        found = status.hypervolume
+        titles = [*titles, "hypervolume"]
+        lines = [*lines, f"{found.volume:.6g} against {found.against}"]
     if status.options:
         titles, lines = [*titles, "options"], [*lines, _options(status)]
     if status.fingerprint is not None:
@@ -94,23 +97,21 @@ def _head(status: Status) -> list[str]:
     return [*head, *titled("ended", ended)]
 
 
+def _front(front: FrontSoFar) -> tuple[str, str]:
+    """The best of each objective, and how many members nobody dominates."""
+    best = ", ".join(f"{name} {value:.6g}" for name, value in front.best.items())
+    if front.unmet:
+        return best or "nobody is within all bounds", f"nobody meets {', '.join(front.unmet)}"
+    members = "one best" if front.size is None else f"{front.size} members that no other dominates"
+    return best or "nobody yet", members
+
+
 def _options(status: Status) -> str:
     """All options of the best member, or none where they have no room in one line."""
     text = choices(status.options, ", ")
     if len(text) <= COLUMNS - INDENT:
         return text
     return f"{len(status.options)} variables of the best member: pbtnas show RUN"
-
-
-def _front(front: Front) -> str:
-    if not front.best:
-        return f"no member is within the bounds yet: {front.bounds}"
-    best = ", ".join(f"{name} {value:.6g}" for name, value in front.best.items())
-    return f"{front.size} member{'' if front.size == 1 else 's'}; best {best}"
-
-
-def _volume(front: Front) -> str:
-    return f"{front.hypervolume:.6g} against {front.against}"
 
 
 def _search(status: Status) -> str:

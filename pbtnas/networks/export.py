@@ -71,7 +71,7 @@ def export(
     Args:
         root: The run directory.
         directory: The directory to export to; an unchanged older export is replaced.
-        which: Name: best-ever, best-last, that of a soup, or a member's such as m03.
+        which: Name: best-ever, best-last, front-3, that of a soup, or a member's such as m03.
         task_file: "FILE.py:Class", for a task of the user's own.
         whole: Whether to add the checkpoint, with which training could go on.
         subnet: Name of the subnet to export, as a plain network with the shared weights.

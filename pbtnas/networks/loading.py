@@ -18,7 +18,16 @@ from pbtnas.networks.members import load_member, load_soup
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Manifest, Soup
 from pbtnas.search.space import Architecture
-from pbtnas.store.finished import best_so_far, champions, is_member, member, named_member, soups
+from pbtnas.store.finished import (
+    best_so_far,
+    champions,
+    front_member,
+    is_front,
+    is_member,
+    member,
+    named_member,
+    soups,
+)
 from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
@@ -51,7 +60,7 @@ class RunNetwork(Loaded):
     """A network out of a run, and where it comes from.
 
     Args:
-        which: Name: best-ever, best-last, or that of a soup.
+        which: Name: best-ever, best-last, front-3, or that of a soup or member.
         best: The member or soup of that name.
         subnet: The name of the subnet that the network is; None for all of the member's.
         products: The products of the run, as far as the task needed them, by name.
@@ -76,9 +85,10 @@ def load_network(
 
     Args:
         directory: The directory of a run or of an export.
-        which: Name: best-ever, which is the default, best-last, or the name of a soup, such as
-            best-ever-soup; of a run that is not finished, best-so-far.  Of any run a member that
-            has its checkpoint still: m03, or g0012-m03.  An export holds only one.
+        which: Name: best-ever, which is the default, best-last, the name of a soup, such as
+            best-ever-soup, or a place in the front, such as front-3; of a run that is not
+            finished, best-so-far.  Of any run a member that has its checkpoint still: m03, or
+            g0012-m03.  An export holds only one.
         task_file: "FILE.py:Class", for a task of the user's own.
         accept: Whether the run goes on with other code of the task than its own from now on.
 
@@ -110,6 +120,8 @@ def load_from_run(
             best: Champion | Soup = best_so_far(files)
         elif is_member(which):
             best = member(files, run, which)
+        elif is_front(which):
+            best = front_member(files, run, which)
         else:
             best = _choose(which, {**champions(files, run), **soups(files, run)}, root)
         task = _task(config.task, task_file, run.space, root)

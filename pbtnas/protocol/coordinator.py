@@ -395,7 +395,8 @@ def _continues(manifest: Manifest, selected: Selected) -> Manifest:
 
 
 def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:
-    best = selected.result(selected.ranking[0])
+    best = generations.champion(manifest, selected)
+    assert best is not None, "somebody has a score, or there is no selection"
     lost = sum(result.outcome != "ok" for result in selected.results)
     text = (
         f"generation {selected.generation} done, {selected.generation + 1} of "

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pbtnas.errors import ExitCode
 from pbtnas.records import paths
-from pbtnas.records.causes import cause, mistake, nobody_left
+from pbtnas.records.causes import cause, mistake, nobody_left, without
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.members import lacking, members_of
 from pbtnas.records.names import Digest
@@ -58,10 +58,10 @@ class Search:
         origin: Digest of configuration and task; the root of the hash chain.
         products: SHA-256 of the task's products that results rest on, by name.
         start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
+        objectives: What members are ranked by.
         exploration: How ladders move in children.
         schedule: [generations] architecture that every member has in each generation; () where
             members keep their own.
-        objectives: What members are ranked by.
     """
 
     space: SearchSpace
@@ -77,9 +77,9 @@ class Search:
     origin: Digest
     products: Mapping[str, str] = field(default_factory=dict)
     start: Literal["stratified", "every", "one-network"] = "stratified"
+    objectives: Objectives = BY_SCORE
     exploration: Exploration = Exploration()
     schedule: tuple[Architecture, ...] = ()
-    objectives: Objectives = BY_SCORE
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -164,7 +164,7 @@ def select(
             causes or {}
         )
         told |= {
-            number: f"reports no finite {', '.join(map(repr, names))}"
+            number: without(names)
             for number, result in results.items()
             if (names := lacking(search.objectives, result))
         }

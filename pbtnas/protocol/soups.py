@@ -130,12 +130,13 @@ def greedy_soup(
     decisive = [i for i, v in enumerate(space) if _decides(v.name, v.modules, modules)]
     architectures = {job.member: job.architecture for job in manifest.jobs}
     candidates = []
-    for member in selected.ranking:
-        result = selected.result(member)
+    for result in selected.results:
+        member = result.member
         if member == best.member or result.score is None or result.checkpoint is None:
             continue
         if all(architectures[member][i] == best.architecture[i] for i in decisive):
             candidates.append(Candidate(member, result.score, result.checkpoint))
+    candidates.sort(key=lambda candidate: (-candidate.score, candidate.member))
     name = f"{which}-soup" if part is None else f"{which}-{part}-soup"
     return GreedySoup(name, part, modules, best, tuple(candidates))
 

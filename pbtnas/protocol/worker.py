@@ -72,8 +72,9 @@ from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
 from pbtnas.records import paths
+from pbtnas.records.causes import without
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
-from pbtnas.records.members import is_usable
+from pbtnas.records.members import is_usable, lacking
 from pbtnas.records.names import Slot
 from pbtnas.records.schema import Job, Manifest, Result, last_line
 from pbtnas.search.objectives import BY_SCORE, Objectives
@@ -300,6 +301,9 @@ class Worker(WorkLoop[Attempt]):
                 self._unpublished = None
                 return
         meta = {"worker": self._name, "attempt": attempt.number, **trained.meta}
+        if names := lacking(self._objectives, result):
+            meta["lacks"] = names
+            yield from Say(f"{attempt}: {without(names)}")
         yield from self._put_result(job, result, meta, while_waiting=keep)
         self._unpublished = None
 

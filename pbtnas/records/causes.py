@@ -9,6 +9,7 @@ from typing import Any
 
 from pbtnas.records.schema import Result, last_line
 
+LACKS = "reports no finite"
 SHOWN = 2  # causes of a generation; the others are counted
 
 # The last line of what is recorded of a mistake in the user's file: its place, and a sentence.
@@ -16,14 +17,20 @@ _MISTAKE = re.compile(r"failed: error: (?P<place>[^:]+\.py:\d+): (?P<sentence>.+
 
 
 def cause(result: Result, meta: Mapping[str, Any]) -> str:
-    """Why a member has no score, as its result records it; "" if it has one."""
+    """Why a member has no score, or cannot be ranked, as its result records it; "" if it can."""
     if result.outcome == "failed":
         words = last_line(str(meta.get("traceback", ""))) or "no message"
         return f"failed: {meta.get('class', '?')}: {words}"
     if result.outcome == "diverged":
         words = last_line(str(meta.get("diverged", "")))
         return f"diverged: {words}" if words else "diverged"
-    return ""
+    return without(meta.get("lacks", ()))
+
+
+def without(objectives: Iterable[str]) -> str:
+    """Why a member with a score cannot be ranked; "" if it lacks no objective."""
+    names = ", ".join(map(repr, objectives))
+    return f"{LACKS} {names}" if names else ""
 
 
 def mistake(generation: int, causes: Iterable[str]) -> str:
@@ -58,7 +65,6 @@ def nobody_left(generation: int, causes: Iterable[str]) -> str:
     told = [f"{count} {examples[kind]}" for kind, count in ordered[:SHOWN]]
     others = sum(count for _, count in ordered[SHOWN:])
     told += [f"{others} of other causes"] if others else []
-    return (
-        f"all {counts.total()} members of generation {generation} diverged or failed "
-        f"({'; '.join(told)})"
-    )
+    lack = any(why.startswith(LACKS) for why in examples.values())
+    happened = "diverged, failed or lack an objective" if lack else "diverged or failed"
+    return f"all {counts.total()} members of generation {generation} {happened} ({'; '.join(told)})"

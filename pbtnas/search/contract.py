@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
@@ -109,6 +110,14 @@ def _tried(
             yield "gives births of another run or generation the same seed"
 
 
+def _with_objectives(member: Member, rng: random.Random) -> Member:
+    """The member in a run with two objectives, of which it may be outside of a bound."""
+    if member.score is None or not usable(member):
+        return member
+    outside = rng.choice((0.0, 0.0, 0.5))
+    return replace(member, objectives=(member.score, rng.gauss(0, 1)), outside=outside)
+
+
 def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, SelectionRule]:
     space = SearchSpace(
         [
@@ -125,6 +134,8 @@ def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, Selection
         for i in range(rng.randint(2, 30))
     ]
     rng.shuffle(members)
+    if rng.random() < 0.25:
+        members = [_with_objectives(member, rng) for member in members]
     replaced = round(rng.uniform(0, 0.5) * len(members))
     selection = SelectionRule(
         parents=max(2, replaced),

@@ -14,6 +14,8 @@ from pbtnas.errors import ExitCode, PbtnasError
 
 SCORE = "score"
 ARCHIVE = 24
+COUNTED = frozenset({"parameters", "multiply_adds"})
+"""Numbers of the trained network that are counted where an objective asks for them."""
 EXAMPLE = '"fid smaller", "accuracy larger at_least 0.9" or "parameters smaller at_most 1e6"'
 
 
@@ -93,6 +95,11 @@ class Objectives:
     def only_score(self) -> bool:
         """Whether members are ranked by nothing but their score."""
         return self.each == (Objective(SCORE),)
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The numbers that are counted for these objectives."""
+        return COUNTED.intersection(objective.name for objective in self.each)
 
     def missing(self, numbers: Mapping[str, float]) -> list[str]:
         """Names of the objectives without a finite value."""

@@ -1,16 +1,19 @@
-"""What a run has to offer, read from its records alone: its best members and its soups."""
+"""What a run has to offer, read from its records alone: its best members, front and soups."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
-from pbtnas.records.schema import Champion, Manifest, Result, Selected, Soup
+from pbtnas.records.schema import Champion, FrontMember, Manifest, Result, Selected, Soup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run
 
+_FRONT = re.compile(r"front-(?P<place>[1-9]\d{0,8})")
 _MEMBER = re.compile(r"(?:g(?P<generation>\d{1,9})-)?m(?P<member>\d{1,9})")
 
 
@@ -19,6 +22,45 @@ def champions(files: RunReader, run: Run) -> dict[str, Champion]:
 
     Raises `NotARun` when it is not finished.
     """
+    core = _final(files, run)
+    found = {"best-ever": core["best_ever"], "best-last": core["best_last"]}
+    return {which: Champion.from_json(best) for which, best in found.items() if best}
+
+
+def front(files: RunReader, run: Run) -> tuple[FrontMember, ...]:
+    """The members of a finished run that no other dominates, the best in the first objective
+    first; none where the run has one objective only.
+
+    Raises `NotARun` when it is not finished.
+    """
+    return tuple(map(FrontMember.from_json, _final(files, run).get("front", ())))
+
+
+def is_front(which: str) -> bool:
+    """Whether a name is that of a place in the front, such as "front-3"."""
+    return _FRONT.fullmatch(which) is not None
+
+
+def front_member(files: RunReader, run: Run, which: str) -> Champion:
+    """The member of a finished run that has a place in its front.
+
+    Raises `NotARun` when it is not finished, or has no such place.
+    """
+    named = _FRONT.fullmatch(which)
+    assert named is not None, "asked for by is_front"
+    members, place = front(files, run), int(named["place"])
+    if place <= len(members):
+        return members[place - 1].champion
+    if members:
+        told = f"its front has {len(members)} members, front-1 to front-{len(members)}"
+    elif "front" in _final(files, run):
+        told = "no member was ever within the bounds of search.objectives, so its front is empty"
+    else:
+        told = "with one objective there is no front, but best-ever and best-last"
+    raise NotARun(f"{files.root}: has no {which!r}: {told}")
+
+
+def _final(files: RunReader, run: Run) -> Mapping[str, Any]:
     record = files.record(paths.FINAL, "final", run.id)
     if record is None:
         raise NotARun(
@@ -26,8 +68,7 @@ def champions(files: RunReader, run: Run) -> dict[str, Champion]:
             "`pbtnas show` the members that evaluate and export can have now; best-so-far is for "
             "pbtnas play and pbtnas.load"
         )
-    found = {"best-ever": record.core["best_ever"], "best-last": record.core["best_last"]}
-    return {which: Champion.from_json(best) for which, best in found.items() if best}
+    return record.core
 
 
 def best_so_far(files: RunReader) -> Champion:

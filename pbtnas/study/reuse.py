@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pbtnas.checkpoints.one_pass import CorruptCheckpoint, OnePass
+from pbtnas.config import from_json
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, digest
 from pbtnas.records.names import Digest
@@ -26,7 +27,9 @@ def kind_of(run: Run, store: PosixStore) -> str | None:
         return None
     task = {**run.config["task"], **(run.options or {})}
     codes = [known.code.digest for known in run.codes.known]
-    return digest([task, run.space, run.hash, found, codes])
+    # A result without them is not that of a run whose objectives ask for them.
+    counted = sorted(from_json(run.config).search.ranking().counted)
+    return digest([task, run.space, run.hash, found, codes, *counted])
 
 
 def take_checkpoint(

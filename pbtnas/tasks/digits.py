@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -25,6 +26,7 @@ from pbtnas.models.digits.networks import LATENTS, Discriminator, Generator, dig
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.sampling import Sampler
 
@@ -197,6 +199,11 @@ class DigitsTrainee(Learner):
     def trained_network(self) -> Sampler:
         """The averaged generator."""
         return Sampler(self.averaged, latent=LATENTS, image=(1, 8, 8), batch=_CHUNK, together=True)
+
+    def costs(self) -> Mapping[str, float]:
+        """The multiply-adds of one generated image."""
+        latents = torch.zeros(1, LATENTS, device="meta")
+        return {"multiply_adds": multiply_adds(self.averaged, lambda n: n(latents))}
 
 
 def _plan(seed: int, epoch: int, images: int, steps: int, batch_size: int) -> tuple[Tensor, Tensor]:

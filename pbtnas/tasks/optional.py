@@ -7,7 +7,7 @@ with `recall` can make its networks without data; one with `play` can show what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -70,6 +70,18 @@ def parameters_of(trainee: Any) -> int | None:
     if not isinstance(trainee, HasNetwork):
         return None
     return sum(tensor.numel() for tensor in trainee.trained_network().parameters())
+
+
+@runtime_checkable
+class SaysCosts(Protocol):
+    """A trainee that knows what its trained network costs where it is used."""
+
+    def costs(self) -> Mapping[str, float]:
+        """`parameters`, `multiply_adds`, or both; a function of the architecture alone.
+
+        Asked for only where `search.objectives` names one of them.  Without it, parameters are
+        counted, and multiply-adds are not known: `pbtnas.tasks.costs.multiply_adds` counts them.
+        """
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from pbtnas.search.space import Architecture
 from pbtnas.state import Json, State
 from pbtnas.tasks import returned
 from pbtnas.tasks.base import Context, Diverged, Evaluation, TaskError
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.findings import number_of
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.nested import joined, mapped, tensors
@@ -153,6 +154,14 @@ class SupervisedTrainee(Learner):
     def trained_network(self) -> nn.Module:
         """What `build` made."""
         return self.network
+
+    def costs(self) -> Mapping[str, float]:
+        """The multiply-adds of one example of the data that the search scores by."""
+        task = self._task
+        batches = returned.batches(task, "validation_batches", task.validation_batches())
+        x, _ = pair_of(next(iter(batches)))
+        example = mapped(lambda tensor: tensor[:1].to("meta"), x)
+        return {"multiply_adds": multiply_adds(self.network, lambda n: task.forward(n, example))}
 
 
 def _behind(skipped: int, batches: Batches, device: str) -> Iterator[Any]:

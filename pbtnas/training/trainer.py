@@ -40,6 +40,7 @@ from pbtnas.store.run_directory import OtherSpace, check_space, open_run
 from pbtnas.store.task_code import ACCEPT, CodeInForce, OtherCode, check_code
 from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
 from pbtnas.tasks.code import code_of
+from pbtnas.tasks.costs import costs_of
 from pbtnas.tasks.faults import TaskFault, mistake
 from pbtnas.tasks.findings import numbers_of
 from pbtnas.tasks.optional import parameters_of
@@ -85,6 +86,7 @@ class Place:
         snapshot_s: Seconds between two snapshots.
         task: The prepared task.
         products: The SHA-256 of what it was prepared with, by name.
+        costs: Numbers of trained networks that are counted, because objectives ask for them.
         in_force: Looks whether the run still goes on with the code of that task.
     """
 
@@ -94,6 +96,7 @@ class Place:
     snapshot_s: float
     task: Task
     products: Mapping[str, str]
+    costs: frozenset[str]
     in_force: CodeInForce
 
 
@@ -155,6 +158,7 @@ class Trainer:
                 config.engine.snapshot_s,
                 ready.task,
                 ready.products,
+                config.search.ranking().counted,
                 in_force,
             )
         return self._places[root]
@@ -272,6 +276,9 @@ class Trainer:
         seed_everything(derive(job.seed, "evaluate"), self._device)
         self._doing = "evaluate()"
         score, metrics = numbers_of(trainee.evaluate(context), trainee)
+        if unknown := self._place.costs - metrics.keys():
+            self._doing = "costs()"
+            metrics |= costs_of(trainee, unknown)
         evaluated_s = time.monotonic()
         self._doing = "state()"
         result, file = self._outcome(job, trainee, score, metrics, context)

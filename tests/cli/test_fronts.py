@@ -90,12 +90,13 @@ def test_report_lists_the_front_and_compares_hypervolumes(root: Path, run: Path)
 def test_status_shows_what_was_found(run: Path) -> None:
     """The best of each objective, how many members are kept, and the hypervolume."""
     shown = call("status", run).stdout
-    seen = json.loads(call("status", run, "--json", *POINT).stdout)["front"]
+    seen = json.loads(call("status", run, "--json", *POINT).stdout)
 
-    assert "front       " in shown and "best score" in shown and "hypervolume" in shown
-    assert seen["best"].keys() == {"score", "size"}
-    assert seen["against"] == "score 0, size 2000"
-    assert seen["size"] > 1 and seen["hypervolume"] > 0
+    assert "\nobjectives  score" in shown and "\nfront       " in shown
+    assert "\nhypervolume " in shown and "the worst that it began with" in shown
+    assert seen["front"]["best"].keys() == {"score", "size"} and seen["front"]["size"] > 1
+    assert seen["hypervolume"]["against"] == "score 0, size 2000"
+    assert seen["hypervolume"]["volume"] > 0
 
 
 def test_a_run_of_one_objective_has_no_hypervolume(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Evaluation, Preparation, TaskError
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.drqv2.agent import Agent
 from pbtnas.tasks.drqv2.buffers import Buffers, begin
 from pbtnas.tasks.drqv2.environments import Facts, can_render, make_environment, probe
@@ -240,6 +241,12 @@ class DrQV2Trainee:
     def trained_network(self) -> Policy:
         """Encoder and actor, in evaluation mode."""
         return Policy(self.agent.networks, self._task.facts.sizes(self._task.options))
+
+    def costs(self) -> Mapping[str, float]:
+        """The multiply-adds of one action."""
+        policy = self.trained_network()
+        observations = torch.zeros(1, *policy.observation, device="meta")
+        return {"multiply_adds": multiply_adds(policy, lambda n: n(observations))}
 
     def state(self) -> State:
         """Agent and progress; the tensors of the agent alias its networks."""

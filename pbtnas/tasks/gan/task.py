@@ -7,7 +7,7 @@ minus the Fréchet distance between features of generated and of real images (pa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.faults import place_of
 from pbtnas.tasks.gan.images import describe, load_images, looked_at, source
 from pbtnas.tasks.gan.options import SIDES, GanOptions
@@ -280,6 +281,11 @@ class GanTrainee:
             batch=CHUNK,
             together=False,
         )
+
+    def costs(self) -> Mapping[str, float]:
+        """The multiply-adds of one generated image."""
+        latents = torch.zeros(1, self._task.options.latent, device="meta")
+        return {"multiply_adds": multiply_adds(self.adversaries.judged(), lambda n: n(latents))}
 
     def state(self) -> State:
         """Everything that is trained; the tensors alias the networks."""
