@@ -190,7 +190,8 @@ def coordinator(
                 check_start(config.search, task.space)
                 click.echo(data_of(task), err=True)
                 options = complete_options(task, config.task.in_force)
-                whole = {**to_json(config), "task": {"name": config.task.name, **options}}
+                stored = to_json(config, ladders=bool(task.space.ladders))
+                whole = {**stored, "task": {"name": config.task.name, **options}}
                 click.echo(json.dumps(whole, indent=2))
                 return
             scratch = scratch or default_scratch()

@@ -77,7 +77,12 @@ def setting(default: Any = MISSING, *, help: str = "", newer: bool = False) -> A
 
 
 def number(
-    default: Any = MISSING, *, min: float | None = None, max: float | None = None, help: str = ""
+    default: Any = MISSING,
+    *,
+    min: float | None = None,
+    max: float | None = None,
+    help: str = "",
+    newer: bool = False,
 ) -> Any:
     """Declare a field that is a number or a tuple of numbers; required unless it has a default.
 
@@ -86,8 +91,10 @@ def number(
         min: Smallest value allowed, for each item of a tuple.
         max: Largest value allowed.
         help: Sentence for the user, with the unit.
+        newer: Whether there were runs before there was this field, as of `setting`.
     """
-    return field(default=default, metadata={"min": min, "max": max, "help": help})
+    metadata = {"min": min, "max": max, "help": help, "newer": newer}
+    return field(default=default, metadata=metadata)
 
 
 def parse(

@@ -9,13 +9,15 @@ from typing import Any
 
 import yaml
 
-from pbtnas.config.schema import SECTIONS, Config
+from pbtnas.config.schema import OF_LADDERS, SECTIONS, Config
 
 
-def to_json(config: Config) -> dict[str, Any]:
+def to_json(config: Config, *, ladders: bool = False) -> dict[str, Any]:
     """The configuration as JSON, in the shape of the YAML file with defaults written out.
 
-    But for those of newer fields, whose name would change the digests of all runs.
+    But for those of newer fields, whose name would change the digests of all runs.  With `ladders`,
+    where the space has some, what moves them is written out all the same: a pbtnas from before
+    there were ladders refuses the run by these keys.
 
     Of the task's options, those that were given: only the task knows its defaults, which are
     recorded beside it.
@@ -25,7 +27,9 @@ def to_json(config: Config) -> dict[str, Any]:
         name: {
             f.name: values[f.name]
             for f in fields(section)
-            if not f.metadata.get("newer") or getattr(section, f.name) != f.default
+            if not f.metadata.get("newer")
+            or getattr(section, f.name) != f.default
+            or (ladders and (name, f.name) in OF_LADDERS)
         }
         for name, section, values in _sections(config)
     }

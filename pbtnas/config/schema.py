@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pbtnas.config.fields import closest, describe_fields, number, setting
 from pbtnas.search.algorithms import ALGORITHMS, REPLACING_NOBODY, SelectionRule
 from pbtnas.search.budget import granted_epochs
+from pbtnas.search.exploring import Exploration
 
 ALGORITHM_GROUP = "pbtnas.algorithms"
 """The entry point group in which other packages install algorithms."""
@@ -53,6 +54,10 @@ class TaskName:
     """The problem to search networks for."""
 
     name: str = setting(help="Which task; every other key of this section is an option of it.")
+
+
+OF_LADDERS = {("search", key) for key in ("explore", "explore_rungs", "resample_probability")}
+"""Keys that a run with ladders stores even at their defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,27 @@ class SearchConfig:
         "such as [actor] or [generator.cells]; [] means all networks.  Averaged copies never "
         "mutate; in the published code the target critic did, a generator's average did not.",
     )
+    explore: Literal["none", "step", "resample"] = setting(
+        "step",
+        newer=True,
+        help="How the ladders of a child move from what it inherits: step moves each to any rung "
+        "with resample_probability, and otherwise up or down; resample moves it to any rung with "
+        "that probability, and otherwise not at all; none never does.  Without effect on spaces "
+        "without ladders.",
+    )
+    explore_rungs: int = number(
+        1,
+        min=1,
+        newer=True,
+        help="Largest number of rungs of a step; all from 1 to it are equally likely.",
+    )
+    resample_probability: float = number(
+        0.25,
+        min=0,
+        max=1,
+        newer=True,
+        help="Chance that a ladder of a child moves to a rung drawn from all of it.",
+    )
 
     def epochs_of(self, generation: int) -> int:
         """Epochs every member is trained in that generation."""
@@ -139,6 +165,10 @@ class SearchConfig:
             perturb=self.perturb,
             mutated_networks=self.mutated_networks,
         )
+
+    def exploration(self) -> Exploration:
+        """How ladders move in children."""
+        return Exploration(self.explore, self.explore_rungs, self.resample_probability)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""

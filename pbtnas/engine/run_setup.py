@@ -96,7 +96,7 @@ def start_run(
     options = None if complete is None else complete(config.task.in_force)
     run = create(
         root,
-        to_json(config),
+        to_json(config, ladders=bool(space.ladders)),
         about=about,
         options=options,
         space=space,
@@ -160,6 +160,7 @@ def search_of(
     the SHA-256 of those that the prepared task uses, by name.
     """
     search = config.search
+    stored = stored or to_json(config, ladders=bool(space.ladders))
     return Search(
         space=space,
         algorithm=load_algorithm(search.algorithm),
@@ -171,9 +172,10 @@ def search_of(
         first_epochs=search.epochs_of(0),
         skip_selection=frozenset(search.skip_selection),
         threads=config.run.threads,
-        origin=digest(["origin", outcome(stored or to_json(config)), space_digest(space)]),
+        origin=digest(["origin", outcome(stored), space_digest(space)]),
         products=products or {},
         start=search.start,
+        exploration=search.exploration(),
     )
 
 

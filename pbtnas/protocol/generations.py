@@ -18,6 +18,7 @@ from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Child, Job, Manifest, Result, Selected
 from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
+from pbtnas.search.exploring import Exploration, explore
 from pbtnas.search.population import Member, every_architecture, initial_population, rank
 from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture, SearchSpace
@@ -41,6 +42,7 @@ class Search:
         origin: Digest of configuration and task; the root of the hash chain.
         products: SHA-256 of the task's products that results rest on, by name.
         start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
+        exploration: How ladders move in children.
     """
 
     space: SearchSpace
@@ -56,6 +58,7 @@ class Search:
     origin: Digest
     products: Mapping[str, str] = field(default_factory=dict)
     start: Literal["stratified", "every"] = "stratified"
+    exploration: Exploration = Exploration()
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -211,7 +214,8 @@ def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple
     selection = search.selection
     if generation in search.skip_selection:
         selection = replace(selection, replaced=0)
-    return search.algorithm(members, search.space, selection, search.seed, generation)
+    births = search.algorithm(members, search.space, selection, search.seed, generation)
+    return explore(births, search.space, search.exploration, search.seed, generation)
 
 
 def _job(

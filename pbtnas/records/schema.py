@@ -174,10 +174,12 @@ class Selected:
 
 
 def birth_to_json(birth: Birth) -> dict[str, Any]:
-    """A mix is written without its operator: records made before there were others stay valid."""
+    """What only some births have is left out of all others, which stay as they always were."""
     data = dict(vars(birth))
     if birth.operator == "mix":
         del data["operator"], data["networks"]
+    if not birth.explored:
+        del data["explored"]
     return data
 
 
@@ -193,6 +195,7 @@ def birth_from_json(data: Mapping[str, Any]) -> Birth:
         perturb=data["perturb"],
         operator=data.get("operator", "mix"),
         networks=tuple(data.get("networks", ())),
+        explored=tuple(data.get("explored", ())),
     )
 
 

@@ -1,6 +1,7 @@
 """Search spaces and algorithms: pure functions over data."""
 
 from pbtnas.search.births import Birth
+from pbtnas.search.ladders import ladder
 from pbtnas.search.population import Member, initial_population, rank
 from pbtnas.search.space import Architecture, SearchSpace, Variable, layer, switch
 
@@ -11,6 +12,7 @@ __all__ = [
     "SearchSpace",
     "Variable",
     "initial_population",
+    "ladder",
     "layer",
     "rank",
     "switch",

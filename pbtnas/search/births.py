@@ -35,6 +35,7 @@ class Birth:
         perturb: Gamma, the factor on the fresh initialisation.
         operator: Way in which the weights are made.
         networks: Dotted paths below which `mutate` changes weights; () for all.
+        explored: Indices of the ladders that moved after they were inherited, ascending.
     """
 
     member: int
@@ -47,3 +48,4 @@ class Birth:
     perturb: float
     operator: Operator = "mix"
     networks: tuple[str, ...] = ()
+    explored: tuple[int, ...] = ()

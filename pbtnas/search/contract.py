@@ -63,7 +63,12 @@ def _fault_of(birth: Birth, parents: dict[int, Member], space: SearchSpace) -> s
         space.check(birth.architecture)
     except ValueError as error:
         return f"has an architecture outside of the space: {error}"
+    moved = birth.explored
+    if list(moved) != sorted(set(moved)) or not set(space.ladders).issuperset(moved):
+        return f"explores {list(moved)}, expected different ladders' indices, ascending"
     for i, option in enumerate(birth.architecture):
+        if i in moved:
+            continue  # a ladder owns no modules: any rung fits the weights
         if i not in listed and option != base[i]:
             return "differs from its base in a variable that is not listed as inherited"
         if i in listed and birth.operator == "mix" and option != donor[i]:

@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pbtnas.search.options import Option, plain_options
 
@@ -26,11 +27,14 @@ class Variable:
             of these.  Scalars of numpy become Python's.  A single one is what every network has.
         modules: Dotted paths of the modules whose tensors are inherited together with the
             choice.  Several for a width shared by two networks, none for a switch.
+        ordered: Whether this is a ladder: its options are numbers, ascending, of which children
+            may get a neighbour of the one that they inherit.  A ladder has no modules.
     """
 
     name: str
     options: tuple[Option, ...]
     modules: tuple[str, ...] = ()
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -49,6 +53,12 @@ class Variable:
         object.__setattr__(self, "modules", tuple(self.modules))
         if any(not all(module.split(".")) for module in self.modules):
             raise ValueError(f"variable {self.name!r} has a malformed module path: {self.modules}")
+        if not isinstance(self.ordered, bool):
+            raise ValueError(
+                f"variable {self.name!r}: ordered is True or False, not {self.ordered!r}"
+            )
+        if self.ordered:
+            _check_ladder(self)
 
 
 def layer(name: str, options: Iterable[Option]) -> Variable:
@@ -107,6 +117,11 @@ class SearchSpace:
         """Number of architectures, counting those that mean the same network."""
         return math.prod(len(v.options) for v in self.variables)
 
+    @property
+    def ladders(self) -> tuple[int, ...]:
+        """Indices of the ordered variables, ascending."""
+        return tuple(i for i, variable in enumerate(self.variables) if variable.ordered)
+
     def owner(self, parameter_name: str) -> int | None:
         """Index of the variable that owns a tensor, or None if it always comes from the base.
 
@@ -159,13 +174,34 @@ class SearchSpace:
     def describe(self) -> list[tuple[int, str, str, str]]:
         """One row a variable: index, name, options, modules (for tables and digests)."""
         return [
-            (i, v.name, ", ".join(map(str, v.options)), ", ".join(v.modules) or "-")
+            (i, v.name, _described(v), ", ".join(v.modules) or "-")
             for i, v in enumerate(self.variables)
         ]
 
 
+def _check_ladder(variable: Variable) -> None:
+    """Raise `ValueError` unless an ordered variable is one that can move."""
+    if variable.modules:
+        raise ValueError(
+            f"ladder {variable.name!r} owns modules, {', '.join(variable.modules)}: expected none, "
+            "since weights cannot move from rung to rung"
+        )
+    rungs = [o for o in variable.options if isinstance(o, int | float) and not isinstance(o, bool)]
+    if len(rungs) < len(variable.options) or any(a >= b for a, b in pairwise(rungs)):
+        raise ValueError(
+            f"ladder {variable.name!r}: expected ascending numbers as rungs, not {variable.options}"
+        )
+
+
 def _contains(outer: str, inner: str) -> bool:
     return inner == outer or inner.startswith(outer + ".")
+
+
+def _described(variable: Variable) -> str:
+    if variable.ordered:
+        rungs = variable.options
+        return f"{rungs[0]} to {rungs[-1]}, a ladder of {len(rungs)}"
+    return ", ".join(map(str, variable.options))
 
 
 def _option_index(variable: Variable, value: Option) -> int:

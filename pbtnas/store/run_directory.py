@@ -285,8 +285,14 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
 
 
 def space_digest(space: SearchSpace) -> str:
-    """Digest of all that makes a space: names, options and modules in their order."""
-    return digest([[v.name, list(map(repr, v.options)), list(v.modules)] for v in space])
+    """Digest of all that makes a space: names, options and modules in their order, and which
+    variables are ordered; a space without those has the digest that it always had."""
+    return digest(
+        [
+            [v.name, list(map(repr, v.options)), list(v.modules), *(["ordered"] * v.ordered)]
+            for v in space
+        ]
+    )
 
 
 def stored_space(meta: Mapping[str, Any], expected: str | None) -> SearchSpace | None:
