@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         @property
         def search_also(self) -> tuple[str, ...]: ...
 
-    O = TypeVar("O", bound=Searchable)
+    Found = TypeVar("Found", bound=Searchable)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def times(factor: int, rungs: int, *, integer: bool = False, instead: str | None
             raise ValueError(f"{value} has no multiples")
         low: float = round(value / factor) if integer else _rounded(value / factor)
         high = value * factor if integer else _rounded(value * factor)
-        low = max(low, 1 if integer else 0, least or 0)
+        low = max(low, least or 0, 1 if integer else 0)
         high = high if most is None else min(high, most)
         return ladder(name, low, high, rungs, integer=integer)
 
@@ -63,8 +63,9 @@ def towards_one(factor: int, rungs: int) -> Reach:
     """Of a number below 1: its distance to 1 as `times` of it, at most 1."""
 
     def make(name: str, value: float, least: float | None, most: float | None) -> Variable:
-        distances = times(factor, rungs).make(name, _rounded(1 - value), 0, 1)
-        return Variable(name, tuple(_rounded(1 - d) for d in reversed(distances.options)), (), True)
+        distances = times(factor, rungs).make(name, _rounded(1 - value), 0, 1).options
+        from_low = [_rounded(1 - d) for d in reversed(distances) if isinstance(d, float)]
+        return Variable(name, tuple(from_low), ordered=True)
 
     words = f"its distance to 1 from 1/{factor} to {factor} times that of the value, {rungs} rungs"
     return Reach(words, make)
@@ -116,15 +117,19 @@ def conflicts(
             yield "search_also", f"{may}, since the task has no option {name!r}{hint}"
 
 
-def with_ladders(space: SearchSpace, options: Searchable, reaches: Mapping[str, Reach]) -> SearchSpace:
+def with_ladders(
+    space: SearchSpace, options: Searchable, reaches: Mapping[str, Reach]
+) -> SearchSpace:
     """The space with a ladder behind its variables for each option that is searched."""
     if not options.search_also:
         return space
-    found = [_ladder(options, name, reaches[name]) for name in reaches if name in options.search_also]
+    found = [
+        _ladder(options, name, reaches[name]) for name in reaches if name in options.search_also
+    ]
     return SearchSpace([*space, *found])
 
 
-def of_member(options: O, choices: Mapping[str, Any]) -> O:
+def of_member(options: Found, choices: Mapping[str, Any]) -> Found:
     """The options of a member that has these choices; of none, those of the task."""
     rungs = {name: choices[name] for name in options.search_also if name in choices}
     return replace(options, **rungs) if rungs else options

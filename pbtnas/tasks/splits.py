@@ -128,7 +128,7 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class Equal:
-    """All of a pair [N, ...] in the given order [N], in as few batches as their largest size allows.
+    """All of a pair [N, ...] in the given order [N], in as few batches as `largest` allows.
 
     They have one size, up to one example: no epoch ends with a batch of few.
     """

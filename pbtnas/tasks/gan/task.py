@@ -65,7 +65,8 @@ class GanProblem:
 class GanTask:
     """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan.spaces`.
 
-    Ladders of `search_also` come on top.  For images or an extractor of your own, override `load_images` or `make_extractor`.
+    Ladders of `search_also` come on top.  For images or an extractor of your own, override
+    `load_images` or `make_extractor`.
     """
 
     Options = GanOptions
