@@ -14,7 +14,7 @@ import click
 
 from pbtnas.cli.shared import disk_errors, leave, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.monitoring.text import clipped, printable
+from pbtnas.monitoring.text import choices, clipped, printable
 from pbtnas.records.schema import numbers
 from pbtnas.tabular import aligned
 
@@ -173,7 +173,7 @@ def _parents(row: Row) -> str:
 
 def _options(options: Mapping[str, Any]) -> str:
     """All of them, or none where they would not fit beside the numbers."""
-    text = " ".join(f"{name}={option}" for name, option in options.items())
+    text = choices(options, " ")
     return text if len(text) <= OPTIONS else f"{len(options)} variables: show RUN MEMBER"
 
 

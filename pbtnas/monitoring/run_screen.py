@@ -16,6 +16,7 @@ from pbtnas.monitoring.text import (
     COLUMNS,
     INDENT,
     bar,
+    choices,
     clipped,
     entries,
     joined,
@@ -91,7 +92,7 @@ def _head(status: Status) -> list[str]:
 
 def _options(status: Status) -> str:
     """All options of the best member, or none where they have no room in one line."""
-    text = ", ".join(f"{name}={option}" for name, option in status.options.items())
+    text = choices(status.options, ", ")
     if len(text) <= COLUMNS - INDENT:
         return text
     return f"{len(status.options)} variables of the best member: pbtnas show RUN"

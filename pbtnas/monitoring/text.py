@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 COLUMNS = 100
 INDENT = 12  # columns of a title
 BAR = 24
+_LONG = 8  # characters of a number
 
 
 def bar(share: float) -> str:
@@ -24,6 +26,16 @@ def titled(title: str, lines: Sequence[str]) -> list[str]:
 def printable(text: str) -> str:
     """Text that cannot move the cursor."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def choices(options: Mapping[str, Any], separator: str) -> str:
+    """The options of an architecture in one line, long numbers with the digits of scores."""
+    return separator.join(f"{name}={_short(option)}" for name, option in options.items())
+
+
+def _short(option: Any) -> str:
+    text = str(option)
+    return f"{option:.6g}" if isinstance(option, float) and len(text) > _LONG else text
 
 
 def clipped(text: str, width: int) -> str:

@@ -112,7 +112,9 @@ def _tried(
 def _situation(rng: random.Random) -> tuple[list[Member], SearchSpace, SelectionRule]:
     space = SearchSpace(
         [
-            Variable(f"v{i}", ("a", "b", "c")[: rng.randint(2, 3)], (f"net.{i}",) * (i % 2))
+            Variable(f"v{i}", (1, 2, 3), ordered=True)
+            if i % 4 == 2
+            else Variable(f"v{i}", ("a", "b", "c")[: rng.randint(2, 3)], (f"net.{i}",) * (i % 2))
             for i in range(rng.randint(1, 8))
         ]
     )

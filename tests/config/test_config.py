@@ -605,7 +605,7 @@ def test_the_description_covers_every_field() -> None:
         for declared in fields(cls):
             assert f"\n  {declared.name} " in text
             assert declared.metadata["help"].split()[0] in text
-    assert "tau                  0.25          a number from 0 to 0.5\n" in text
+    assert "tau                   0.25          a number from 0 to 0.5\n" in text
 
 
 def test_a_newer_key_leaves_old_digests_alone(read: Loader) -> None:

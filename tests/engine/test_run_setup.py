@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import pytest
 
 from pbtnas.analysis.history.run import History
-from pbtnas.config import Config, SearchConfig, TaskConfig, from_json, load
+from pbtnas.config import Config, ConfigError, SearchConfig, TaskConfig, from_json, load, parse
 from pbtnas.engine.run_setup import (
     ChangedConfig,
     UnfitPopulation,
@@ -23,10 +23,12 @@ from pbtnas.engine.run_setup import (
 from pbtnas.protocol.generations import first_manifest
 from pbtnas.records import paths
 from pbtnas.records.task_code import SourceFile, TaskCode
+from pbtnas.search.exploring import Exploration
+from pbtnas.search.ladders import ladder
 from pbtnas.search.population import every_architecture
-from pbtnas.search.space import SearchSpace, switch
+from pbtnas.search.space import SearchSpace, Variable, layer, switch
 from pbtnas.store.fsck import check, repair
-from pbtnas.store.run_directory import open_run
+from pbtnas.store.run_directory import OtherSpace, open_run, space_digest
 from pbtnas.store.task_code import OtherCode
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.loading import complete_options
@@ -49,6 +51,57 @@ def test_a_directory_without_a_job_may_be_deleted(tmp_path: Path) -> None:
 
     with pytest.raises(ChangedConfig, match="population.*4.*5[^/]*no job yet: delete it"):
         start_run(tmp_path / "run", second, SPACE)
+
+
+def test_a_run_with_ladders_says_so_in_its_configuration(tmp_path: Path) -> None:
+    """It stores what moves them even at the defaults, so that a pbtnas of before ladders refuses it
+    by an unknown key, and goes on when the defaults become others."""
+    config, _ = configs(tmp_path)
+    space = SearchSpace([*SPACE, ladder("rate", 0.001, 0.1, 5)])
+    keys = {"explore": "step", "explore_rungs": 1, "resample_probability": 0.25}
+    plain = start_run(tmp_path / "plain", config, SPACE)
+    run = start_run(tmp_path / "ladders", config, space)
+    stored = run.config["search"]
+
+    assert stored == {**plain.config["search"], **keys}
+    hints = get_type_hints(SearchConfig)
+    before = [
+        (f.name, hints[f.name], field(default=f.default, metadata=f.metadata))
+        for f in fields(SearchConfig)
+        if f.name not in keys
+    ]
+    with pytest.raises(ConfigError) as refused:
+        parse(make_dataclass("Before", before, kw_only=True), stored, "search")
+    assert [problem.split(";")[0] for problem in refused.value.problems] == [
+        f"search.{key}: unknown key" for key in keys
+    ]
+    assert start_run(tmp_path / "ladders", from_json(run.config), space) == run
+    assert search_of(config, space).origin == search_of(config, space, run.config).origin
+    assert search_of(config, space).exploration == Exploration("step", 1, 0.25)
+
+
+def test_a_space_without_ladders_has_the_digest_of_before_there_were_any() -> None:
+    """Runs begun before can go on: the digest was computed by the version before ladders."""
+    space = SearchSpace(
+        [
+            layer("generator.c0", ("none", "linear")),
+            Variable("width", (1, 2, 3), ("generator.c1",)),
+            switch("norm", (False, True)),
+        ]
+    )
+
+    assert space_digest(space).startswith("d8ae30f5b5b5117d28014dc209294636faece3bd")
+
+
+def test_another_ladder_is_another_space(tmp_path: Path) -> None:
+    """A rung that moved, or options that only now are ordered, would change what jobs mean."""
+    config, _ = configs(tmp_path)
+    rungs = Variable("rate", (0.001, 0.01, 0.1))
+    start_run(tmp_path / "run", config, SearchSpace([ladder("rate", 0.001, 0.1, 3)]))
+
+    for other in (ladder("rate", 0.001, 0.2, 3), ladder("rate", 0.001, 0.1, 4), rungs):
+        with pytest.raises(OtherSpace, match="another search space"):
+            start_run(tmp_path / "run", config, SearchSpace([other]))
 
 
 def test_a_schedule_limits_the_epochs_of_a_member() -> None:

@@ -16,6 +16,7 @@ from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Failed, Members
 from pbtnas.monitoring.run_screen import Status, progress_line, render, status, to_json
+from pbtnas.monitoring.text import choices
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import left, waiting_for
 from pbtnas.records.schema import Result
@@ -163,6 +164,13 @@ def test_the_progress_line_has_whole_facts(running: Path, width: int) -> None:
 
     assert "generation 2 of 4, 2 of 6 members done, best " in whole and "1 min left" in whole
     assert len(line) <= width and (whole + ", ").startswith(f"{line}, " if line else "")
+
+
+def test_the_rungs_of_ladders_are_as_short_as_scores() -> None:
+    """A computed number has six digits on a screen; what people wrote themselves stays."""
+    options = {"rate": 0.000316227766, "batch": 16, "drop": 0.5, "act": "relu", "norm": False}
+
+    assert choices(options, " ") == "rate=0.000316228 batch=16 drop=0.5 act=relu norm=False"
 
 
 def test_failures_are_counted_and_shown(running: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbtnas.records.spaces import space_from_json, space_to_json
+from pbtnas.search.ladders import ladder
 from pbtnas.search.space import SearchSpace, Variable
 
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -28,3 +29,15 @@ def test_a_space_comes_back_as_it_was_given(variable: Variable) -> None:
     stored = json.loads(json.dumps(space_to_json(space)))
 
     assert list(map(repr, space_from_json(stored))) == list(map(repr, space))
+
+
+def test_only_ladders_are_written_as_ordered() -> None:
+    """A space without ladders is written as it always was; one with them comes back ordered."""
+    space = SearchSpace([Variable("one", (1, 2)), ladder("rate", 0.1, 1, 3)])
+    stored = json.loads(json.dumps(space_to_json(space)))
+
+    assert stored == [
+        {"name": "one", "options": [1, 2], "modules": []},
+        {"name": "rate", "options": [0.1, 0.316227766, 1.0], "modules": [], "ordered": True},
+    ]
+    assert list(space_from_json(stored)) == list(space)

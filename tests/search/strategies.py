@@ -19,9 +19,12 @@ _OPTIONS: tuple[tuple[str | int | bool, ...], ...] = (
 
 @st.composite
 def spaces(draw: st.DrawFn) -> SearchSpace:
-    """One to five variables of two to five options, each with none to two modules."""
+    """One to five variables: ladders, and others of two to five options and up to two modules."""
     variables = []
     for i in range(draw(st.integers(1, 5))):
+        if draw(st.integers(0, 3)) == 0:
+            variables.append(Variable(f"v{i}", (0, 0.5, 2, 4)[: draw(st.integers(1, 4))], (), True))
+            continue
         modules = tuple(f"net.part{i}.m{k}" for k in range(draw(st.integers(0, 2))))
         variables.append(Variable(f"v{i}", draw(st.sampled_from(_OPTIONS)), modules))
     return SearchSpace(variables)

@@ -32,6 +32,9 @@ BROKEN: dict[str, Change] = {
         b, architecture=(9,) * len(space), inherited=tuple(range(len(space)))
     ),
     "not listed as inherited": lambda b, space, members: replace(b, inherited=()),
+    "different ladders' indices": lambda b, space, members: replace(
+        b, explored=tuple(i for i, v in enumerate(space) if not v.ordered)
+    ),
     "not finite": lambda b, space, members: replace(b, shrink=float("nan")),
 }
 

@@ -6,13 +6,16 @@ undisturbed search (`reference`) comes from pure functions alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pbtnas.protocol import generations
 from pbtnas.protocol.children import Mix
 from pbtnas.protocol.generations import Search
 from pbtnas.records.envelope import digest
 from pbtnas.records.schema import Child, Job, Result
-from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.search import SearchSpace, ladder, layer, switch
 from pbtnas.search.algorithms import pbtnas
+from pbtnas.search.exploring import Exploration
 from tests.search.rules import selection_rule
 
 SEARCH = Search(
@@ -29,6 +32,12 @@ SEARCH = Search(
     skip_selection=frozenset(),
     threads=1,
     origin="simulated",
+)
+LADDERS = replace(
+    SEARCH,
+    space=SearchSpace([*SEARCH.space, ladder("rate", 0.001, 0.1, 9), ladder("size", 1, 3, 2)]),
+    exploration=Exploration("step", 2, 0.25),
+    origin="ladders",
 )
 HOPELESS = 9  # epochs with which every job diverges; only studies have such a run
 

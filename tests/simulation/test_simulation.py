@@ -17,7 +17,7 @@ from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.search import SEARCH, reference, trained
 from tests.simulation.store import Entry
-from tests.simulation.world import RUN, World, run_all, run_seed
+from tests.simulation.world import RUN, LadderWorld, World, run_all, run_seed
 
 SEEDS = 600
 NIGHTLY_SEEDS = 50_000
@@ -49,6 +49,29 @@ def test_every_seed_ends_with_the_fingerprint_of_the_undisturbed_run() -> None:
 def test_fifty_thousand_further_seeds() -> None:
     """The same, for a night: seeds that no default run has seen."""
     assert run_all(range(SEEDS, SEEDS + NIGHTLY_SEEDS))[0] == []
+
+
+def ladders_moved(world: World) -> bool:
+    """Whether a child of this run has explored."""
+    last = world.search.generations - 1
+    cores = [core_of(world, paths.selection(generation)) for generation in range(last)]
+    return any("explored" in birth for core in cores for birth in core["births"])
+
+
+def test_a_search_with_ladders_ends_alike_whatever_happens() -> None:
+    """Where ladders move is decided by the records too: no kill or restart draws them again."""
+    calm = LadderWorld(0, swarm=False)
+
+    assert calm.run() == LadderWorld.undisturbed != World.undisturbed
+    assert ladders_moved(calm)
+    assert run_all(range(10), LadderWorld)[0] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_searches_with_ladders() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), LadderWorld)[0] == []
 
 
 def test_a_calm_run_gives_the_reference() -> None:

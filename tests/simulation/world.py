@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -66,7 +67,15 @@ from tests.simulation.processes import (
     machine_names,
     new_nonce,
 )
-from tests.simulation.search import REFERENCE, SEARCH, always_fails, mixed, reference, trained
+from tests.simulation.search import (
+    LADDERS,
+    REFERENCE,
+    SEARCH,
+    always_fails,
+    mixed,
+    reference,
+    trained,
+)
 from tests.simulation.store import STORAGE, Entry, Faults, SimulatedStore, settle
 
 __all__ = ["REFERENCE", "SEARCH", "World", "always_fails", "reference", "run_seed", "trained"]
@@ -144,6 +153,7 @@ class World:
     operation_s: ClassVar[float] = 0.5  # longest time that an operation takes
     fault_rate: ClassVar[float] = 1.0  # in proportion to the probabilities of `FAULTS`
     trained_meta: ClassVar[Mapping[str, Any]] = {}
+    undisturbed: ClassVar[str] = REFERENCE  # the fingerprint that every run has to end with
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -217,7 +227,7 @@ class World:
         claims = kind_of_claims(RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=new_nonce(name))
         if kind == "worker":
             return Worker(RUN, name, claims, PACE).work()
-        return Coordinator(RUN, SEARCH, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
+        return Coordinator(RUN, self.search, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
 
     def remove(self, actor: Actor) -> None:
         actor.steps.close()
@@ -506,22 +516,32 @@ def run_seed(seed: int) -> str | None:
     return run_and_count(seed)[0]
 
 
-def run_and_count(seed: int) -> tuple[str | None, Counter[str]]:
+class LadderWorld(World):
+    """The same for a search with ladders, which move in children."""
+
+    undisturbed = reference(LADDERS)
+
+    @property
+    def search(self) -> Search:
+        return LADDERS
+
+
+def run_and_count(seed: int, sort: type[World] = World) -> tuple[str | None, Counter[str]]:
     """What went wrong in a simulated run, and how many faults of each kind happened."""
-    world = World(seed)
+    world = sort(seed)
     try:
         fingerprint = world.run()
         world.check()
     except Exception as error:  # noqa: BLE001  (anything that escapes the protocol is a finding)
         return f"{type(error).__name__}: {error}", world.counts()
-    other = fingerprint != REFERENCE
+    other = fingerprint != world.undisturbed
     return f"ended with another search: {fingerprint}" if other else None, world.counts()
 
 
-def run_all(seeds: range) -> tuple[list[str], Counter[str]]:
+def run_all(seeds: range, sort: type[World] = World) -> tuple[list[str], Counter[str]]:
     """What went wrong, each with the command that replays it, and the faults; on all cores."""
     with ProcessPoolExecutor() as pool:
-        found = list(pool.map(run_and_count, seeds, chunksize=20))
+        found = list(pool.map(partial(run_and_count, sort=sort), seeds, chunksize=20))
     problems = [
         f"{problem}   replay: python -m tests.simulation {seed}"
         for seed, (problem, _) in zip(seeds, found, strict=True)

@@ -163,7 +163,7 @@ def metrics_lines(history: History, member: int) -> list[str]:
 
     Keys: generation, member, outcome, score, metrics, epochs, architecture, worker, attempt,
     train_s, evaluate_s, wall_s; for a member born into that generation also base, donor and
-    inherited (indices of variables).  What is not known is null.
+    inherited (indices of variables), and explored if ladders moved.  What is not known is null.
     """
     lines = []
     for generation in history.generations:
@@ -185,6 +185,7 @@ def metrics_lines(history: History, member: int) -> list[str]:
         if born is not None:
             birth = born.birth
             line |= {"base": birth.base, "donor": birth.donor, "inherited": birth.inherited}
+            line |= {"explored": birth.explored} if birth.explored else {}
         lines.append(json.dumps(line))
     return lines
 

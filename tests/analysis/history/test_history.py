@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from pbtnas.protocol import generations
 from pbtnas.records import paths
 from pbtnas.records.envelope import ForeignRecord, Record, decode, digest, encode
 from pbtnas.records.schema import Manifest, Selected
+from pbtnas.search import SearchSpace, ladder
+from pbtnas.search.exploring import Exploration
 from pbtnas.store.run_directory import NotARun, NotYetARun
 from tests.analysis.made_runs import RUN, TRACEBACK, claim, outcome_of, search, story, write
 
@@ -135,6 +138,19 @@ def test_metrics_lines_tell_a_member_generation_by_generation(history: History) 
     assert lines[2]["inherited"] == list(birth.inherited)
     assert lines[2]["architecture"] == list(birth.architecture)
     assert "base" not in lines[0]
+
+
+def test_a_run_with_ladders_tells_which_have_moved(tmp_path: Path) -> None:
+    """Births are read back with their moves, and the metrics of a child name them."""
+    space = SearchSpace([ladder("rate", 0.01, 1, 9)])
+    write(tmp_path, story(replace(SEARCH, space=space, exploration=Exploration("step", 2))))
+    history = History.read(tmp_path)
+    explored = {slot: born.birth.explored for slot, born in history.generations[0].births.items()}
+
+    assert history.problems == () and (0,) in explored.values()
+    for slot, moved in explored.items():
+        lines = [json.loads(line) for line in metrics_lines(history, slot)]
+        assert [line.get("explored", []) for line in lines[:2]] == [[], list(moved)]
 
 
 def test_a_run_is_read_at_every_moment_of_its_life(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from tests.mutants.mutant import Mutant
 
 _POPULATION = "pbtnas/search/population.py"
 _ALGORITHMS = "pbtnas/search/algorithms.py"
+_EXPLORING = "pbtnas/search/exploring.py"
 _SEEDING = "pbtnas/search/seeding.py"
 _MIXING = "pbtnas/weights/mixing.py"
 _RANKING = "tests/search/test_population.py"
 _BIRTHS = "tests/search/test_algorithms.py"
+_MOVES = "tests/search/test_exploring.py"
 _SEEDS = "tests/search/test_seeding.py"
 _MIXED = "tests/weights/test_mixing.py"
 
@@ -83,6 +85,34 @@ MUTANTS = (
         "        shrink=selection.shrink,\n        perturb=selection.perturb,\n    )\n",
         "        shrink=selection.perturb,\n        perturb=selection.shrink,\n    )\n",
         (_BIRTHS,),
+    ),
+    Mutant(
+        "survivors-explore",
+        _EXPLORING,
+        "if birth.member == birth.base == birth.donor",
+        "if False",
+        (_MOVES,),
+    ),
+    Mutant(
+        "all-children-explore-alike",
+        _EXPLORING,
+        'stream(run_seed, "explore", generation, birth.member)',
+        'stream(run_seed, "explore", generation)',
+        (_MOVES,),
+    ),
+    Mutant(
+        "a-step-beyond-the-end-comes-back-at-the-other",
+        _EXPLORING,
+        "min(max(rung + step, 0), count - 1)",
+        "(rung + step) % count",
+        (_MOVES,),
+    ),
+    Mutant(
+        "resampling-never-hits-the-last-rung",
+        _EXPLORING,
+        "rng.randrange(count)",
+        "rng.randrange(max(1, count - 1))",
+        (_MOVES,),
     ),
     Mutant(
         "seed-without-purpose",
