@@ -5,8 +5,10 @@ Shapes: N images, B images of a batch, S side in pixels.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
+from collections.abc import Sized
 
 import torch
 from torch import Tensor
@@ -22,11 +24,19 @@ class ImageBatches:
     """
 
     def __init__(self, images: ImageSet, batch: int, device: str | torch.device) -> None:
-        if not 1 <= batch <= len(images):
-            raise ValueError(f"batch: {batch} is not between 1 and the {len(images)} images")
+        _check(batch, images)
         self._images = tensor_of(images.images).to(device)  # [N, 3, S, S]
         self._batch = batch
         self._order: tuple[tuple[int, int], Tensor] | None = None
+
+    def sized(self, batch: int) -> ImageBatches:
+        """The same images on the device, in batches of that size."""
+        if batch == self._batch:
+            return self
+        _check(batch, self._images)
+        other = copy.copy(self)
+        other._batch = batch
+        return other
 
     def __len__(self) -> int:
         """Batches, that is steps, of one epoch; the last may be smaller, as in the paper."""
@@ -50,6 +60,11 @@ class ImageBatches:
             order = torch.randperm(len(self._images), generator=generator)
             self._order = (seed, epoch), order.to(self._images.device)
         return self._order[1]
+
+
+def _check(batch: int, images: Sized) -> None:
+    if not 1 <= batch <= len(images):
+        raise ValueError(f"batch: {batch} is not between 1 and the {len(images)} images")
 
 
 def tensor_of(images: Pixels) -> Tensor:

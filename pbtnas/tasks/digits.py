@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -26,13 +27,29 @@ from pbtnas.models.digits.networks import LATENTS, Discriminator, Generator, dig
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
+from pbtnas.tasks.choices import NO_CHOICES
 from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.sampling import Sampler
+from pbtnas.tasks.searched_options import (
+    conflicts,
+    of_member,
+    search_also,
+    times,
+    towards_one,
+    with_ladders,
+)
 
 _FEATURES = "digit-features.safetensors"
 _GRID_IMAGES = 100
 _CHUNK = 2000  # images generated at once: batch normalisation sees them together
+
+SEARCHABLE = {
+    "learning_rate": times(10, 21),
+    "batch_size": times(4, 5, integer=True),
+    "ema_decay": towards_one(10, 21),
+}
+"""The options that members can search for themselves, and how far."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,11 @@ class DigitsOptions:
     ema_decay: float = number(0.99, min=0, max=1, help="Of the averaged generator, per step.")
     images: int = number(2000, min=100, help="Generated for a score of the search.")
     final_images: int = number(20_000, min=100, help="Generated for the number to report.")
+    search_also: tuple[str, ...] = search_also(SEARCHABLE)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Broken rules between the options, for `parse`."""
+        yield from conflicts(self, SEARCHABLE)
 
 
 @dataclass(frozen=True)
@@ -62,14 +84,17 @@ class DigitsProblem:
 
 
 class DigitsTask:
-    """Search generator and discriminator together: 21 variables, see `models.digits.networks`."""
+    """Search generator and discriminator together: 21 variables, see `models.digits.networks`.
+
+    Ladders of `search_also` come on top.
+    """
 
     Options = DigitsOptions
     space: SearchSpace
 
     def __init__(self, options: DigitsOptions | None = None) -> None:
         self.options = options or DigitsOptions()
-        self.space = digits_space()
+        self.space = with_ladders(digits_space(), self.options, SEARCHABLE)
         self._problem: DigitsProblem | None = None
 
     @property
@@ -92,9 +117,11 @@ class DigitsTask:
         judge.load_state_dict(safetensors.torch.load(weights))
         self._problem = DigitsProblem(images, judge, Gaussian.fit(judge.features(images)))
 
-    def epoch_steps(self) -> int:
-        """Whole batches of all digits."""
-        return len(self.problem.images) // self.options.batch_size
+    def epoch_steps(self, choices: Mapping[str, Any] = NO_CHOICES) -> int:
+        """Whole batches of all digits; with a ladder of batch sizes, as few as hold all of them."""
+        images = len(self.problem.images)
+        size = of_member(self.options, choices).batch_size
+        return -(-images // size) if "batch_size" in self.options.search_also else images // size
 
     def look(self) -> str:
         """The digits in words, for `--dry-run`."""
@@ -111,7 +138,8 @@ class DigitsTrainee(Learner):
 
     def __init__(self, task: DigitsTask, architecture: Architecture, seed: int) -> None:
         self._task = task
-        choices = task.space.decode(architecture)
+        self._choices = choices = task.space.decode(architecture)
+        self._options = of_member(task.options, choices)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = Generator(choices)
@@ -130,21 +158,21 @@ class DigitsTrainee(Learner):
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         # Fused: at this size the overhead of a call is the cost of a step.
         return torch.optim.Adam(
-            network.parameters(), self._task.options.learning_rate, betas=(0.0, 0.9), fused=True
+            network.parameters(), self._options.learning_rate, betas=(0.0, 0.9), fused=True
         )
 
     def train(self, epochs: int, context: Context) -> None:
-        """Epochs of 1797 // batch_size steps, in an order that is a function of `context.seed`.
+        """Epochs of `epoch_steps`, in an order that is a function of `context.seed`.
 
         Raises `Diverged` naming the loss and the step of the job.
         """
         self.move(context.device)
         images = self._task.problem.images.to(context.device)
-        batch_size = self._task.options.batch_size
-        steps = len(images) // batch_size
+        steps = self._task.epoch_steps(self._choices)
+        used = min(len(images), steps * self._options.batch_size)
         done = context.done
         for epoch in range(done // steps, epochs):
-            order, latents = _plan(context.seed, epoch, len(images), steps, batch_size)
+            order, latents = _plan(context.seed, epoch, len(images), used, steps)
             for i in range(max(0, done - epoch * steps), steps):
                 step = epoch * steps + i + 1
                 losses = self._step(images[order[i]], latents[i].to(context.device))
@@ -170,7 +198,7 @@ class DigitsTrainee(Learner):
         torch.autograd.backward(generator_loss, inputs=self._generator_parameters)
         self._generator_adam.step()
 
-        self.average(1 - self._task.options.ema_decay)
+        self.average(1 - self._options.ema_decay)
         return {
             "discriminator_loss": discriminator_loss.item(),
             "generator_loss": generator_loss.item(),
@@ -206,12 +234,15 @@ class DigitsTrainee(Learner):
         return {"multiply_adds": multiply_adds(self.averaged, lambda n: n(latents))}
 
 
-def _plan(seed: int, epoch: int, images: int, steps: int, batch_size: int) -> tuple[Tensor, Tensor]:
-    """The random choices of an epoch: image indices [steps, B], latents [steps, B, 18].
+def _plan(
+    seed: int, epoch: int, images: int, used: int, steps: int
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The random choices of each step of an epoch: indices of images [B], latents [B, 18].
 
     A function of the job's seed and the epoch, so that an interrupted job can go on anywhere.
+    The images that are used are divided equally among the steps, up to one image.
     """
     chance = torch.Generator().manual_seed(derive(seed, "digits-epoch", epoch))
-    order = torch.randperm(images, generator=chance)[: steps * batch_size]
-    latents = torch.randn(steps, batch_size, LATENTS, generator=chance)
-    return order.view(steps, batch_size), latents
+    order = torch.randperm(images, generator=chance)[:used]
+    latents = torch.randn(used, LATENTS, generator=chance)
+    return torch.tensor_split(order, steps), torch.tensor_split(latents, steps)

@@ -11,6 +11,7 @@ import inspect
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -58,12 +59,15 @@ def load_task(
 def complete_options(task: Task, options: Options) -> dict[str, Any]:
     """The options with every default written out, as JSON; all that later defaults may change.
 
+    But for those of newer fields, which runs begun before do not have.
     Raises `ConfigError` for options that are wrong.
     """
     cls: Any = type(task)
     if not hasattr(cls, "Options"):
         return {}
-    found = vars(parsed(cls.Options, options, {}))
+    made = parsed(cls.Options, options, {})
+    newer = {f.name: f.default for f in fields(made) if f.metadata.get("newer")}
+    found = {k: v for k, v in vars(made).items() if k not in newer or v != newer[k]}
     written: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
     return written
 

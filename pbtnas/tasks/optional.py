@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from pbtnas.tasks.choices import with_choices
+
 Lookup = Callable[[str], bytes | None]
 """The product of the run of that name (see `Preparation.lookup`), or None."""
 
@@ -42,7 +44,18 @@ class CountsSteps(Protocol):
     """
 
     def epoch_steps(self) -> int:
-        """The number that `train` of one epoch counts to in `tick`; asked after `prepare`."""
+        """The number that `train` of one epoch counts to in `tick`; asked after `prepare`.
+
+        It may take `choices`, the chosen options by name, where ladders change the number.
+        """
+
+
+def epoch_steps(task: Any, choices: Mapping[str, Any]) -> int | None:
+    """Steps of an epoch of a member with these choices; None if the task does not count them."""
+    if not isinstance(task, CountsSteps):
+        return None
+    steps: int = with_choices(task.epoch_steps, choices=choices)
+    return steps
 
 
 @runtime_checkable

@@ -126,6 +126,25 @@ class Shuffled:
             yield chosen(self.pair, batch)
 
 
+@dataclass(frozen=True)
+class Equal:
+    """All of a pair [N, ...] in the given order [N], in as few batches as `largest` allows.
+
+    They have one size, up to one example: no epoch ends with a batch of few.
+    """
+
+    pair: Pair
+    order: Tensor
+    largest: int
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.largest)
+
+    def __iter__(self) -> Iterator[Pair]:
+        for batch in torch.tensor_split(self.order, len(self)):
+            yield chosen(self.pair, batch)
+
+
 def check(split: Split) -> None:
     """Refuse data that cannot be right: empty, or of other lengths, types or dimensions.
 

@@ -11,7 +11,8 @@
 
 Everything else has a default for classification and can be overridden: how a step is made
 (`batch_size`, `optimizer`, `schedule`, `clip_norm`, `precision`, `augment`), what is minimised
-and maximised (`forward`, `loss`, `score`), and where batches come from.
+and maximised (`forward`, `loss`, `score`), and where batches come from.  Ladders of the space
+named `learning_rate` and `batch_size` take the place of these.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.tasks.base import Preparation, TaskError
+from pbtnas.tasks.choices import NO_CHOICES, with_choices
 from pbtnas.tasks.returned import check_settings
-from pbtnas.tasks.splits import Shuffled, Split, check, count, describe, in_order
+from pbtnas.tasks.splits import Equal, Shuffled, Split, check, count, describe, in_order
 from pbtnas.tasks.supervised_member import SupervisedTrainee
 
 __all__ = ["Batch", "Batches", "Split", "SupervisedTask", "SupervisedTrainee"]
@@ -77,18 +79,30 @@ class SupervisedTask(ABC):
     def data(self) -> Split:
         """The data; called once in every process."""
 
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Adam with its defaults."""
-        return torch.optim.Adam(parameters)
+    def optimizer(
+        self, parameters: Iterable[nn.Parameter], choices: Mapping[str, Any] = NO_CHOICES
+    ) -> Optimizer:
+        """Adam with its defaults, but for the rung of a ladder named `learning_rate`.
+
+        One that is overridden may leave `choices` out.  What it takes from them is in force after
+        `load`, too: a state has moments, and no learning rates.
+
+        Args:
+            parameters: those of the network.
+            choices: the chosen option of every variable, by name.
+        """
+        rate = self._rung("learning_rate", choices)
+        return torch.optim.Adam(parameters, **({} if rate is None else {"lr": rate}))
 
     def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
         """No schedule.  One of torch's makes a step with every step of the optimiser.
 
-        It begins with the member, not with each job, and a child goes on where its base was.
+        It begins with the member, not with each job, and a child goes on where its base was: after
+        as many epochs, where a ladder makes its epochs have another number of steps.
 
         Args:
             optimizer: what `optimizer` gave.
-            steps: the number of steps in an epoch.
+            steps: the number of steps in an epoch of this member.
         """
         return None
 
@@ -112,15 +126,26 @@ class SupervisedTask(ABC):
         """What the search maximises, of all validation data: the accuracy."""
         return float((outputs.argmax(dim=1) == targets).double().mean())
 
-    def train_batches(self, seed: int) -> Batches:
+    def train_batches(self, seed: int, choices: Mapping[str, Any] = NO_CHOICES) -> Batches:
         """One epoch: the training data in a random order, in whole batches.
 
-        Override it to use a data loader.  Its order must be a function of the seed and its
-        length the same for all, or an interrupted job could not go on where it was.
+        With a ladder named `batch_size`, an epoch is all training data for all members, in as few
+        batches of one size, up to one example, as the rung allows.
+
+        Override it to use a data loader; `choices` may be left out then.  Its order must be a
+        function of the seed, and its length that of all other epochs of the member, or an
+        interrupted job could not go on where it was.
+
+        Args:
+            seed: seed of the epoch.
+            choices: the chosen option of every variable, by name.
         """
         train = self._split.train
         size = count(train[0])
         order = torch.randperm(size, generator=Generator().manual_seed(seed))
+        rung = self._rung("batch_size", choices)
+        if rung is not None:
+            return Equal(train, order, rung)
         return Shuffled(train, order, min(self.batch_size, size))
 
     def validation_batches(self) -> Iterable[Batch]:
@@ -147,9 +172,9 @@ class SupervisedTask(ABC):
             return describe(split)
         return f"data() gives a {type(split).__name__}, which the task's own batches come from"
 
-    def epoch_steps(self) -> int:
-        """Batches of an epoch, of which all have the same number."""
-        return len(self.train_batches(0))
+    def epoch_steps(self, choices: Mapping[str, Any] = NO_CHOICES) -> int:
+        """Batches of an epoch, of which all of a member have the same number."""
+        return len(with_choices(self.train_batches, 0, choices=choices))
 
     def create(self, architecture: Architecture, seed: int) -> SupervisedTrainee:
         """The network of an architecture with its optimiser."""
@@ -165,6 +190,11 @@ class SupervisedTask(ABC):
         """Whether the final evaluation has examples that the search has not selected by."""
         own = type(self).validation_batches is not SupervisedTask.validation_batches
         return own or getattr(self._split, "test", None) is not None
+
+    def _rung(self, name: str, choices: Mapping[str, Any]) -> Any:
+        """What was chosen of a ladder of that name; None if there is no such ladder."""
+        ladders = {variable.name for variable in self.space if variable.ordered}
+        return choices.get(name) if name in ladders else None
 
     def _checked(self) -> Split:
         check_settings(self)

@@ -16,6 +16,7 @@ from pbtnas.search.space import Architecture
 from pbtnas.state import Json, State
 from pbtnas.tasks import returned
 from pbtnas.tasks.base import Context, Diverged, Evaluation, TaskError
+from pbtnas.tasks.choices import with_choices
 from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.findings import number_of
 from pbtnas.tasks.members import Learner
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pbtnas.tasks.supervised import Batches, SupervisedTask
 
 _SCHEDULED = "schedule"  # steps that the schedule has made
+_PACE = "schedule_epoch"  # steps of an epoch then; only where ladders may change them
 _SCALING = "scaling"  # of the loss, in half precision
 
 
@@ -40,7 +42,9 @@ class SupervisedTrainee(Learner):
             torch.manual_seed(seed)
             built = task.build(task.space.decode(architecture))
         self.network = returned.network(task, built)
-        self._optimizer = returned.optimizer(task, task.optimizer(self.network.parameters()))
+        self._choices = task.space.decode(architecture)
+        made = with_choices(task.optimizer, self.network.parameters(), choices=self._choices)
+        self._optimizer = returned.optimizer(task, made)
         self._settings = settings(self._optimizer)
         self._info: dict[str, Json] = {}  # only of a task with a schedule, or with scaling
         super().__init__(self.network, [self._optimizer])
@@ -64,8 +68,7 @@ class SupervisedTrainee(Learner):
             closure=task.closure,
             scaling=self._info.get(_SCALING),
         )
-        noted = self._info.get(_SCHEDULED)
-        scheduled = noted if isinstance(noted, int) else 0
+        scheduled = self._scheduled(steps)
         schedule = replayed(
             self._optimizer,
             self._settings,
@@ -85,7 +88,7 @@ class SupervisedTrainee(Learner):
                 if schedule is not None:
                     schedule.step()
                     scheduled += 1
-                    self._info[_SCHEDULED] = scheduled
+                    self._info |= {_SCHEDULED: scheduled} | self._pace(steps)
                 scaling = update.scaling
                 if scaling is not None:
                     self._info[_SCALING] = scaling
@@ -97,9 +100,23 @@ class SupervisedTrainee(Learner):
 
     def _epoch(self, context: Context, epoch: int) -> Batches:
         task, seed = self._task, derive(context.seed, "supervised-epoch", epoch)
-        given = task.train_batches(seed)
+        given = with_choices(task.train_batches, seed, choices=self._choices)
         batches: Batches = returned.batches(task, "train_batches", given, counted=True)
         return batches
+
+    def _scheduled(self, steps: int) -> int:
+        """Steps that the schedule has made, where an epoch has so many.
+
+        It goes by epochs: a child whose batches have another size than its base's is as far.
+        """
+        made, of = (self._info.get(key) for key in (_SCHEDULED, _PACE))
+        if not isinstance(made, int):
+            return 0
+        return made * steps // of if isinstance(of, int) else made
+
+    def _pace(self, steps: int) -> dict[str, Json]:
+        ladders = any(variable.ordered for variable in self._task.space)
+        return {_PACE: steps} if ladders else {}
 
     def _step(self, update: Update, batch: Pair, step: int, context: Context) -> float:
         """One step with a batch, changed as the task says; its loss."""
@@ -149,7 +166,8 @@ class SupervisedTrainee(Learner):
     def load(self, state: State) -> None:
         """Become that state; raises `ValueError` naming the tensor that does not fit."""
         super().load(state)
-        self._info = {key: state.info[key] for key in (_SCHEDULED, _SCALING) if key in state.info}
+        kept = (_SCHEDULED, _PACE, _SCALING)
+        self._info = {key: state.info[key] for key in kept if key in state.info}
 
     def trained_network(self) -> nn.Module:
         """What `build` made."""

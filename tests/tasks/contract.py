@@ -20,7 +20,7 @@ from pbtnas.determinism import seed_everything
 from pbtnas.search import Architecture, SearchSpace
 from pbtnas.state import Json, State
 from pbtnas.tasks.base import Diverged, Task, Trainee
-from pbtnas.tasks.checking.naming import naming_faults
+from pbtnas.tasks.checking.naming import ladder_faults, naming_faults
 from pbtnas.tasks.checking.rehearsal import (
     Rehearsal,
     RehearsalProducts,
@@ -29,7 +29,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
-from pbtnas.tasks.optional import CountsSteps
+from pbtnas.tasks.optional import epoch_steps
 
 
 class TaskContract:
@@ -106,8 +106,8 @@ class TaskContract:
             context = self.context(tmp_path, seed=7)
             whole = train(task.create(architecture, 1), self.epochs, context)
             assert whole.done >= 2, "train() must call tick(done) after every step"
-            if isinstance(task, CountsSteps):
-                assert whole.done == self.epochs * task.epoch_steps()
+            steps = epoch_steps(task, task.space.decode(architecture))
+            assert steps is None or whole.done == self.epochs * steps
             anywhere = random.Random(str(architecture)).randrange(1, whole.done)
             for stop_at in (1, whole.done // self.epochs, anywhere):
                 log: list[Mapping[str, Json]] = []
@@ -169,6 +169,7 @@ class TaskContract:
                 states[architecture] = task.create(architecture, 0).state()
 
         assert list(naming_faults(task.space, usual, states)) == []
+        assert list(ladder_faults(task.space, usual, states)) == []
 
     def test_a_mix_of_any_two_members_loads_and_trains(self, task: Task, tmp_path: Path) -> None:
         """A child of two trained random members is a member."""

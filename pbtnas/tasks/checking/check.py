@@ -23,8 +23,9 @@ from pbtnas.search.space import SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.checking.effects import without_effect
-from pbtnas.tasks.checking.members import STEPS, MemberChecks
-from pbtnas.tasks.checking.naming import naming_faults, ownership
+from pbtnas.tasks.checking.ladders import LadderChecks
+from pbtnas.tasks.checking.members import STEPS
+from pbtnas.tasks.checking.naming import ladder_faults, naming_faults, ownership
 from pbtnas.tasks.checking.rehearsal import RehearsalProducts
 from pbtnas.tasks.checking.report import Finding, Level, Tell
 from pbtnas.tasks.preparing import prepare
@@ -72,12 +73,14 @@ def check(
                     checks.family(number)
             if rounds:
                 with checks.reporting("create()"):
+                    checks.ladders(seed)
+                with checks.reporting("create()"):
                     checks.effects()
                 checks.conclude()
         return checks.findings()
 
 
-class _Checks(MemberChecks):
+class _Checks(LadderChecks):
     """A check of a task in progress."""
 
     def __init__(
@@ -139,6 +142,8 @@ class _Checks(MemberChecks):
                 self.say(Level.WARNING, f"variable {variable.name!r} has a single option")
         for sentence in naming_faults(space, usual, states):
             self.say(Level.WARNING, sentence)
+        for sentence in ladder_faults(space, usual, states):
+            self.say(Level.ERROR, sentence)
         self.say(Level.OK, f"all {len(states)} networks that differ in one option can be built")
         self.say(Level.OK, ownership(space, states.values()))
 
@@ -173,7 +178,8 @@ class _Checks(MemberChecks):
         space = self.task.space
         rng = random.Random(derive(self.seed, "check-effects"))
         usual = [space.sample(rng) for _ in range(_CONTEXTS)]
-        found = list(without_effect(space, usual, self.alike))
+        # A ladder may be of training that does not begin in the few steps of a check.
+        found = list(without_effect(space, usual, self.alike, ladders=self.steps_seen))
         self.architecture = None
         for sentence in found:
             self.say(Level.WARNING, sentence)

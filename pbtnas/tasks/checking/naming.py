@@ -30,6 +30,8 @@ def naming_faults(
 ) -> Iterator[str]:
     """A sentence for each variable whose tensors cannot be inherited as it says.
 
+    But for ladders, which `ladder_faults` is about.
+
     Args:
         usual: an architecture.
         states: the states of the usual one and of all that differ from it in one variable.
@@ -37,10 +39,30 @@ def naming_faults(
     shapes = {architecture: _shapes(state) for architecture, state in states.items()}
     names = {name for found in shapes.values() for name in found}
     for i, variable in enumerate(space):
+        if variable.ordered:
+            continue
         yield from _without_tensors(variable, names)
         changed = _changed_elsewhere(space, i, usual, shapes)
         if changed is not None:
             yield _explain(space, variable, changed)
+
+
+def ladder_faults(
+    space: SearchSpace, usual: Architecture, states: Mapping[Architecture, State]
+) -> Iterator[str]:
+    """A sentence for each ladder that renames or reshapes a tensor; arguments as above.
+
+    Its rungs move in every child, which would forget that tensor each time.
+    """
+    shapes = {architecture: _shapes(state) for architecture, state in states.items()}
+    for i, variable in enumerate(space):
+        tensor = _changed_elsewhere(space, i, usual, shapes) if variable.ordered else None
+        if tensor is not None:
+            yield (
+                f"the ladder {variable.name!r} decides whether the tensor {tensor!r} exists or "
+                "what shape it has: children move on ladders and keep their weights, so all rungs "
+                "must have the same tensors; make it a Variable that owns the module"
+            )
 
 
 def _without_tensors(variable: Variable, names: set[str]) -> Iterator[str]:

@@ -12,8 +12,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pbtnas.config import number, setting
+from pbtnas.tasks.searched_options import conflicts, most, search_also, times, towards_one, up_to
 
 _GYMNASIUM = re.compile(r"-v\d+$")
+
+
+SEARCHABLE = {
+    "learning_rate": times(10, 21),
+    "batch_size": times(4, 5, integer=True),
+    "nstep": up_to(2),
+    "discount": towards_one(10, 21),
+    "tau": times(10, 21),
+    "stddev_start": times(4, 13),
+    "stddev_end": times(4, 13),
+    "stddev_clip": times(4, 13),
+}
+"""The options that members can search for themselves, and how far."""
+
+_SHAPES = ("environment", "observations", "size", "frame_stack", "hidden", "channels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +94,7 @@ class DrQV2Options:
     )
     eval_episodes: int = number(10, min=1, help="Episodes of a score; their mean return is it.")
     final_episodes: int = number(10, min=1, help="Episodes of the number to report.")
+    search_also: tuple[str, ...] = search_also(SEARCHABLE)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the options, for `parse`."""
@@ -96,6 +113,15 @@ class DrQV2Options:
             yield "camera", "null for Gymnasium, which has no choice of cameras"
         if self.gymnasium and not self.shadows:
             yield "shadows", "true for Gymnasium, which draws as it likes"
+        yield from conflicts(self, SEARCHABLE, shapes=_SHAPES)
+        longest = min(self.episode_frames // self.action_repeat, self.replay_capacity)
+        if "nstep" in self.search_also and most(self, "nstep", SEARCHABLE) > longest:
+            # No window would fit into an episode of the buffer: the member would never learn.
+            yield (
+                "nstep",
+                f"at most {longest // 2} with task.search_also nstep, whose ladder goes to twice "
+                f"as many: an episode in the buffer has at most {longest} steps",
+            )
 
     @property
     def gymnasium(self) -> bool:

@@ -31,11 +31,12 @@ from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.drqv2.agent import Agent
 from pbtnas.tasks.drqv2.buffers import Buffers, begin
 from pbtnas.tasks.drqv2.environments import Facts, can_render, make_environment, probe
-from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.drqv2.options import SEARCHABLE, DrQV2Options
 from pbtnas.tasks.drqv2.policy import VIDEO_FPS, Policy, play_episode
 from pbtnas.tasks.drqv2.progress import AgentProgress
 from pbtnas.tasks.drqv2.session import Session
 from pbtnas.tasks.optional import Lookup, Played
+from pbtnas.tasks.searched_options import of_member, with_ladders
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,16 @@ _SUITE_FRAMES = 1000  # of an episode; all tasks of the suite but a few take so 
 
 
 class DrQV2Task:
-    """Search the networks of a DrQ-v2 agent: see `models.drqv2.spaces`."""
+    """Search the networks of a DrQ-v2 agent: see `models.drqv2.spaces`.
+
+    Ladders of `search_also` come on top.
+    """
 
     Options = DrQV2Options
 
     def __init__(self, options: DrQV2Options) -> None:
         self.options = options
-        self.space = drqv2_space(options.pixels)
+        self.space = with_ladders(drqv2_space(options.pixels), options, SEARCHABLE)
         # What acts, and what it sees with; there is no encoder to search for state features.
         self.parts: dict[str, tuple[str, ...]] = {"actor": ("actor",)}
         if options.pixels:
@@ -98,9 +102,9 @@ class DrQV2Task:
         """Networks, the target critic and optimisers, on the CPU."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            sizes = self.facts.sizes(self.options)
-            networks = DrQV2(self.space.decode(architecture), sizes)
-        return DrQV2Trainee(self, architecture, Agent(networks, self.options))
+            choices = self.space.decode(architecture)
+            networks = DrQV2(choices, self.facts.sizes(self.options))
+        return DrQV2Trainee(self, architecture, networks, of_member(self.options, choices))
 
     def play(self, network: Policy, *, episodes: int, seed: int) -> Iterator[Played]:
         """Play episodes with the mean action, one after the other in one environment."""
@@ -121,9 +125,9 @@ class DrQV2Task:
         finally:
             environment.close()
 
-    def buffers(self, context: Context) -> Buffers:
-        """The run's replay buffers on the job's machine."""
-        return Buffers(context.scratch / "drqv2" / self._run, self.options)
+    def buffers(self, context: Context, options: DrQV2Options) -> Buffers:
+        """The run's replay buffers on the job's machine, for a member with these options."""
+        return Buffers(context.scratch / "drqv2" / self._run, options)
 
     def _say_what_replay_needs(self, scratch: Path) -> None:
         options = self.options
@@ -148,25 +152,32 @@ class DrQV2Task:
 class DrQV2Trainee:
     """One member: an agent and its progress."""
 
-    def __init__(self, task: DrQV2Task, architecture: Architecture, agent: Agent) -> None:
-        self.agent = agent
+    def __init__(
+        self,
+        task: DrQV2Task,
+        architecture: Architecture,
+        networks: DrQV2,
+        options: DrQV2Options,
+    ) -> None:
+        self.agent = Agent(networks, options)
+        self._options = options
         self._task = task
         self._architecture = architecture
         self._progress = AgentProgress()
         self._session: Session | None = None
-        self._donated = task.options.replay_from == "donor"
+        self._donated = options.replay_from == "donor"
 
     def train(self, epochs: int, context: Context) -> None:
         """Act and learn for epochs of `frames_per_epoch` frames; a tick is an agent step.
 
         Raises `Diverged` naming the step of the job.
         """
-        steps = epochs * self._task.options.steps_per_epoch
+        steps = epochs * self._options.steps_per_epoch
         if context.done >= steps:
             return
         self.agent.move(context.device)
         session = self._open_session(context)
-        with tf32(self._task.options.tf32):
+        with tf32(self._options.tf32):
             self._live(session, steps, context)
 
     def _live(self, session: Session, steps: int, context: Context) -> None:
@@ -184,8 +195,8 @@ class DrQV2Trainee:
             session.close()
 
     def _open_session(self, context: Context) -> Session:
-        options = self._task.options
-        buffers = self._task.buffers(context)
+        options = self._options
+        buffers = self._task.buffers(context, options)
         progress, source = self._progress, self._progress.held.name
         if context.done == 0:
             buffers.remove_older(progress.held.parent)
@@ -209,7 +220,7 @@ class DrQV2Trainee:
         The score is NaN if an action is.  A final evaluation brings a video of its first
         episode, where anything can render.
         """
-        options = self._task.options
+        options = self._options
         self.agent.move(context.device)
         seed = derive(context.seed, "drqv2-evaluation")
         environment = make_environment(options, seed, context.device)

@@ -43,7 +43,7 @@ from pbtnas.tasks.checking.rehearsal import Interrupted, Rehearsal, RehearsalPro
 from pbtnas.tasks.estimating.costs import Costs, MemberCosts
 from pbtnas.tasks.faults import blamed
 from pbtnas.tasks.findings import numbers_of
-from pbtnas.tasks.optional import CountsSteps
+from pbtnas.tasks.optional import epoch_steps
 from pbtnas.tasks.preparing import prepare
 
 T = TypeVar("T")
@@ -156,8 +156,6 @@ class _Bench:
         self._seed = plan.config.run.seed
         self._algorithm = plan.config.run.checkpoint_hash
         self._digests: dict[int, str] = {}
-        with self._blamed("epoch_steps()"):
-            self._steps = task.epoch_steps() if isinstance(task, CountsSteps) else None
 
     def sizes(self) -> dict[int, int]:
         """The number of trained weights by member."""
@@ -217,10 +215,13 @@ class _Bench:
     def _epoch(self, trainee: Trainee, member: int) -> tuple[int | None, float]:
         """Steps and seconds of an epoch."""
         share_s = self._plan.seconds / 2
-        longest_s = math.inf if self._steps is None else share_s
+        choices = self._task.space.decode(self._architectures[member])
+        with self._blamed("epoch_steps()"):
+            steps = epoch_steps(self._task, choices)
+        longest_s = math.inf if steps is None else share_s
         first, took_s = self._train(trainee, member, 0, 1, longest_s)
-        if first.cut and self._steps is not None:
-            return self._steps, self._steps * step_s(first.done_s, took_s)
+        if first.cut and steps is not None:
+            return steps, steps * step_s(first.done_s, took_s)
         epochs = max(1, int(min(share_s, _ENOUGH_S) / max(took_s, 1e-3)))
         second, took_s = self._train(trainee, member, 1, epochs, share_s)
         if second.cut:

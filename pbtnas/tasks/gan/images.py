@@ -12,7 +12,8 @@ from pbtnas.data.images import DataError, ImageSet, data_directory
 from pbtnas.data.looking import content_fault
 from pbtnas.errors import MachineTrouble
 from pbtnas.tasks.base import Preparation, TaskError
-from pbtnas.tasks.gan.options import GanOptions
+from pbtnas.tasks.gan.options import SEARCHABLE, GanOptions
+from pbtnas.tasks.searched_options import most
 
 PIXELS = "images.sha256"
 """The product that says of which pixels a run is."""
@@ -80,11 +81,12 @@ def _fault(images: Any, options: GanOptions) -> str | None:
             f"the images of {images.name} are {side}x{side} pixels, expected "
             f"{options.side}x{options.side}, which task.side says"
         )
-    least = max(options.batch_size, 2)  # one image has no covariance
+    batch = most(options, "batch_size", SEARCHABLE)
+    least = max(batch, 2)  # one image has no covariance
     if len(images) < least:
         return (
             f"{images.name} has {len(images)} images, expected at least {least}, for "
-            f"task.batch_size is {options.batch_size}"
+            f"task.batch_size {'is' if batch == options.batch_size else 'may rise to'} {batch}"
         )
     fault = content_fault(images.images)
     return f"the images of {images.name}: {fault}" if fault else None

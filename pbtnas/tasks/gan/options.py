@@ -15,12 +15,24 @@ from pbtnas.config import number, setting
 from pbtnas.data.decoding import Alpha, Greyscale
 from pbtnas.models.gan.discriminator import Branches
 from pbtnas.models.gan.spaces import GanSizes
+from pbtnas.tasks.searched_options import conflicts, search_also, times, towards_one
 
 SIDES = {"cifar10": 32, "stl10": 48}
 """Pixels a side of each data set's images in the paper."""
 
 LARGEST_SIDE = 128
 """Of images of one's own: the generator has three cells, and so begins at an eighth of it."""
+
+SEARCHABLE = {
+    "learning_rate": times(10, 21),
+    "discriminator_learning_rate": times(10, 21, instead="learning_rate"),
+    "ema_decay": towards_one(10, 21),
+    "batch_size": times(4, 5, integer=True),
+    "generator_batch_size": times(4, 5, integer=True),
+}
+"""The options that members can search for themselves, and how far."""
+
+_SHAPES = ("width", "latent", "discriminator_width", "fixed_projections", "side")
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,9 @@ class GanOptions:
         None, min=1, help="Discriminator steps of an epoch; null means once through the data."
     )
     learning_rate: float = number(2e-4, min=0, help="Of Adam, for both networks; constant.")
+    discriminator_learning_rate: float | None = number(
+        None, min=0, newer=True, help="Of Adam for the discriminator; null means learning_rate."
+    )
     betas: tuple[float, ...] = number((0.0, 0.9), min=0, max=1, help="Of Adam.")
     adam_eps: float = number(1e-4, min=0, help="Added to the denominator of Adam's step.")
     ema_decay: float = number(
@@ -119,6 +134,8 @@ class GanOptions:
     fused: bool = setting(False, help="Use the fused kernel of Adam.")
     compile: bool = setting(False, help="Train through torch.compile.")
 
+    search_also: tuple[str, ...] = search_also(SEARCHABLE)
+
     def sizes(self) -> GanSizes:
         """The sizes of the networks."""
         return GanSizes(
@@ -134,6 +151,10 @@ class GanOptions:
         yield from self._network_conflicts()
         yield from self._folder_conflicts()
         yield from self._score_conflicts()
+        yield from conflicts(self, SEARCHABLE, shapes=_SHAPES)
+        if "batch_size" in self.search_also and self.steps_per_epoch is not None:
+            # Else epochs of large batches would train longer, and win.
+            yield "steps_per_epoch", "null with task.search_also batch_size"
         if len(self.betas) != 2 or not all(beta < 1 for beta in self.betas):
             yield "betas", "two numbers, each less than 1"
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,10 +27,11 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation, TaskError
+from pbtnas.tasks.choices import NO_CHOICES
 from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.faults import place_of
 from pbtnas.tasks.gan.images import describe, load_images, looked_at, source
-from pbtnas.tasks.gan.options import SIDES, GanOptions
+from pbtnas.tasks.gan.options import SEARCHABLE, SIDES, GanOptions
 from pbtnas.tasks.gan.scoring import (
     CHUNK,
     GRID_IMAGES,
@@ -42,6 +44,7 @@ from pbtnas.tasks.gan.scoring import (
 )
 from pbtnas.tasks.gan.training import Adversaries, trains_generator
 from pbtnas.tasks.sampling import Sampler
+from pbtnas.tasks.searched_options import of_member, with_ladders
 
 _CHECK_STEPS = 50  # between two looks at the losses: each look waits for the device
 _SPLITS = 10  # of the Inception score
@@ -63,7 +66,8 @@ class GanProblem:
 class GanTask:
     """Search the generator's cells, or everything: 21 or 72 variables, see `models.gan.spaces`.
 
-    For images or an extractor of your own, override `load_images` or `make_extractor`.
+    Ladders of `search_also` come on top.  For images or an extractor of your own, override
+    `load_images` or `make_extractor`.
     """
 
     Options = GanOptions
@@ -71,7 +75,8 @@ class GanTask:
 
     def __init__(self, options: GanOptions | None = None) -> None:
         self.options = options or GanOptions()
-        self.space = gan_space() if self.options.space == "gan" else gan_hard_space()
+        networks = gan_space() if self.options.space == "gan" else gan_hard_space()
+        self.space = with_ladders(networks, self.options, SEARCHABLE)
         self._problem: GanProblem | None = None
         self._batches: tuple[str, ImageBatches] | None = None
         self._judge: tuple[str, Extractor] | None = None
@@ -124,10 +129,11 @@ class GanTask:
             raise TaskError(str(error)) from error
         self._problem = GanProblem(images, statistics)
 
-    def epoch_steps(self) -> int:
+    def epoch_steps(self, choices: Mapping[str, Any] = NO_CHOICES) -> int:
         """Discriminator steps: once through the images, or as many as the options say."""
-        batches = -(-len(self.problem.images) // self.options.batch_size)
-        return self.options.steps_per_epoch or batches
+        options = of_member(self.options, choices)
+        batches = -(-len(self.problem.images) // options.batch_size)
+        return options.steps_per_epoch or batches
 
     def look(self) -> str:
         """The images in words, for `--dry-run`; refuses what `prepare` would refuse."""
@@ -159,12 +165,12 @@ class GanTask:
         """Both networks, their optimisers and the averaged generator, on the CPU."""
         return GanTrainee(self, architecture, seed)
 
-    def batches(self, device: str) -> ImageBatches:
+    def batches(self, device: str, size: int | None = None) -> ImageBatches:
         """The images on a device, which all its members share; the last device's are kept."""
         if self._batches is None or self._batches[0] != device:
             batches = ImageBatches(self.problem.images, self.options.batch_size, device)
             self._batches = device, batches
-        return self._batches[1]
+        return self._batches[1].sized(size or self.options.batch_size)
 
     def judge(self, device: str) -> Extractor:
         """The extractor on a device; the last device's is kept."""
@@ -178,8 +184,8 @@ class GanTrainee:
 
     def __init__(self, task: GanTask, architecture: Architecture, seed: int) -> None:
         self._task = task
-        options = task.options
         choices = task.space.decode(architecture)
+        self._options = options = of_member(task.options, choices)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if options.space == "gan":
@@ -201,8 +207,8 @@ class GanTrainee:
 
     def _train(self, epochs: int, context: Context) -> None:
         self.adversaries.move(context.device)
-        options = self._task.options
-        batches = self._task.batches(context.device)
+        options = self._options
+        batches = self._task.batches(context.device, options.batch_size)
         steps = options.steps_per_epoch or len(batches)
         chance = torch.Generator(context.device)
         total = torch.zeros((), device=context.device)  # of all losses

@@ -32,7 +32,7 @@ class Adversaries(Learner):
 
     Args:
         networks: freshly initialised networks.
-        options: options of the task, such as learning rate and precision.
+        options: options of the member, such as learning rates and precision.
     """
 
     def __init__(self, networks: GanNetworks, options: GanOptions) -> None:
@@ -43,8 +43,11 @@ class Adversaries(Learner):
         self._averaged = copy.deepcopy(networks.generator).requires_grad_(False).eval()
         # Listed once: walking the modules costs as much as a small step.
         self._generator_parameters = list(networks.generator.parameters())
-        self._generator_adam = self._adam(networks.generator)
-        self._discriminator_adam = self._adam(networks.discriminator)
+        rate, other = options.learning_rate, options.discriminator_learning_rate
+        self._generator_adam = self._adam(networks.generator, rate)
+        self._discriminator_adam = self._adam(
+            networks.discriminator, rate if other is None else other
+        )
         super().__init__(
             networks,
             [self._generator_adam, self._discriminator_adam],
@@ -54,11 +57,11 @@ class Adversaries(Learner):
         self._discriminate = self._prepared(networks.discriminator)
         self.steps = {"discriminator": 0, "generator": 0}
 
-    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+    def _adam(self, network: nn.Module, rate: float) -> torch.optim.Adam:
         first, second = self._options.betas
         return torch.optim.Adam(
             network.parameters(),
-            self._options.learning_rate,
+            rate,
             betas=(first, second),
             eps=self._options.adam_eps,
             # None leaves the choice among the others to torch.
