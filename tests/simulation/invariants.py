@@ -14,7 +14,7 @@ with:
     ("overwrites", "is published with other bits").
   - A failed publish is tried again before the next, or its process stops ("goes on after").
   - Only what was read damaged is put aside ("puts aside").
-  - What the generation in work rests on, and the best-ever member, is never discarded
+  - What the generation in work rests on, the best-ever member and the front are never discarded
     ("discards").
   - Who trains a job has won its claim ("trains").
   - A job is recorded as failed after so many failures that count, and a process says that it is
@@ -46,6 +46,9 @@ from pbtnas.protocol.operations import (
     Sync,
     WriteHeartbeat,
 )
+from pbtnas.search import Member
+from pbtnas.search.archive import Archive
+from pbtnas.search.objectives import BY_SCORE, Objectives
 from tests.simulation.store import Entry, SimulatedStore
 
 KEPT = 2  # generations before the one in work whose checkpoints stay
@@ -66,10 +69,19 @@ class Witness:
         store: the directory.
         attempts: failures that count after which a job may be recorded as failed.
         generations: number of generations of the run.
+        objectives: what its members are ranked by.
     """
 
-    def __init__(self, store: SimulatedStore, *, attempts: int, generations: int) -> None:
+    def __init__(
+        self,
+        store: SimulatedStore,
+        *,
+        attempts: int,
+        generations: int,
+        objectives: Objectives = BY_SCORE,
+    ) -> None:
         self.store = store
+        self._objectives = objectives
         self.lost: set[str] = set()  # was durable, and was destroyed by a fault or discarded
         self.failures: Counter[tuple[int, int]] = Counter()  # that count, by job
         self._attempts = attempts
@@ -199,10 +211,10 @@ class Witness:
     def _final_rests_on(self, core: Mapping[str, Any]) -> Iterator[str]:
         last = f"generations/{self._last:04d}"
         yield f"{last}/selection.json"
-        for which in ("best_ever", "best_last"):
-            if core[which] is not None:
-                where = f"generations/{core[which]['generation']:04d}"
-                yield _checkpoint(where, core[which]["checkpoint"])
+        for best in (core["best_ever"], core["best_last"], *core.get("front", ())):
+            if best is not None:
+                where = f"generations/{best['generation']:04d}"
+                yield _checkpoint(where, best["checkpoint"])
         for result in self._core(f"{last}/selection.json").get("results", ()):
             if result["checkpoint"] is not None:
                 yield _checkpoint(last, result["checkpoint"])
@@ -249,6 +261,8 @@ class Witness:
         best = self._best_ever()
         if best is not None and best["generation"] == generation:
             _require(best["checkpoint"] in keep, who, f"discards the best-ever of {generation}")
+        front = self._front_of(generation)
+        _require(front <= keep, who, f"discards one of the front of {generation}")
 
     # -- the truth -----------------------------------------------------------------------------
 
@@ -272,6 +286,22 @@ class Witness:
                     if scored and (best is None or result["score"] > best["score"]):
                         best = {**result, "generation": core["generation"]}
         return best
+
+    def _front_of(self, generation: int) -> set[str]:
+        """The checkpoints of one generation that are in the archive after all selections."""
+        archive, found = Archive(self._objectives.archive), {}
+        for name in sorted(n for n in self.store.contents if n.endswith("/selection.json")):
+            core, members = self._core(name), []
+            for result in core["results"]:
+                number, score = result["member"], result["score"]
+                values = {"score": score, **result["metrics"]}
+                if score is not None and not self._objectives.missing(values):
+                    stands = self._objectives.standing(values)
+                    members.append(Member(number, (), score, stands.gains, stands.outside))
+                    found[core["generation"], number] = result["checkpoint"]
+            archive = archive.after(core["generation"], members)
+        kept = {(a.generation, a.member.number) for a in archive.kept}
+        return {found[which] for which in kept if which[0] == generation}
 
     def _core(self, name: str) -> Mapping[str, Any]:
         """What a name holds, or held last; {} if nothing ever was there."""

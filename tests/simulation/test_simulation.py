@@ -10,14 +10,23 @@ import pytest
 
 from pbtnas.protocol import claims, coordinator, generations, operations, worker
 from pbtnas.protocol.coordinator import BrokenChain
+from pbtnas.protocol.kept_front import KeptFront
 from pbtnas.protocol.operations import Published, Put
 from pbtnas.records import paths
 from pbtnas.records.envelope import ForeignRecord, Record, decode, encode
 from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
-from tests.simulation.search import SEARCH, reference, trained
+from tests.simulation.search import OBJECTIVES, SEARCH, reference, trained
 from tests.simulation.store import Entry
-from tests.simulation.world import RUN, LadderWorld, World, run_all, run_seed
+from tests.simulation.world import (
+    RUN,
+    LadderWorld,
+    ObjectivesWorld,
+    World,
+    run_all,
+    run_and_count,
+    run_seed,
+)
 
 SEEDS = 600
 NIGHTLY_SEEDS = 50_000
@@ -72,6 +81,40 @@ def test_a_search_with_ladders_ends_alike_whatever_happens() -> None:
 def test_two_thousand_searches_with_ladders() -> None:
     """The same with 2,000 seeds."""
     assert run_all(range(2000), LadderWorld)[0] == []
+
+
+def test_a_search_with_two_objectives_ends_alike_whatever_happens() -> None:
+    """The front is a function of the records too: under any faults a run keeps its checkpoints,
+    and ends with the same one."""
+    calm = ObjectivesWorld(0, swarm=False)
+
+    assert calm.run() == ObjectivesWorld.undisturbed
+    calm.check()
+    front = core_of(calm, paths.FINAL)["front"]
+    assert any(member["generation"] < OBJECTIVES.generations - 3 for member in front)
+    first = [member["objectives"]["score"] for member in front]
+    assert first == sorted(first, reverse=True)
+    lacking = [
+        result
+        for generation in range(OBJECTIVES.generations)
+        for result in core_of(calm, paths.selection(generation))["results"]
+        if result["score"] is not None and not result["metrics"]
+    ]
+    assert lacking, "some members report no draw"
+    assert run_all(range(16), ObjectivesWorld)[0] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_searches_with_two_objectives() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), ObjectivesWorld)[0] == []
+
+
+def test_mutant_that_discards_the_front_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator that keeps only the best-ever loses what the end has to name."""
+    monkeypatch.setattr(KeptFront, "checkpoints", lambda self: frozenset())
+    assert any(run_and_count(seed, ObjectivesWorld)[0] for seed in range(5))
 
 
 def test_a_calm_run_gives_the_reference() -> None:

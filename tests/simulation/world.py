@@ -55,6 +55,7 @@ from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode, digest
 from pbtnas.records.schema import Job, Manifest, Selected
+from pbtnas.search.objectives import BY_SCORE, Objectives
 from tests.simulation.bounds import Ledger
 from tests.simulation.faults import FAULTS, LEASE_S, draw_faults
 from tests.simulation.invariants import Witness
@@ -69,6 +70,7 @@ from tests.simulation.processes import (
 )
 from tests.simulation.search import (
     LADDERS,
+    OBJECTIVES,
     REFERENCE,
     SEARCH,
     always_fails,
@@ -94,11 +96,16 @@ class Watched:
     Args:
         store: the directory.
         generations: number of generations of its run.
+        objectives: what its members are ranked by.
     """
 
-    def __init__(self, store: SimulatedStore, generations: int) -> None:
+    def __init__(
+        self, store: SimulatedStore, generations: int, objectives: Objectives = BY_SCORE
+    ) -> None:
         self.store = store
-        self.witness = Witness(store, attempts=PACE.attempts, generations=generations)
+        self.witness = Witness(
+            store, attempts=PACE.attempts, generations=generations, objectives=objectives
+        )
         self.ledger = Ledger(store)
         self.wounds: set[str] = set()  # checkpoints that were damaged or lost
         store.gone = self.gone
@@ -157,7 +164,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.watched = Watched(SimulatedStore(self.rng), self.search.generations)
+        search = self.search
+        self.watched = Watched(SimulatedStore(self.rng), search.generations, search.objectives)
         self.store = self.watched.store  # for which operations are carried out now
         self.actors: dict[str, Actor] = {}
         self.gone: set[str] = set()
@@ -226,7 +234,7 @@ class World:
         kind_of_claims = NoClaims if kind == "coordinator" and self.without_term else Claims
         claims = kind_of_claims(RUN, {"worker": name}, lease_s=LEASE_S, new_nonce=new_nonce(name))
         if kind == "worker":
-            return Worker(RUN, name, claims, PACE).work()
+            return Worker(RUN, name, claims, PACE, objectives=self.search.objectives).work()
         return Coordinator(RUN, self.search, claims, beat_s=BEAT_S, poll_s=POLL_S).coordinate()
 
     def remove(self, actor: Actor) -> None:
@@ -524,6 +532,25 @@ class LadderWorld(World):
     @property
     def search(self) -> Search:
         return LADDERS
+
+
+class ObjectivesWorld(World):
+    """The same for a search with two objectives, a bound, and room for few in its archive."""
+
+    undisturbed = reference(OBJECTIVES)
+
+    @property
+    def search(self) -> Search:
+        return OBJECTIVES
+
+    def check(self) -> None:
+        """Check also that what the end names as the front is there, within its room."""
+        super().check()
+        front = self._core(paths.FINAL, "final")["front"]
+        for member in front:
+            name = paths.checkpoint(member["generation"], member["checkpoint"])
+            assert name in self.store.entries, f"{name} of the front is gone"
+        assert 0 < len(front) <= self.search.objectives.archive
 
 
 def run_and_count(seed: int, sort: type[World] = World) -> tuple[str | None, Counter[str]]:
