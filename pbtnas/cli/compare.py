@@ -78,6 +78,11 @@ better_option = click.option(
     "--pool", is_flag=True, help="Judge the claims on all tasks together, as the paper does."
 )
 @click.option(
+    "--unequal-budgets",
+    is_flag=True,
+    help="Compare runs of different budgets, too: where the rest was spent elsewhere, on a sweep.",
+)
+@click.option(
     "--soups",
     is_flag=True,
     help="Instead: what `pbtnas soup` made, beside the best members it began with.",

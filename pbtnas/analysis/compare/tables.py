@@ -11,7 +11,12 @@ from pbtnas.analysis.tables import Cell, Table
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """Mean and spread of every algorithm, best first."""
+    """Mean and spread of every algorithm, best first; and what budgets, where they differ."""
+    unequal = [
+        f"{name} was granted {budget:,} network-epochs only."
+        for name, budget in sorted(comparison.budgets.items())
+        if budget < comparison.budget
+    ]
     return Table(
         title=f"{comparison.metric} after {comparison.budget:,} network-epochs",
         columns=("algorithm", "seeds", f"{comparison.metric} (mean ± std)"),
@@ -19,6 +24,7 @@ def summary_table(comparison: Comparison) -> Table:
         notes=(
             f"{'Larger' if comparison.maximise else 'Smaller'} is better. "
             f"The standard deviation is over seeds, ddof = {comparison.ddof}.",
+            *unequal,
         ),
     )
 

@@ -39,6 +39,7 @@ class Question:
         as_published: Whether to compare soups by scores of the search, as the published code does
             for agents.
         tests: Number of tests made in all, for the correction of p; None for one a claim.
+        unequal_budgets: Whether runs of different budgets are compared, too.
         reference_point: Values of the objectives, as text, against which hypervolumes are compared
             instead of the metric; None for the metric.
     """
@@ -55,6 +56,7 @@ class Question:
     soups: bool = False
     as_published: bool = False
     tests: int | None = None
+    unequal_budgets: bool = False
     reference_point: str | None = None
 
 
@@ -98,6 +100,7 @@ def judge(gathered: Gathered, question: Question) -> Comparison:
         maximise=question.maximise,
         claims=question.claims,
         tests=question.tests,
+        unequal_budgets=question.unequal_budgets,
         ddof=question.ddof,
     )
 
