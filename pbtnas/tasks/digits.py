@@ -230,7 +230,7 @@ class DigitsTrainee(Learner):
 
     def costs(self) -> Mapping[str, float]:
         """The multiply-adds of one generated image."""
-        latents = torch.zeros(2, LATENTS, device="meta")  # batch normalisation needs two
+        latents = torch.zeros(2, LATENTS, device="meta")  # normalised together: one is no batch
         return {"multiply_adds": multiply_adds(self.averaged, lambda n: n(latents)) / 2}
 
 
