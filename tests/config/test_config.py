@@ -626,6 +626,8 @@ def test_a_newer_key_leaves_old_digests_alone(read: Loader) -> None:
     assert "start" not in to_json(old)["search"]
     assert to_json(new)["search"]["start"] == "every"
     assert difference(old, new) == ['search.start: stored "stratified", given "every"']
+    steps = read(GOOD, "search.explore_rungs=2")
+    assert to_json(steps)["search"] == {**to_json(old)["search"], "explore_rungs": 2}
 
 
 def test_a_default_may_be_made_by_a_function() -> None:

@@ -123,6 +123,7 @@ def test_the_task_of_the_page_learns(tmp_path: Path) -> None:
     assert evaluate(trainee, Rehearsal(tmp_path)).score > before
 
 
-def test_the_listing_of_the_whole_interface_is_the_example() -> None:
-    """It is the file that tests/tasks/test_own_interface.py trains, checks and scores."""
-    assert (ROOT / "examples" / "own_interface.py").read_text() in BLOCKS
+@pytest.mark.parametrize("example", ["own_interface.py", "own_ladders.py"])
+def test_a_listing_of_a_whole_example_is_the_file(example: str) -> None:
+    """It is the file that tests of `tests/tasks/` train, check and score."""
+    assert (ROOT / "examples" / example).read_text() in BLOCKS

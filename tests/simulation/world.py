@@ -569,8 +569,9 @@ def run_all(seeds: range, sort: type[World] = World) -> tuple[list[str], Counter
     """What went wrong, each with the command that replays it, and the faults; on all cores."""
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(partial(run_and_count, sort=sort), seeds, chunksize=20))
+    world = "" if sort is World else f" --world {sort.__name__}"
     problems = [
-        f"{problem}   replay: python -m tests.simulation {seed}"
+        f"{problem}   replay: python -m tests.simulation {seed}{world}"
         for seed, (problem, _) in zip(seeds, found, strict=True)
         if problem
     ]

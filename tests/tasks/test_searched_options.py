@@ -242,10 +242,9 @@ def test_a_rung_that_moved_is_in_force_after_load(task: Task, tmp_path: Path) ->
     assert any(not torch.equal(tensor, ends[1].live[name]) for name, tensor in ends[0].live.items())
 
 
-@pytest.mark.parametrize("rung", [0, 4])
-def test_an_interruption_changes_nothing_on_any_rung(task: Task, rung: int, tmp_path: Path) -> None:
+def test_an_interruption_changes_nothing_with_ladders(task: Task, tmp_path: Path) -> None:
     """A job that was killed in the middle of an epoch ends with equal bits; its steps are told."""
-    at = on(task.space, batch_size=rung, nstep=min(rung, 3), ema_decay=rung)
+    at = on(task.space, batch_size=4, nstep=3, ema_decay=4)
     whole = train(task.create(at, 1), 2, Rehearsal(tmp_path, seed=7))
     steps = epoch_steps(task, task.space.decode(at))
     assert steps is None or whole.done == 2 * steps
@@ -258,7 +257,7 @@ def test_an_interruption_changes_nothing_on_any_rung(task: Task, rung: int, tmp_
     assert difference(resumed.state, whole.state) is None
 
 
-@pytest.mark.parametrize("rung", range(5))
+@pytest.mark.parametrize("rung", [1, 4])
 @pytest.mark.parametrize("make", [digits, gan])
 def test_an_epoch_has_all_images_on_every_rung(
     make: Any, rung: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from pbtnas.search import SearchSpace, ladder
+from pbtnas.search import Architecture, SearchSpace, ladder
 from pbtnas.state import State
 from pbtnas.tasks.checking.check import check
+from pbtnas.tasks.checking.effects import without_effect
 from pbtnas.tasks.checking.report import Level
 from pbtnas.tasks.supervised import Batches, SupervisedTrainee
 from pbtnas.weights.mixing import mix_states
@@ -94,12 +95,6 @@ class Unequal(Good):
         return list(super().train_batches(seed))[:2]
 
 
-class Unused(TinyTask):
-    """Nobody asks which rung it is."""
-
-    space = SearchSpace([*TinyTask.space, ladder("momentum", 0.1, 0.9, steps=5)])
-
-
 @pytest.mark.parametrize(
     ("task", "level", "sentence"),
     [
@@ -129,13 +124,6 @@ class Unused(TinyTask):
             "an epoch has about 4 examples with size 2, and 40 with 20: whoever has longer epochs "
             "trains more, and wins; train_batches() should give as many examples to all",
         ),
-        (
-            Unused,
-            Level.WARNING,
-            "variable 'momentum': 0.1 and 0.9 make the same network: no tensor differs after "
-            "training, nor does the score (in 8 random architectures); is the choice used in "
-            "training?",
-        ),
     ],
 )
 def test_what_is_wrong_with_a_ladder_is_said(
@@ -146,7 +134,26 @@ def test_what_is_wrong_with_a_ladder_is_said(
 
     found = [(f.level, f.sentence) for f in findings if f.level is not Level.OK]
     assert found == [(level, sentence)]
-    assert (KEPT in [f.sentence for f in findings]) == (task is Unused)
+    assert KEPT not in [f.sentence for f in findings]
+
+
+def test_a_ladder_without_effect_is_told_by_its_ends() -> None:
+    """Not each rung is trained, and none where a check is too short for an optimiser's step."""
+    space = SearchSpace([RATE])
+    compared = []
+
+    def alike(one: Architecture, other: Architecture) -> bool:
+        compared.append((one, other))
+        return True
+
+    (sentence,) = without_effect(space, [(2,)], alike)
+
+    assert sentence == (
+        "variable 'learning_rate': 0.001 and 0.1 make the same network: no tensor differs after "
+        "training, nor does the score (in 1 random architectures); is the choice used in training?"
+    )
+    assert compared == [((0,), (4,))]
+    assert list(without_effect(space, [(2,)], alike, ladders=False)) == []
 
 
 def test_a_good_ladder_is_told_so() -> None:
