@@ -33,6 +33,7 @@ USAGE = {
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
     *("NoSubnets", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
+    *("BadReference", "NoSchedule"),
     *(
         "OtherCode",
         "OtherSpace",
@@ -49,6 +50,7 @@ USAGE = {
         "UnfitDevice",
         "UnfitPopulation",
         "UnfitProcessor",
+        "UnfitSchedule",
         "UnsaidError",
     ),
 }

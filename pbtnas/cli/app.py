@@ -32,7 +32,6 @@ from pbtnas.cli.shared import (
     EXIT_CODES,
     accept_option,
     accepting,
-    config_argument,
     data_of,
     devices_option,
     disk_errors,
@@ -90,9 +89,18 @@ def cli(quiet: bool, verbose: bool) -> None:
 # -- searching ---------------------------------------------------------------------------------
 
 
+schedule_option = click.option(
+    "--schedule-of",
+    metavar="RUN",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Instead of CONFIG: train one member alone, from scratch, with the network of the best "
+    "member at the end of that finished run and the ladders that its ancestors had.",
+)
+
+
 @cli.command()
-@config_argument
-@run_dir_argument
+@click.argument("arguments", nargs=-1, required=True, metavar="CONFIG RUN_DIR")
+@schedule_option
 @click.option(
     "--workers",
     type=click.IntRange(1),
@@ -105,8 +113,8 @@ def cli(quiet: bool, verbose: bool) -> None:
 @machine_option
 @overrides_option
 def run(
-    config: Path,
-    run_dir: Path,
+    arguments: tuple[str, ...],
+    schedule_of: Path | None,
     workers: int | None,
     devices: tuple[str, ...],
     task_file: str | None,
@@ -119,12 +127,19 @@ def run(
     from pbtnas.engine.fork_server import keep_running_forked
     from pbtnas.engine.worker import training_environment
 
+    if len(arguments) != (2 if schedule_of is None else 1):
+        raise click.UsageError("expected CONFIG RUN_DIR, or --schedule-of RUN RUN_DIR")
+    run_dir = Path(arguments[-1])
     # A typo is better told once, and before anything starts.
-    checked = load(config, overrides, task=name_in(task_file))
+    if schedule_of is None:
+        checked = load(Path(arguments[0]), overrides, task=name_in(task_file))
+    else:
+        checked = _alone(schedule_of, overrides)
     environment = training_environment([checked])
     common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]
-    head = [*quietly(), "coordinator", str(config), str(run_dir), *common, *sets]
+    head = [*quietly(), "coordinator", *arguments, *given("--schedule-of", schedule_of)]
+    head += [*common, *sets]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
     before = why_ended(run_dir)
@@ -141,6 +156,7 @@ def run(
 
 @cli.command()
 @click.argument("arguments", nargs=-1, required=True, metavar="[CONFIG] RUN_DIR")
+@schedule_option
 @task_file_option
 @accept_option
 @scratch_option
@@ -154,6 +170,7 @@ def run(
 )
 def coordinator(
     arguments: tuple[str, ...],
+    schedule_of: Path | None,
     parent: int | None,
     task_file: str | None,
     accept: bool,
@@ -176,7 +193,9 @@ def coordinator(
 
     try:
         with disk_errors(ExitCode.USAGE, PermissionError):
-            root, config = _run_and_config(arguments, overrides, name_in(task_file), stop)
+            root, config = _run_and_config(
+                arguments, schedule_of, overrides, name_in(task_file), stop
+            )
             pin(config.run.cpu_capability)
             from pbtnas.engine.coordinator import coordinate, holder_of
             from pbtnas.engine.run_setup import check_epochs, check_start
@@ -204,23 +223,37 @@ def coordinator(
 
 
 def _run_and_config(
-    arguments: Sequence[str], overrides: Sequence[str], name: str | None, stop: StopRequest
+    arguments: Sequence[str],
+    schedule_of: Path | None,
+    overrides: Sequence[str],
+    name: str | None,
+    stop: StopRequest,
 ) -> tuple[Path, Config]:
     """What `[CONFIG] RUN_DIR` means: the directory, and the configuration given or stored there.
 
-    `name` is that of the task where CONFIG names none.
+    That of `--schedule-of` is given.  `name` is that of the task where CONFIG names none.
     """
     from pbtnas.config import from_json, load
     from pbtnas.engine.driver import once_reachable
     from pbtnas.store.run_directory import open_run
 
-    if len(arguments) > 2:
-        raise click.UsageError("expected [CONFIG] RUN_DIR")
+    if len(arguments) > (2 if schedule_of is None else 1):
+        raise click.UsageError("expected [CONFIG] RUN_DIR, or --schedule-of RUN RUN_DIR")
     root = Path(arguments[-1])
+    if schedule_of is not None:
+        return root, _alone(schedule_of, overrides)
     if len(arguments) == 2:
         return root, load(Path(arguments[0]), overrides, task=name)
     run = once_reachable(lambda: open_run(root), root, stop)
     return root, from_json(run.config, overrides=overrides, recorded=run.options)
+
+
+def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
+    """The configuration of a run that trains the winner of another alone."""
+    from pbtnas.analysis.schedules import alone
+
+    with disk_errors(ExitCode.USAGE, place=schedule_of):
+        return alone(schedule_of, overrides)
 
 
 @cli.command()

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbtnas.cli.shared import disk_errors, format_option, leave, load_task_of, task_file_option
+from pbtnas.cli.shared import (
+    disk_errors,
+    format_option,
+    leave,
+    load_task_of,
+    reference_point_option,
+    task_file_option,
+)
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -52,6 +59,7 @@ better_option = click.option(
 @better_option
 @click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
 @click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
+@reference_point_option
 @click.option(
     "--claims", metavar="A>B,...", help="What was claimed beforehand; every pair by default."
 )
@@ -68,6 +76,11 @@ better_option = click.option(
 )
 @click.option(
     "--pool", is_flag=True, help="Judge the claims on all tasks together, as the paper does."
+)
+@click.option(
+    "--unequal-budgets",
+    is_flag=True,
+    help="Compare runs of different budgets, too: where the rest was spent elsewhere, on a sweep.",
 )
 @click.option(
     "--soups",
@@ -177,6 +190,7 @@ def _ranks(
 @better_option
 @click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
 @click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
+@reference_point_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where to draw to."
 )
@@ -188,14 +202,16 @@ def plot(
     better: str | None,
     ever: bool,
     final: bool,
+    reference_point: str | None,
     output: Path | None,
     task_file: str | None,
 ) -> None:
     """Draw a run or a study, as PNG and SVG.
 
-    A run: every member's score, the family tree, origins of layers, options and diversity.  A
-    study: score against work, and population size, shrink-perturb and ablations where it
-    varies them; for these --metric, --ever and --final say which number.
+    A run: every member's score, the family tree, origins of layers, options and diversity, the
+    schedules of its ladders, its front and hypervolume.  A study: score against work, fronts and
+    hypervolumes, and population size, shrink-perturb and ablations where it varies them; for
+    these --metric, --ever and --final say which number.
     """
     from pbtnas.analysis.plots.catalogue import Measure
     from pbtnas.analysis.plots.style import save
@@ -204,11 +220,11 @@ def plot(
 
     measure = Measure(metric=metric, maximise=_maximise(metric, better), ever=ever, final=final)
     if is_study(directory):
-        figures = _figures_of_study(directory, only, measure)
+        figures = _figures_of_study(directory, only, measure, reference_point)
     elif measure != Measure():
         raise click.UsageError("--metric, --ever and --final are for studies")
     else:
-        figures = _figures_of_run(directory, task_file)
+        figures = _figures_of_run(directory, task_file, reference_point)
     output = output or directory / paths.ARTIFACTS
     with disk_errors(ExitCode.USAGE, place=output):
         output.mkdir(parents=True, exist_ok=True)
@@ -217,7 +233,9 @@ def plot(
                 click.echo(path)
 
 
-def _figures_of_study(directory: Path, only: Sequence[str], measure: Measure) -> Figures:
+def _figures_of_study(
+    directory: Path, only: Sequence[str], measure: Measure, reference: str | None
+) -> Figures:
     """The figures of a study's finished runs; the others are named on stderr."""
     from pbtnas.analysis.compare.gathering import gather
     from pbtnas.analysis.plots.catalogue import study_figures
@@ -225,24 +243,28 @@ def _figures_of_study(directory: Path, only: Sequence[str], measure: Measure) ->
     gathered = gather([directory], only)
     if not gathered.finished:
         leave(ExitCode.USAGE, f"{directory}: none of its runs is finished yet")
-    figures = study_figures(gathered.finished, measure)
+    figures = study_figures(gathered.finished, measure, reference)
     for name in gathered.unfinished:
         click.echo(f"left out, not finished: {name}", err=True)
     return figures
 
 
-def _figures_of_run(directory: Path, task_file: str | None) -> Figures:
+def _figures_of_run(
+    directory: Path, task_file: str | None, reference: str | None = None
+) -> Figures:
     """The figures of a run; why there are none of options is said on stderr."""
+    from pbtnas.analysis.fronts.measured import check_several
     from pbtnas.analysis.history.run import History
     from pbtnas.analysis.plots.catalogue import run_figures
     from pbtnas.analysis.plots.evolution import NothingToShow
 
     history = History.read(directory)
+    check_several(history, reference)
     variables, notes = _variables(history, task_file)
     for note in notes:
         click.echo(note, err=True)
     try:
-        return run_figures(history, variables)
+        return run_figures(history, variables, reference)
     except NothingToShow as error:
         leave(error.exit_code, f"{directory}: {error}")
 
@@ -256,11 +278,13 @@ def _figures_of_run(directory: Path, task_file: str | None) -> Figures:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file; in the directory of figures by default.",
 )
+@reference_point_option
 @task_file_option
 def report(
     directories: tuple[Path, ...],
     only: tuple[str, ...],
     output: Path | None,
+    reference_point: str | None,
     task_file: str | None,
 ) -> None:
     """A run or a study as one HTML file: figures, tables, configuration, failures, versions.
@@ -270,6 +294,7 @@ def report(
     """
     from pbtnas.analysis.compare.gathering import gather
     from pbtnas.analysis.compare.verdict import Question
+    from pbtnas.analysis.fronts.measured import check_several
     from pbtnas.analysis.history.run import History
     from pbtnas.analysis.report import page as making
     from pbtnas.records import paths
@@ -277,10 +302,12 @@ def report(
 
     root = directories[0]
     if len(directories) > 1 or is_study(root):
-        made = making.study_report(root, gather(directories, only), Question())
+        question = Question(reference_point=reference_point)
+        made = making.study_report(root, gather(directories, only), question)
     else:
         history = History.read(root)
-        made = making.run_report(history, *_variables(history, task_file))
+        check_several(history, reference_point)
+        made = making.run_report(history, *_variables(history, task_file), reference_point)
     output = output or root / paths.REPORT
     with disk_errors(ExitCode.USAGE, place=output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -303,6 +330,14 @@ def _refuse_contradictions(question: Question) -> None:
     if question.soups and (not unasked or question.ever):
         raise click.UsageError(
             "--soups compares each soup with its own best member: no claims, pooling or --ever"
+        )
+    measured_otherwise = question.metric != "score" or question.ever or question.final
+    if question.reference_point is not None and (
+        measured_otherwise or question.pool or question.soups
+    ):
+        raise click.UsageError(
+            "--reference-point compares hypervolumes of the search: no --metric, --ever, --final, "
+            "--pool or --soups"
         )
     in_search = not question.final and question.metric == "score"
     if question.as_published and not (question.soups and in_search):

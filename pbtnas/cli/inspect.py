@@ -18,6 +18,7 @@ from pbtnas.cli.shared import (
     named_task,
     options_of,
     overrides_option,
+    reference_point_option,
     run_dir_argument,
     task_file_option,
 )
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 @run_dir_argument
 @click.option("--watch", type=click.FloatRange(min=0.1), metavar="S", help="Again every S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
+@reference_point_option
+def status(run_dir: Path, watch: float | None, as_json: bool, reference_point: str | None) -> None:
     """One screen: progress, best members, workers, failures, when it may be done.
 
     Of a study: how many of its runs are over, how far the open ones are, what was saved.
@@ -42,24 +44,26 @@ def status(run_dir: Path, watch: float | None, as_json: bool) -> None:
             if watch is not None and not as_json:
                 click.clear()
             with disk_errors(ExitCode.FAILED, place=run_dir):
-                over = print_status(run_dir, as_json=as_json)
+                over = print_status(run_dir, as_json=as_json, reference_point=reference_point)
             if watch is None or over:
                 return
             time.sleep(watch)
 
 
-def print_status(run_dir: Path, *, as_json: bool) -> bool:
+def print_status(run_dir: Path, *, as_json: bool, reference_point: str | None = None) -> bool:
     """Print the screen of a run or a study; whether it is over."""
     from pbtnas.monitoring import run_screen as screen
     from pbtnas.monitoring import study_screen
     from pbtnas.store.study_directory import is_study, open_study
 
     if is_study(run_dir):
+        if reference_point is not None:
+            raise click.UsageError("--reference-point is for a run; compare takes one for a study")
         study = study_screen.study_status(open_study(run_dir), now=time.time())
         as_text = study_screen.render(study)
         click.echo(json.dumps(study_screen.to_json(study)) if as_json else as_text)
         return study.over
-    seen = screen.status(run_dir, now=time.time())
+    seen = screen.status(run_dir, now=time.time(), reference_point=reference_point)
     if as_json:
         click.echo(json.dumps(screen.to_json(seen)))
     else:

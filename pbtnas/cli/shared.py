@@ -86,6 +86,12 @@ format_option = click.option(
     show_default=True,
     help="Of what is printed.",
 )
+reference_point_option = click.option(
+    "--reference-point",
+    metavar="VALUE,VALUE",
+    help="Of several objectives: what the hypervolume is measured against, a value for each, in "
+    "the order of search.objectives, worse than those of every member that no other dominates.",
+)
 run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 

@@ -69,15 +69,22 @@ class SearchConfig:
         "pbt-nas",
         help="How the next generation is made: pbt-nas mixes the best; random-search replaces "
         "nobody; searl mutates copies of the best; no-mixing mixes each of the best with itself; "
-        "random-search-shrink-perturb shrink-perturbs everybody; or one that another package "
-        "installs.",
+        "random-search-shrink-perturb shrink-perturbs everybody; weighted-sum is pbt-nas by the "
+        "sum of the objectives; or one that another package installs.",
     )
-    start: Literal["stratified", "every"] = setting(
+    start: Literal["stratified", "every", "one-network"] = setting(
         "stratified",
         newer=True,
         help="The architectures of generation 0: stratified shows each option of a variable as "
         "evenly as the population allows; every has each architecture of the space once, in "
-        "order.",
+        "order; one-network gives all members the same network, drawn at random, and shows each "
+        "rung of a ladder evenly.",
+    )
+    schedule: tuple[tuple[int, ...], ...] = setting(
+        (),
+        newer=True,
+        help="The architecture of the single member in each generation, as option indices, instead "
+        "of one that it keeps; `pbtnas run --schedule-of RUN` makes it of a finished run.",
     )
     population: int = number(
         min=1, help="Members of every generation; a single one where nobody is ever replaced."
@@ -196,6 +203,8 @@ class SearchConfig:
             yield "objectives", str(error)
         if self.population == 1 and self.algorithm not in REPLACING_NOBODY:
             yield "population", f"at least 2 with search.algorithm {self.algorithm}"
+        if self.schedule:
+            yield from self._conflicts_of_schedule()
         if self.parents is not None and self.parents > self.population:
             yield "parents", f"at most the population, which is {self.population}"
         if self.replaced is not None and self.replaced >= self.population:
@@ -209,6 +218,16 @@ class SearchConfig:
         last = self.generations - 1
         if any(generation >= last for generation in self.skip_selection):
             yield "skip_selection", f"generations before the last, which is {last}"
+
+    def _conflicts_of_schedule(self) -> Iterator[tuple[str, str]]:
+        if len(self.schedule) != self.generations:
+            yield "schedule", f"{self.generations} architectures, one for each generation"
+        if self.population != 1:
+            yield "population", "1 with search.schedule, which is that of a single member"
+        if self.algorithm != "random-search":
+            yield "algorithm", "random-search with search.schedule, which leaves nothing to decide"
+        if self.start != "stratified":
+            yield "start", "stratified with search.schedule, which says how generation 0 starts"
 
 
 @dataclass(frozen=True, kw_only=True)

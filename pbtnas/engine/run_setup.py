@@ -19,7 +19,7 @@ from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
 from pbtnas.records.task_code import TaskCode
-from pbtnas.search.space import SearchSpace
+from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import (
     NotYetARun,
@@ -62,6 +62,12 @@ class UnfitPopulation(PbtnasError):
     exit_code = ExitCode.USAGE
 
 
+class UnfitSchedule(PbtnasError):
+    """No member of the task can have the architectures of `search.schedule` one after the other."""
+
+    exit_code = ExitCode.USAGE
+
+
 def start_run(
     root: Path,
     config: Config,
@@ -78,7 +84,7 @@ def start_run(
     task may have others later.  So is its `code`, which other code takes the place of only with
     `accept`.
     Raises `ChangedConfig` field by field, `NotARun` when the task has another search space than
-    the run was started with, `OtherCode` and `UnfitPopulation`.
+    the run was started with, `OtherCode`, `UnfitPopulation` and `UnfitSchedule`.
     """
     check_start(config, space)
     code = code if code is not None and code.known else None
@@ -177,17 +183,40 @@ def search_of(
         start=search.start,
         objectives=search.ranking(),
         exploration=search.exploration(),
+        schedule=search.schedule,
     )
 
 
 def check_start(config: Config, space: SearchSpace) -> None:
-    """Raise `UnfitPopulation` when each architecture is wanted once, but the members do not do."""
+    """Raise `UnfitPopulation` when each architecture is wanted once, but the members do not do;
+    `UnfitSchedule` when a schedule is not of this space, or moves anything but ladders."""
     search = config.search
+    for generation, architecture in enumerate(search.schedule):
+        wrong = _wrong_in(space, architecture, search.schedule[0])
+        if wrong is not None:
+            raise UnfitSchedule(
+                f"{config.named('search.schedule')}: generation {generation}: {wrong}"
+            )
     if search.start == "every" and search.population != space.size:
         raise UnfitPopulation(
             f"{config.named('search.population')}: expected {space.size} with search.start every, "
             f"since the space has so many architectures, not {search.population}"
         )
+
+
+def _wrong_in(space: SearchSpace, architecture: Architecture, first: Architecture) -> str | None:
+    """Why a member that began with the first architecture cannot have this one; None if it can."""
+    try:
+        space.check(architecture)
+    except ValueError as error:
+        return str(error)
+    for variable, option, before in zip(space, architecture, first, strict=True):
+        if option != before and not variable.ordered:
+            return (
+                f"expected option {before} of variable {variable.name!r}, as in generation 0, not "
+                f"{option}, since only ladders can move"
+            )
+    return None
 
 
 def check_epochs(config: Config, task: Task) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pbtnas.analysis.fronts.measured import FrontVolume, check_several, front_volume, measured
 from pbtnas.analysis.history.front import FrontSoFar, front_so_far
 from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
 from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
@@ -87,6 +88,8 @@ class Status:
         processor: Processor that the run was started with, and its instructions; None likewise.
         code: The code of the task and the versions of what it rests on; None if not recorded.
         front: Best of each objective and size of the front; None where there is only the score.
+        hypervolume: Hypervolume of all members, and against what; None where no two objectives or
+            no members are to be measured.
     """
 
     run: str
@@ -115,6 +118,7 @@ class Status:
     processor: str | None = None
     code: Mapping[str, Any] | None = None
     front: FrontSoFar | None = None
+    hypervolume: FrontVolume | None = None
 
     @property
     def finished(self) -> bool:
@@ -126,15 +130,25 @@ class Status:
         return self.state in ("finished", "failed")
 
 
-def status(run_dir: Path, *, now: float) -> Status:
+def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> Status:
     """The state of a run at `now`, in seconds since the epoch as file times are.
 
-    Raises `NotARun` and `ForeignRecord` as `History.read` does.
+    The hypervolume is against the reference point, if one is given.  Raises `NotARun` and
+    `ForeignRecord` as `History.read` does, and `BadReference`.
     """
     history = History.read(run_dir)
     lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
     with Look(run_dir, now, lease_s, _holders(history)) as look:
-        return _status(history, look, now, lease_s)
+        seen = _status(history, look, now, lease_s)
+    return replace(seen, hypervolume=_hypervolume(history, reference_point))
+
+
+def _hypervolume(history: History, reference_point: str | None) -> FrontVolume | None:
+    check_several(history, reference_point)
+    if not history.objectives.several:
+        return None
+    run = measured(history)
+    return front_volume(run, reference_point) if run.unbeaten else None
 
 
 def _status(history: History, look: Look, now: float, lease_s: float) -> Status:

@@ -80,6 +80,10 @@ def _head(status: Status) -> list[str]:
     titles = ["run", "search", "generation", "members", "best"]
     if status.front is not None:
         titles, lines = [*titles, "objectives", "front"], [*lines, *_front(status.front)]
+    if status.hypervolume is not None:
+        found = status.hypervolume
+        titles = [*titles, "hypervolume"]
+        lines = [*lines, f"{found.volume:.6g} against {found.against}"]
     if status.options:
         titles, lines = [*titles, "options"], [*lines, _options(status)]
     if status.fingerprint is not None:

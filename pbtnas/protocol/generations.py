@@ -29,7 +29,13 @@ from pbtnas.search.algorithms import Algorithm, NoParentsError, SelectionRule
 from pbtnas.search.births import Birth
 from pbtnas.search.exploring import Exploration, explore
 from pbtnas.search.objectives import BY_SCORE, Objectives
-from pbtnas.search.population import Member, every_architecture, initial_population, rank
+from pbtnas.search.population import (
+    Member,
+    every_architecture,
+    initial_population,
+    rank,
+    with_one_network,
+)
 from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture, SearchSpace
 
@@ -54,6 +60,8 @@ class Search:
         start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
         objectives: What members are ranked by.
         exploration: How ladders move in children.
+        schedule: [generations] architecture that every member has in each generation; () where
+            members keep their own.
     """
 
     space: SearchSpace
@@ -68,9 +76,10 @@ class Search:
     threads: int
     origin: Digest
     products: Mapping[str, str] = field(default_factory=dict)
-    start: Literal["stratified", "every"] = "stratified"
+    start: Literal["stratified", "every", "one-network"] = "stratified"
     objectives: Objectives = BY_SCORE
     exploration: Exploration = Exploration()
+    schedule: tuple[Architecture, ...] = ()
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -78,11 +87,15 @@ class Search:
 
 def first_manifest(search: Search) -> Manifest:
     """Generation 0: freshly created members of the initial population."""
-    if search.start == "every":
+    if search.schedule:
+        architectures = [search.schedule[0]] * search.population
+    elif search.start == "every":
         architectures = every_architecture(search.space)
     else:
         rng = stream(search.seed, "population")
         architectures = initial_population(search.space, search.population, rng)
+        if search.start == "one-network":
+            architectures = with_one_network(search.space, architectures)
     jobs = tuple(
         _job(search, 0, member, architecture, ())
         for member, architecture in enumerate(architectures)
@@ -203,6 +216,8 @@ def next_manifest(
             inputs: tuple[Digest, ...] = (child.overlay, child.base)
         elif checkpoint is not None:
             architecture, inputs = job.architecture, (checkpoint,)
+            if search.schedule:
+                architecture = search.schedule[generation]
         else:
             continue
         jobs.append(_job(search, generation, job.member, architecture, inputs))

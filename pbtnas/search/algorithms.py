@@ -123,6 +123,23 @@ def searl(
     return tuple(births)
 
 
+def weighted_sum(
+    members: Sequence[Member],
+    space: SearchSpace,
+    selection: SelectionRule,
+    run_seed: int,
+    generation: int,
+) -> tuple[Birth, ...]:
+    """Baseline for several objectives: PBT-NAS by their sum instead of by fronts.
+
+    Each objective counts in units of its range in this generation, and all count alike.  With a
+    single objective it is PBT-NAS.
+
+    Raises `NoParentsError` when no member is usable.
+    """
+    return pbtnas(_summed(members), space, selection, run_seed, generation)
+
+
 def random_search(
     members: Sequence[Member],
     space: SearchSpace,
@@ -160,6 +177,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "searl": searl,
     "no-mixing": no_mixing,
     "random-search-shrink-perturb": random_search_shrink_perturb,
+    "weighted-sum": weighted_sum,
 }
 
 REPLACING_NOBODY = frozenset({"random-search", "random-search-shrink-perturb"})
@@ -192,6 +210,29 @@ def _vacancies(
     for slot in replaced_slots(ranked, selection.replaced):
         rng = stream(run_seed, "mix", generation, slot)
         yield _Vacancy(slot, best, rng, derive(run_seed, "birth", generation, slot))
+
+
+def _summed(members: Sequence[Member]) -> list[Member]:
+    """The members with the sum of their objectives as their only one."""
+    points = [member.objectives for member in members if usable(member)]
+    columns = list(zip(*points, strict=True))
+    lows = [min(column) for column in columns]
+    ranges = [max(column) - low for column, low in zip(columns, lows, strict=True)]
+    return [
+        replace(member, score=_sum(member.objectives, lows, ranges), objectives=())
+        if usable(member) and member.objectives
+        else member
+        for member in members
+    ]
+
+
+def _sum(point: Sequence[float], lows: Sequence[float], ranges: Sequence[float]) -> float:
+    """An objective in which all members are equal adds nothing."""
+    return sum(
+        (value - low) / width
+        for value, low, width in zip(point, lows, ranges, strict=True)
+        if width
+    )
 
 
 def _two_parents(vacancy: _Vacancy) -> tuple[Member, Member]:

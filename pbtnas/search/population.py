@@ -53,6 +53,17 @@ def every_architecture(space: SearchSpace) -> list[Architecture]:
     return list(itertools.product(*(range(len(v.options)) for v in space)))
 
 
+def with_one_network(
+    space: SearchSpace, architectures: Sequence[Architecture]
+) -> list[Architecture]:
+    """The architectures with their own ladders, and all else as the first of them has it."""
+    first = architectures[0]
+    return [
+        tuple(own[i] if i in space.ladders else option for i, option in enumerate(first))
+        for own in architectures
+    ]
+
+
 def subnet_name(architecture: Architecture) -> str:
     """The digits of the options, counted from 1; separated by dashes where they are larger."""
     digits = [str(option + 1) for option in architecture]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.schema import Champion, Child, Job, Result, Selected
-from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.records.spaces import space_to_json
+from pbtnas.search import SearchSpace, ladder, layer, switch
 from pbtnas.search.algorithms import ALGORITHMS
+from pbtnas.search.exploring import Exploration
+from pbtnas.search.objectives import BY_SCORE, Objectives, objectives_of
+from pbtnas.store.run_directory import space_digest
 from pbtnas.store.study_directory import create_study, open_study
 from tests.search.rules import selection_rule
 
@@ -28,12 +33,24 @@ TRACEBACK = "Traceback (most recent call last):\n  ...\nValueError: no such laye
 Story = list[tuple[str, bytes]]
 
 
+SPACE = SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))])
+TWO = objectives_of(["score", "size smaller"], 24)
+SIZED = "made by hand, with sizes"
+LADDERS = SearchSpace([*SPACE, ladder("rate", 0.001, 0.1, steps=5)])
+
+
 def search(
-    *, population: int = 6, count: int = 4, seed: int = 7, algorithm: str = "pbt-nas"
+    *,
+    population: int = 6,
+    count: int = 4,
+    seed: int = 7,
+    algorithm: str = "pbt-nas",
+    space: SearchSpace = SPACE,
+    objectives: Objectives = BY_SCORE,
 ) -> Search:
     """A search over a tiny space, with that many generations."""
     return Search(
-        space=SearchSpace([layer("first", ("a", "b", "c")), switch("norm", (False, True))]),
+        space=space,
         algorithm=ALGORITHMS[algorithm],
         selection=selection_rule(population),
         seed=seed,
@@ -44,29 +61,35 @@ def search(
         skip_selection=frozenset(),
         threads=1,
         origin="made by hand",
+        exploration=Exploration("step", 1, 0.25),
+        objectives=objectives,
     )
 
 
-def outcome_of(job: Job) -> Result:
-    """Member 2 of generation 1 fails, member 3 of it diverges, all others have a score."""
+def outcome_of(job: Job, *, sized: bool = False) -> Result:
+    """Member 2 of generation 1 fails, member 3 of it diverges, all others have a score, and a size
+    if it is asked for."""
     if job.generation == 1 and job.member in (2, 3):
         return Result(job.member, "failed" if job.member == 2 else "diverged", None, {}, None)
     checkpoint = digest([job.generation, job.member, job.inputs, job.seed])
     score = int(checkpoint[:4], 16) / 4096 + 1
-    return Result(job.member, "ok", score, {"loss": 0.5}, checkpoint)
+    size = {"size": 100.0 + int(checkpoint[4:8], 16) % 900} if sized else {}
+    return Result(job.member, "ok", score, {"loss": 0.5, **size}, checkpoint)
 
 
 def story(made: Search) -> Story:
     """Everything written in a run from its beginning to its end."""
     writes = list(_beginning(made))
     champions: list[Champion] = []
+    # A run of one objective may have sizes all the same, to be compared by them.
+    sized = made.objectives.several or made.origin == SIZED
     manifest = generations.first_manifest(made)
     while True:
         generation = manifest.generation
         writes.append(record(paths.manifest(generation), "manifest", manifest.to_json()))
+        results = {job.member: outcome_of(job, sized=sized) for job in manifest.jobs}
         for job in manifest.jobs:
-            writes += _job(job)
-        results = {job.member: outcome_of(job) for job in manifest.jobs}
+            writes += _job(job, results[job.member])
         selected = generations.select(made, manifest, results)
         writes.append(record(paths.selection(generation), "selection", selected.to_json()))
         champion = generations.champion(manifest, selected)
@@ -126,14 +149,20 @@ def study(
     seeds: Iterable[int] = (1, 2, 3),
     populations: Mapping[str, int] | None = None,
     unbegun: Iterable[str] = (),
+    sized: Iterable[str] = (),
 ) -> Path:
-    """A study of pbt-nas and random-search, or of pbt-nas by names with their populations."""
+    """A study of pbt-nas and random-search, or of pbt-nas by names with their populations; those
+    that are `sized` select by two objectives, and the others report sizes then."""
     sizes = populations or {"pbt-nas": 6, "random-search": 6}
     planned, writes = [], {}
     for seed in seeds:
         for name, size in sizes.items():
             algorithm = name if name in ALGORITHMS else "pbt-nas"
             made = search(population=size, seed=seed, algorithm=algorithm)
+            if name in sized:
+                made = replace(made, objectives=TWO)
+            elif sized:
+                made = replace(made, origin=SIZED)
             planned.append({"name": name, "seed": seed, "config": config_of(made)})
             writes[f"{name}-s{seed}"] = story(made)
     create_study(root, planned, pbtnas="0.1.0")
@@ -146,6 +175,7 @@ def study(
 def config_of(made: Search) -> dict[str, Any]:
     """The resolved configuration of a search."""
     names = {algorithm: name for name, algorithm in ALGORITHMS.items()}
+    objectives = made.objectives
     return {
         "task": {"name": "tiny"},
         "search": {
@@ -156,7 +186,8 @@ def config_of(made: Search) -> dict[str, Any]:
             "first_epochs": made.first_epochs,
             "shrink": 0.4,
             "perturb": 0.1,
-        },
+        }
+        | ({"objectives": list(map(str, objectives.each))} if objectives.several else {}),
         "run": {"seed": made.seed},
         "engine": {"lease_s": 30.0},
     }
@@ -167,21 +198,22 @@ def _beginning(made: Search) -> Story:
         "seed": made.seed,
         "task": "tiny",
         "hash": "sha256",
-        "space": "s",
+        "space": space_digest(made.space),
         "created": "2026-01-01",
     }
+    # A run without ladders may be older than the record of its space.
+    meta = {"space": space_to_json(made.space)} if made.space.ladders else {}
     return [
         (paths.FORMAT, paths.FORMAT_TEXT),
         record(paths.RUN, "run", {**about, "primitive": "link"}),
-        record(paths.CONFIG, "config", config_of(made)),
+        record(paths.CONFIG, "config", config_of(made), meta),
         claim(paths.TERM, 1, "host-1-c"),
     ]
 
 
-def _job(job: Job) -> Story:
+def _job(job: Job, result: Result) -> Story:
     """What a member's job leaves: claims, ends and a result."""
     slot, worker = paths.job_slot(job.generation, job.member), f"host-{job.member % 2}-w"
-    result = outcome_of(job)
     writes: Story = []
     ends: list[str] = []
     if result.outcome == "failed":

@@ -271,6 +271,16 @@ def test_overrides_are_checked_like_keys(read: Loader, override: str, said: str)
         (GOOD + "  skip_selection: [2]\n",
          ["x.yaml:7: search.skip_selection: expected generations before the last, which is 2, "
           "not [2]"]),
+        (GOOD.replace("12", "1") + "  algorithm: random-search\n  schedule: [[0], [1]]\n",
+         ["x.yaml:8: search.schedule: expected 3 architectures, one for each generation, not "
+          "[[0], [1]]"]),
+        (GOOD + "  schedule: [[0], [1], [1]]\n  start: every\n",
+         ["x.yaml:4: search.population: expected 1 with search.schedule, which is that of a "
+          "single member, not 12",
+          "x.yaml:3: search.algorithm: expected random-search with search.schedule, which leaves "
+          "nothing to decide, not \"pbt-nas\"",
+          "x.yaml:8: search.start: expected stratified with search.schedule, which says how "
+          "generation 0 starts, not \"every\""]),
         (GOOD + "engine:\n  beat_s: 25\n",
          ["x.yaml:7: engine.lease_s: expected at least 3 times engine.beat_s, which is 25.0, "
           "not 60.0"]),

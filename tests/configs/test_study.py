@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbtnas.config import ConfigError, PlannedRun, load, load_study
+from pbtnas.search.objectives import Objective
 
 STUDIES = Path(__file__).parents[2] / "configs" / "study"
 BASE = "task: {name: digits}\nsearch: {population: 12, generations: 3, epochs: 2}\n"
@@ -115,6 +116,43 @@ def test_all_faults_are_told_at_once_and_each_once(read: Read) -> None:
     problems = caught.value.problems
     assert len(problems) == 2, problems
     assert sum("search.epochs" in problem for problem in problems) == 1
+
+
+def test_the_study_of_hyperparameters_is_the_one_that_was_fixed() -> None:
+    """Every arm has 336 network-epochs, the sweep and what it pays for together; arms differ in
+    what their names say."""
+    runs = [run for run in load_study(STUDIES / "ladders.yaml") if run.seed == 1]
+    granted = {run.name: run.config.search.granted_epochs() for run in runs}
+    sweep = sum(epochs for name, epochs in granted.items() if name.startswith("sweep-"))
+
+    assert {epochs for name, epochs in granted.items() if not name.startswith("sw")} == {336}
+    assert {sweep + e for name, e in granted.items() if name.startswith("swept-")} == {336}
+    searched = {run.name for run in runs if run.config.task.options.get("search_also")}
+    assert searched == {
+        *("both", "ladders-only", "random-search"),
+        *("both-epochs-1", "both-epochs-4", "both-epochs-10"),
+    }
+    alone = next(run.config.search for run in runs if run.name == "ladders-only")
+    assert (alone.start, alone.shrink, alone.perturb) == ("one-network", 1.0, 0.0)
+
+
+def test_the_study_of_two_objectives_is_the_one_that_was_fixed() -> None:
+    """Four ways of selecting with the same budget, three of them by the same two objectives."""
+    runs = load_study(STUDIES / "two_objectives.yaml")
+    searches = {run.name: run.config.search for run in runs}
+
+    assert len(runs) == 40
+    assert {search.granted_epochs() for search in searches.values()} == {336}
+    assert {search.ranking().each for search in searches.values() if search.ranking().several} == {
+        (Objective("score", at_least=-5.0), Objective("parameters", "smaller"))
+    }
+    assert {name: search.algorithm for name, search in searches.items()} == {
+        "fronts": "pbt-nas",
+        "weighted-sum": "weighted-sum",
+        "score-only": "pbt-nas",
+        "random-search": "random-search",
+    }
+    assert not searches["score-only"].ranking().several
 
 
 def test_the_study_of_the_digits_is_the_one_that_was_fixed() -> None:

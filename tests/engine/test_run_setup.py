@@ -16,19 +16,22 @@ from pbtnas.config import Config, ConfigError, SearchConfig, TaskConfig, from_js
 from pbtnas.engine.run_setup import (
     ChangedConfig,
     UnfitPopulation,
+    UnfitSchedule,
     check_epochs,
     search_of,
     start_run,
 )
-from pbtnas.protocol.generations import first_manifest
+from pbtnas.protocol.generations import first_manifest, next_manifest
 from pbtnas.records import paths
+from pbtnas.records.names import Digest
+from pbtnas.records.schema import Result, Selected
 from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.search.exploring import Exploration
 from pbtnas.search.ladders import ladder
 from pbtnas.search.population import every_architecture
 from pbtnas.search.space import SearchSpace, Variable, layer, switch
 from pbtnas.store.fsck import check, repair
-from pbtnas.store.run_directory import OtherSpace, open_run, space_digest
+from pbtnas.store.run_directory import OtherSpace, Run, open_run, space_digest
 from pbtnas.store.task_code import OtherCode
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.loading import complete_options
@@ -133,6 +136,32 @@ def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:
     begun = start_run(tmp_path / "run", fits, SPACE)
     jobs = first_manifest(search_of(fits, SPACE, begun.config)).jobs
     assert [job.architecture for job in jobs] == every_architecture(SPACE)
+
+
+def test_a_schedule_moves_ladders_only(tmp_path: Path) -> None:
+    """One that is of another space, or changes the network on the way, is refused before anything
+    is made; one that fits gives each generation its own architecture."""
+    config, _ = configs(tmp_path)
+    space = SearchSpace([*SPACE, ladder("rate", 0.1, 0.4, steps=3)])
+    single = replace(config.search, population=1, algorithm="random-search")
+
+    def begin(*schedule: tuple[int, ...]) -> Run:
+        search = replace(single, schedule=schedule)
+        return start_run(tmp_path / "run", replace(config, search=search), space)
+
+    with pytest.raises(UnfitSchedule, match="generation 1: .*'rate' has options 0 to 2, not 3"):
+        begin((0, 0), (0, 3))
+    with pytest.raises(UnfitSchedule, match="generation 1: expected option 0 of .*'activation'"):
+        begin((0, 0), (1, 0))
+    assert not (tmp_path / "run").exists()
+
+    begun = begin((1, 0), (1, 2))
+    search = search_of(from_json(begun.config), space, begun.config)
+    (first,) = first_manifest(search).jobs
+    assert first.architecture == (1, 0)
+    selected = Selected(0, Digest("m"), (0,), (), (Result(0, "ok", 1.0, {}, Digest("c")),))
+    (second,) = next_manifest(search, first_manifest(search), selected, {}).jobs
+    assert (second.architecture, second.inputs) == ((1, 2), ("c",))
 
 
 def test_engine_settings_can_be_changed_in_a_run(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbtnas.search import Member, SearchSpace, initial_population, rank, switch
-from pbtnas.search.population import every_architecture, usable
+from pbtnas.search import Member, SearchSpace, initial_population, ladder, rank, switch
+from pbtnas.search.population import every_architecture, usable, with_one_network
 from tests.search.strategies import populations, spaces
 
 
@@ -52,6 +52,17 @@ def test_every_architecture_is_there_once_by_index() -> None:
     """The last variable changes fastest, as digits of a number do."""
     space = SearchSpace([switch("v", (0, 1)), switch("w", ("only",)), switch("x", tuple("abc"))])
     assert every_architecture(space) == [(v, 0, x) for v in range(2) for x in range(3)]
+
+
+def test_one_network_may_start_with_all_rungs() -> None:
+    """Population Based Training proper: what differs between the members is the ladders only."""
+    space = SearchSpace([switch("v", tuple(range(10))), ladder("rate", 0.1, 0.8, steps=4)])
+    start = initial_population(space, 8, random.Random(0))
+    population = with_one_network(space, start)
+
+    assert {architecture[0] for architecture in population} == {start[0][0]}
+    assert [rung for _, rung in population] == [rung for _, rung in start]
+    assert sorted(rung for _, rung in population) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 @given(st.data())

@@ -138,6 +138,13 @@ def test_the_space_is_the_one_of_the_documentation() -> None:
     assert sum(bool(v.modules) for v in space) == 9
 
 
+def test_the_costs_of_a_network_with_batch_normalisation_are_counted() -> None:
+    """It needs more than one image, and a member is counted by what one image costs."""
+    costs = DigitsTask().create(decent(), 1).costs()
+
+    assert costs["multiply_adds"] % 1 == 0 and costs["multiply_adds"] > 0
+
+
 def test_the_digits_are_the_real_ones() -> None:
     """1,797 images that fill the range of the generator's tanh."""
     images, labels = load_digits()

@@ -84,7 +84,8 @@ class Comparison:
 
     Args:
         metric: Metric of all runs.
-        budget: Network-epochs of every run.
+        budget: Network-epochs of every run; the most, where budgets may differ.
+        budgets: Network-epochs of the runs of each algorithm.
         maximise: Whether a larger value is better.
         ddof: Delta degrees of freedom of the standard deviations.
         confidence: Confidence level of the bootstrap intervals.
@@ -96,6 +97,7 @@ class Comparison:
 
     metric: str
     budget: int
+    budgets: Mapping[str, int]
     maximise: bool
     ddof: int
     confidence: float
@@ -130,6 +132,7 @@ def compare(
     maximise: bool = True,
     claims: Sequence[tuple[str, str]] | None = None,
     tests: int | None = None,
+    unequal_budgets: bool = False,
     ddof: int = 0,
     confidence: float = 0.95,
     bootstrap_seed: int = 0,
@@ -140,14 +143,15 @@ def compare(
     paper; p is corrected for their number, or for `tests` where they belong to more.  Without
     claims every two algorithms are compared and the one with the better mean is listed first;
     since that looks at the outcome, p is corrected for the tests in both directions.  Every
-    interval uses the same resampled seeds, derived from `bootstrap_seed` alone.
+    interval uses the same resampled seeds, derived from `bootstrap_seed` alone.  With
+    `unequal_budgets` they may differ, as where a part of one was spent elsewhere.
 
     Raises `ComparisonError` when metrics, tasks or budgets differ, a value is not finite, an
     algorithm has two runs of one seed, a claim names an algorithm without runs, or `tests` are
     fewer than were made here.
     """
     runs = sorted(outcomes, key=lambda o: (o.algorithm, o.seed, o.run))
-    _refuse_incomparable(runs)
+    _refuse_incomparable(runs, unequal_budgets=unequal_budgets)
     values = _by_algorithm(runs)
     sign = 1.0 if maximise else -1.0
     summaries = sorted(
@@ -172,7 +176,8 @@ def compare(
     )
     return Comparison(
         metric=runs[0].metric,
-        budget=runs[0].budget,
+        budget=max(run.budget for run in runs),
+        budgets={run.algorithm: run.budget for run in runs},
         maximise=maximise,
         ddof=ddof,
         confidence=confidence,
@@ -272,7 +277,7 @@ def _summary(algorithm: str, by_seed: BySeed, ddof: int) -> Summary:
     return Summary(algorithm, seeds, values, spread(values, ddof=ddof))
 
 
-def _refuse_incomparable(runs: Sequence[Outcome]) -> None:
+def _refuse_incomparable(runs: Sequence[Outcome], *, unequal_budgets: bool) -> None:
     if not runs:
         raise ComparisonError("there are no finished runs to compare")
     first = runs[0]
@@ -284,7 +289,7 @@ def _refuse_incomparable(runs: Sequence[Outcome]) -> None:
                 f"runs {first.run} and {outcome.run} have different tasks "
                 f"({_difference(first.task, outcome.task)}): only runs of equal tasks are compared"
             )
-        if outcome.budget != first.budget:
+        if outcome.budget != first.budget and not unequal_budgets:
             raise ComparisonError(
                 f"run {first.run} has {first.budget} network-epochs and run {outcome.run} "
                 f"{outcome.budget}: algorithms are only compared at equal budgets"

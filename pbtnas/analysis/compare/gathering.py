@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from pbtnas.analysis.compare.observations import budget, task_of, variant, whole
+from pbtnas.analysis.compare.observations import budget, searched_options, task_of, variant, whole
 from pbtnas.analysis.history.run import History
 from pbtnas.store.run_directory import NotARun, NotYetARun
 from pbtnas.store.study_directory import is_study, open_study
@@ -24,10 +24,18 @@ class NamedRun:
         name: Name in the study; outside of one, the algorithm with what is unusual about it.
             Runs that differ in nothing but their seed share it.
         history: Records of the run.
+        searched: Options of the task that some of the gathered runs search; they tell no tasks
+            apart.
     """
 
     name: str
     history: History
+    searched: frozenset[str] = frozenset()
+
+    @property
+    def task(self) -> str:
+        """The task with its options, as JSON: equal texts mean that runs can be compared."""
+        return task_of(self.history, self.searched)
 
     @property
     def seed(self) -> int:
@@ -95,6 +103,8 @@ def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
         wanted = f" named {' or '.join(only)}" if only else ""
         raise NotARun(f"{', '.join(map(str, directories))}: there are no runs{wanted}")
     runs.sort(key=lambda run: (run.name, run.seed))
+    searched = frozenset[str]().union(*(searched_options(run.history) for run in runs))
+    runs = [replace(run, searched=searched) for run in runs]
     return Gathered(tuple(_comparable_options(runs)), tuple(unbegun))
 
 
@@ -112,7 +122,7 @@ def settings_of(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
     """The runs by task, in order; keys name what tells the tasks apart, "" for a single one."""
     by_task: dict[str, list[NamedRun]] = {}
     for run in runs:
-        by_task.setdefault(task_of(run.history), []).append(run)
+        by_task.setdefault(run.task, []).append(run)
     tasks: list[dict[str, Any]] = [json.loads(task) for task in by_task]
     return dict(zip(_labels(tasks), by_task.values(), strict=True))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pbtnas.analysis.compare.budget import granted_epochs
 from pbtnas.analysis.compare.comparison import ComparisonError
@@ -19,6 +19,9 @@ from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, numbers
 from pbtnas.search.space import Variable
 from pbtnas.store.reader import RunReader
+
+SEARCH_ALSO = "search_also"
+"""The option of a task that lists those of its options that are ladders."""
 
 
 def evolution(
@@ -62,13 +65,15 @@ def outcome(
     metric: str = "score",
     ever: bool = False,
     final: bool = False,
+    searched: Collection[str] = (),
 ) -> Outcome:
     """The number a finished run reports: of its best member in the last generation.
 
     `ever` takes the best member of all generations instead, as the paper does for GANs;
     `final` the value of its final evaluation instead of the one that selected it.  `metric` is
-    "score" or one of the task's metrics.  Raises `ComparisonError` when the run is not
-    finished, has no such member, was not evaluated or does not report the metric.
+    "score" or one of the task's metrics; `searched` as in `task_of`.  Raises `ComparisonError`
+    when the run is not finished, has no such member, was not evaluated or does not report the
+    metric.
     """
     name = history.root.name
     if history.final is None:
@@ -84,7 +89,7 @@ def outcome(
         seed=history.config["run"]["seed"],
         value=_value(history, best, metric, final=final),
         metric=_label(metric, ever=ever, final=final),
-        task=task_of(history),
+        task=task_of(history, searched),
         budget=budget(history),
     )
 
@@ -100,9 +105,20 @@ def budget(history: History) -> int:
     return granted_epochs(history.config["search"])
 
 
-def task_of(history: History) -> str:
-    """The task with its options, as JSON: equal texts mean equal tasks."""
-    return json.dumps(history.settings["task"], sort_keys=True)
+def task_of(history: History, searched: Collection[str] = ()) -> str:
+    """The task with its options, as JSON: equal texts mean equal tasks.
+
+    Without the options that are `searched`, by this run or by those beside it: how they are chosen
+    belongs to the search.
+    """
+    task = {key: v for key, v in history.settings["task"].items() if key not in searched}
+    task.pop(SEARCH_ALSO, None)
+    return json.dumps(task, sort_keys=True)
+
+
+def searched_options(history: History) -> frozenset[str]:
+    """The options of the task that members of the run search for themselves."""
+    return frozenset(history.settings["task"].get(SEARCH_ALSO, ()))
 
 
 def final_evaluation(history: History, checkpoint: Digest) -> dict[str, float] | None:

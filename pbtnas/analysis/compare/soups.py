@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import NamedRun
-from pbtnas.analysis.compare.observations import final_value, task_of
+from pbtnas.analysis.compare.observations import final_value
 from pbtnas.analysis.compare.statistics import signed_rank, spread
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.run import History
@@ -158,7 +158,7 @@ def _outcome(run: NamedRun, soup: Soup, *, member: float, soup_value: float) -> 
     return SoupOutcome(
         run=run.name,
         seed=run.seed,
-        task=task_of(run.history),
+        task=run.task,
         which=soup.which,
         ingredients=len(soup.ingredients),
         member=member,

@@ -11,7 +11,12 @@ from pbtnas.analysis.tables import Cell, Table
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """Mean and spread of every algorithm, best first."""
+    """Mean and spread of every algorithm, best first; and what budgets, where they differ."""
+    unequal = [
+        f"{name} was granted {budget:,} network-epochs only."
+        for name, budget in sorted(comparison.budgets.items())
+        if budget < comparison.budget
+    ]
     return Table(
         title=f"{comparison.metric} after {comparison.budget:,} network-epochs",
         columns=("algorithm", "seeds", f"{comparison.metric} (mean ± std)"),
@@ -19,6 +24,7 @@ def summary_table(comparison: Comparison) -> Table:
         notes=(
             f"{'Larger' if comparison.maximise else 'Smaller'} is better. "
             f"The standard deviation is over seeds, ddof = {comparison.ddof}.",
+            *unequal,
         ),
     )
 
@@ -99,10 +105,13 @@ def values_table(comparison: Comparison) -> Table:
     )
 
 
-def reach_table(reaches: Sequence[Reach], *, reference: str = "random-search") -> Table:
-    """Network-epochs that every algorithm needs to reach the final score of the reference."""
+def reach_table(
+    reaches: Sequence[Reach], *, reference: str = "random-search", what: str = "score"
+) -> Table:
+    """Network-epochs that every algorithm needs to reach the final score of the reference, or its
+    hypervolume."""
     return Table(
-        title=f"Network-epochs to the final score of {reference}",
+        title=f"Network-epochs to the final {what} of {reference}",
         columns=("algorithm", "reached", "seeds", "median network-epochs", "share of budget"),
         rows=tuple(
             (reach.algorithm, reach.reached, reach.seeds, reach.median_epochs, reach.share)

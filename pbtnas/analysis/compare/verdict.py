@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from pbtnas.analysis.compare.comparison import Comparison, ComparisonError, compare, epochs_to_match
 from pbtnas.analysis.compare.gathering import Gathered, NamedRun, settings_of
+from pbtnas.analysis.compare.hypervolumes import hypervolumes
 from pbtnas.analysis.compare.observations import curve, outcome, variant
+from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.compare.soups import published_soups_table, soups_table
 from pbtnas.analysis.compare.tables import (
     pairs_table,
@@ -37,6 +39,9 @@ class Question:
         as_published: Whether to compare soups by scores of the search, as the published code does
             for agents.
         tests: Number of tests made in all, for the correction of p; None for one a claim.
+        unequal_budgets: Whether runs of different budgets are compared, too.
+        reference_point: Values of the objectives, as text, against which hypervolumes are compared
+            instead of the metric; None for the metric.
     """
 
     metric: str = "score"
@@ -51,6 +56,8 @@ class Question:
     soups: bool = False
     as_published: bool = False
     tests: int | None = None
+    unequal_budgets: bool = False
+    reference_point: str | None = None
 
 
 def parse_claims(text: str) -> list[tuple[str, str]]:
@@ -73,20 +80,27 @@ def judge(gathered: Gathered, question: Question) -> Comparison:
     the question allows to leave them out.
     """
     refuse_unfinished(gathered, partial=question.partial)
-    return compare(
-        [
+    if question.reference_point is not None:
+        volumes = hypervolumes(gathered.finished, question.reference_point)
+        outcomes = [volume.outcome for volume in volumes]
+    else:
+        outcomes = [
             outcome(
                 run.history,
                 algorithm=run.name,
                 metric=question.metric,
                 ever=question.ever,
                 final=question.final,
+                searched=run.searched,
             )
             for run in gathered.finished
-        ],
+        ]
+    return compare(
+        outcomes,
         maximise=question.maximise,
         claims=question.claims,
         tests=question.tests,
+        unequal_budgets=question.unequal_budgets,
         ddof=question.ddof,
     )
 
@@ -108,10 +122,17 @@ def tables(gathered: Gathered, question: Question) -> dict[str, Table]:
     if comparison.pairs:
         found["pairs"] = pairs_table(comparison)
     if question.reference in {run.name for run in gathered.finished}:
-        curves = [curve(run.history, algorithm=run.name) for run in gathered.finished]
+        curves = _curves(gathered.finished, question)
         reaches = epochs_to_match(curves, reference=question.reference)
-        found["reach"] = reach_table(reaches, reference=question.reference)
+        what = curves[0].metric
+        found["reach"] = reach_table(reaches, reference=question.reference, what=what)
     return {**found, "values": values_table(comparison)}
+
+
+def _curves(runs: Sequence[NamedRun], question: Question) -> list[Curve]:
+    if question.reference_point is not None:
+        return [volume.curve for volume in hypervolumes(runs, question.reference_point)]
+    return [curve(run.history, algorithm=run.name) for run in runs]
 
 
 def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
@@ -124,7 +145,7 @@ def _pooled(gathered: Gathered, question: Question) -> dict[str, Table]:
         raise ComparisonError("pooling needs --claims: the better one must be the same everywhere")
     comparisons = {}
     for label, runs in settings_of(gathered.finished).items():
-        renamed = tuple(NamedRun(variant(run.history), run.history) for run in runs)
+        renamed = tuple(replace(run, name=variant(run.history)) for run in runs)
         comparisons[label] = judge(Gathered(renamed, ()), question)
     found = {}
     for label, comparison in comparisons.items():

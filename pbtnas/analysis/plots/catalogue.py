@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pbtnas.analysis.compare.gathering import NamedRun, settings_of
+from pbtnas.analysis.compare.hypervolumes import (
+    all_measured,
+    common_objectives,
+    have_common_objectives,
+    hypervolumes,
+)
 from pbtnas.analysis.compare.observations import budget, curve, evolution, outcome, variant
+from pbtnas.analysis.fronts.measured import Measured, front_volume, measured, reference_point
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots import ablations as plots_ablations
 from pbtnas.analysis.plots import curves as plots_curves
+from pbtnas.analysis.plots import fronts as plots_fronts
 from pbtnas.analysis.plots import lineage as plots_lineage
 from pbtnas.analysis.plots import population as plots_population
+from pbtnas.analysis.plots import schedules as plots_schedules
 from pbtnas.analysis.plots.supernet_figures import supernet_figures
 from pbtnas.search.space import Variable
 
@@ -25,8 +34,11 @@ Figures = dict[str, "Callable[[], Figure]"]
 """By the name of the file; calling one draws it."""
 
 
-def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
-    """Figures of one run: scores, family tree, origins of layers, options and diversity.
+def run_figures(
+    history: History, variables: Sequence[Variable], reference: str | None = None
+) -> Figures:
+    """Figures of one run: scores, family tree, origins of layers, options, diversity, schedules;
+    with several objectives its front, and the hypervolume against the reference point.
 
     Without `variables`, which only the task knows, what rests on options is left out.  Raises
     `NothingToShow` while no generation was selected.
@@ -41,7 +53,22 @@ def run_figures(history: History, variables: Sequence[Variable]) -> Figures:
     if variables:
         figures["options"] = lambda: plots_population.option_frequencies(seen)
         figures["diversity"] = lambda: plots_population.diversity({history.root.name: seen})
+    if any(variable.ordered for variable in variables):
+        figures["schedules"] = lambda: plots_schedules.schedules(seen)
+    if history.objectives.several:
+        figures |= _figures_of_front(history, reference)
     return figures
+
+
+def _figures_of_front(history: History, reference: str | None) -> Figures:
+    run = measured(history)
+    if not run.unbeaten:  # nobody is within the bounds
+        return {}
+    volume = front_volume(run, reference)
+    return {
+        "front": lambda: plots_fronts.front(run),
+        "hypervolume": lambda: plots_fronts.volumes(run, volume.reference, volume.against),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,28 +82,59 @@ class Measure:
 
     def of(self, run: NamedRun) -> float:
         """Raises `ComparisonError` where a run does not have it."""
-        return outcome(run.history, metric=self.metric, ever=self.ever, final=self.final).value
+        found = outcome(
+            run.history,
+            metric=self.metric,
+            ever=self.ever,
+            final=self.final,
+            searched=run.searched,
+        )
+        return found.value
 
 
 SCORE = Measure()
 """Of the best member of the last generation."""
 
 
-def study_figures(runs: Sequence[NamedRun], measure: Measure = SCORE) -> Figures:
+def study_figures(
+    runs: Sequence[NamedRun], measure: Measure = SCORE, reference: str | None = None
+) -> Figures:
     """Figures of finished runs: scores against work, and whatever else they vary.
 
     One set for each task, whose name the figures then carry.  "population" where a variant was
     run with several sizes, "spectrum" where shrink-perturb has several settings, "ablations"
-    where something shares the budget of PBT-NAS; these three draw `measure`.  Where runs train
+    where something shares the budget of PBT-NAS; these three draw `measure`.  "front" where runs
+    have several objectives, and "hypervolume" where a reference point is given.  Where runs train
     supernets, those of `supernet_figures` over all tasks.  Raises `ComparisonError` where a run
     does not have what is measured.
     """
     figures: Figures = {}
     for label, alike in settings_of(runs).items():
         words = re.sub(r"[^A-Za-z0-9._-]+", "-", label)
-        for name, draw in _figures_of_task(alike, measure).items():
+        drawn = _figures_of_task(alike, measure) | _figures_of_fronts(alike, reference)
+        for name, draw in drawn.items():
             figures[f"{words}-{name}" if words else name] = draw
     return figures | supernet_figures(runs)
+
+
+def _figures_of_fronts(runs: Sequence[NamedRun], reference: str | None) -> Figures:
+    """Fronts by name, attained over seeds; raises `ComparisonError` where `reference` is given for
+    runs that have no objectives in common."""
+    if reference is None and not have_common_objectives(runs):
+        return {}
+    groups: dict[str, list[Measured]] = defaultdict(list)
+    for run, found in zip(runs, all_measured(runs), strict=True):
+        groups[run.name].append(found)
+    if reference is None:
+        return {"front": lambda: plots_fronts.fronts(groups)}
+    volumes = [volume.curve for volume in hypervolumes(runs, reference)]
+    point = reference_point(reference, common_objectives(runs))
+    return {
+        "front": lambda: plots_fronts.fronts(groups, point),
+        "hypervolume": lambda: plots_curves.score_curves(
+            volumes, title="Hypervolume of all members so far"
+        ),
+    }
 
 
 def _figures_of_task(runs: Sequence[NamedRun], measure: Measure) -> Figures:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-def score_curves(curves: Sequence[Curve], *, ddof: int = 0) -> Figure:
+def score_curves(curves: Sequence[Curve], *, title: str = "", ddof: int = 0) -> Figure:
     """Best score of the generation against network-epochs, mean ± std over seeds (Figure 3).
+
+    `title` says what is drawn, where it is no score.
 
     To the right, on a scale of their own, the final scores: one dot a seed.  Raises
     `ValueError` for no curves.
@@ -34,7 +36,7 @@ def score_curves(curves: Sequence[Curve], *, ddof: int = 0) -> Figure:
         left, right = figure.subplots(1, 2, width_ratios=(3, 1))
         for name, group in groups.items():
             _draw_mean(left, name, group, look[name], ddof)
-        left.set_title(f"Best {curves[0].metric} of the generation")
+        left.set_title(title or f"Best {curves[0].metric} of the generation")
         left.set_xlabel("work (network-epochs, all members)")
         left.set_ylabel(f"{curves[0].metric} (mean ± std over seeds)")
         left.xaxis.set_major_formatter("{x:,.0f}")

@@ -17,9 +17,10 @@ import jinja2
 
 from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import Gathered, NamedRun, comparable
-from pbtnas.analysis.compare.observations import budget, variant
+from pbtnas.analysis.compare.observations import budget, evolution, variant
 from pbtnas.analysis.compare.soups import NoSoups, soups_table
 from pbtnas.analysis.compare.verdict import Question, tables
+from pbtnas.analysis.fronts.measured import measured
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.catalogue import Figures, run_figures, study_figures
 from pbtnas.analysis.plots.evolution import NothingToShow
@@ -29,11 +30,13 @@ from pbtnas.analysis.report.tables import (
     champions_table,
     code_table,
     failures_table,
+    front_table,
     generations_table,
     machines_table,
     runs_table,
     settings_table,
 )
+from pbtnas.analysis.schedules import schedule, schedule_table
 from pbtnas.analysis.tables import Table, written
 from pbtnas.search.space import Variable
 from pbtnas.store.study_directory import is_study
@@ -43,6 +46,10 @@ CAPTIONS = {
     "lineage": "Family tree: from bases to children, coloured by score; crosses were replaced.",
     "origins": "Where the layers of the population began.",
     "options": "How frequent every option is, by generation.",
+    "front": "What no other member dominates; of seeds, what half of them attain, in a shade from "
+    "what all to what at least one attain.",
+    "hypervolume": "How much of the space of objectives is dominated.",
+    "schedules": "Ladders of the ancestors of the best member; dots are all members.",
     "diversity": "How much of the search space is left.",
     "curves": "Best score against work; bands are one standard deviation over seeds.",
     "population": "Final score by size of the population.",
@@ -84,17 +91,22 @@ class Report:
     sections: Sequence[Section]
 
 
-def run_report(history: History, variables: Sequence[Variable], notes: Sequence[str]) -> Report:
+def run_report(
+    history: History,
+    variables: Sequence[Variable],
+    notes: Sequence[str],
+    reference: str | None = None,
+) -> Report:
     """The report of a run, finished or not.
 
-    Without `variables` it has no options; `notes` say why.  Raises `NothingToShow` for a run
-    without a configuration.
+    Hypervolumes are against the reference point, given as text.  Without `variables` it has no
+    options; `notes` say why.  Raises `NothingToShow` for a run without a configuration.
     """
     if not history.config:
         raise NothingToShow(f"{history.root}: the run has no configuration yet")
     search, task = history.config["search"], history.config["task"]["name"]
     try:
-        pictures = _pictures(run_figures(history, variables))
+        pictures = _pictures(run_figures(history, variables, reference))
     except ValueError as error:  # no generation yet
         pictures, notes = [], [*notes, f"No figures: {error}."]
     champions = [champions_table(history, variables)] if history.final else []
@@ -105,6 +117,8 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
         sections=[
             Section("Figures", notes, pictures=pictures),
             Section("Course", tables=[*champions, generations_table(history)]),
+            *_front(history, reference),
+            *_schedules(history, variables),
             Section("Settings", tables=[settings_table(history), code_table(history)]),
             *_soups([NamedRun(variant(history), history)]),
             Section("Failures", history.problems, tables=[failures_table([history])]),
@@ -116,9 +130,12 @@ def run_report(history: History, variables: Sequence[Variable], notes: Sequence[
 def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
     """The report of a study, or of several runs; unfinished ones are named and left out."""
     histories = [run.history for run in gathered.runs]
+    # With a reference point both are compared: hypervolumes, and scores.
+    questions = [question] if question.reference_point is None else [question, Question()]
     compared = [
-        _comparison(label, Gathered(tuple(runs), ()), question)
+        _comparison(label, Gathered(tuple(runs), ()), each)
         for label, runs in comparable(gathered.finished).items()
+        for each in questions
     ]
     finished = gathered.finished
     names = sorted({run.name for run in gathered.runs})
@@ -134,7 +151,7 @@ def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
         sections=[
             *compared,
             *_soups(finished),
-            Section("Figures", pictures=_pictures(study_figures(finished))),
+            Section("Figures", pictures=_pictures(_figures_of_study(finished, question))),
             Section("Runs", tables=[runs_table(gathered.runs), _differences(gathered.runs)]),
             Section("Failures", _problems(histories), tables=[failures_table(histories)]),
             Section(
@@ -167,6 +184,10 @@ _AGAIN = (
 )
 
 
+def _figures_of_study(runs: Sequence[NamedRun], question: Question) -> Figures:
+    return study_figures(runs, reference=question.reference_point)
+
+
 def _comparison(label: str, gathered: Gathered, question: Question) -> Section:
     title = f"Comparison: {label}" if label else "Comparison"
     try:
@@ -182,6 +203,24 @@ def _soups(runs: Sequence[NamedRun]) -> list[Section]:
         return []
     except ComparisonError as error:
         return [Section("Soups", [f"Soups cannot be compared: {error}."])]
+
+
+def _front(history: History, reference: str | None) -> list[Section]:
+    """The front of a run with several objectives."""
+    if not history.objectives.several:
+        return []
+    return [Section("Front", tables=[front_table(measured(history), reference)])]
+
+
+def _schedules(history: History, variables: Sequence[Variable]) -> list[Section]:
+    """The schedule of the best member, of a run with ladders."""
+    if not any(variable.ordered for variable in variables):
+        return []
+    try:
+        found = schedule(evolution(history, variables))
+    except NothingToShow:  # no generation yet
+        return []
+    return [Section("Schedule", tables=[schedule_table(found)])]
 
 
 def _pictures(figures: Figures) -> list[Picture]:

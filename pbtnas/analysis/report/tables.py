@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.compare.observations import final_evaluation
+from pbtnas.analysis.fronts.measured import Measured, front_volume
 from pbtnas.analysis.history.generation import Generation
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.evolution import NothingToShow
@@ -70,6 +71,32 @@ def champions_table(history: History, variables: Sequence[Variable]) -> Table:
         options = (str(variable.options[best.architecture[i]]) for best in told)
         rows.append((variable.name, *options))
     return Table("The best members", ("", *found), tuple(rows))
+
+
+def front_table(run: Measured, reference: str | None) -> Table:
+    """The members that are kept because no other dominates them, and their hypervolume.
+
+    Raises `BadReference`.
+    """
+    kept = run.archives[-1].front() if run.archives else ()
+    bounds = "; ".join(map(str, run.objectives.each))
+    notes = [f"Objectives: {bounds}. `--which front-N` names a member of it."]
+    if kept:
+        found = front_volume(run, reference)
+        notes.append(f"Hypervolume {found.volume:.6g}, against {found.against}.")
+    return Table(
+        title="What no other member dominates",
+        columns=("", "member", *(objective.name for objective in run.objectives.each)),
+        rows=tuple(
+            (
+                f"front-{number}",
+                f"{member_name(archived.member.number)} of generation {archived.generation}",
+                *(f"{value:.6g}" for value in run.values(archived.member.objectives)),
+            )
+            for number, archived in enumerate(kept, start=1)
+        ),
+        notes=tuple(notes),
+    )
 
 
 def failures_table(histories: Iterable[History]) -> Table:

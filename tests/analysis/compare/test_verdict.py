@@ -13,6 +13,8 @@ from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import Gathered, NamedRun, gather
 from pbtnas.analysis.compare.verdict import Question, judge, parse_claims, tables
 from pbtnas.analysis.tables import Table
+from pbtnas.records import paths
+from tests.analysis import made_runs
 from tests.analysis.made_runs import study
 
 CLAIM = [("pbt-nas", "random-search")]
@@ -68,6 +70,37 @@ def test_sizes_of_a_population_are_not_compared(tmp_path: Path) -> None:
 
     with pytest.raises(ComparisonError, match="only compared at equal budgets"):
         tables(found, Question())
+
+
+def test_a_budget_may_be_smaller_where_the_rest_was_spent_elsewhere(tmp_path: Path) -> None:
+    """On request, and then a note below the table names who had less."""
+    sizes = {"pbt-nas": 6, "larger": 8}
+    found = gather([study(tmp_path / "s", seeds=(1,), populations=sizes)])
+    summary = tables(found, Question(unequal_budgets=True))["summary"]
+
+    assert len(summary.rows) == 2
+    assert summary.notes[-1] == "pbt-nas was granted 60 network-epochs only."
+
+
+def test_what_some_runs_search_for_themselves_makes_no_other_task(tmp_path: Path) -> None:
+    """A fixed learning rate is compared with one that is searched; any other option is not."""
+
+    def begin(name: str, **options: object) -> Path:
+        made = made_runs.search(seed=1, algorithm=name)
+        config = made_runs.config_of(made)
+        config["task"] |= options
+        writes = dict(made_runs.story(made))
+        writes |= [made_runs.record(paths.CONFIG, "config", config)]
+        made_runs.write(tmp_path / name, writes.items())
+        return tmp_path / name
+
+    searched = begin("pbt-nas", search_also=["rate"], size=3)
+    fixed = begin("random-search", rate=0.5, size=3)
+    assert tables(gather([searched, fixed]), Question())["pairs"].rows
+
+    other = begin("searl", rate=0.5, size=4)
+    with pytest.raises(ComparisonError, match=r"different tasks \(size 3 and 4\)"):
+        tables(gather([searched, other]), Question())
 
 
 def test_pooling_joins_the_pairs_of_all_tasks(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from pbtnas.analysis.plots.curves import population_size, score_curves
 from pbtnas.analysis.plots.evolution import Evolution
 from pbtnas.analysis.plots.lineage import member_curves, phylogeny
 from pbtnas.analysis.plots.population import diversity, layer_origins, option_frequencies
+from pbtnas.analysis.plots.schedules import schedules
 from pbtnas.search.algorithms import random_search
-from tests.analysis.synthetic import curve, evolve
+from tests.analysis.synthetic import LADDERS, curve, evolve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,6 +51,7 @@ FIGURES: dict[str, Callable[[int], Figure]] = {
     "member_curves": lambda seed: member_curves(small(seed)),
     "layer_origins": lambda seed: layer_origins(small(seed)),
     "option_frequencies": lambda seed: option_frequencies(small(seed)),
+    "schedules": lambda seed: schedules(evolve(seed, members=4, generations=4, space=LADDERS)),
     "diversity": lambda seed: diversity({"a": small(seed), "b": small(seed + 1)}),
 }
 
