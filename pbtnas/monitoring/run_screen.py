@@ -102,8 +102,9 @@ def _front(front: FrontSoFar) -> tuple[str, str]:
     best = ", ".join(f"{name} {value:.6g}" for name, value in front.best.items())
     if front.unmet:
         return best or "nobody is within all bounds", f"nobody meets {', '.join(front.unmet)}"
-    members = "one best" if front.size is None else f"{front.size} members that no other dominates"
-    return best or "nobody yet", members
+    if front.size is None:
+        return best or "nobody yet", "with one objective there is one best"
+    return best or "nobody yet", f"{front.size} kept that no other dominates"
 
 
 def _options(status: Status) -> str:

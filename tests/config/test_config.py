@@ -200,6 +200,13 @@ def test_overrides_win_in_order(read: Loader) -> None:
          "allowed: seed, threads, checkpoint_hash, cpu_capability"),
         ("rn.seed=3", "rn: unknown section; did you mean 'run'? "
          "allowed: task, search, run, engine, extends"),
+        ("search.archive=1", "search.archive: expected an integer of at least 2, not 1"),
+        ("search.objectives=[score, fid]",
+         "search.objectives: expected 'fid' to be followed by larger or smaller, e.g. "
+         "'fid smaller', not [\"score\", \"fid\"]"),
+        ("search.objectives=[score, score]",
+         "search.objectives: expected every objective once, but 'score' is there twice, "
+         "not [\"score\", \"score\"]"),
         ("seed=3", "expected section.key=value, such as run.seed=3"),
         ("run.seed", "expected section.key=value, such as run.seed=3"),
         ("run.seed=", "run.seed: expected an integer of at least 0, not null"),
