@@ -46,9 +46,11 @@ from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.heartbeat import Heartbeat
+from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
 
 RUN, LEASE_S, BEAT_S, POLL_S = "run0", 60.0, 5.0, 1.0
+NONE = Digest("")  # nothing here follows a chain
 READS = (Get, Has, List, ReadHeartbeat)
 SETTLED_S, WATCHED_S = 90.0, 240.0  # of waiting: before reads are counted, and while
 POPULATIONS = ((24, 8), (200, 64), (1000, 500))  # members, and how many are in work elsewhere
@@ -88,10 +90,10 @@ class Directory:
                 holder = {"holder": {"worker": _worker(member)}}
                 self._record(paths.claim(paths.job_slot(number, member), 1), "claim", holder)
             told = {"trained_by": {str(m): _worker(m) for m in range(population)}} if number else {}
-            self._record(paths.manifest(number), "manifest", Manifest(number, "o", 0, jobs), told)
+            self._record(paths.manifest(number), "manifest", Manifest(number, NONE, 0, jobs), told)
             if before:
                 ranking = tuple(reversed(range(population)))
-                selected = Selected(number, "", ranking, (), results)
+                selected = Selected(number, NONE, ranking, (), results)
                 self._record(paths.selection(number), "selection", selected)
 
     def put(self, name: str, data: bytes) -> None:
@@ -166,10 +168,10 @@ def discards(generations: int) -> Counter[int]:
     made: Counter[int] = Counter()
     for generation in range(generations):
         checkpoint = _checkpoint(generation, 0)
-        manifest = Manifest(generation, "", 0, (Job(generation, 0, (0,), (), 0, 1, 1),))
+        manifest = Manifest(generation, NONE, 0, (Job(generation, 0, (0,), (), 0, 1, 1),))
         results = (Result(0, "ok", float(generation), {}, checkpoint),)
         best = Champion(generation, 0, float(generation), (0,), checkpoint)
-        retention.add(best, manifest, Selected(generation, "", (0,), (), results))
+        retention.add(best, manifest, Selected(generation, NONE, (0,), (), results))
         beyond = max(tidied, generation - KEPT_GENERATIONS)
         made.update(retention.collectable(range(tidied, beyond)))
         tidied = beyond

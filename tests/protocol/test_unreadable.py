@@ -32,6 +32,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.protocol.reading import TRIES, content, newest_generation, read
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.protocol.work_loop import WorkerEnding
+from pbtnas.protocol.worker import WATCH_S
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, RecordError, encode
 from pbtnas.records.heartbeat import Heartbeat
@@ -237,7 +238,7 @@ def test_a_claim_that_cannot_be_read_expires(place: OnDisk) -> None:
     """Whoever it is of has a lease's time to show that he lives; then the job is free."""
     plant(place.root / paths.claim(paths.job_slot(NOW, 2), 1), "pipe")
     plant(place.root / paths.claim(paths.job_slot(NOW, 2), 2), "loop")
-    place.stop_at_s = 4 * LEASE_S
+    place.stop_at_s = 4 * LEASE_S + 2 * WATCH_S  # there is no coordinator to look more often
     place.worker()
 
     place.work()
