@@ -2,13 +2,13 @@
 
 `pbtnas run` has one process import torch, once and for all others: they are forked from it, within
 milliseconds, and have its memory in common as long as nobody writes there.  A copy behaves as a
-fresh `python -P -m MODULE` does: it has a session, signals, log and descriptors of its own.
+new `python -P -m MODULE` does: it has a session, signals, log and descriptors of its own.
 
 A fork copies the thread that calls it and no other, so it must come before anything computes: what
 another thread holds stays locked, and a library waits for its lost threads.  It must also come
 before CUDA begins.  And libraries read their environment when they are loaded.  So a process is
-forked only where it would find what a fresh one would; everywhere else, and on other systems than
-Linux, a fresh one is started.
+forked only where it would find what a new one would; everywhere else, and on other systems than
+Linux, a new one is started.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def import_once(environment: Mapping[str, str]) -> None:
 
 
 def can_fork(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether a process forked from this one is what a fresh one in that environment would be."""
+    """Whether a process forked from this one is what a new one in that environment would be."""
     as_imported = all(os.environ.get(name) == told for name, told in (environment or {}).items())
     return _imported and as_imported and _threads() == 1
 
