@@ -2,10 +2,10 @@
 
     python benchmarks/start.py [--workers 8] [--rounds 5] [--before CHECKOUT]
 
-Each round imports torch alone, in a fresh process, and then starts a run with so many workers; with
-`--before`, one of another checkout of pbtnas too, in turn.  Wall and CPU are seconds from the
-command to the first claim, the CPU that of all processes that are alive then.  As soon as every
-worker has trained, the memory is measured: PSS is the share of each process in what it has in
+Each round imports torch alone, in a process of its own, and then starts a run with so many
+workers; with `--before`, one of another checkout of pbtnas too, in turn.  Wall and CPU are seconds
+from the command to the first claim, the CPU that of all processes that are alive then.  As soon as
+every worker has trained, the memory is measured: PSS is the share of each process in what it has in
 common with others, so that the sum is what the machine gives; "a training process" is the private
 memory of one.  The medians of the rounds are printed.
 """
@@ -42,7 +42,7 @@ class Start:
 
 
 def imported() -> tuple[float, float]:
-    """Wall and CPU seconds of one import of torch, in a fresh process."""
+    """Wall and CPU seconds of one import of torch, in a process of its own."""
     look = "import time, torch; print(time.process_time())"
     began_s = time.monotonic()
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 """The command `python -m pbtnas.engine.fork_server`: keeps the processes of `pbtnas run` running.
 
 It imports what they need, torch above all, once, and forks them.  It does nothing else, so that
-they begin as fresh ones would; the task is imported by each of them, as its file is then.
+they begin as new ones would; the task is imported by each of them, as its file is then.
 
 It may be killed like any other.  What it has forked is asked to stop by the kernel, and hands its
 jobs back; the command `pbtnas run` waits for the end of the last of them, which a pipe tells that

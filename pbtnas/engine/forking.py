@@ -2,13 +2,13 @@
 
 `pbtnas run` has one process import torch, once and for all others: they are forked from it, within
 milliseconds, and have its memory in common as long as nobody writes there.  A copy behaves as a
-fresh `python -P -m MODULE` does: it has a session, signals, log and descriptors of its own.
+new `python -P -m MODULE` does: it has a session, signals, log and descriptors of its own.
 
 A fork copies the thread that calls it and no other, so it must come before anything computes: what
 another thread holds stays locked, and a library waits for its lost threads.  It must also come
 before CUDA begins.  And libraries read their environment when they are loaded.  So a process is
-forked only where it would find what a fresh one would; everywhere else, and on other systems than
-Linux, a fresh one is started.
+forked only where it would find what a new one would; everywhere else, and on other systems than
+Linux, a new one is started.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def import_once(environment: Mapping[str, str]) -> None:
 
 
 def can_fork(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether a process forked from this one is what a fresh one in that environment would be."""
+    """Whether a process forked from this one is what a new one in that environment would be."""
     as_imported = all(os.environ.get(name) == told for name, told in (environment or {}).items())
     return _imported and as_imported and _threads() == 1
 
@@ -128,8 +128,6 @@ def fork(
         stdin: Its standard input.
         output: Its standard output and standard error; None for those of this process.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
     # A signal in its first moment must not meet the handlers of this process.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -176,7 +174,8 @@ def _take_leave(keep: Collection[int], stdin: int, output: int | None) -> None:
         if callable(signal.getsignal(number)):
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
-    os.dup2(stdin, 0)
+    if stdin != 0:
+        os.dup2(stdin, 0)
     if output is not None:
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -190,20 +189,28 @@ def _take_leave(keep: Collection[int], stdin: int, output: int | None) -> None:
 
 def _live(begin: Callable[[], None]) -> NoReturn:
     """Do it, and end as a Python program does, without a return to the caller's frames."""
-    code: object = ExitCode.UNEXPECTED
+    code: int = ExitCode.UNEXPECTED
     try:
-        begin()
-        code = 0
-    except SystemExit as ended:
-        code = 0 if ended.code is None else ended.code
-        if not isinstance(code, int):
-            sys.stderr.write(f"{code}\n")
+        try:
+            begin()
+            code = 0
+        except SystemExit as ended:
+            code = _code_of(ended)
+        except BaseException:  # noqa: BLE001  (shown in full, as by the interpreter)
+            traceback.print_exc()
             code = 1
-    except BaseException:  # noqa: BLE001  (shown in full, as by the interpreter)
-        traceback.print_exc()
-        code = 1
-    finally:
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as where it was closed before the program began
+                stream.flush()
+    finally:
+        os._exit(code)
+
+
+def _code_of(ended: SystemExit) -> int:
+    if ended.code is None:
+        return 0
+    if isinstance(ended.code, int):
+        return ended.code
+    sys.stderr.write(f"{ended.code}\n")
+    return 1

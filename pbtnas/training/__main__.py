@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from pbtnas.determinism import use_threads
 from pbtnas.errors import PbtnasError
 from pbtnas.logs import log_to_stderr
 from pbtnas.records.schema import Job
@@ -35,6 +36,8 @@ def main(
     faulthandler.enable()
     log_to_stderr()
     leave_to_the_worker(signals)
+    if threads := os.environ.get("OPENBLAS_NUM_THREADS"):
+        use_threads(int(threads))  # a fork's BLAS was loaded with one, so that it could be forked
     channel = Channel(connection)
     try:
         trainer = Trainer(Setting(**setting), channel)

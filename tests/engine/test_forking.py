@@ -1,4 +1,4 @@
-"""Processes forked from one that has imported all they need: as fresh ones, only sooner."""
+"""Processes forked from one that has imported all they need: as new ones, only sooner."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_forked_process_ends_as_a_python_program_does(forked: dict[str, Any]) 
     assert forked["log"].count("ValueError: nobody thought of it") == 1
 
 
-def test_a_forked_process_begins_as_a_fresh_one(forked: dict[str, Any]) -> None:
+def test_a_forked_process_begins_as_a_new_one(forked: dict[str, Any]) -> None:
     """It has a session, default signals (but for what nohup ignores) and its own command line in
     lists of processes; and no descriptor of its parent, so that locks and pipes end as they do."""
     assert forked["said"] == {
@@ -105,7 +105,7 @@ def test_a_forked_process_begins_as_a_fresh_one(forked: dict[str, Any]) -> None:
     }
 
 
-def test_only_what_would_be_as_a_fresh_process_is_forked(forked: dict[str, Any]) -> None:
+def test_only_what_would_be_as_a_new_process_is_forked(forked: dict[str, Any]) -> None:
     """Libraries that were told otherwise when they were loaded, and threads, forbid it."""
     assert forked["able"] == [True, True]
     assert forked["unable"] == [False, False]
