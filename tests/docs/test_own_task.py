@@ -126,3 +126,8 @@ def test_the_task_of_the_page_learns(tmp_path: Path) -> None:
 def test_the_listing_of_the_whole_interface_is_the_example() -> None:
     """It is the file that tests/tasks/test_own_interface.py trains, checks and scores."""
     assert (ROOT / "examples" / "own_interface.py").read_text() in BLOCKS
+
+
+def test_the_supernet_of_the_page_is_the_example() -> None:
+    """It is the file that tests/tasks/test_weight_sharing.py trains."""
+    assert (ROOT / "examples" / "own_supernet.py").read_text() in BLOCKS
