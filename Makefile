@@ -51,6 +51,7 @@ benchmark: $(VENV)/installed-dev  ## the tables of docs/performance.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gan_step.py --batch 4 --repeats 2
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pinning.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/replay.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_sharing.py
 
 # requirements.txt pins what was tested; pyproject.toml says what should work.
 $(VENV)/installed: requirements.txt pyproject.toml

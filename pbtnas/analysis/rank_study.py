@@ -172,7 +172,10 @@ def rank_tables(
 
 
 def _about(found: Ranked, truth: Truth) -> list[str]:
-    seeds = "" if truth.seeds is None else f", the mean over {len(truth.seeds)} trainings each"
+    seeds = ""
+    if truth.seeds is not None:
+        many = len(truth.seeds) > 1
+        seeds = f", the mean over {len(truth.seeds)} trainings each" if many else ", trained once"
     notes = [f"Ground truth: {truth.name}, {len(truth.names)} architectures{seeds}."]
     sparse = [
         name

@@ -36,7 +36,7 @@ COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?pbtnas (?=[a-z-])((?:'[^'\n]*'
 MAKE = re.compile(r"(?:^|`)make ([a-z][\w-]*)", re.MULTILINE)
 CONFIG = re.compile(r"configs/[\w/.-]+\.yaml")
 SOURCE = re.compile(
-    r"(?<![\w/.])(?:pbtnas|tests|examples|benchmarks)/(?!\d)[\w/]*(?:\.py|\.sbatch)?"
+    r"(?<![\w/.])(?:pbtnas|tests|examples|benchmarks)/(?!\d)[\w/]*(?:\.py|\.sbatch|\.yaml)?"
 )
 DEFAULT = re.compile(r"`engine\.(\w+)` \((\d+) s\)")
 

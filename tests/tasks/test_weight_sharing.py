@@ -440,6 +440,24 @@ def test_a_space_of_ones_own_needs_two_overrides(tmp_path: Path) -> None:
     assert trained(task.create((1,), 1), tmp_path).info["steps"] == 4
 
 
+@pytest.mark.parametrize("sharing", ["all", "prefix"])
+def test_the_example_of_an_own_space_trains(sharing: str, tmp_path: Path) -> None:
+    """The supernet of docs/own-task.md rates its nine subnets, also behind a shared prefix."""
+    file = Path(__file__).parents[2] / "examples" / "own_supernet.py"
+    options = TINY | {"sharing": sharing, "prefix": 1 if sharing == "prefix" else 0}
+    task: SupernetTask = load_task("Kernels", options, task_file=f"{file}:Kernels")
+    task.prepare(RehearsalProducts(tmp_path))
+    member = task.create(WHOLE, 1)
+
+    trained(member, tmp_path)
+
+    names = list(evaluate(member, Rehearsal(tmp_path)).metrics)
+    assert names == [f"subnet.{i}{j}" for i in "123" for j in "123"]
+    private = {n for n, here in member.supernet.names("32").items() if n != here}
+    wanted = {f"{m}.{p}" for m in ("second.k3", "head") for p in ("weight", "bias")}
+    assert private == (wanted if sharing == "prefix" else set())
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
