@@ -66,9 +66,8 @@ def main() -> None:
         print(f"{name:8} median {statistics.median(seconds):7.1f} s")
     if told.against:
         ratios = [a / b for a, b in zip(found["here"], found["against"], strict=True)]
-        print(
-            f"ratio    median {statistics.median(ratios):7.2f}, {min(ratios):.2f} to {max(ratios):.2f}"
-        )
+        middle = statistics.median(ratios)
+        print(f"ratio    median {middle:7.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
 
 
 if __name__ == "__main__":
