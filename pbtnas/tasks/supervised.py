@@ -66,6 +66,10 @@ class SupervisedTask(ABC):
     """Whether `optimizer.step` gets a closure that it can do without; it always gets one that it
     needs, as LBFGS does."""
 
+    fused_adam: bool = False
+    """Whether the default optimiser is torch's fused Adam: the same steps by one kernel, with other
+    last bits.  A step of a small network takes a fifth to a third less time with it."""
+
     @abstractmethod
     def build(self, choices: Mapping[str, Any]) -> nn.Module:
         """A freshly initialised network with the chosen option of every variable, by name.
@@ -78,8 +82,8 @@ class SupervisedTask(ABC):
         """The data; called once in every process."""
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Adam with its defaults."""
-        return torch.optim.Adam(parameters)
+        """Adam with its defaults, but for `fused_adam`."""
+        return torch.optim.Adam(parameters, fused=self.fused_adam or None)
 
     def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
         """No schedule.  One of torch's makes a step with every step of the optimiser.
