@@ -49,6 +49,7 @@ benchmark: $(VENV)/installed-dev  ## the tables of docs/performance.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/mixing.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gan_step.py --batch 4 --repeats 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.small_steps
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pinning.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/replay.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weight_sharing.py

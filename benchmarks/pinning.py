@@ -37,7 +37,8 @@ def steps_of(task: str) -> tuple[Callable[[], object], Callable[[], Mapping[str,
         digits = DigitsTask()
         trainee = digits.create((1,) * len(digits.space), 0)
         real, latents = torch.rand(64, 64), torch.randn(64, 18)
-        return lambda: trainee._step(real, latents), lambda: trainee.state().live
+        training = trainee.steps()
+        return lambda: training.step(real, latents), lambda: trainee.state().live
     from gan_step import PLAIN, networks  # beside this file
 
     from pbtnas.tasks.gan.training import Adversaries

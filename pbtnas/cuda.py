@@ -6,7 +6,9 @@ one tries the device out before it takes a job.
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 from typing import Literal
 
 import torch
@@ -28,6 +30,10 @@ _OF_THE_JOB = {
 """What kernels can cause by themselves: the number in `cudaError`, and how CUDA puts it."""
 
 _MEMORY = {2: "out of memory"}
+
+_ASKED = re.compile(r"Tried to allocate ([\d.]+) (bytes|[KMG]iB)")
+_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_CONTEXTS = 1 << 30  # bytes; what CUDA takes for processes that hold no tensors, this one included
 
 _BEGINNINGS = ("CUDA error: ", "CUDA driver error: ", "cuDNN error: ", "cusolver error: ")
 _LIBRARIES = ("CUBLAS_", "CUDNN_", "CUSOLVER_", "CUSPARSE_")
@@ -58,6 +64,35 @@ def failure_of(error: BaseException) -> tuple[Literal["error", "infra", "oom"], 
     if _is(number, what, _OF_THE_JOB):
         return "error", words
     return "infra", words
+
+
+def make_current(device: str) -> None:
+    """Let "cuda" without a number be this GPU from now on, for whatever a task computes there."""
+    if torch.device(device).type == "cuda" and torch.device(device).index is not None:
+        torch.cuda.set_device(device)
+
+
+def taken_by_others(words: str, device: str) -> bool:
+    """Whether memory ran out because other processes on the GPU hold what would have sufficed.
+
+    Args:
+        words: CUDA's words for it, as `failure_of` gives them.
+        device: the device of the job, of which this process still holds what it had then.
+    """
+    if not device.startswith("cuda"):
+        return False
+    free, total = torch.cuda.mem_get_info(device)
+    theirs = total - free - torch.cuda.memory_reserved(device) - _CONTEXTS
+    asked = _ASKED.search(words)
+    wanted = float(asked[1]) * _UNITS[asked[2]] if asked else 0
+    return theirs > 0 and wanted <= free + theirs
+
+
+def give_back_memory(device: str) -> None:
+    """Let other processes have what torch keeps of a GPU after a job."""
+    if device.startswith("cuda"):
+        gc.collect()  # networks hold themselves in circles
+        torch.cuda.empty_cache()
 
 
 def _of_cuda(error: BaseException) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pbtnas.cuda import failure_of
+from pbtnas.cuda import failure_of, give_back_memory, make_current, taken_by_others
+from pbtnas.engine.worker import _allocator
 
 _MORE = "\nCUDA kernel errors might be asynchronously reported at some other API call."
 
@@ -83,3 +84,65 @@ def test_other_errors_are_not_cudas() -> None:
     """A RuntimeError that only speaks of CUDA is the task's own."""
     assert failure_of(RuntimeError("no CUDA error: all is well")) is None
     assert failure_of(ValueError("CUDA error: not one of torch's")) is None
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "ours", "others_fault"),
+    [
+        ("Tried to allocate 20.00 GiB.", 5, 35, True),  # 39 are another process's
+        ("Tried to allocate 262144.00 GiB.", 5, 35, False),  # nobody has so much
+        ("Tried to allocate 20.00 GiB.", 5, 75, False),  # all of it is ours
+        ("Tried to allocate 512.00 MiB.", 0, 79, False),  # the rest are contexts of CUDA
+        ("", 0, 40, True),  # a library does not say how much it wanted
+    ],
+)
+def test_memory_that_another_process_holds_is_the_machines_fault(
+    monkeypatch: pytest.MonkeyPatch, asked: str, free: int, ours: int, others_fault: bool
+) -> None:
+    """A member is not held responsible for the neighbour of its worker, but for its own size."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: ours * GIB)
+
+    assert taken_by_others(f"CUDA out of memory. {asked}", "cuda:0") is others_fault
+
+
+def test_on_the_processor_nobody_else_has_the_memory_of_a_gpu() -> None:
+    """A task that uses a GPU by itself is responsible for it."""
+    assert not taken_by_others("CUDA out of memory.", "cpu")
+
+
+def test_a_job_leaves_no_memory_of_the_gpu_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch keeps for itself, the other workers of the GPU could not have."""
+    emptied = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append("cache"))
+
+    give_back_memory("cpu")
+    assert not emptied
+    give_back_memory("cuda:0")
+
+    assert emptied == ["cache"]
+
+
+def test_a_gpu_without_number_is_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reference statistics of the task gan, or a user's own model, belong on the worker's GPU."""
+    chosen: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+
+    for device in ("cpu", "cuda", "cuda:1"):
+        make_current(device)
+
+    assert chosen == ["cuda:1"]
+
+
+def test_the_users_own_setting_of_the_allocator_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments grow on a GPU, unless the user has said how torch is to take memory."""
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    assert _allocator() == {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:128")
+
+    assert _allocator() == {}

@@ -16,7 +16,7 @@ import torch
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.checkpoints.one_pass import UnreadableCheckpoint
 from pbtnas.config import Config
-from pbtnas.cuda import check_computes
+from pbtnas.cuda import check_computes, make_current
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver
 from pbtnas.engine.signals import StopRequest
@@ -136,6 +136,7 @@ class Evaluator(Driver):
 
     def _get_ready(self) -> bool:
         check_computes(self._device)
+        make_current(self._device)
 
         def ready() -> None:
             for name in paths.AFTERWARDS_DIRECTORIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -323,6 +324,7 @@ def training_environment(configs: Sequence[Config]) -> dict[str, str]:
         # cuBLAS is deterministic only with a workspace of fixed size.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "TORCHINDUCTOR_DETERMINISTIC": "1",
+        **_allocator(),
         **pinned(configs),
     }
 
@@ -373,3 +375,15 @@ def training_process(
         hang_s=max(engine.hang_s for engine in engines),
         grace_s=max(engine.grace_s for engine in engines),
     )
+
+
+def _allocator() -> dict[str, str]:
+    """How torch is to take memory of a GPU, unless the user has said it.
+
+    Networks of one process differ in all their sizes: segments that grow can be used again by the
+    next one, where others stay in pieces.
+    """
+    named = "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"
+    if any(name in os.environ for name in named):
+        return {}
+    return {named[0]: "expandable_segments:True"}

@@ -14,7 +14,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pbtnas.config import number
@@ -29,6 +28,7 @@ from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.tasks.base import Context, Diverged, Evaluation, Preparation
 from pbtnas.tasks.choices import NO_CHOICES
 from pbtnas.tasks.costs import multiply_adds
+from pbtnas.tasks.digits_training import AdversarialSteps
 from pbtnas.tasks.members import Learner
 from pbtnas.tasks.sampling import Sampler
 from pbtnas.tasks.searched_options import (
@@ -145,8 +145,6 @@ class DigitsTrainee(Learner):
             self.generator = Generator(choices)
             self.discriminator = Discriminator(choices)
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
-        # Listed once: walking the modules every step would cost a tenth of it.
-        self._generator_parameters = list(self.generator.parameters())
         self._generator_adam = self._adam(self.generator)
         self._discriminator_adam = self._adam(self.discriminator)
         super().__init__(
@@ -170,12 +168,15 @@ class DigitsTrainee(Learner):
         images = self._task.problem.images.to(context.device)
         steps = self._task.epoch_steps(self._choices)
         used = min(len(images), steps * self._options.batch_size)
+        averaging = 1 - self._options.ema_decay
+        training = self.steps()
         done = context.done
         for epoch in range(done // steps, epochs):
             order, latents = _plan(context.seed, epoch, len(images), used, steps)
             for i in range(max(0, done - epoch * steps), steps):
                 step = epoch * steps + i + 1
-                losses = self._step(images[order[i]], latents[i].to(context.device))
+                losses = training.step(images[order[i]], latents[i].to(context.device))
+                self.average(averaging)
                 for name, loss in losses.items():
                     if not math.isfinite(loss):
                         raise Diverged(f"the {name} is {loss} at step {step} of this job")
@@ -183,26 +184,11 @@ class DigitsTrainee(Learner):
                     context.log(epoch=epoch + 1, **losses)
                 context.tick(step)
 
-    def _step(self, real: Tensor, latents: Tensor) -> dict[str, float]:
-        """One step of each network, on the same generated images; real [B, 64], latents [B, 18]."""
-        fake = self.generator(latents)
-
-        on_real, on_fake = self.discriminator(torch.cat([real, fake.detach()])).chunk(2)
-        discriminator_loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
-        self._discriminator_adam.zero_grad()
-        torch.autograd.backward(discriminator_loss)
-        self._discriminator_adam.step()
-
-        generator_loss = -self.discriminator(fake).mean()
-        self._generator_adam.zero_grad()
-        torch.autograd.backward(generator_loss, inputs=self._generator_parameters)
-        self._generator_adam.step()
-
-        self.average(1 - self._options.ema_decay)
-        return {
-            "discriminator_loss": discriminator_loss.item(),
-            "generator_loss": generator_loss.item(),
-        }
+    def steps(self) -> AdversarialSteps:
+        """What trains both networks where they are now."""
+        return AdversarialSteps(
+            self.generator, self.discriminator, self._generator_adam, self._discriminator_adam
+        )
 
     @torch.no_grad()
     def evaluate(self, context: Context) -> Evaluation:

@@ -38,13 +38,17 @@ class Learner:
         self._copies = dict(averaged or {})
         # Listed once: walking the modules costs as much as a small step.
         self._parameters = dict(networks.named_parameters())
-        self._pairs = [
+        pairs = [
             pair
             for path, copy in self._copies.items()
             for pair in zip(
                 copy.parameters(), networks.get_submodule(path).parameters(), strict=True
             )
         ]
+        self._pairs: tuple[list[Tensor], list[Tensor]] = (
+            [a for a, _ in pairs],
+            [p for _, p in pairs],
+        )
 
     @property
     def device(self) -> torch.device:
@@ -63,7 +67,12 @@ class Learner:
     @torch.no_grad()
     def average(self, weight: float) -> None:
         """Update the averaged parameters: `(1 - weight) * average + weight * parameter`."""
-        for average, parameter in self._pairs:
+        averages, parameters = self._pairs
+        if averages and not averages[0].is_cuda:
+            # The same kernels by one call; on a GPU it would be another kernel.
+            torch._foreach_lerp_(averages, parameters, weight)
+            return
+        for average, parameter in zip(averages, parameters, strict=True):
             average.lerp_(parameter, weight)
 
     def averages(self) -> dict[str, Tensor]:

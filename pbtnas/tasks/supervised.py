@@ -68,6 +68,10 @@ class SupervisedTask(ABC):
     """Whether `optimizer.step` gets a closure that it can do without; it always gets one that it
     needs, as LBFGS does."""
 
+    fused_adam: bool = False
+    """Whether the default optimiser is torch's fused Adam: the same steps by one kernel, with other
+    last bits.  A step of a small network takes a fifth to a third less time with it."""
+
     @abstractmethod
     def build(self, choices: Mapping[str, Any]) -> nn.Module:
         """A freshly initialised network with the chosen option of every variable, by name.
@@ -82,7 +86,7 @@ class SupervisedTask(ABC):
     def optimizer(
         self, parameters: Iterable[nn.Parameter], choices: Mapping[str, Any] = NO_CHOICES
     ) -> Optimizer:
-        """Adam with its defaults, but for the rung of a ladder named `learning_rate`.
+        """Adam with its defaults, but for `fused_adam` and the rung of a ladder `learning_rate`.
 
         One that is overridden may leave `choices` out.  What it takes from them is in force after
         `load`, too: a state has moments, and no learning rates.
@@ -92,7 +96,8 @@ class SupervisedTask(ABC):
             choices: the chosen option of every variable, by name.
         """
         rate = self._rung("learning_rate", choices)
-        return torch.optim.Adam(parameters, **({} if rate is None else {"lr": rate}))
+        given = {} if rate is None else {"lr": rate}
+        return torch.optim.Adam(parameters, fused=self.fused_adam or None, **given)
 
     def schedule(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
         """No schedule.  One of torch's makes a step with every step of the optimiser.

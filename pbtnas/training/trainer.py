@@ -22,7 +22,13 @@ import torch
 
 from pbtnas.checkpoints.files import CorruptCheckpoint, read_verified, write
 from pbtnas.config import ConfigError, from_json
-from pbtnas.cuda import check_computes, failure_of
+from pbtnas.cuda import (
+    check_computes,
+    failure_of,
+    give_back_memory,
+    make_current,
+    taken_by_others,
+)
 from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everything, use_threads
 from pbtnas.errors import ExitCode, MachineTrouble, PbtnasError
 from pbtnas.processor import UnfitProcessor, check_pinned, remark, this_processor
@@ -124,6 +130,7 @@ class Trainer:
         self._doing = ""  # what of the task runs
         refuse_nondeterminism()
         check_computes(self._device)
+        make_current(self._device)
         self._task_file = setting.task_file
         self._accept = setting.accept
         self._tasks = PreparedTasks(self._scratch, setting.task_file, channel.at_disk)
@@ -212,7 +219,9 @@ class Trainer:
         except Exception:  # noqa: BLE001  (no job has begun: nothing of this is held against one)
             return {"unable": traceback.format_exc()}
         try:
-            return self._train(job, attempt, began_s)
+            told = self._train(job, attempt, began_s)
+            give_back_memory(self._device)  # a process that fails ends, and so does its memory
+            return told
         except HandedBack:
             return {"interrupted": True}
         except StateOfOtherCode as error:
@@ -246,6 +255,8 @@ class Trainer:
         of_cuda = failure_of(error)
         if of_cuda is not None:
             kind, words = of_cuda
+            if kind == "oom" and taken_by_others(words, self._device):
+                kind, words = "infra", f"{words}; other processes hold memory of this GPU"
             # A traceback's last line is what people see first; torch ends these with other advice.
             return {"failure": kind, "text": f"{text}{words}"}
         kind = "oom" if isinstance(error, MemoryError) else "error"

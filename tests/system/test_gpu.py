@@ -31,6 +31,7 @@ from pbtnas.tasks.checking.rehearsal import (
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from pbtnas.tasks.drqv2.task import DrQV2Task
 from pbtnas.training import snapshots
+from tests.models import test_digits_gradients as gradients
 from tests.tasks import broken, test_drqv2, test_gan
 from tests.tasks.contract import TaskContract, architectures
 
@@ -72,6 +73,12 @@ class TestTinyOnDevice(TaskContract):
 
     def make_task(self) -> Task:
         return broken.TinyTask()
+
+
+def test_written_gradients_of_the_digits_have_the_bits_of_autograd() -> None:
+    """Runs on GPUs, too, go on to the fingerprint of the time when autograd trained."""
+    for architecture in gradients.architectures():
+        gradients.check(architecture, DEVICE)
 
 
 class TestDigitsOnDevice(TaskContract):

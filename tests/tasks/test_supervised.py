@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, evaluate, train
 from pbtnas.tasks.loading import load_task
-from pbtnas.tasks.supervised import Batches, Split
+from pbtnas.tasks.supervised import Batches, Split, SupervisedTask
 from tests.tasks.broken import TinyTask
 from tests.tasks.contract import TaskContract
 
@@ -117,3 +119,37 @@ def test_logged_losses_fall(tmp_path: Path) -> None:
     losses = [line["loss"] for line in context.logged]
     assert [line["epoch"] for line in context.logged] == list(range(1, 21))
     assert sum(losses[-5:]) < sum(losses[:5])
+
+
+def test_the_default_optimiser_is_fused_only_when_asked_for() -> None:
+    """Fused, its last bits are others: runs that began without it must go on without it."""
+
+    class Fused(TinyTask):
+        fused_adam = True
+
+    weights = [nn.Parameter(torch.zeros(1))]
+    plain, fused = (SupervisedTask.optimizer(task, weights) for task in (TinyTask(), Fused()))
+
+    assert not plain.defaults["fused"] and fused.defaults["fused"]
+
+
+def test_gradients_of_a_step_do_not_stay_for_the_next(tmp_path: Path) -> None:
+    """Two epochs end as with torch's own `zero_grad`, which an optimiser may also override."""
+    calls = []
+
+    class Own(torch.optim.Adam):
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            calls.append(set_to_none)
+            super().zero_grad(set_to_none)
+
+    class OwnZeroGrad(TinyTask):
+        def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+            return Own(parameters, lr=1e-2)
+
+    ended = []
+    for task in (TinyTask(), OwnZeroGrad()):
+        task.prepare(RehearsalProducts(tmp_path))
+        ended.append(train(task.create((0, 0), 0), 2, Rehearsal(tmp_path)).state)
+
+    assert len(calls) == 10
+    assert all(torch.equal(a, ended[1].live[name]) for name, a in ended[0].live.items())

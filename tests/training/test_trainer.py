@@ -13,6 +13,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+import torch
 
 from pbtnas.config import load
 from pbtnas.data.images import DataMissing, DataTrouble
@@ -32,7 +33,7 @@ from pbtnas.tasks.code import code_of
 from pbtnas.tasks.gan import GanTask
 from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.preparing import prepare
-from pbtnas.training import snapshots
+from pbtnas.training import snapshots, trainer
 from pbtnas.training.channel import Channel
 from pbtnas.training.trainer import Setting, Trainer, cannot_begin
 from tests.system.site import TASK, Site
@@ -237,3 +238,28 @@ def test_a_state_that_does_not_fit_accepted_code_ends_the_worker_and_not_the_mem
     assert [message["failure"] for message in told] == ["error", "task"]
     assert "does not fit the code that was accepted later: ValueError" in told[1]["text"]
     assert "put the code back that made it, with --accept-code-change" in told[1]["text"]
+
+
+@pytest.mark.parametrize(("crowded", "failure"), [(True, "infra"), (False, "oom")])
+def test_memory_of_a_shared_gpu_is_no_fault_of_the_member(
+    site: Site, monkeypatch: pytest.MonkeyPatch, crowded: bool, failure: str
+) -> None:
+    """What another process on the GPU holds is the machine's trouble, and counts against nobody."""
+    config = load(site.config)
+    task = load_task(config.task.name, config.task.options, task_file=TASK)
+    start_run(site.run_dir, config, task.space)
+    monkeypatch.setattr(trainer, "taken_by_others", lambda words, device: crowded)
+
+    def out_of_memory(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Trainer, "_train", out_of_memory)
+    job = replace(JOB, generation=0, inputs=())
+    ours, theirs = socket.socketpair()
+    setting = Setting(str(site.run_dir), "w1", TASK, "cpu", str(site.directory))
+
+    with ours, theirs, as_in_the_search(threads=1):
+        told = Trainer(setting, Channel(theirs)).carry_out(Path(site.run_dir), job, attempt=1)
+
+    assert told["failure"] == failure
+    assert ("other processes hold memory" in told["text"]) is crowded

@@ -82,11 +82,9 @@ class Agent(Learner):
 
         self.average(self._options.tau)
         self._iterate_norms(False)
-        return {
-            "critic_loss": critic_loss.item(),
-            "actor_loss": actor_loss.item(),
-            "q": wanted.mean().item(),
-        }
+        # Together: each look at a number waits for the device.
+        numbers = torch.stack([critic_loss.detach(), actor_loss.detach(), wanted.mean()]).tolist()
+        return dict(zip(("critic_loss", "actor_loss", "q"), numbers, strict=True))
 
     def state(self) -> State:
         """Everything that is trained; the tensors alias the networks."""
