@@ -322,7 +322,7 @@ class Coordinator:
         while not (yield from Has(name)):
             if not told:
                 told = True
-                yield from Say(f"{name}: lost, one of the best members'; waiting for idle workers")
+                yield from Say(f"{name}: lost, the best member's; waiting for idle workers")
             line = yield from lost_line(self._run, best.generation, best.member)
             yield from self._children_maker.restore_overlays([lost.job for lost in line])
             yield from self._await_repair(manifest)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pbtnas.records.schema import Job, Result, numbers
-from pbtnas.search.objectives import Objectives
+from pbtnas.search.objectives import Objectives, recorded
 from pbtnas.search.population import Member
 
 
@@ -29,6 +30,11 @@ def lacking(objectives: Objectives, result: Result) -> list[str]:
 def is_usable(objectives: Objectives, result: Result) -> bool:
     """Whether a result has a score and every objective."""
     return result.score is not None and not lacking(objectives, result)
+
+
+def counted_of(config: Mapping[str, Any]) -> list[str]:
+    """The numbers that are counted for the objectives of a stored configuration."""
+    return sorted(recorded(config.get("search", {})).counted)
 
 
 def _member(objectives: Objectives, job: Job, result: Result) -> Member:

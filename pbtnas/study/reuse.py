@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pbtnas.checkpoints.one_pass import CorruptCheckpoint, OnePass
-from pbtnas.config import from_json
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, digest
+from pbtnas.records.members import counted_of
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
 from pbtnas.store.posix import NO_HARD_LINKS, PosixStore
@@ -28,7 +28,7 @@ def kind_of(run: Run, store: PosixStore) -> str | None:
     task = {**run.config["task"], **(run.options or {})}
     codes = [known.code.digest for known in run.codes.known]
     # A result without them is not that of a run whose objectives ask for them.
-    counted = sorted(from_json(run.config).search.ranking().counted)
+    counted = counted_of(run.config)
     return digest([task, run.space, run.hash, found, codes, *counted])
 
 

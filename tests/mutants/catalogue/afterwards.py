@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "soup-candidates-by-number",
         _SOUPS,
-        "for member in selected.ranking:",
-        "for member in sorted(selected.ranking):",
+        "(-candidate.score, candidate.member)",
+        "candidate.member",
         (_PLAN,),
     ),
     Mutant(

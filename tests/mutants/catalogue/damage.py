@@ -117,8 +117,8 @@ MUTANTS = (
     Mutant(
         "fsck-does-not-miss-the-best-member",
         _MEMBERS,
-        "    if best is not None:\n        final_population",
-        "    if False:\n        final_population",
+        "for best in chain.named:",
+        "for best in chain.named[:0]:",
         (f"{_FSCK}::test_a_lost_best_member_is_found_by_fsck",),
     ),
     Mutant(

@@ -10,6 +10,8 @@ _EXPLORING = "pbtnas/search/exploring.py"
 _SEEDING = "pbtnas/search/seeding.py"
 _MIXING = "pbtnas/weights/mixing.py"
 _RANKING = "tests/search/test_population.py"
+_FRONTS = "tests/search/test_fronts.py"
+_ARCHIVE = "tests/search/test_archive.py"
 _BIRTHS = "tests/search/test_algorithms.py"
 _MOVES = "tests/search/test_exploring.py"
 _SEEDS = "tests/search/test_seeding.py"
@@ -19,30 +21,65 @@ MUTANTS = (
     Mutant(
         "ties-broken-by-the-highest-number",
         _POPULATION,
-        "return (False, -member.score, member.number)",
-        "return (False, -member.score, -member.number)",
+        "able = sorted(filter(usable, members), key=lambda m: m.number)",
+        "able = sorted(filter(usable, members), key=lambda m: -m.number)",
         (_RANKING,),
     ),
     Mutant(
         "ties-not-broken",
         _POPULATION,
-        "return (False, -member.score, member.number)",
-        "return (False, -member.score, 0)",
+        "able = sorted(filter(usable, members), key=lambda m: m.number)",
+        "able = list(filter(usable, members))",
         (_RANKING,),
     ),
     Mutant(
         "not-a-number-ranked",
         _POPULATION,
-        "if member.score is None or not usable(member):",
-        "if member.score is None:",
+        "unusable = [m for m in members if not usable(m)]",
+        "unusable = [m for m in members if m.score is None]",
         (_RANKING,),
     ),
     Mutant(
         "not-a-number-is-a-parent",
         _POPULATION,
-        "return member.score is not None and math.isfinite(member.score)",
-        "return member.score is not None",
+        "all(map(math.isfinite, (member.score, *member.objectives)))",
+        "all(map(math.isfinite, member.objectives))",
         (_RANKING,),
+    ),
+    Mutant(
+        "objectives-of-a-parent-not-finite",
+        _POPULATION,
+        "all(map(math.isfinite, (member.score, *member.objectives)))",
+        "math.isfinite(member.score)",
+        (_FRONTS,),
+    ),
+    Mutant(
+        "outside-of-bounds-among-the-others",
+        _POPULATION,
+        "within = [m for m in able if not m.outside]",
+        "within = able",
+        (_FRONTS,),
+    ),
+    Mutant(
+        "equal-points-dominate-each-other",
+        "pbtnas/search/fronts.py",
+        "return one != other and all(",
+        "return all(",
+        (_FRONTS,),
+    ),
+    Mutant(
+        "thinned-out-members-return",
+        "pbtnas/search/archive.py",
+        "if point in left - known",
+        "if point in left",
+        (_ARCHIVE,),
+    ),
+    Mutant(
+        "archive-of-what-is-dominated",
+        "pbtnas/search/archive.py",
+        "if old.member.objectives in left",
+        "if True",
+        (_ARCHIVE,),
     ),
     Mutant(
         "failed-members-stay",

@@ -75,15 +75,15 @@ OnePass(
     Mutant(
         "reuse-with-other-products",
         _COPY,
-        "return digest([task, run.space, run.hash, found, codes])",
-        "return digest([task, run.space, run.hash, codes])",
+        "return digest([task, run.space, run.hash, found, codes, *counted])",
+        "return digest([task, run.space, run.hash, codes, *counted])",
         (_REUSE,),
     ),
     Mutant(
         "reuse-with-other-code",
         _COPY,
-        "return digest([task, run.space, run.hash, found, codes])",
-        "return digest([task, run.space, run.hash, found])",
+        "return digest([task, run.space, run.hash, found, codes, *counted])",
+        "return digest([task, run.space, run.hash, found, *counted])",
         (_REUSE,),
     ),
     Mutant(
