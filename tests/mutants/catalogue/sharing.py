@@ -80,7 +80,7 @@ MUTANTS = (
         _MEMBER,
         "Rows.of(self.scored, state.extra)",
         "Rows(self.scored)",
-        _exact("test_rows_go_on_from_job_to_job"),
+        _exact("test_an_interruption_anywhere_changes_nothing"),
     ),
     Mutant(
         "a-row-too-many",
