@@ -94,7 +94,7 @@ class Coordinator:
         self._claims = claims
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
-        self._retention = Retention(search.objectives)
+        self._retention = Retention(search.objectives, search.space.ladders)
         self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one

@@ -3,10 +3,13 @@ are garbage."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pbtnas.protocol.kept_front import KeptFront
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, FrontMember, Manifest, Selected
 from pbtnas.search.objectives import BY_SCORE, Objectives
+from pbtnas.search.space import Architecture
 
 
 class Retention:
@@ -17,9 +20,11 @@ class Retention:
 
     Args:
         objectives: What members are ranked by; without several there is no front.
+        ladders: Indices of the variables whose rungs do not count among a soup's candidates.
     """
 
-    def __init__(self, objectives: Objectives = BY_SCORE) -> None:
+    def __init__(self, objectives: Objectives = BY_SCORE, ladders: Collection[int] = ()) -> None:
+        self._ladders = frozenset(ladders)
         self._front = KeptFront(objectives)
         self._best: Champion | None = None
         self._kin: frozenset[Digest] = frozenset()
@@ -38,7 +43,8 @@ class Retention:
         self._kin = frozenset(
             result.checkpoint
             for job, result in zip(manifest.jobs, selected.results, strict=True)
-            if result.checkpoint is not None and job.architecture == champion.architecture
+            if result.checkpoint is not None
+            and self._network(job.architecture) == self._network(champion.architecture)
         )
 
     def best(self) -> Champion | None:
@@ -57,9 +63,12 @@ class Retention:
 
     def retained(self) -> frozenset[Digest]:
         """Checkpoints that are never garbage: those of the front, the best-ever's, and with that,
-        so that a soup of them can be made after the search, those of the same architecture in its
-        generation."""
+        so that a soup of them can be made after the search, those of the same network in its
+        generation, whatever the rungs of their ladders."""
         return self._kin | self._front.checkpoints()
+
+    def _network(self, architecture: Architecture) -> Architecture:
+        return tuple(option for i, option in enumerate(architecture) if i not in self._ladders)
 
     def collectable(self, aged: range) -> list[int]:
         """Generations that may hold checkpoints nobody needs: those that have aged just now, and

@@ -1,7 +1,7 @@
 """Plans greedy model soups: the next trial or average, given the known outcomes.
 
-The members of the best member's generation that have its architecture are tried in the order of
-their scores; each is averaged in for good if the search's own evaluation does not find the soup
+The members of the best member's generation that have its network are tried in the order of their
+scores, on whatever rungs of ladders they were trained; each is averaged in for good if the search's own evaluation does not find the soup
 worse with it (paper, section 5.5; Wortsman et al., "Model soups", 2022, Recipe 1).
 """
 
@@ -127,7 +127,9 @@ def greedy_soup(
         known = ", ".join(parts) or "no parts, only everything"
         raise NoSuchPart(f"--part {part}: the networks of this task have {known}")
     modules = () if part is None else tuple(parts[part])
-    decisive = [i for i, v in enumerate(space) if _decides(v.name, v.modules, modules)]
+    decisive = [
+        i for i, v in enumerate(space) if not v.ordered and _decides(v.name, v.modules, modules)
+    ]
     architectures = {job.member: job.architecture for job in manifest.jobs}
     candidates = []
     for result in selected.results:

@@ -46,6 +46,13 @@ def test_those_with_the_architecture_of_the_best_ever_are_kept() -> None:
     assert retention.collectable(range(2, 3)) == [0, 2]
 
 
+def test_those_of_the_same_network_are_kept_on_whatever_rung() -> None:
+    """A soup averages them, so garbage leaves them alone: rungs of ladders do not count."""
+    retention = Retention(ladders=(0,))
+    add(retention, 0, {0: 1.0, 1: 3.0, 2: 2.0, 5: None})
+    assert retention.retained() == {"g0m0", "g0m1", "g0m2"}
+
+
 def test_of_equals_the_earliest_is_the_best_ever() -> None:
     """Its checkpoints are kept already, and need not be kept for another's sake as well."""
     retention = Retention()

@@ -20,7 +20,7 @@ from pbtnas.protocol.soups import (
 )
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected, Soup, Trial
-from pbtnas.search import SearchSpace, layer, switch
+from pbtnas.search import SearchSpace, ladder, layer, switch
 from pbtnas.search.space import Variable
 from pbtnas.tasks.base import HasParts
 from pbtnas.tasks.drqv2.task import DrQV2Task
@@ -138,6 +138,24 @@ def test_candidates_have_the_options_of_what_is_averaged(
     assert members == [candidate.member for candidate in found.candidates]
     assert found.which == ("best-last-soup" if part is None else f"best-last-{part}-soup")
     assert found.modules == PARTS.get(part or "", ())
+
+
+def test_members_of_one_network_are_candidates_on_whatever_rungs() -> None:
+    """Children move on their ladders, so that members of equal rungs are rare; tensors are not
+    another's by that."""
+    space = SearchSpace([*SPACE, ladder("learning_rate", 0.1, 1.0, steps=3)])
+    best, manifest, selected = generation(
+        {
+            0: ((1, 0, 0, 0, 1), 9.0),
+            1: ((1, 0, 0, 0, 2), 6.0),
+            2: ((1, 0, 0, 1, 1), 7.0),
+        }
+    )
+
+    found = greedy_soup("best-last", best, manifest, selected, space, None, PARTS)
+
+    assert [candidate.member for candidate in found.candidates] == [1]
+    assert found.best.architecture == (1, 0, 0, 0, 1)
 
 
 def test_the_parts_of_an_agent_are_networks_of_its() -> None:

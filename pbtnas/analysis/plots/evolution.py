@@ -123,7 +123,7 @@ def origin_shares(evolution: Evolution) -> Shares:
     """
     layers = [i for i, variable in enumerate(evolution.variables) if variable.modules]
     if not layers:
-        raise ValueError("no variable of this space has weights to trace")
+        raise NothingToShow("no variable of this space has weights to trace")
     starts = [s.member for s in evolution.generations[0]]
     column = {member: i for i, member in enumerate(starts)}
     shares = np.zeros((len(evolution.generations), len(starts) + 1))
@@ -161,8 +161,13 @@ def mean_entropy(evolution: Evolution) -> Shares:
     """[G] entropy of a variable's options, as a share of its maximum, averaged over variables.
 
     1: every option of every variable is equally frequent; 0: a single architecture is left.
+    Variables of a single option cannot differ, and are not counted.
     """
-    entropies = [_relative_entropy(shares) for shares in option_shares(evolution)]
+    entropies = [
+        _relative_entropy(shares) for shares in option_shares(evolution) if shares.shape[1] > 1
+    ]
+    if not entropies:
+        return np.zeros(len(evolution.generations))
     return np.asarray(np.mean(entropies, axis=0))
 
 

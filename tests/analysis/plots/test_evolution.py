@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pbtnas.analysis.plots.evolution import (
     Evolution,
+    NothingToShow,
     Standing,
     ancestry,
     best_scores,
@@ -24,6 +25,7 @@ from pbtnas.analysis.plots.evolution import (
 )
 from pbtnas.search.algorithms import random_search
 from pbtnas.search.births import Birth
+from pbtnas.search.ladders import ladder
 from pbtnas.search.space import layer, switch
 from tests.analysis.synthetic import evolve
 
@@ -96,6 +98,28 @@ def test_options_and_diversity_are_counted_over_the_living():
     assert distinct_architectures(by_hand()) == [3, 3, 2]
     third = -(math.log2(1 / 3) / 3 + 2 * math.log2(2 / 3) / 3)
     assert mean_entropy(by_hand())[2] == pytest.approx(third / 3)
+
+
+def test_a_variable_of_a_single_option_has_no_diversity():
+    """It is left out, so that the diversity of the others is what it would be without it."""
+    run = by_hand()
+    single = (*VARIABLES, ladder("rate", 0.1, 1.0, steps=1))
+    generations = tuple(
+        tuple(replace(s, architecture=(*s.architecture, 0)) for s in standings)
+        for standings in run.generations
+    )
+    alone = tuple(
+        tuple(replace(s, architecture=(0,), birth=None) for s in standings)
+        for standings in run.generations
+    )
+
+    with_it = replace(run, variables=single, generations=generations)
+    nothing_else = replace(run, variables=single[-1:], generations=alone)
+
+    assert mean_entropy(with_it) == pytest.approx(mean_entropy(run))
+    assert list(mean_entropy(nothing_else)) == [0, 0, 0]
+    with pytest.raises(NothingToShow, match="no variable of this space has weights"):
+        origin_shares(nothing_else)
 
 
 def test_members_without_a_score_rank_last_and_are_never_best():
