@@ -1,8 +1,8 @@
 """Plans greedy model soups: the next trial or average, given the known outcomes.
 
-The members of the best member's generation that have its network are tried in the order of their
-scores, on whatever rungs of ladders they were trained; each is averaged in for good if the search's own evaluation does not find the soup
-worse with it (paper, section 5.5; Wortsman et al., "Model soups", 2022, Recipe 1).
+The members of the best member's generation that have its network, on whatever rungs of ladders,
+are tried in the order of their scores; each is averaged in for good if the search's own evaluation
+does not find the soup worse with it (paper, section 5.5; Wortsman et al., "Model soups", 2022, Recipe 1).
 """
 
 from __future__ import annotations

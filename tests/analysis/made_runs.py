@@ -150,9 +150,10 @@ def study(
     populations: Mapping[str, int] | None = None,
     unbegun: Iterable[str] = (),
     sized: Iterable[str] = (),
+    objectives: Objectives = TWO,
 ) -> Path:
     """A study of pbt-nas and random-search, or of pbt-nas by names with their populations; those
-    that are `sized` select by two objectives, and the others report sizes then."""
+    that are `sized` select by the objectives, and the others report sizes then."""
     sizes = populations or {"pbt-nas": 6, "random-search": 6}
     planned, writes = [], {}
     for seed in seeds:
@@ -160,7 +161,7 @@ def study(
             algorithm = name if name in ALGORITHMS else "pbt-nas"
             made = search(population=size, seed=seed, algorithm=algorithm)
             if name in sized:
-                made = replace(made, objectives=TWO)
+                made = replace(made, objectives=objectives)
             elif sized:
                 made = replace(made, origin=SIZED)
             planned.append({"name": name, "seed": seed, "config": config_of(made)})

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pbtnas.cli.app import cli
+from pbtnas.search.objectives import objectives_of
 from tests.analysis.made_runs import TWO, search, story, study, write
 
 POINT = ["--reference-point", "0,2000"]
@@ -74,6 +75,25 @@ def test_plot_draws_fronts_and_hypervolumes(root: Path, run: Path, tmp_path: Pat
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.png")}
     assert {"run/front.png", "run/hypervolume.png", "without/front.png", "with/front.png"} < made
     assert "with/hypervolume.png" in made and "without/hypervolume.png" not in made
+
+
+def test_a_run_that_met_no_bound_has_found_nothing(tmp_path: Path) -> None:
+    """Its hypervolume is 0, and the study that it belongs to is compared and drawn all the same."""
+    bounded = objectives_of(["score larger at_least 1e9", "size smaller"], 24)
+    root = study(tmp_path / "s", seeds=(1,), sized=["pbt-nas"], objectives=bounded)
+
+    compared = call("compare", root, *POINT, "-o", tmp_path)
+    drawn = call("plot", root, "-o", tmp_path / "figures", *POINT)
+
+    assert compared.exit_code == 0, compared.output
+    with (tmp_path / "values.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["pbt-nas"]) == float(row["random-search"]) == 0
+    assert drawn.exit_code == 0, drawn.output
+    made = {path.name for path in (tmp_path / "figures").glob("*.png")}
+    assert "hypervolume.png" in made and "front.png" not in made
+    assert call("plot", root, "-o", tmp_path / "without").exit_code == 0
+    assert call("report", root, *POINT).exit_code == 0
 
 
 def test_report_lists_the_front_and_compares_hypervolumes(root: Path, run: Path) -> None:

@@ -10,7 +10,6 @@ from pbtnas.config import load
 from pbtnas.engine.run_setup import start_run
 from pbtnas.records import paths
 from pbtnas.records.schema import Selected
-from pbtnas.tasks.digits import DigitsTask
 from pbtnas.tasks.loading import load_task
 from tests.system.site import Running, Site, close_site, make_site
 
@@ -101,8 +100,10 @@ def test_a_run_with_another_product_is_refused_in_a_sentence(tmp_path: Path) -> 
 
 
 DIGITS = """\
-task: {name: digits, images: 100}
-search: {population: 3, generations: 3, first_epochs: 1, epochs: 1, tau: 0.34}
+task: {name: digits, images: 100, search_also: [learning_rate, ema_decay]}
+search:
+  {population: 3, generations: 3, first_epochs: 1, epochs: 1, tau: 0.34, resample_probability: 1,
+   objectives: [score, parameters smaller]}
 engine: {lease_s: 3, beat_s: 0.2, poll_s: 0.1, snapshot_s: 0}
 """
 
@@ -120,24 +121,27 @@ def digits(site: Site, command: str, threads: str) -> Running:
 
 
 def outcome(site: Site) -> dict[str, Any]:
-    """Fingerprint, and every checkpoint and score of every generation."""
+    """How it ended, and every birth, checkpoint and score of every generation."""
     selections = [
         Selected.from_json(site.record(paths.selection(g), "selection").core) for g in range(3)
     ]
     results = {f"g{s.generation} m{r.member}": r for s in selections for r in s.results}
-    return {"fingerprint": fingerprint(site), "results": results}
+    births = [birth for s in selections for birth in s.births]
+    return {"final": site.record(paths.FINAL, "final").core, "births": births, "results": results}
 
 
 def test_the_demonstration_in_small(tmp_path: Path) -> None:
     """`make demo-crash` with three members: undisturbed and under SIGKILL, with other numbers of
-    threads, every checkpoint, score and fingerprint of the built-in task is the same."""
+    threads and with ladders and two objectives, every checkpoint, score, front and fingerprint of
+    the built-in task is the same."""
     calm = digits_site(tmp_path / "calm")
     processes = [digits(calm, "coordinator", "2"), digits(calm, "worker", "2")]
     assert [process.ends() for process in processes] == [0, 0], processes[0].said()
     close_site(calm)
 
     site = digits_site(tmp_path / "killed")
-    start_run(site.run_dir, load(site.config), DigitsTask().space)
+    config = load(site.config)
+    start_run(site.run_dir, config, load_task("digits", config.task.options).space)
     worker = digits(site, "worker", "1")
     site.until(lambda: any((site.run_dir / paths.PRODUCTS).iterdir()), "the worker to prepare")
     coordinator = digits(site, "coordinator", "4")
@@ -155,3 +159,5 @@ def test_the_demonstration_in_small(tmp_path: Path) -> None:
     close_site(site)
 
     assert outcome(site) == outcome(calm)
+    assert outcome(calm)["final"]["front"]
+    assert any(birth.explored for birth in outcome(calm)["births"])

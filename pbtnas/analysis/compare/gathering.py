@@ -10,7 +10,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from pbtnas.analysis.compare.observations import budget, searched_options, task_of, variant, whole
+from pbtnas.analysis.compare.observations import (
+    also_searched,
+    budget,
+    searched_options,
+    task_of,
+    variant,
+    whole,
+)
 from pbtnas.analysis.history.run import History
 from pbtnas.store.run_directory import NotARun, NotYetARun
 from pbtnas.store.study_directory import is_study, open_study
@@ -24,8 +31,8 @@ class NamedRun:
         name: Name in the study; outside of one, the algorithm with what is unusual about it.
             Runs that differ in nothing but their seed share it.
         history: Records of the run.
-        searched: Options of the task that some of the gathered runs search; they tell no tasks
-            apart.
+        searched: Options of the task that some of the runs search, or of the study that they
+            are taken from; they tell no tasks apart.
     """
 
     name: str
@@ -82,7 +89,9 @@ def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
     """
     runs: list[NamedRun] = []
     unbegun: list[str] = []
+    searched: set[str] = set()
     for directory in directories:
+        searched |= _searched_in_study(directory)
         for name, root in _runs_of(directory):
             if name is not None and not _wanted(name, only):
                 continue
@@ -103,8 +112,8 @@ def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
         wanted = f" named {' or '.join(only)}" if only else ""
         raise NotARun(f"{', '.join(map(str, directories))}: there are no runs{wanted}")
     runs.sort(key=lambda run: (run.name, run.seed))
-    searched = frozenset[str]().union(*(searched_options(run.history) for run in runs))
-    runs = [replace(run, searched=searched) for run in runs]
+    searched = searched.union(*(searched_options(run.history) for run in runs))
+    runs = [replace(run, searched=frozenset(searched)) for run in runs]
     return Gathered(tuple(_comparable_options(runs)), tuple(unbegun))
 
 
@@ -160,6 +169,14 @@ def _label(task: dict[str, Any], keys: Sequence[str]) -> str:
 
 def _wanted(name: str, only: Sequence[str]) -> bool:
     return not only or any(fnmatchcase(name, pattern) for pattern in only)
+
+
+def _searched_in_study(directory: Path) -> set[str]:
+    """The options that any run of a study searches, also one that is not asked for: which runs of
+    a study can be compared does not depend on which are."""
+    if not is_study(directory):
+        return set()
+    return {name for run in open_study(directory).runs for name in also_searched(run.config)}
 
 
 def _runs_of(directory: Path) -> Iterator[tuple[str | None, Path]]:

@@ -55,15 +55,15 @@ def have_common_objectives(runs: Sequence[NamedRun]) -> bool:
 def all_measured(runs: Sequence[NamedRun]) -> list[Measured]:
     """Runs by the objectives that they have in common.
 
-    Raises `ComparisonError`, also where a run has no member to measure.
+    A run that has nobody within the bounds has found nothing, so that its hypervolume is 0.
+    Raises `ComparisonError`, also where no member of a run has the objectives.
     """
     objectives = common_objectives(runs)
     found = [measured(run.history, objectives) for run in runs]
     for each in found:
-        if not each.unbeaten:
+        if not each.reported:
             raise ComparisonError(
-                f"run {each.run} has no member within the bounds with all of the objectives "
-                f"{_named(objectives)}"
+                f"run {each.run} has no member with all of the objectives {_named(objectives)}"
             )
     return found
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from pbtnas.analysis.compare.budget import granted_epochs
 from pbtnas.analysis.compare.comparison import ComparisonError
@@ -118,7 +119,12 @@ def task_of(history: History, searched: Collection[str] = ()) -> str:
 
 def searched_options(history: History) -> frozenset[str]:
     """The options of the task that members of the run search for themselves."""
-    return frozenset(history.settings["task"].get(SEARCH_ALSO, ()))
+    return also_searched(history.settings)
+
+
+def also_searched(config: Mapping[str, Any]) -> frozenset[str]:
+    """The options of the task that members search for themselves, by a stored configuration."""
+    return frozenset(config["task"].get(SEARCH_ALSO, ()))
 
 
 def final_evaluation(history: History, checkpoint: Digest) -> dict[str, float] | None:

@@ -35,12 +35,14 @@ class Measured:
         objectives: Objectives, and the size of the archive.
         everyone: [G] gains of all members within the bounds.
         archives: [G] archive after each generation.
+        reported: Whether any member has a score and all objectives, within the bounds or not.
     """
 
     run: str
     objectives: Objectives
     everyone: tuple[tuple[Point, ...], ...]
     archives: tuple[Archive, ...]
+    reported: bool
 
     @property
     def kept(self) -> list[Point]:
@@ -68,7 +70,7 @@ class Measured:
 def measured(history: History, objectives: Objectives | None = None) -> Measured:
     """A run by its own objectives, or by those given."""
     objectives = objectives or history.objectives
-    archive, archives, everyone = Archive(objectives.archive), [], []
+    archive, archives, everyone, reported = Archive(objectives.archive), [], [], False
     for generation in history.generations:
         if generation.selection is None:
             break
@@ -77,7 +79,8 @@ def measured(history: History, objectives: Objectives | None = None) -> Measured
         archives.append(archive)
         within = (m.objectives for m in members if usable(m) and m.objectives and not m.outside)
         everyone.append(tuple(within))
-    return Measured(history.root.name, objectives, tuple(everyone), tuple(archives))
+        reported |= any(usable(m) and m.objectives for m in members)
+    return Measured(history.root.name, objectives, tuple(everyone), tuple(archives), reported)
 
 
 def reference_point(text: str, objectives: Objectives) -> Point:

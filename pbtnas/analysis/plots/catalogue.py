@@ -125,12 +125,15 @@ def _figures_of_fronts(runs: Sequence[NamedRun], reference: str | None) -> Figur
     groups: dict[str, list[Measured]] = defaultdict(list)
     for run, found in zip(runs, all_measured(runs), strict=True):
         groups[run.name].append(found)
+    nobody = not any(found.unbeaten for group in groups.values() for found in group)
+    if nobody and reference is None:
+        return {}
     if reference is None:
         return {"front": lambda: plots_fronts.fronts(groups)}
     volumes = [volume.curve for volume in hypervolumes(runs, reference)]
     point = reference_point(reference, common_objectives(runs))
-    return {
-        "front": lambda: plots_fronts.fronts(groups, point),
+    front: Figures = {} if nobody else {"front": lambda: plots_fronts.fronts(groups, point)}
+    return front | {
         "hypervolume": lambda: plots_curves.score_curves(
             volumes, title="Hypervolume of all members so far"
         ),

@@ -110,11 +110,12 @@ def volumes(run: Measured, reference: Point, about: str) -> Figure:
     with style():
         figure = new_figure(3.6, 6.4)
         axes = figure.subplots()
-        axes.plot(run.volumes(reference), color=BLUE, marker="o", ms=4)
+        found = run.volumes(reference)
+        axes.plot(found, color=BLUE, marker="o", ms=4)
         axes.set_xlabel("generation")
         axes.set_ylabel("hypervolume")
         axes.set_title(f"against {about}", fontsize=9)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, (1 + MARGIN) * max(found) or 1.0)
         axes.grid(axis="y")
         whole_numbers(axes.xaxis)
     return figure

@@ -22,7 +22,7 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import SearchSpace
 from pbtnas.state import State
 from pbtnas.tasks.base import Task
-from pbtnas.tasks.checking.effects import without_effect
+from pbtnas.tasks.checking.effects import exchanged, tried_options, without_effect
 from pbtnas.tasks.checking.ladders import LadderChecks
 from pbtnas.tasks.checking.members import STEPS
 from pbtnas.tasks.checking.naming import ladder_faults, naming_faults, ownership
@@ -128,13 +128,13 @@ class _Checks(LadderChecks):
                 self.say(level, f"prepare() makes another product {name!r} {why}")
 
     def names(self) -> None:
-        """Build every option once, and judge the names of all tensors."""
+        """Build every option once, of ladders the ends, and judge the names of all tensors."""
         space = self.task.space
         usual = space.sample(random.Random(derive(self.seed, "check-names")))
-        states = {}
+        states = {usual: self.create(usual, 0).state()}
         for i, variable in enumerate(space):
-            for option in range(len(variable.options)):
-                architecture = (*usual[:i], option, *usual[i + 1 :])
+            for option in tried_options(variable):
+                architecture = exchanged(usual, i, option)
                 states[architecture] = self.create(architecture, 0).state()
         self.architecture = None
         for variable in space:

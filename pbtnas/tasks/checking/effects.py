@@ -25,8 +25,7 @@ def without_effect(
     for i, variable in enumerate(space):
         if variable.ordered and not ladders:
             continue
-        last = len(variable.options) - 1
-        for option in range(max(1, last) if variable.ordered else 1, last + 1):
+        for option in tried_options(variable)[1:]:
             if all(alike(exchanged(a, i, 0), exchanged(a, i, option)) for a in usual):
                 yield (
                     f"variable {variable.name!r}: {variable.options[0]!r} and "
@@ -34,6 +33,12 @@ def without_effect(
                     f"training, nor does the score (in {len(usual)} random architectures); is the "
                     f"choice used {_where(variable)}?"
                 )
+
+
+def tried_options(variable: Variable) -> list[int]:
+    """The options that networks are built with: all, but of a ladder only the ends."""
+    last = len(variable.options) - 1
+    return sorted({0, last}) if variable.ordered else list(range(last + 1))
 
 
 def _where(variable: Variable) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pbtnas.config.fields import closest
 from pbtnas.search.space import Architecture, SearchSpace, Variable
 from pbtnas.state import State
+from pbtnas.tasks.checking.effects import exchanged, tried_options
 
 _INHERITED = ("live", "buffers", "averaged")
 
@@ -34,7 +35,8 @@ def naming_faults(
 
     Args:
         usual: an architecture.
-        states: the states of the usual one and of all that differ from it in one variable.
+        states: the states of those that have one of a variable's `tried_options` instead, for
+            each variable, and of the usual one.
     """
     shapes = {architecture: _shapes(state) for architecture, state in states.items()}
     names = {name for found in shapes.values() for name in found}
@@ -85,8 +87,8 @@ def _changed_elsewhere(
 ) -> str | None:
     """A tensor that appears, vanishes or changes shape with a variable that does not own it."""
     before = shapes[usual]
-    for option in range(len(space.variables[index].options)):
-        after = shapes[(*usual[:index], option, *usual[index + 1 :])]
+    for option in tried_options(space.variables[index]):
+        after = shapes[exchanged(usual, index, option)]
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name) and space.owner(name) != index:
                 return name

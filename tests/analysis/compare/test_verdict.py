@@ -14,6 +14,7 @@ from pbtnas.analysis.compare.gathering import Gathered, NamedRun, gather
 from pbtnas.analysis.compare.verdict import Question, judge, parse_claims, tables
 from pbtnas.analysis.tables import Table
 from pbtnas.records import paths
+from pbtnas.store.study_directory import create_study, open_study
 from tests.analysis import made_runs
 from tests.analysis.made_runs import study
 
@@ -101,6 +102,31 @@ def test_what_some_runs_search_for_themselves_makes_no_other_task(tmp_path: Path
     other = begin("searl", rate=0.5, size=4)
     with pytest.raises(ComparisonError, match=r"different tasks \(size 3 and 4\)"):
         tables(gather([searched, other]), Question())
+
+
+def test_what_a_study_searches_is_known_where_some_of_its_runs_are_compared(
+    tmp_path: Path,
+) -> None:
+    """A sweep of a learning rate that other runs of the study search can be compared alone."""
+    planned, writes = [], {}
+    for name, options in (
+        ("both", {"search_also": ["rate"]}),
+        ("sweep-1", {"rate": 0.1}),
+        ("sweep-2", {"rate": 0.2}),
+    ):
+        made = made_runs.search(seed=1)
+        config = made_runs.config_of(made)
+        config["task"] |= options
+        planned.append({"name": name, "seed": 1, "config": config})
+        writes[name] = dict(made_runs.story(made))
+        writes[name] |= [made_runs.record(paths.CONFIG, "config", config)]
+    create_study(tmp_path / "s", planned, pbtnas="0.1.0")
+    for run in open_study(tmp_path / "s").runs:
+        made_runs.write(run.root, writes[run.name].items())
+
+    found = tables(gather([tmp_path / "s"], ["sweep-*"]), Question())
+
+    assert [row[0] for row in found["summary"].rows] == ["sweep-1", "sweep-2"]
 
 
 def test_pooling_joins_the_pairs_of_all_tasks(tmp_path: Path) -> None:

@@ -156,6 +156,18 @@ def test_a_ladder_without_effect_is_told_by_its_ends() -> None:
     assert list(without_effect(space, [(2,)], alike, ladders=False)) == []
 
 
+def test_long_ladders_do_not_make_a_check_long() -> None:
+    """Of a ladder, only the ends are built to look at the names of tensors."""
+
+    class Long(Good):
+        space = SearchSpace([*TinyTask.space, ladder("learning_rate", 1e-3, 1e-1, steps=500)])
+
+    findings = check(Long(), mix=mix_states, rounds=1)
+
+    (built,) = [f.sentence for f in findings if "that differ in one option" in f.sentence]
+    assert int(built.split()[1]) < 20
+
+
 def test_a_good_ladder_is_told_so() -> None:
     """What was compared is among the good news."""
     findings = check(Good(), mix=mix_states, rounds=1)
