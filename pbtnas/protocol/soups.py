@@ -2,7 +2,8 @@
 
 The members of the best member's generation that have its network, on whatever rungs of ladders,
 are tried in the order of their scores; each is averaged in for good if the search's own evaluation
-does not find the soup worse with it (paper, section 5.5; Wortsman et al., "Model soups", 2022, Recipe 1).
+does not find the soup worse with it (paper, section 5.5; Wortsman et al., "Model soups", 2022,
+Recipe 1).
 """
 
 from __future__ import annotations
