@@ -96,10 +96,10 @@ def fronts(groups: Mapping[str, Sequence[Measured]], reference: Point | None = N
             _scale(axes, [_shown(runs[0], point, k) for point in points])
             if reference is not None:
                 # It may lie far off, and must not make the fronts small.
+                axes.autoscale_view()
+                axes.autoscale(enable=False)
                 x, y = _shown(runs[0], reference, k)
-                axes.plot(
-                    [x], [y], "x", color=BLACK, label="reference point", scalex=False, scaley=False
-                )
+                axes.plot([x], [y], "x", color=BLACK, label="reference point")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3, markerscale=1.6)
     return figure

@@ -218,8 +218,8 @@ MUTANTS = (
     Mutant(
         "those-of-another-architecture-kept",
         _RETENTION,
-        "if result.checkpoint is not None and job.architecture == champion.architecture",
-        "if result.checkpoint is not None",
+        "and self._network(job.architecture) == self._network(champion.architecture)",
+        "",
         (_KEPT,),
     ),
     Mutant(
