@@ -180,7 +180,7 @@ def _labels(tasks: Sequence[dict[str, Any]], most: int | None = None) -> list[st
     for count in range(1, min(len(telling), most or len(telling)) + 1):
         for chosen in combinations(telling, count):
             labels = [_label(task, chosen) for task in tasks]
-            if len(set(labels)) == len(labels):
+            if all(labels) and len(set(labels)) == len(labels):
                 return labels
     return None
 

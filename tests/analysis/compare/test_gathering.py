@@ -94,6 +94,8 @@ def test_tasks_are_told_apart_by_as_few_words_as_it_takes() -> None:
     assert list(settings_of(runs[:1])) == [""]
     sizes = [run("a", {"name": "gan", "width": 1}), run("b", {"name": "gan", "width": 2})]
     assert list(settings_of(sizes)) == ["width 1", "width 2"]
+    other = run("c", {"name": "digits"})
+    assert list(settings_of([*sizes, other])) == ["gan width 1", "gan width 2", "digits"]
 
 
 def test_tasks_that_many_options_tell_apart_are_called_by_the_variants() -> None:
