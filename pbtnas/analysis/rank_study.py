@@ -100,7 +100,8 @@ def read_runs(runs: Iterable[NamedRun], truth: Truth) -> Ranked:
     for run in runs:
         history = run.history
         if has_subnets(history):
-            supernets.setdefault(run.name, []).append(subnet_rows(history, truth.names))
+            rows = subnet_rows(history, truth.names, f"the ground truth {truth.name}")
+            supernets.setdefault(run.name, []).append(rows)
             continue
         if truth.space not in (None, str(history.about["space"])):
             raise ComparisonError(

@@ -66,22 +66,25 @@ def has_subnets(history: History) -> bool:
     )
 
 
-def subnet_rows(history: History, names: Sequence[str]) -> SubnetRows:
+def subnet_rows(history: History, names: Sequence[str], of: str = "the ground truth") -> SubnetRows:
     """The accuracies of the subnets after each of the last mini-batches of a finished run.
 
     Where its members have not kept them, those after each generation.  The members' rows are
-    joined; the subnets of a member that diverged have no accuracy.  Raises `ComparisonError`
-    unless the subnets have these names, `CorruptRecord` for a damaged checkpoint.
+    joined; the subnets of a member that diverged have no accuracy.  `of` says whose the names are.
+    Raises `ComparisonError` unless the subnets have these names, `CorruptRecord` for a damaged
+    checkpoint.
     """
     results = _last_results(history)
     parts = [_dense(history, result) for result in results if result.checkpoint is not None]
     found = [part for part in parts if part is not None]
     if len(found) < len(parts) or not found:
-        return rows_by_generation(history, names)
-    return _joined(history, found, names, dense=True)
+        return rows_by_generation(history, names, of)
+    return _joined(history, found, names, of, dense=True)
 
 
-def rows_by_generation(history: History, names: Sequence[str]) -> SubnetRows:
+def rows_by_generation(
+    history: History, names: Sequence[str], of: str = "the ground truth"
+) -> SubnetRows:
     """The accuracies of the subnets after each generation; raises `ComparisonError`, as above."""
     epochs = np.cumsum([_epochs(generation) for generation in history.generations])
     parts = []
@@ -90,7 +93,7 @@ def rows_by_generation(history: History, names: Sequence[str]) -> SubnetRows:
         own = tuple(dict.fromkeys(name for each in found for name in each))
         values = [[each.get(name, math.nan) for name in own] for each in found]
         parts.append(_Part(own, np.array(values, np.float64), tuple(epochs.tolist())))
-    return _joined(history, parts, names, dense=False)
+    return _joined(history, parts, names, of, dense=False)
 
 
 def single_trainings(history: History) -> dict[str, float] | None:
@@ -200,7 +203,7 @@ def _dense(history: History, result: Result) -> _Part | None:
 
 
 def _joined(
-    history: History, parts: Sequence[_Part], names: Sequence[str], *, dense: bool
+    history: History, parts: Sequence[_Part], names: Sequence[str], of: str, *, dense: bool
 ) -> SubnetRows:
     """The rows of all members side by side, in the order of the names."""
     run = history.root.name
@@ -209,15 +212,15 @@ def _joined(
     for name in known:
         if name not in place:
             raise ComparisonError(
-                f"run {run} has a subnet {name}, expected the {len(names)} architectures of the "
-                f"ground truth, {names[0]} to {names[-1]}"
+                f"run {run} has a subnet {name}, expected the {len(names)} architectures of {of}, "
+                f"{names[0]} to {names[-1]}"
             )
     lost = [i for name, i in place.items() if name not in known]
     diverged = any(result.score is None for result in _last_results(history))
     if lost and not diverged:
         raise ComparisonError(
             f"run {run} has accuracies of {len(known)} subnets, expected those of all "
-            f"{len(names)} architectures of the ground truth; there is none of {names[lost[0]]}"
+            f"{len(names)} architectures of {of}; there is none of {names[lost[0]]}"
         )
     joined = [([place[name] for name in part.names], part.values) for part in parts if part.names]
     if lost:

@@ -10,6 +10,7 @@ from pbtnas.protocol.subnets import Rating, Tuning, rating_items, ratings
 from pbtnas.records.schema import Champion
 from pbtnas.store.finished import champions
 from pbtnas.tasks.base import HasSubnets, NoSubnets, Task
+from pbtnas.tasks.faults import blamed
 
 
 def rate_subnets(
@@ -53,6 +54,15 @@ def rate_subnets(
                     job.architecture,
                     result.checkpoint,
                 )
+        if how.statistics is not None:
+            for member in list(members.values())[:1]:  # before a piece is taken: does it know them?
+                with blamed("rater()", type(task)):
+                    task.rater(
+                        member.architecture,
+                        subnets[member.member][:1],
+                        at=how.at,
+                        statistics=how.statistics,
+                    )
         items = rating_items(members, subnets, how, work.seed)
         known = work.complete(lambda known: [i for i in items if i.record not in known])
     found = {(rating.member, rating.subnet): rating for rating in ratings(items, known)}

@@ -191,7 +191,8 @@ class HasSubnets(Protocol):
             at: numbers of steps of tuning; 0 means with the shared weights.
             statistics: what normalisation uses, if the task has a choice; None means its own.
 
-        Raises `TaskError` for another name, and for statistics that it does not know.
+        It may be asked for before `prepare`, so that these are known before any work.  Raises
+        `TaskError` for another name, and for statistics that it does not know.
         """
 
 

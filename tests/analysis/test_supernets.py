@@ -15,7 +15,7 @@ from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.history.generation import Generation, ResultWithMeta
 from pbtnas.analysis.history.run import FinalRecord, History
-from pbtnas.analysis.rank_study import rank_tables, read_runs, truth_of
+from pbtnas.analysis.rank_study import Truth, rank_tables, read_runs, truth_of
 from pbtnas.analysis.rated_subnets import ratings_table, true_ranks
 from pbtnas.analysis.supernets import single_trainings, subnet_rows
 from pbtnas.checkpoints import files
@@ -184,6 +184,10 @@ def test_other_architectures_are_refused(tmp_path: Path, names: Sequence[str], t
     """Rankings of another space are no rankings of this one."""
     with pytest.raises(ComparisonError, match=told):
         subnet_rows(supernet(tmp_path, [0.5] * len(names), names=names), NAMES)
+    named = NamedRun("a", supernet(tmp_path, [0.5] * len(names), names=names))
+    table = Truth("gt.csv", NAMES, np.array([0.1, 0.2, 0.3, 0.4]))
+    with pytest.raises(ComparisonError, match="architectures of the ground truth gt.csv[,;]"):
+        read_runs([named], table)
 
 
 def test_ground_truth_is_the_mean_over_trainings(tmp_path: Path) -> None:

@@ -157,6 +157,15 @@ def test_what_cannot_be_rated_is_a_sentence(tmp_path: Path) -> None:
         assert sentence in said.output
 
 
+def test_unknown_statistics_are_refused_before_a_piece_is_taken(run: Path) -> None:
+    """Exit code 2, and the run directory is as it was."""
+    before = sorted(run.rglob("*"))
+    said = call("subnets", run, "--device", "cpu", "--statistics", "none")
+    assert said.exit_code == 2, said.output
+    assert "statistics 'none': expected one of running, batch, recalibrated" in said.output
+    assert sorted(run.rglob("*")) == before
+
+
 def test_a_subnet_is_exported_as_a_plain_network(run: Path, tmp_path: Path) -> None:
     """It has the shared weights, is loaded without the run, and is named in its card; `pbtnas
     export` says which subnets there are when it is another."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from pbtnas.cli import cli
 from pbtnas.protocol.operations import Discard
 from pbtnas.records import paths
-from pbtnas.records.envelope import decode, encode
+from pbtnas.records.envelope import Record, decode, digest, encode
 from pbtnas.records.kinds import ASIDE, PRIVATE, RUN_KINDS, STUDY_KINDS
 from pbtnas.store.fsck import check, check_study, repair
 from pbtnas.store.posix import PosixStore
@@ -98,6 +99,34 @@ def test_an_unknown_file_is_named_and_no_damage(run: Path) -> None:
     result = CliRunner().invoke(cli, ["fsck", str(run)])
     assert result.exit_code == 0
     assert "note: " in result.stdout and "as it was written" in result.stdout
+
+
+def test_a_damaged_rating_of_subnets_is_found(run: Path) -> None:
+    """Torn, of another piece, or with a score too few: `pbtnas subnets` makes it again."""
+    piece = {
+        "checkpoint": "c",
+        "generation": 1,
+        "member": 0,
+        "subnets": ["a", "b"],
+        "at": [0, 3],
+        "statistics": None,
+    }
+    name = paths.subnets(digest(["subnets", piece]))
+    manifest = paths.manifest(0)
+    of = decode((run / manifest).read_bytes(), manifest, kind="manifest").run
+
+    def record(core: dict[str, Any]) -> bytes:
+        return encode(Record("subnets", of, core, {}, "0"), name)
+
+    whole = record({**piece, "scores": {"a": [0.1, 0.2], "b": [0.3, None]}})
+    other = record({**piece, "member": 1, "scores": {"a": [0.1, 0.2], "b": [0.3, None]}})
+    few = record({**piece, "scores": {"a": [0.1, 0.2], "b": [0.3]}})
+    (run / "artifacts").mkdir(exist_ok=True)
+    found = []
+    for content in (whole, whole[:50], other, few):
+        (run / name).write_bytes(content)
+        found.append([(fault.name, "by the same command" in fault.what) for fault in check(run)])
+    assert found == [[], *[[(name, True)]] * 3]
 
 
 def test_the_garbage_collector_takes_what_the_list_says(run: Path) -> None:

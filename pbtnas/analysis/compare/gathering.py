@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -21,6 +22,8 @@ from pbtnas.analysis.compare.observations import (
 from pbtnas.analysis.history.run import History
 from pbtnas.store.run_directory import NotARun, NotYetARun
 from pbtnas.store.study_directory import is_study, open_study
+
+_MOST_OPTIONS = 2  # that can be read as the name of a task
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,18 @@ def _comparable_options(runs: Sequence[NamedRun]) -> Iterable[NamedRun]:
 
 
 def settings_of(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
-    """The runs by task, in order; keys name what tells the tasks apart, "" for a single one."""
+    """The runs by task, in order; keys name what tells the tasks apart, "" for a single one.
+
+    That is one or two options of the task.  Where these are not enough, a task that only one name
+    has is called by that name, and options tell the others apart.
+    """
     by_task: dict[str, list[NamedRun]] = {}
     for run in runs:
         by_task.setdefault(run.task, []).append(run)
-    tasks: list[dict[str, Any]] = [json.loads(task) for task in by_task]
-    return dict(zip(_labels(tasks), by_task.values(), strict=True))
+    labels = _labels([json.loads(task) for task in by_task], most=_MOST_OPTIONS)
+    if labels is None:
+        labels = _labels_by_name(by_task)
+    return dict(zip(labels, by_task.values(), strict=True))
 
 
 def comparable(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
@@ -148,18 +157,41 @@ def comparable(runs: Iterable[NamedRun]) -> dict[str, list[NamedRun]]:
     return groups
 
 
-def _labels(tasks: Sequence[dict[str, Any]]) -> list[str]:
-    """A name for each task: the fewest options that tell all apart, words before numbers."""
+def _labels_by_name(by_task: Mapping[str, Sequence[NamedRun]]) -> list[str]:
+    """The name of the runs for each task whose only name no other task has."""
+    names = {task: {run.name for run in runs} for task, runs in by_task.items()}
+    tasks_of = Counter(name for found in names.values() for name in found)
+    labels = {t: n for t, found in names.items() if len(found) == 1 for n in found}
+    labels = {task: name for task, name in labels.items() if tasks_of[name] == 1}
+    others = [task for task in by_task if task not in labels]
+    labels |= zip(others, _told_apart(others), strict=True)
+    if len(set(labels.values())) < len(by_task):  # a name is an option, too
+        return _told_apart(list(by_task))
+    return [labels[task] for task in by_task]
+
+
+def _told_apart(tasks: Sequence[str]) -> list[str]:
+    """A name for each task, by its options; by number where these read the same."""
+    found = _labels([json.loads(task) for task in tasks])
+    return found or [f"task {number}" for number, _ in enumerate(tasks, 1)]
+
+
+def _labels(tasks: Sequence[dict[str, Any]], most: int | None = None) -> list[str] | None:
+    """A name for each task: the fewest options that tell all apart, words before numbers.
+
+    None where that takes more than `most` of them, or all do not.
+    """
     keys = sorted({key for task in tasks for key in task})
     telling = [key for key in keys if len({repr(task.get(key)) for task in tasks}) > 1]
     telling.sort(key=lambda key: not any(isinstance(task.get(key), str) for task in tasks))
-    labels = [""] * len(tasks)
-    for count in range(1, len(telling) + 1):
+    if len(tasks) == 1:
+        return [""]
+    for count in range(1, min(len(telling), most or len(telling)) + 1):
         for chosen in combinations(telling, count):
             labels = [_label(task, chosen) for task in tasks]
-            if len(set(labels)) == len(labels):
+            if all(labels) and len(set(labels)) == len(labels):
                 return labels
-    return labels
+    return None
 
 
 def _label(task: dict[str, Any], keys: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.compare.statistics import spread
-from pbtnas.analysis.plots.style import Look, looks, new_figure, style
+from pbtnas.analysis.plots.style import Look, looks, new_figure, style, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +39,7 @@ def score_curves(curves: Sequence[Curve], *, title: str = "", ddof: int = 0) -> 
         left.set_title(title or f"Best {curves[0].metric} of the generation")
         left.set_xlabel("work (network-epochs, all members)")
         left.set_ylabel(f"{curves[0].metric} (mean ± std over seeds)")
+        whole_numbers(left.xaxis)
         left.xaxis.set_major_formatter("{x:,.0f}")
         left.grid(axis="y")
         finals = {name: [c.scores[-1] for c in group] for name, group in groups.items()}

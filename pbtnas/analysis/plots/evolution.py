@@ -202,6 +202,8 @@ def _origins_of(
 
 
 def _relative_entropy(shares: Shares) -> Shares:
+    if shares.shape[1] == 1:  # a single option is no diversity
+        return np.zeros(len(shares))
     # 0 * log 0 is 0: a lost option adds nothing.
     bits: Shares = -(shares * np.log2(np.where(shares > 0, shares, 1.0))).sum(axis=1)
     return bits / math.log2(shares.shape[1])

@@ -123,7 +123,7 @@ def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
 
 
 def whole_numbers(axis: Axis, most: int = 9) -> None:
-    """Tick an axis of generations at whole numbers only, in `most` steps at most."""
+    """Tick an axis of generations or epochs at whole numbers only, in `most` steps at most."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=True))

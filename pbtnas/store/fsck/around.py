@@ -47,11 +47,15 @@ def examine_products(x: Examination, chain: Chain) -> None:
 
 
 def examine_afterwards(x: Examination, chain: Chain, algorithm: str) -> None:
-    """Examine final evaluations and soups."""
+    """Examine final evaluations, ratings of subnets, and soups."""
     for name in x.of(paths.evaluation(Digest("DIGEST"))):
         record = x.record(name, "evaluation", SAME_COMMAND)
         if record is not None and paths.evaluation(record.core.get("checkpoint", "?")) != name:
             x.damaged(name, f"of another checkpoint; {SAME_COMMAND}")
+    for name in x.of(paths.subnets(Digest("DIGEST"))):
+        record = x.record(name, "subnets", SAME_COMMAND)
+        if record is not None:
+            _subnets(x, name, record.core)
     for name in x.of(paths.trial(Digest("DIGEST"))):
         trial = parsed(x, name, x.record(name, "trial", COOKED), Trial.from_json, COOKED)
         if trial is not None:
@@ -63,6 +67,15 @@ def examine_afterwards(x: Examination, chain: Chain, algorithm: str) -> None:
         soup = parsed(x, name, x.record(name, "soup", COOKED), Soup.from_json, COOKED)
         if soup is not None:
             _soup(x, chain, name, soup)
+
+
+def _subnets(x: Examination, name: Name, core: Mapping[str, Any]) -> None:
+    piece = {key: value for key, value in core.items() if key != "scores"}
+    counts = {subnet: len(scores) for subnet, scores in core.get("scores", {}).items()}
+    if name != paths.subnets(digest(["subnets", piece])):
+        x.damaged(name, f"of another piece; {SAME_COMMAND}")
+    elif counts != dict.fromkeys(piece["subnets"], len(piece["at"])):
+        x.damaged(name, f"without a score of each subnet and number of steps; {SAME_COMMAND}")
 
 
 def _trial(x: Examination, name: Name, trial: Trial) -> None:

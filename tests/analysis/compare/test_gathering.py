@@ -94,6 +94,29 @@ def test_tasks_are_told_apart_by_as_few_words_as_it_takes() -> None:
     assert list(settings_of(runs[:1])) == [""]
     sizes = [run("a", {"name": "gan", "width": 1}), run("b", {"name": "gan", "width": 2})]
     assert list(settings_of(sizes)) == ["width 1", "width 2"]
+    other = run("c", {"name": "digits"})
+    assert list(settings_of([*sizes, other])) == ["gan width 1", "gan width 2", "digits"]
+
+
+def test_tasks_that_many_options_tell_apart_are_called_by_the_variants() -> None:
+    """A study of supernets has an arm a task; what several variants share is told by options."""
+    base = {"name": "supernet", "sharing": "all", "order": "cycle", "groups": 1, "prefix": 0}
+    changes: dict[str, dict[str, Any]] = {
+        "seeds": {},
+        "permuted": {"order": "permuted"},
+        "groups-4": {"sharing": "groups", "groups": 4},
+        "groups-16": {"sharing": "groups", "groups": 16},
+        "prefix-1": {"sharing": "prefix", "prefix": 1},
+        "prefix-2": {"sharing": "prefix", "prefix": 2},
+    }
+    arms = [run(name, {**base, **options}) for name, options in changes.items()]
+    assert list(settings_of(arms)) == list(changes)
+    searches = [run(name, {"name": "cell64", "order": "cycle"}) for name in ("pbt-nas", "searl")]
+    assert list(settings_of([*arms, *searches])) == [*changes, ""]
+    shared = run("twin", arms[0].history.config["task"])
+    assert list(settings_of([*arms, *searches, shared]))[0] == "supernet"
+    same = [run("a", {"name": "g", "x": None}), run("b", {"name": "g"})]
+    assert [len(runs) for runs in settings_of(same).values()] == [1, 1]
 
 
 def test_comparable_runs_share_task_and_budget() -> None:

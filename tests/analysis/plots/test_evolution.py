@@ -162,6 +162,13 @@ def test_random_search_keeps_every_origin_and_its_diversity():
     assert len(set(mean_entropy(run))) == 1
 
 
+def test_a_variable_with_a_single_option_has_no_diversity():
+    """A run of one supernet has such a space: its entropy is 0, without a warning."""
+    run = Evolution((layer("part", ("all",)),), "score", (1,), ((Standing(0, (0,), 1.0),),))
+
+    assert mean_entropy(run).tolist() == [0.0]
+
+
 def test_what_cannot_be_an_evolution_is_refused():
     """No generation, another space and a missing space are said in a sentence."""
     run = by_hand()

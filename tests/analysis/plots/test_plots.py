@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.plots import style as plots
 from pbtnas.analysis.plots.ablations import ablations, spectrum
 from pbtnas.analysis.plots.curves import population_size, score_curves
@@ -156,6 +157,13 @@ def test_an_early_failure_does_not_press_all_lines_together():
         for standings in spoilt.generations
     )
     member_curves(replace(spoilt, generations=alike))  # no axis to cut, and no warning of that
+
+
+def test_work_is_ticked_at_whole_epochs():
+    """Of a short run too, in which ticks would otherwise read 2, 2, 2, 3."""
+    short = Curve("run", "a", 1, "score", epochs=(2, 4), scores=(0.1, 0.2))
+
+    assert all(float(x).is_integer() for x in score_curves([short]).axes[0].get_xticks())
 
 
 def test_seeds_that_did_different_work_share_a_curve():
