@@ -47,7 +47,7 @@ class Claims:
     ) -> None:
         self._run = run
         self._holder = holder
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self.new_nonce = new_nonce
         self._latest: dict[Slot, int] = {}
         self._changed: dict[Name, tuple[bytes | None, float]] = {}
@@ -109,7 +109,7 @@ class Claims:
     def alive(self, beat: Name) -> Steps[bool]:
         """Whether a heartbeat, whosoever it is, has changed within the lease; whoever is met for
         the first time has the whole lease to show it."""
-        return (yield from self._unchanged_s(beat)) < self._lease_s
+        return (yield from self._unchanged_s(beat)) < self.lease_s
 
     def moved(self, slot: Slot, attempt: int) -> Steps[bool]:
         """Whether this process has seen a claim's heartbeat change: its holder lives."""
@@ -127,7 +127,7 @@ class Claims:
             return True
         return (yield from self.abandoned(slot, attempt))
 
-    def abandoned(self, slot: Slot, attempt: int) -> Steps[bool]:
+    def abandoned(self, slot: Slot, attempt: int, *, believe_silence: bool = True) -> Steps[bool]:
         """Whether a claim without an end has lost its holder: by provable death, or by silence.
 
         Costs one read, and one more for a claim that this process has not read before.
@@ -135,7 +135,7 @@ class Claims:
         holder = yield from self.holder(slot, attempt)
         if holder is not None and (yield from Dead(holder)):
             return True
-        return (yield from self.silent_s(slot, attempt)) >= self._lease_s
+        return (yield from self.silent_s(slot, attempt)) >= self.lease_s and believe_silence
 
     def _unchanged_s(self, name: Name) -> Steps[float]:
         beat = yield from ReadHeartbeat(name)

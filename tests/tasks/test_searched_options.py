@@ -20,6 +20,7 @@ from pbtnas.tasks.checking.rehearsal import (
     train,
 )
 from pbtnas.tasks.digits import DigitsOptions, DigitsProblem, DigitsTask
+from pbtnas.tasks.digits_training import AdversarialSteps
 from pbtnas.tasks.drqv2 import task as drqv2
 from pbtnas.tasks.drqv2.options import DrQV2Options
 from pbtnas.tasks.drqv2.task import DrQV2Task
@@ -267,9 +268,11 @@ def test_an_epoch_has_all_images_on_every_rung(
     seen: list[int] = []
     trainee = task.create(on(task.space, batch_size=rung), 1)
     if make is digits:
-        step = trainee._step
+        step = AdversarialSteps.step
         monkeypatch.setattr(
-            trainee, "_step", lambda real, z: (seen.append(len(real)), step(real, z))[1]
+            AdversarialSteps,
+            "step",
+            lambda steps, real, z: (seen.append(len(real)), step(steps, real, z))[1],
         )
     else:
         inner = trainee.adversaries

@@ -13,14 +13,14 @@ MUTANTS = (
     Mutant(
         "claim-without-lease",
         _CLAIMS,
-        "(yield from self.silent_s(slot, attempt)) >= self._lease_s",
+        "(yield from self.silent_s(slot, attempt)) >= self.lease_s",
         "(yield from self.silent_s(slot, attempt)) >= 0.0",
         (_TESTS,),
     ),
     Mutant(
         "lease-that-never-ends",
         _CLAIMS,
-        "return (yield from self.silent_s(slot, attempt)) >= self._lease_s",
+        "return (yield from self.silent_s(slot, attempt)) >= self.lease_s",
         "yield from self.silent_s(slot, attempt)\n        return False",
         (_TESTS,),
     ),
