@@ -13,12 +13,16 @@ from pbtnas.tasks.weight_sharing import SupernetTask
 KERNELS = ("k1", "k3", "k5")
 
 
+def convolution(kernel: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(8, 8, kernel, padding=kernel // 2), nn.BatchNorm2d(8))
+
+
 class Network(nn.Module):
     def __init__(self, candidates: Candidates) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
         self.first, self.second = (
-            Edge(variable, KERNELS, {i: nn.Conv2d(8, 8, 2 * i + 1, padding=i) for i in options})
+            Edge(variable, KERNELS, {i: convolution(2 * i + 1) for i in options})
             for variable, options in enumerate(candidates)
         )
         self.head = nn.Linear(8, 3)
