@@ -15,7 +15,7 @@ demo: $(VENV)/installed  ## search digits, compare with random search, draw
 demo-crash: $(VENV)/installed  ## the same search under kill -9 ends with the same bits
 	$(BIN)/python examples/demo.py $(RUNS)/demo-crash --crash
 
-test: $(VENV)/installed-dev  ## the tests, under ten minutes on two cores
+test: $(VENV)/installed-dev  ## the tests, about twelve minutes on two cores
 	$(PYTEST)
 
 test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole searches, downloads
