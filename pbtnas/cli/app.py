@@ -198,11 +198,11 @@ def coordinator(
             )
             pin(config.run.cpu_capability)
             from pbtnas.engine.coordinator import coordinate, holder_of
-            from pbtnas.engine.run_setup import check_epochs, check_start
+            from pbtnas.engine.run_setup import check_start, check_task
             from pbtnas.tasks.loading import complete_options
 
             task = load_task_of(config.task, task_file)
-            check_epochs(config, task)
+            check_task(config, task)
             if dry_run:
                 check_start(config, task.space)
                 click.echo(data_of(task), err=True)

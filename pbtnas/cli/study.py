@@ -86,7 +86,7 @@ def study(
     pin(planned[0].config.run.cpu_capability)  # all of them have the same
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
-    from pbtnas.engine.run_setup import check_epochs, check_start
+    from pbtnas.engine.run_setup import check_start, check_task
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.store.run_directory import make_directory
     from pbtnas.study.codes import check_codes
@@ -102,7 +102,7 @@ def study(
         loaded = [tasks.load(run.config.task) for run in planned]
         for run, task in zip(planned, loaded, strict=True):
             check_start(run.config, task.space)
-            check_epochs(run.config, task)
+            check_task(run.config, task)
         if dry_run:
             runs = {f"{run.name}-s{run.seed}": to_json(run.config) for run in planned}
             click.echo("\n".join(plan_lines(runs)))

@@ -33,7 +33,7 @@ from pbtnas.store.run_directory import (
 from pbtnas.store.task_code import ACCEPT, check_code
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.faults import blamed
-from pbtnas.tasks.optional import LimitsTraining
+from pbtnas.tasks.optional import LimitsTraining, TrainsEvery
 from pbtnas.version import __version__
 
 log = logging.getLogger("pbtnas")
@@ -219,9 +219,15 @@ def _wrong_in(space: SearchSpace, architecture: Architecture, first: Architectur
     return None
 
 
-def check_epochs(config: Config, task: Task) -> None:
-    """Raise `TaskError` when members are to be trained beyond the end of the task's schedule."""
+def check_task(config: Config, task: Task) -> None:
+    """Raise `TaskError` when members are to be trained beyond the end of the task's schedule, or
+    when not every architecture is to be trained although the task needs them all."""
     search = config.search
+    if isinstance(task, TrainsEvery) and task.trains_every and search.start != "every":
+        raise TaskError(
+            f"{config.named('search.start')}: expected every, since the task needs each of its "
+            f"{task.space.size} architectures as a member, not {search.start}"
+        )
     epochs = search.epochs_of(0) + (search.generations - 1) * search.epochs
     if isinstance(task, LimitsTraining) and epochs > task.most_epochs:
         raise TaskError(

@@ -67,6 +67,14 @@ class LimitsTraining(Protocol):
 
 
 @runtime_checkable
+class TrainsEvery(Protocol):
+    """A task whose architectures are parts of one whole, as groups of a supernet are."""
+
+    trains_every: bool
+    """Whether a run has to train each architecture of the space, with `search.start: every`."""
+
+
+@runtime_checkable
 class HasNetwork(Protocol):
     """A trainee with a network that is used after training."""
 

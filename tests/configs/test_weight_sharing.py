@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pbtnas.config import Config, load, load_study, parse
-from pbtnas.engine.run_setup import check_epochs, check_start
+from pbtnas.engine.run_setup import check_start, check_task
 from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 
@@ -33,7 +33,7 @@ def test_every_config_is_one(name: str) -> None:
     config, task = read(name)
 
     check_start(config, task.space)
-    check_epochs(config, task)
+    check_task(config, task)
     if isinstance(task, SupernetTask):
         assert config.search.population == len(task.parts)
         assert config.search.start == "every" or len(task.parts) == 1, "each part once, in order"
@@ -77,7 +77,7 @@ def test_the_stability_study_is_one() -> None:
         parsed = parse(kind, options, "task", run.config.task.places)
         task = SupernetTask(parsed) if isinstance(parsed, SupernetOptions) else Cell64Task(parsed)
         check_start(run.config, task.space)
-        check_epochs(run.config, task)
+        check_task(run.config, task)
         assert search.generations * search.epochs == parsed.schedule_epochs, run.name
         if isinstance(task, SupernetTask):
             assert search.population == len(task.parts), run.name

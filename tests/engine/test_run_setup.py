@@ -17,7 +17,7 @@ from pbtnas.engine.run_setup import (
     ChangedConfig,
     UnfitPopulation,
     UnfitSchedule,
-    check_epochs,
+    check_task,
     search_of,
     start_run,
 )
@@ -116,9 +116,20 @@ def test_a_schedule_limits_the_epochs_of_a_member(tmp_path: Path) -> None:
     path = tmp_path / "long.yaml"
     path.write_text("task: {name: any}\nsearch:\n  population: 2\n  generations: 10\n  epochs: 2\n")
 
-    check_epochs(load(path), task)
+    check_task(load(path), task)
     with pytest.raises(TaskError, match=LONG):
-        check_epochs(load(path, ["search.first_epochs=3"]), task)
+        check_task(load(path, ["search.first_epochs=3"]), task)
+
+
+def test_a_task_may_need_every_architecture(tmp_path: Path) -> None:
+    """Groups of a supernet are parts of one whole: a run that would train some is refused."""
+    task: Any = SimpleNamespace(trains_every=True, space=SPACE)
+    path = tmp_path / "some.yaml"
+    path.write_text("task: {name: any}\nsearch:\n  population: 2\n  generations: 1\n  epochs: 1\n")
+
+    check_task(load(path, ["search.start=every"]), task)
+    with pytest.raises(TaskError, match="some.yaml: search.start: expected every, .* not uniform"):
+        check_task(load(path), task)
 
 
 def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:

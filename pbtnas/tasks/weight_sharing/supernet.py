@@ -44,6 +44,7 @@ class SupernetTask(Classifying):
         if found := list(self._misfits(every, network)):
             raise UnfitOptions(options, found)
         self.parts = parts_of(every, options.groups, options.grouping)
+        self.trains_every = len(self.parts) > 1
         modules = [name for name, _ in network.named_children()]
         if options.sharing in ("prefix", "names"):
             named = (*network.named_parameters(), *network.named_buffers())
