@@ -125,6 +125,11 @@ class Supernet:
             for name in self._names[subnet]
         }
 
+    def private_names(self) -> set[str]:
+        """Names of the tensors that each subnet has for itself, as a network alone has them."""
+        every = {name for names in self._names.values() for name in names}
+        return {name for name in every if self._is_private(name)}
+
     def extract(self, subnet: str) -> dict[str, Tensor]:
         """The tensors of a subnet by their names in a network of it alone; they alias these."""
         every = self._tensors()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pbtnas.models.cell64.networks import EDGES, Cell64, Cell64Sizes, cell64_space
+from pbtnas.models.cell64.operations import MaxPool
 from pbtnas.models.edges import joint, only
 from pbtnas.models.initialisation import initialise
 from pbtnas.search.space import Architecture
@@ -88,3 +89,17 @@ def test_weights_are_as_large_as_torch_makes_them() -> None:
 
     assert float(network.stem.conv2.weight.detach().abs().max()) == pytest.approx(bound, rel=0.01)
     assert torch.equal(network.stem.norm1.weight, torch.ones(48))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_pooling_is_the_same_with_and_without_gradients(kernel: int) -> None:
+    """The faster way, where nobody wants gradients, has the bits of torch's, NaN included."""
+    x = torch.randn(3, 4, 9, 9, generator=torch.Generator().manual_seed(1))
+    x[0, 0, 4, 4] = torch.nan
+    x[1, 0, 0] = -torch.inf
+    pool = MaxPool(4, kernel, momentum=0.1).eval()
+
+    with torch.no_grad():
+        faster = pool(x)
+
+    torch.testing.assert_close(faster, pool(x).detach(), rtol=0, atol=0, equal_nan=True)

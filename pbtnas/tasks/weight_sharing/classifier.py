@@ -111,6 +111,26 @@ def data_seed(task: Classifying, seed: int) -> int:
     return derive(seed if pinned is None else pinned, "images")
 
 
+class Tally:
+    """How many images got their class."""
+
+    def __init__(self) -> None:
+        self._right = torch.zeros((), dtype=torch.int64)
+        self._finite = torch.ones((), dtype=torch.bool)
+        self._images = 0
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Count the images of a batch, by logits [B, classes] and labels [B]."""
+        right, finite = (logits.argmax(1) == labels).sum(), logits.isfinite().all()
+        self._right = self._right.to(labels.device) + right
+        self._finite = self._finite.to(labels.device) & finite
+        self._images += len(labels)
+
+    def accuracy(self) -> float:
+        """The share of images whose class was found; NaN when outputs were not finite."""
+        return int(self._right) / self._images if bool(self._finite) else math.nan
+
+
 @torch.no_grad()
 def accuracy(
     run: Callable[[Tensor], Tensor],
@@ -124,13 +144,8 @@ def accuracy(
         batches: images and labels [B].
         tick: called after each batch.
     """
-    right = torch.zeros((), dtype=torch.int64)
-    finite = torch.ones((), dtype=torch.bool)
-    total = 0
+    tally = Tally()
     for images, labels in batches:
-        logits = run(images)
-        right = right.to(labels.device) + (logits.argmax(1) == labels).sum()
-        finite = finite.to(labels.device) & logits.isfinite().all()
-        total += len(labels)
+        tally.add(run(images), labels)
         tick()
-    return int(right) / total if bool(finite) else math.nan
+    return tally.accuracy()

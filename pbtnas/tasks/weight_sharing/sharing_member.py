@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,12 +14,13 @@ from pbtnas.models.edges import joint
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
+from pbtnas.supernet.common import computed_once
 from pbtnas.supernet.inactive import give_zero_gradients
 from pbtnas.supernet.orders import subnet_at
 from pbtnas.supernet.sharing import Supernet
 from pbtnas.supernet.statistics import Statistics, scoring
 from pbtnas.tasks.base import SUBNET, Context, Evaluation
-from pbtnas.tasks.weight_sharing.classifier import Classifier, accuracy
+from pbtnas.tasks.weight_sharing.classifier import Classifier, Tally, accuracy
 from pbtnas.tasks.weight_sharing.classifying import unseen
 from pbtnas.tasks.weight_sharing.rows import Rows
 
@@ -93,9 +95,25 @@ class SupernetTrainee(Classifier):
     ) -> dict[str, float]:
         """The accuracies of some subnets with the shared weights."""
         self.networks.eval()
-        found = {name: self._accuracy(name, part, context, statistics) for name in names}
+        if statistics == "running":
+            found = self._accuracies_together(names, part, context)
+        else:  # which the subnets do not have in common
+            found = {name: self._accuracy(name, part, context, statistics) for name in names}
         self.networks.train()
         return found
+
+    @torch.no_grad()
+    def _accuracies_together(
+        self, names: Sequence[str], part: str, context: Context
+    ) -> dict[str, float]:
+        tallies = {name: Tally() for name in names}
+        for images, labels in self.task.scored(part, context.device):
+            with computed_once(self.supernet, images):
+                for name, tally in tallies.items():
+                    with self.supernet.entered(name) as path:
+                        tally.add(self.networks(images, path), labels)
+                    context.tick()
+        return {name: tally.accuracy() for name, tally in tallies.items()}
 
     def _accuracy(self, name: str, part: str, context: Context, statistics: Statistics) -> float:
         with self.supernet.entered(name) as path:
