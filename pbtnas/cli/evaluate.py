@@ -69,7 +69,7 @@ def soup(
 ) -> None:
     """Build greedy model soups of a finished run.
 
-    Each of best-ever and best-last is averaged with others of its architecture, keeping every
+    Each of best-ever and best-last is averaged with others of the same network, keeping every
     addition that does not lower the score.  Start it on as many machines as you like: they share
     the work, and each prints the complete result.
     """
@@ -128,7 +128,7 @@ def _print_trace(soup: Soup) -> None:
         f"score {soup.search_score:.6g}"
     )
     if not soup.trace:
-        click.echo("    no other member of that generation has the same architecture there")
+        click.echo("    no other member of that generation has the same network there")
         return
     click.echo("    member   its score  soup's with it")
     for tried in soup.trace:

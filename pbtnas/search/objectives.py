@@ -143,7 +143,7 @@ def objective_of(text: str) -> Objective:
     if name == SCORE and direction == "smaller":
         raise NoObjective("the score larger: a task's score is what is to be maximised")
     if name != SCORE and direction is None:
-        raise NoObjective(f"{name!r} to be followed by larger or smaller, e.g. '{name} smaller'")
+        raise NoObjective(f"larger or smaller at the end of {name!r}, as in 'parameters smaller'")
     if bounds.get("at_least", -math.inf) > bounds.get("at_most", math.inf):
         raise NoObjective(f"at_least to be at most at_most in {text!r}")
     return Objective(

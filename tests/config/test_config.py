@@ -202,8 +202,8 @@ def test_overrides_win_in_order(read: Loader) -> None:
          "allowed: task, search, run, engine, extends"),
         ("search.archive=1", "search.archive: expected an integer of at least 2, not 1"),
         ("search.objectives=[score, fid]",
-         "search.objectives: expected 'fid' to be followed by larger or smaller, e.g. "
-         "'fid smaller', not [\"score\", \"fid\"]"),
+         "search.objectives: expected larger or smaller at the end of 'fid', as in "
+         "'parameters smaller', not [\"score\", \"fid\"]"),
         ("search.objectives=[score, score]",
          "search.objectives: expected every objective once, but 'score' is there twice, "
          "not [\"score\", \"score\"]"),

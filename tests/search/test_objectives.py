@@ -37,7 +37,7 @@ def test_an_objective_is_read_from_text_and_shown_as_text(text: str, objective: 
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        (["score", "fid"], "'fid' to be followed by larger or smaller"),
+        (["score", "fid"], "larger or smaller at the end of 'fid'"),
         (["score", "score larger"], "every objective once, but 'score' is there twice"),
         (["fid smaller", "fid larger"], "'fid' is there twice"),
         (["score smaller"], "the score larger"),

@@ -72,10 +72,9 @@ _KNOWN = {
     "searl": Look(VERMILLION, "^"),
     "no-mixing": Look(GREEN, "D"),
 }
-_OTHERS = tuple(
-    Look(colour, marker)
-    for marker in ("v", "P", "X", "*")
-    for colour in (ORANGE, PURPLE, SKY, BLACK)
+_COLOURS, _MARKERS = (ORANGE, PURPLE, SKY, BLACK), ("v", "P", "X", "*")
+_OTHERS = tuple(  # four in a row differ in both
+    Look(_COLOURS[i], _MARKERS[(i + turn) % 4]) for turn in range(4) for i in range(4)
 )
 
 
