@@ -1,17 +1,20 @@
 """What grows with the population and with what is done already: counts, and ratios of times.
 
-    python benchmarks/growth.py [--before CHECKOUT]
+    python -m benchmarks.growth [--before CHECKOUT]
 
     discards   how often a coordinator clears a generation in a run of 1,000 whose best score rises
                in every generation: in all, and of one generation at most
     idle       reads a second, listings counted too, of a worker that has waited for long while
                others have members in work: half of the population
+    looks      processor time, memory and reads of `pbtnas status`, and of the views that a
+               coordinator writes now and then, by the number of generations; runs of a few
+               members are made on disk for it (a memory disk as TMPDIR is faster)
     claim      processor time and reads of a claim, by population; and what a worker reads when a
                generation begins
 
-Counts are exact: the protocol runs on a directory in memory, on a clock of its own, and nothing
-else is measured.  Times are the cheapest of some rounds.  With `--before`, the same is measured in
-another checkout, in a process of its own, and printed beside it.
+Counts are exact: the protocol runs on a directory in memory, on a clock of its own.  Times are the
+cheapest of some rounds.  With `--before`, the same is measured in another checkout, in a process of
+its own, and printed beside it.
 """
 
 from __future__ import annotations
@@ -25,8 +28,10 @@ import time
 from collections import Counter
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.looks import looks
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import KEPT_GENERATIONS
 from pbtnas.protocol.operations import (
@@ -53,6 +58,7 @@ RUN, LEASE_S, BEAT_S, POLL_S = "run0", 60.0, 5.0, 1.0
 NONE = Digest("")  # nothing here follows a chain
 READS = (Get, Has, List, ReadHeartbeat)
 SETTLED_S, WATCHED_S = 90.0, 240.0  # of waiting: before reads are counted, and while
+GENERATIONS, LOOKED_AT = [10, 1000], 4  # and members
 POPULATIONS = ((24, 8), (200, 64), (1000, 500))  # members, and how many are in work elsewhere
 
 
@@ -203,6 +209,12 @@ def _claim(worker: Worker, directory: Directory) -> None:
         assert stop.value is not None, "there is a job for every claim"
 
 
+def looked_at() -> dict[str, float]:
+    """What looks at a run take, early and late."""
+    with TemporaryDirectory() as directory:
+        return looks(GENERATIONS, LOOKED_AT, Path(directory))
+
+
 def measured() -> dict[str, float]:
     """Every number by its name, in the order in which they are printed."""
     numbers: dict[str, float] = {}
@@ -219,7 +231,7 @@ def measured() -> dict[str, float]:
         numbers[f"first claim of a generation of {population}, reads"] = first
     fewest, most = min(found), max(found)
     numbers[f"claim, {most} / {fewest} members"] = round(found[most][0] / found[fewest][0], 2)
-    return numbers
+    return numbers | looked_at()
 
 
 def main() -> None:
@@ -232,7 +244,9 @@ def main() -> None:
         return
     here, before = measured(), {}
     if given.before is not None:
-        environment = {**os.environ, "PYTHONPATH": str(given.before.resolve())}
+        # Parts of this benchmark that it lacks are those beside this file.
+        places = (str(given.before.resolve()), str(Path(__file__).parents[1]))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
         command = [sys.executable, __file__, "--json"]
         before = json.loads(subprocess.check_output(command, env=environment))
     print(f"load {os.getloadavg()[0]:.1f}")

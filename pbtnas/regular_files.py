@@ -61,7 +61,19 @@ def append_regular(path: Path | str) -> int:
 
     Raises what `open_regular` raises.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    return _opened_to_write(path, os.O_WRONLY | os.O_APPEND)
+
+
+def update_regular(path: Path | str) -> int:
+    """A descriptor of a regular file, made if it is missing, to read and write anywhere.
+
+    Raises what `open_regular` raises.
+    """
+    return _opened_to_write(path, os.O_RDWR)
+
+
+def _opened_to_write(path: Path | str, how: int) -> int:
+    flags = how | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, 0o644)
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd

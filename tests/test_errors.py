@@ -21,6 +21,7 @@ NOT_ERRORS = {
     "pbtnas.engine.evaluator._Missing",
     "pbtnas.protocol.operations.AskedToStop",
     "pbtnas.protocol.term.Leave",
+    "pbtnas.store.lines.NoLines",
     "pbtnas.training.snapshots.Superseded",
     # They pass through a task's code, and must not be caught by its `except Exception`.
     "pbtnas.tasks.base.HandedBack",

@@ -257,8 +257,9 @@ def _figures_of_run(
     from pbtnas.analysis.history.run import History
     from pbtnas.analysis.plots.catalogue import run_figures
     from pbtnas.analysis.plots.evolution import NothingToShow
+    from pbtnas.cli.reading import reading_told
 
-    history = History.read(directory)
+    history = History.read(directory, reading_told())
     check_several(history, reference)
     variables, notes = _variables(history, task_file)
     for note in notes:
@@ -297,6 +298,7 @@ def report(
     from pbtnas.analysis.fronts.measured import check_several
     from pbtnas.analysis.history.run import History
     from pbtnas.analysis.report import page as making
+    from pbtnas.cli.reading import reading_told
     from pbtnas.records import paths
     from pbtnas.store.study_directory import is_study
 
@@ -305,7 +307,7 @@ def report(
         question = Question(reference_point=reference_point)
         made = making.study_report(root, gather(directories, only), question)
     else:
-        history = History.read(root)
+        history = History.read(root, reading_told())
         check_several(history, reference_point)
         made = making.run_report(history, *_variables(history, task_file), reference_point)
     output = output or root / paths.REPORT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,18 +14,18 @@ from filelock import Timeout
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.generation import read_attempts
-from pbtnas.analysis.history.run import History, metrics_lines
 from pbtnas.checkpoints.files import CorruptCheckpoint, Layers, read_lazily, write_overlay
 from pbtnas.config import Config
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.run_setup import check_networks, search_of, start_run
 from pbtnas.engine.signals import StopRequest
+from pbtnas.engine.views import Views
 from pbtnas.processor import check_pinned, remark
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import Coordinator
-from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine, Replace
+from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -50,8 +49,6 @@ from pbtnas.weights import carry_out, report
 
 T = TypeVar("T")
 log = logging.getLogger("pbtnas")
-
-VIEWS_S = 30.0  # at least, between two writings of the views
 
 
 class CoordinatorDriver(Driver):
@@ -87,7 +84,7 @@ class CoordinatorDriver(Driver):
         self._algorithm = algorithm
         self._writer = writer
         self._cleared: set[int] = set()  # generations without children of earlier coordinators
-        self._views_s = time.monotonic()
+        self._views = Views(store, self.report)
         self._deletion = Deletion(store.root)
 
     def execute(self, operation: Any) -> Any:
@@ -98,25 +95,9 @@ class CoordinatorDriver(Driver):
                 self._deletion.ask(generation)
                 return None
             case WriteViews(final):
-                self._write_views(final)
+                self._views.write(final=final)
                 return None
         return super().execute(operation)
-
-    def _write_views(self, final: bool) -> None:
-        """One metrics file a member, from the records; now and then, for they cost a reading."""
-        now_s = time.monotonic()
-        if not final and now_s - self._views_s < VIEWS_S:
-            return
-        self._views_s = now_s
-        try:
-            history = History.read(self.store.root)
-        except OSError as error:
-            self.report(f"{error.filename or self.store.root}: {error.strerror}")
-            return  # they are written again
-        members = {job for generation in history.generations for job in generation.jobs}
-        for member in sorted(members):
-            lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
-            self.store.execute(Replace(paths.metrics(member), lines.encode()))
 
     def finish(self) -> None:
         """Complete what was done on the side."""
@@ -125,6 +106,7 @@ class CoordinatorDriver(Driver):
 
     def close(self) -> None:
         """End what is done on the side."""
+        self._views.close()
         self._deletion.close()
 
     def _mix(self, mix: Mix) -> Mixed | None:

@@ -8,27 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from pbtnas.analysis.history.spans import Span
+
 RECENT = 5  # generations that say how long one takes
 
-Span = tuple[float, float]
-"""From when until when, in seconds since the epoch."""
 
-
-def pauses(
-    spans: Iterable[Span], moments: Iterable[float | None], until: float, gap_s: float
-) -> list[Span]:
+def pauses(spans: Iterable[Span], until: float, gap_s: float) -> list[Span]:
     """When nothing happened for longer than a gap that is none.
 
     Args:
         spans: Times in which somebody worked.
-        moments: Times at which something happened besides.
         until: Time up to which to look.
         gap_s: Longest time without a sign of life that counts as work.
     """
-    known = [*spans, *((at, at) for at in moments if at is not None)]
     found: list[Span] = []
     last: float | None = None
-    for begin, end in sorted([*known, (until, until)]):
+    for begin, end in sorted([*spans, (until, until)]):
         if begin > until:
             break
         if last is not None and begin - last > gap_s:

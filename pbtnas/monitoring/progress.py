@@ -6,21 +6,27 @@ files, which are hints: another machine's clock may be wrong, a network disk may
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pbtnas.analysis.fronts.measured import FrontVolume, check_several, front_volume, measured
+from pbtnas.analysis.fronts.measured import FrontVolume, Measured, check_several, front_volume
+from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.front import FrontSoFar, front_so_far
-from pbtnas.analysis.history.run import ClaimHistory, Generation, History, TopMember
-from pbtnas.monitoring.durations import Span, active_at, elapsed_s, left_s, pauses
+from pbtnas.analysis.history.front_summary import FrontSummary
+from pbtnas.analysis.history.generation import Generation, TopMember, read_generation
+from pbtnas.analysis.history.run import History
+from pbtnas.analysis.history.spans import spans_of_claims
+from pbtnas.analysis.history.summary import Failed, Summary
+from pbtnas.analysis.history.summary_view import stored_summary
+from pbtnas.monitoring.durations import active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.members import is_usable
-from pbtnas.records.schema import NO_FAILURE, last_line
+from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import check_format
 
 LEASE_S = 60.0  # where the configuration cannot be read
 
@@ -47,16 +53,6 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A member recorded as failed."""
-
-    generation: int
-    member: int
-    kind: str
-    line: str  # the last one of its traceback
-
-
-@dataclass(frozen=True)
 class Status:
     """The state of a run, as the screen shows it.  Durations are in seconds, None while unknown.
 
@@ -76,7 +72,7 @@ class Status:
         coordinator: Newest coordinator.
         workers: Workers, the most recently seen first.
         failures: Counts of failed attempts and diverged members, by class.
-        failed: Members recorded as failed, the latest first.
+        failed: Members recorded as failed, the latest first; of very many, the latest.
         trouble: Sentences on what workers wait for and which processes are missing.
         ended: Sentence on why a failed run ended; "" for others.
         elapsed_s: Seconds since the first generation was opened; a hint.
@@ -88,6 +84,7 @@ class Status:
         processor: Processor that the run was started with, and its instructions; None likewise.
         code: The code of the task and the versions of what it rests on; None if not recorded.
         front: Best of each objective and size of the front; None where there is only the score.
+        failed_in_all: How many members are recorded as failed.
         hypervolume: Hypervolume of all members, and against what; None where no two objectives or
             no members are to be measured.
     """
@@ -118,6 +115,7 @@ class Status:
     processor: str | None = None
     code: Mapping[str, Any] | None = None
     front: FrontSoFar | None = None
+    failed_in_all: int = 0
     hypervolume: FrontVolume | None = None
 
     @property
@@ -136,38 +134,74 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
     The hypervolume is against the reference point, if one is given.  Raises `NotARun` and
     `ForeignRecord` as `History.read` does, and `BadReference`.
     """
-    history = History.read(run_dir)
-    lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
-    with Look(run_dir, now, lease_s, _holders(history)) as look:
-        seen = _status(history, look, now, lease_s)
-    return replace(seen, hypervolume=_hypervolume(history, reference_point))
+    check_format(run_dir)
+    with RunReader(run_dir) as reader:
+        files = RecordFiles(reader)
+        history, count = History.beginning(files)
+        check_several(history, reference_point)
+        lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
+        summary, current = _summed(files, history, count, lease_s)
+        with Look(run_dir, now, lease_s, summary.holders) as look:
+            seen = _status(history, files, summary, current, look, now, lease_s)
+    return replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
 
 
-def _hypervolume(history: History, reference_point: str | None) -> FrontVolume | None:
-    check_several(history, reference_point)
-    if not history.objectives.several:
+def _summed(
+    files: RecordFiles, history: History, count: int, lease_s: float
+) -> tuple[Summary, Generation | None]:
+    """The summary of all generations, and the newest of them.
+
+    Of those that the coordinator has summed up, no record is read again but those that were
+    damaged or missing then: whether they still are.
+    """
+    summary = stored_summary(files, run=history.run, lease_s=lease_s, generations=count)
+    for number in summary.doubtful:
+        read_generation(files, number, True, ())
+    before: Generation | None = None
+    for number in range(summary.generations, count):
+        earlier = () if before is None else (before,)
+        generation = read_generation(files, number, history.over(number, count), earlier)
+        summary = summary.after(
+            generation, before, files=files, objectives=history.objectives, lease_s=lease_s
+        )
+        files.forget_names()
+        before = generation
+    return summary, before
+
+
+def _hypervolume(
+    history: History, front: FrontSummary, reference_point: str | None
+) -> FrontVolume | None:
+    if not history.objectives.several or front.archive is None or not front.archive.unbeaten:
         return None
-    run = measured(history)
-    return front_volume(run, reference_point) if run.unbeaten else None
+    name = history.root.name
+    run = Measured(name, history.objectives, (front.first,), (front.archive,), reported=True)
+    return front_volume(run, reference_point)
 
 
-def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
-    current = history.generations[-1] if history.generations else None
+def _status(
+    history: History,
+    files: RecordFiles,
+    summary: Summary,
+    current: Generation | None,
+    look: Look,
+    now: float,
+    lease_s: float,
+) -> Status:
     finished = history.final is not None
     ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
     members = _members(look, current, history) if current else Members(0, 0, 0, 0)
     total = _generations(history)
-    best = next(iter(history.best_so_far()[-1:]), None)
-    selected = [g for g in history.generations if g.selection is not None]
     workers = look.workers()
     coordinator = look.holder(history.terms)
-    opened = [look.time(paths.manifest(g.number)) for g in history.generations]
     until = now
     if over:
         until = look.time(paths.FINAL) or _last_result(look, current) or now
-    active = active_at(pauses(_spans(history, look), opened, until, lease_s))
-    began = [None if at is None else active(at) for at in opened]
+    spans = [*summary.active, *spans_of_claims(files, history.terms)]
+    active = active_at(pauses(spans, until, lease_s))
+    began = [None if at is None else active(at) for at in summary.opened]
+    to_open = None if total is None else total - (summary.generations - len(began))
     return Status(
         run=history.run,
         task=str(_section(history, "task").get("name", history.about.get("task", "?"))),
@@ -178,71 +212,31 @@ def _status(history: History, look: Look, now: float, lease_s: float) -> Status:
         generations=total,
         progress=1.0 if finished else _progress(current, members, total),
         members=members,
-        best_ever=best,
-        best_last=selected[-1].best if selected else None,
+        best_ever=summary.best,
+        best_last=summary.best_last,
         coordinator=coordinator,
         workers=workers,
-        failures=_failures(history),
-        failed=_failed(history),
+        failures=summary.failures,
+        failed=summary.failed,
+        failed_in_all=summary.failed_in_all,
         trouble=() if over else _trouble(workers, coordinator, lease_s, begun=bool(current)),
         ended=ended,
-        elapsed_s=elapsed_s(opened, until),
+        elapsed_s=elapsed_s(summary.opened, until),
         active_s=elapsed_s(began, active(until)),
-        left_s=0.0 if over else left_s(began, active(now), total, _later_over_first(history)),
+        left_s=0.0 if over else left_s(began, active(now), to_open, _later_over_first(history)),
         fingerprint=history.final.fingerprint if history.final else None,
-        problems=history.problems,
-        options=_options(history, best),
+        problems=tuple(dict.fromkeys(files.problems)),
+        options=_options(history, summary),
         processor=None if history.processor is None else str(history.processor),
         code=history.codes.summary(),
-        front=front_so_far(history),
+        front=front_so_far(history.objectives, summary.front),
     )
 
 
-def _options(history: History, best: TopMember | None) -> Mapping[str, Any]:
-    if best is None or history.space is None:
+def _options(history: History, summary: Summary) -> Mapping[str, Any]:
+    if summary.architecture is None or history.space is None:
         return {}
-    architecture = history.architecture(best.generation, best.member)
-    return {} if architecture is None else history.space.decode(architecture)
-
-
-def _attempts(generation: Generation) -> Iterator[ClaimHistory]:
-    for attempts in (*generation.attempts.values(), *generation.repairs.values()):
-        yield from attempts
-
-
-def _holders(history: History) -> dict[str, Mapping[str, Any]]:
-    """Who claimed something in this run, by name."""
-    claims = (claim for generation in history.generations for claim in _attempts(generation))
-    return {str(claim.holder.get("worker")): claim.holder for claim in claims}
-
-
-def _spans(history: History, look: Look) -> list[Span]:
-    """When somebody worked or coordinated: from each claim to its last sign of life."""
-    spans = []
-    for generation in history.generations:
-        spans += _spans_of(list(_attempts(generation)), look)
-        spans += [
-            (at, at)
-            for member in generation.results
-            if (at := look.time(paths.result(generation.number, member))) is not None
-        ]
-    return spans + _spans_of(history.terms, look)
-
-
-def _spans_of(claims: Sequence[ClaimHistory], look: Look) -> list[Span]:
-    spans = []
-    names = {name: set(look.names(name)) for name in {paths.directory_of(c.slot) for c in claims}}
-    for claim in claims:
-        directory = paths.directory_of(claim.slot)
-        files = [
-            name
-            for make in (paths.claim, paths.beat, paths.end)
-            if (name := make(claim.slot, claim.number)).removeprefix(f"{directory}/")
-            in names[directory]
-        ]
-        times = [at for at in map(look.time, files) if at is not None]
-        spans += [(min(times), max(times))] if times else []
-    return spans
+    return history.space.decode(summary.architecture)
 
 
 def _ended(history: History, current: Generation) -> str:
@@ -293,27 +287,6 @@ def _progress(current: Generation | None, members: Members, total: int | None) -
     if current is None or not total:
         return 0.0
     return min(1.0, (current.number + members.done / max(1, members.all)) / total)
-
-
-def _failures(history: History) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for generation in history.generations:
-        ends = [claim.end["class"] for claim in _attempts(generation) if claim.end is not None]
-        counts.update(end for end in ends if end not in NO_FAILURE)
-        outcomes = [reported.result.outcome for reported in generation.results.values()]
-        counts["diverged"] += outcomes.count("diverged")
-    return {kind: count for kind, count in sorted(counts.items()) if count}
-
-
-def _failed(history: History) -> tuple[Failed, ...]:
-    failed = []
-    for generation in reversed(history.generations):
-        for member, reported in sorted(generation.results.items()):
-            if reported.result.outcome == "failed":
-                kind = str(reported.meta.get("class", "?"))
-                line = last_line(str(reported.meta.get("traceback", ""))) or "no message"
-                failed.append(Failed(generation.number, member, kind, line))
-    return tuple(failed)
 
 
 def _trouble(

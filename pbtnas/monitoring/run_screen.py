@@ -199,7 +199,7 @@ def _trouble(status: Status) -> list[str]:
         for f in status.failed
     ]
     if counts or failed:
-        given_up = f"; members recorded as failed: {len(failed)}" if failed else ""
+        given_up = f"; members recorded as failed: {status.failed_in_all}" if failed else ""
         lines += titled("failures", entries([f"{counts or 'none'}{given_up}"], 1))
         lines += [f"  {line}" for line in entries(failed, FAILED_LINES, COLUMNS - 2)]
     lines += titled("trouble", entries(status.trouble, TROUBLE_LINES))

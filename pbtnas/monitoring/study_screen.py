@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pbtnas.analysis.compare.budget import granted_epochs
+from pbtnas.analysis.history.account import Account
 from pbtnas.analysis.history.run import TopMember
-from pbtnas.monitoring.accounting import Account, account
+from pbtnas.monitoring.accounting import account
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.run_screen import seen_lines

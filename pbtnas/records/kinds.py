@@ -158,6 +158,7 @@ RUN_KINDS = Kinds(
     Kind("artifacts/...", Role.TEXT, "the command that made it"),
     Kind(paths.HEAD, Role.HINT, "the coordinator; fsck"),
     Kind(paths.BEST, Role.VIEW, "the coordinator; fsck"),
+    Kind(paths.SUMMARY, Role.VIEW, "the coordinator"),
     Kind(paths.metrics(_M), Role.VIEW, "the coordinator"),
     Kind(paths.worker("WORKER"), Role.SIGN, "its worker, with its next beat"),
     Kind(paths.worker_log("WORKER"), Role.TEXT, "nobody"),

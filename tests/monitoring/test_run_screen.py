@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbtnas.analysis.history.run import TopMember
+from pbtnas.analysis.history.summary import Failed
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.monitoring.processes import Seen
-from pbtnas.monitoring.progress import Failed, Members
+from pbtnas.monitoring.progress import Members
 from pbtnas.monitoring.run_screen import Status, progress_line, render, status, to_json
 from pbtnas.monitoring.text import choices
 from pbtnas.records import paths

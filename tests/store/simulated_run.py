@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pbtnas.analysis.history.run import History, metrics_lines
+from pbtnas.engine.views import write_views
 from pbtnas.errors import PbtnasError
 from pbtnas.protocol.attempts import AttemptFailed, Failure, Halt, Poll, Start, Stopped, Trained
 from pbtnas.protocol.children import Mix, Mixed, WriteViews
@@ -25,7 +25,6 @@ from pbtnas.protocol.operations import (
     EmptyTrash,
     Now,
     Quarantine,
-    Replace,
     Say,
     Sleep,
     Stopping,
@@ -254,10 +253,7 @@ class SimulatedRun:
         return name
 
     def _write_views(self) -> None:
-        history = History.read(self.root)
-        for member in range(MEMBERS):
-            lines = "".join(f"{line}\n" for line in metrics_lines(history, member))
-            self._store.execute(Replace(paths.metrics(member), lines.encode()))
+        write_views(self._store)
 
     # -- after the search ----------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pbtnas.monitoring.accounting import Account, account
+from pbtnas.analysis.history.account import Account
+from pbtnas.monitoring.accounting import account
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode
 from pbtnas.search.seeding import derive

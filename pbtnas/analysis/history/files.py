@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord, Record, decode
+from pbtnas.records.envelope import CorruptRecord, Record, UnreadableRecord, decode
 from pbtnas.records.names import Name
 from pbtnas.store.reader import RunReader
 
@@ -46,6 +46,14 @@ class RecordFiles:
             self.problems.append(str(error))
             return None
 
+    def view(self, name: Name) -> bytes | None:
+        """The content of a view; None if it is not to be had, which is no problem: what is in it
+        can be had from records."""
+        try:
+            return self._reader.get(name)
+        except (OSError, UnreadableRecord):
+            return None
+
     def bytes(self, name: Name) -> bytes | None:
         """The content of a file; None if it is absent, or not to be reached, which is a problem.
 
@@ -57,6 +65,13 @@ class RecordFiles:
             return None
         except OSError as error:
             self.problems.append(f"{name}: cannot be read ({error.strerror})")
+            return None
+
+    def time(self, name: Name) -> float | None:
+        """When a file last changed, in seconds since the epoch; None if that is not to be had."""
+        try:
+            return self._reader.changed_s(name)
+        except OSError:
             return None
 
     def published(self, name: Name) -> bool:
@@ -78,3 +93,7 @@ class RecordFiles:
                 entries = []
             self._names[directory] = {paths.within(directory, entry) for entry in entries}
         return self._names[directory]
+
+    def forget_names(self) -> None:
+        """List directories anew, for memory's sake where generations are read one by one."""
+        self._names.clear()

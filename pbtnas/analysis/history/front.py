@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pbtnas.analysis.history.run import History
-from pbtnas.records.schema import Result, numbers
-from pbtnas.search.objectives import Objective
+from pbtnas.analysis.history.front_summary import FrontSummary
+from pbtnas.search.objectives import Objectives
 
 
 @dataclass(frozen=True)
@@ -26,34 +25,18 @@ class FrontSoFar:
     unmet: tuple[str, ...]
 
 
-def front_so_far(history: History) -> FrontSoFar | None:
+def front_so_far(objectives: Objectives, front: FrontSummary) -> FrontSoFar | None:
     """How far a run is; None where members are ranked by nothing but their score."""
-    objectives = history.objectives
     if objectives.only_score:
         return None
-    selected = [g for g in history.generations if g.selection is not None]
-    results = {(g.number, m): r.result for g in selected for m, r in g.results.items()}
-    members = [(g.number, m) for g in selected for m in g.members(objectives)]
-    within = [m.objectives for _, m in members if m.objectives and not m.outside]
-    best = [max(column) for column in zip(*within, strict=True)]
-    known = [results[number, m.number] for number, m in members if m.objectives]
-    archives = history.archives()
+    kept = 0 if front.archive is None else len(front.archive.kept)
+    nearest = zip(objectives.each, front.nearest, strict=False)  # there may be none yet
     return FrontSoFar(
-        best=objectives.values(best) if best else {},
-        size=(len(archives[-1].kept) if archives else 0) if objectives.several else None,
-        unmet=tuple(_unmet(objectives.each, known)),
+        best=objectives.values(front.best) if front.best else {},
+        size=kept if objectives.several else None,
+        unmet=tuple(
+            f"{objective} (nearest {value:.6g})"
+            for objective, value in nearest
+            if objective.outside(value)
+        ),
     )
-
-
-def _unmet(objectives: Sequence[Objective], results: Sequence[Result]) -> list[str]:
-    found = []
-    for objective in objectives:
-        values = [
-            numbers(result.score, result.metrics)[objective.name]
-            for result in results
-            if result.score is not None
-        ]
-        if values and all(map(objective.outside, values)):
-            nearest = min(values, key=objective.outside)
-            found.append(f"{objective} (nearest {nearest:.6g})")
-    return found

@@ -102,6 +102,12 @@ class Generation:
     selection: Digest | None
 
     @property
+    def claims(self) -> list[ClaimHistory]:
+        """The claims of all jobs, and of all repairs."""
+        each = (*self.attempts.values(), *self.repairs.values())
+        return [claim for attempts in each for claim in attempts]
+
+    @property
     def best(self) -> TopMember | None:
         """The best of the results known so far; the lowest number of equals."""
         scores = {m: r.result.score for m, r in self.results.items() if r.result.score is not None}

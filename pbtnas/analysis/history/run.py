@@ -7,8 +7,8 @@ missing is listed as a problem and left out; everything else is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,11 @@ from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format, stored_space, with_engine
 
+Told = Callable[[int, int], None]
+"""Takes how many generations have been read, and how many there are."""
+
 __all__ = [
+    "Told",
     "ClaimHistory",
     "TopMember",
     "Born",
@@ -97,18 +101,36 @@ class History:
         return {**self.config, "task": {**self.config["task"], **(self.options or {})}}
 
     @classmethod
-    def read(cls, run_dir: Path) -> History:
+    def read(cls, run_dir: Path, told: Told = lambda done, count: None) -> History:
         """Read what is there now; a run that has only just begun is read too.
 
+        `told` is called with how many generations have been read, and how many there are.
         Raises `NotYetARun` for a missing or empty directory, `NotARun` for a foreign one, and
         `ForeignRecord` for a newer format version or a record of another run.
         """
         check_format(run_dir)
         with RunReader(run_dir) as reader:
-            return cls._read(RecordFiles(reader))
+            return cls._read(RecordFiles(reader), told)
 
     @classmethod
-    def _read(cls, files: RecordFiles) -> History:
+    def _read(cls, files: RecordFiles, told: Told) -> History:
+        begun, count = cls.beginning(files)
+        generations: list[Generation] = []
+        for number in range(count):
+            told(number, count)
+            over = begun.over(number, count)
+            generations.append(read_generation(files, number, over, generations))
+            files.forget_names()
+        told(count, count)
+        return replace(begun, generations=tuple(generations), problems=tuple(files.problems))
+
+    def over(self, number: int, count: int) -> bool:
+        """Whether all records of a generation have to be there, if there are so many."""
+        return self.final is not None or number < count - 1
+
+    @classmethod
+    def beginning(cls, files: RecordFiles) -> tuple[History, int]:
+        """A run without its generations, and how many of them there are."""
         run_dir = files.root
         begun = files.published(paths.manifest(0))
         run = files.read(paths.RUN, "run", expected=begun)
@@ -118,16 +140,12 @@ class History:
         final = files.read(paths.FINAL, "final")
         noted = {} if config is None else config.meta
         count = _count(files, final, {} if config is None else config.core)
-        generations: list[Generation] = []
-        for number in range(count):
-            over = final is not None or number < count - 1
-            generations.append(read_generation(files, number, over, generations))
-        return cls(
+        begun_run = cls(
             root=run_dir,
             run="" if run is None else run.run,
             about={} if run is None else run.core,
             config={} if config is None else with_engine(config.core, files.bytes, config.run),
-            generations=tuple(generations),
+            generations=(),
             terms=read_attempts(files, paths.TERM),
             final=None if final is None else _final(final.core),
             problems=tuple(files.problems),
@@ -136,6 +154,7 @@ class History:
             processor=processor_of(noted),
             codes=Codes() if config is None else known_codes(noted, files.bytes, config.run),
         )
+        return begun_run, count
 
     @property
     def objectives(self) -> Objectives:
@@ -183,29 +202,41 @@ def metrics_lines(history: History, member: int) -> list[str]:
     train_s, evaluate_s, wall_s; for a member born into that generation also base, donor and
     inherited (indices of variables), and explored if ladders moved.  What is not known is null.
     """
-    lines = []
-    for generation in history.generations:
-        reported = generation.results.get(member)
-        if reported is None:
-            continue
-        result, meta, job = reported.result, reported.meta, generation.jobs.get(member)
-        line: dict[str, Any] = {
-            "generation": generation.number,
-            "member": member,
-            "outcome": result.outcome,
-            "score": result.score,
-            "metrics": result.metrics,
-            "epochs": None if job is None else job.epochs,
-            "architecture": history.architecture(generation.number, member),
-        }
-        line |= {key: meta.get(key) for key in _TOLD}
-        born = history.birth(generation.number, member)
-        if born is not None:
-            birth = born.birth
-            line |= {"base": birth.base, "donor": birth.donor, "inherited": birth.inherited}
-            line |= {"explored": birth.explored} if birth.explored else {}
-        lines.append(json.dumps(line))
-    return lines
+    befores = (None, *history.generations)
+    pairs = zip(history.generations, befores, strict=False)
+    lines = (metrics_line(generation, before, member) for generation, before in pairs)
+    return [line for line in lines if line is not None]
+
+
+def metrics_line(generation: Generation, before: Generation | None, member: int) -> str | None:
+    """The line of `metrics_lines` about one generation; None without a result.
+
+    Args:
+        generation: Generation.
+        before: Generation before it; None of the first.
+        member: Member.
+    """
+    reported = generation.results.get(member)
+    if reported is None:
+        return None
+    result, meta, job = reported.result, reported.meta, generation.jobs.get(member)
+    born = None if before is None else before.births.get(member)
+    known = job.architecture if job is not None else born.birth.architecture if born else None
+    line: dict[str, Any] = {
+        "generation": generation.number,
+        "member": member,
+        "outcome": result.outcome,
+        "score": result.score,
+        "metrics": result.metrics,
+        "epochs": None if job is None else job.epochs,
+        "architecture": known,
+    }
+    line |= {key: meta.get(key) for key in _TOLD}
+    if born is not None:
+        birth = born.birth
+        line |= {"base": birth.base, "donor": birth.donor, "inherited": birth.inherited}
+        line |= {"explored": birth.explored} if birth.explored else {}
+    return json.dumps(line)
 
 
 _TOLD = ("worker", "attempt", "train_s", "evaluate_s", "wall_s")
@@ -219,8 +250,8 @@ def _count(files: RecordFiles, final: Record | None, config: Mapping[str, Any]) 
     numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
     # A name is made quickly that stands for a million generations.
     most = config.get("search", {}).get("generations", len(numbers))
-    found = (n + 1 for n in numbers if n < most and files.published(paths.manifest(n)))
-    return max(found, default=0)
+    newest_first = sorted((n for n in numbers if n < most), reverse=True)
+    return next((n + 1 for n in newest_first if files.published(paths.manifest(n))), 0)
 
 
 def _numbered(name: str) -> bool:

@@ -13,6 +13,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Result, Soup, Trial
+from pbtnas.records.sealed import unseal
 from pbtnas.records.task_code import TaskCode
 from pbtnas.store.fsck.chain import GIVEN, Chain, parsed
 from pbtnas.store.fsck.examination import Examination, Fault
@@ -134,7 +135,8 @@ def _trials_agree(x: Examination, name: Name, soup: Soup, results: list[Result])
 
 
 def examine_views(x: Examination, chain: Chain) -> None:
-    """Examine HEAD, `best.json` and the metrics.  They may lag, and nothing rests on them."""
+    """Examine HEAD, `best.json`, the summary and the metrics.  They may lag, and nothing rests on
+    them."""
     head = x.content(paths.HEAD, VIEWED)
     hinted = None if head is None else paths.hinted(head)
     written = b"%d\n" % chain.newest if chain.newest >= 0 else None
@@ -147,6 +149,9 @@ def examine_views(x: Examination, chain: Chain) -> None:
     elif x.there(paths.BEST):  # a generation is in work, and another coordinator may write it now
         x.content(paths.BEST, VIEWED)
         x.aside(paths.BEST, None, right=True, remedy=VIEWED)
+    summed = x.content(paths.SUMMARY, VIEWED)
+    right = summed is not None and unseal(summed) is not None
+    x.aside(paths.SUMMARY, None, right=right, remedy=VIEWED)
     over = chain.whole and chain.newest == chain.last and x.there(paths.FINAL)
     members = {job.member for manifest in chain.manifests.values() for job in manifest.jobs}
     for member in sorted(members):
@@ -166,7 +171,7 @@ def _metrics_right(content: bytes, chain: Chain, member: int, *, over: bool) -> 
         told = [(line["generation"], line["outcome"], line["score"]) for line in lines]
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
-    if not content.endswith(b"\n"):
+    if content and not content.endswith(b"\n"):
         return False
     known = [
         (generation, result.outcome, result.score)

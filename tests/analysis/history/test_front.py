@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.analysis.history.front import front_so_far
 from pbtnas.analysis.history.run import History
 from pbtnas.monitoring.run_screen import render, status
 from pbtnas.records import paths
@@ -29,8 +28,9 @@ def test_a_run_by_its_score_alone_has_no_front(tmp_path: Path) -> None:
     """Its status has the lines that it always had."""
     write(tmp_path, story(search()))
 
-    assert front_so_far(History.read(tmp_path)) is None
-    assert "\nfront " not in render(status(tmp_path, now=0.0))
+    seen = status(tmp_path, now=0.0)
+    assert seen.front is None
+    assert "\nfront " not in render(seen)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_the_status_has_the_best_of_each_objective_and_the_size_of_the_front(
 ) -> None:
     """Or which bound nobody meets, and what comes nearest to it."""
     run_with(tmp_path, "score", f"loss smaller{bound}")
-    text = render(status(tmp_path, now=0.0))
+    seen = status(tmp_path, now=0.0)
+    text = render(seen)
 
     assert all(line in text for line in lines), text
     history = History.read(tmp_path)
     assert len(history.archives()) == 4
     best = max(b.score for b in history.best_so_far() if b is not None)
-    front = front_so_far(history)
-    assert front is not None
-    assert front.best == ({} if bound else {"score": best, "loss": 0.5})
+    assert seen.front is not None
+    assert seen.front.best == ({} if bound else {"score": best, "loss": 0.5})
