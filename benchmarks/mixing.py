@@ -12,6 +12,9 @@ Mixing: a child that inherits 25 % of the blocks, from two full checkpoints of 6
                  timing: what a task's `create` does, without its construction of modules
     safetensors  load both with safetensors, mix in memory, save one
 
+Then the same for members of a task whose children inherit one of three edges, with the new member
+that `create` makes and with the tensors of `create_modules`.
+
 All in one process and interleaved; files are in the page cache; nobody calls fsync, on either
 side.  The ratio is that of the medians.  Memory is that of one mixing in a process of its own
 above what it had before (for `ready`, with the fresh tensors): `anonymous` is the sampled peak
@@ -40,6 +43,9 @@ from pbtnas.checkpoints import files as checkpoints
 from pbtnas.checkpoints.digests import ALGORITHMS, file_digest, hasher
 from pbtnas.search import Birth, SearchSpace, layer
 from pbtnas.state import LazyTensor, State, assemble, lazily, ready
+from pbtnas.tasks.fresh import fresh_tensors
+from pbtnas.tasks.weight_sharing import Cell64Task
+from pbtnas.tasks.weight_sharing.options import Cell64Options
 from pbtnas.weights import child_of, mix_states
 
 MB = 1_000_000
@@ -203,6 +209,39 @@ def compare_mixing(size: int, folder: Path, repeats: int, hash_: str) -> None:
         print(row)
 
 
+def compare_creating(size: int, folder: Path, repeats: int, hash_: str) -> None:
+    """Print what a child of the task `cell64` costs with `create` and with `create_modules`."""
+    architecture = (1, 2, 3)
+    # Nearly all bytes are those of pointwise weights, of which SGD keeps one moment.
+    task = Cell64Task(Cell64Options(width=round((size / 890) ** 0.5)))
+    birth = Birth(0, 1, 2, (1,), architecture, seed=5, shrink=0.4, perturb=0.1)
+    for name, seed in (("base", 1), ("donor", 2)):
+        state = task.create(architecture, seed).state()
+        state.optimizer = {f"{n}/momentum_buffer": t.clone() for n, t in state.live.items()}
+        checkpoints.write(folder / name, state, algorithm=hash_)
+    digests = [file_digest(folder / name, hash_) for name in ("base", "donor")]
+
+    def child(out: str, fresh: Callable[[], Mapping[str, LazyTensor]]) -> None:
+        with (
+            checkpoints.read_lazily(folder / "base", digests[0], algorithm=hash_) as ours,
+            checkpoints.read_lazily(folder / "donor", digests[1], algorithm=hash_) as theirs,
+        ):
+            found = child_of(task.space, birth, base=ours, donor=theirs, fresh=fresh())
+            checkpoints.write_overlay(folder / out, found.overlay, found.origins, algorithm=hash_)
+
+    actions: dict[str, Callable[[], object]] = {
+        "floor": lambda: floor(folder),
+        "create": lambda: child("create", lambda: lazily(task.create(architecture, 5).state())),
+        "modules": lambda: child("modules", lambda: fresh_tensors(task, architecture, 5)),
+    }
+    seconds = interleaved(actions, repeats, lambda name: (folder / name).unlink(missing_ok=True))
+    same = (folder / "create").read_bytes() == (folder / "modules").read_bytes()
+    whole, parts = ((folder / name).stat().st_size / MB for name in ("base", "modules"))
+    print(f"\ncell64, {whole:.0f} MB, {parts:.0f} MB written, equal bytes: {same}")
+    for name, median_s in seconds.items():
+        print(f"{name:12} {median_s * 1e3:8.1f} {median_s / seconds['floor']:9.2f}")
+
+
 def peaks(way: str, size: int, folder: Path, hash_: str) -> tuple[int, int]:
     """Growth of anonymous and of resident memory in one mixing, in bytes."""
     command = [sys.executable, __file__, "--measure", way, str(size), str(folder), hash_]
@@ -293,10 +332,13 @@ def main() -> None:
         way, size, folder, hash_ = options.measure
         return measure(way, int(size), Path(folder), hash_)
     torch.set_num_threads(1)
+    print(f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         folder = Path(name)
         for mb in options.mb:
             compare_mixing(mb * MB, folder, options.repeats, options.hash)
+        for mb in options.mb:
+            compare_creating(mb * MB, folder, options.repeats, options.hash)
         compare_digests(folder, options.repeats)
         for mb in (10, 50):
             compare_loading(mb * MB, folder, options.repeats, options.hash)

@@ -6,12 +6,14 @@ Batches of 256 pairs (observation and next observation) of three stacked 84 x 84
 thread.  The floor is one array that holds nothing but frames: to store is to copy a frame into
 it, to sample is `numpy.take`.  Floor and buffer take turns, so that a busy machine disturbs both
 alike; medians of processor time are printed, which on an idle machine is all the time there is.
+Of storing an episode the least time is printed too: other processes take memory and caches.
 100,000 transitions need 2.2 GB of disk, as much page cache, and once more of memory for the floor.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -26,9 +28,9 @@ from pbtnas.rl.replay import Replay
 FRAME, ACTIONS, EPISODE, BATCH, STACK, NSTEP = (3, 84, 84), 6, 500, 256, 3, 3
 
 
-def fill(replay: Replay, frames: Array) -> tuple[float, float]:
-    """Store all frames in episodes of 500 steps, and in an array; median seconds of a step."""
-    recorder = Recorder(FRAME, np.uint8, ACTIONS)
+def fill(replay: Replay, frames: Array) -> list[tuple[float, float]]:
+    """Store all frames in episodes of 500 steps, and in an array; seconds of a step in each."""
+    recorder = Recorder(ACTIONS)
     action = np.zeros(ACTIONS, np.float32)
     array = np.zeros((4 * EPISODE, *FRAME), np.uint8)
     spent = []
@@ -42,8 +44,7 @@ def fill(replay: Replay, frames: Array) -> tuple[float, float]:
         for t in range(start, start + EPISODE):
             array[t % len(array)] = frames[t]
         spent.append((between - began, time.process_time() - between))
-    ours, floor = (statistics.median(column) / EPISODE for column in zip(*spent, strict=True))
-    return ours, floor
+    return [(ours / EPISODE, floor / EPISODE) for ours, floor in spent]
 
 
 def plain_sample(frames: Array, rng: np.random.Generator) -> Callable[[], object]:
@@ -82,7 +83,8 @@ def main() -> None:
         replay = Replay(
             Path(directory), capacity=transitions, stack=STACK, nstep=NSTEP, discount=0.99
         )
-        stored_s, copied_s = fill(replay, frames)
+        spent = zip(*fill(replay, frames), strict=True)
+        stored, copied = ([seconds * 1e6 for seconds in column] for column in spent)
         size = sum(path.stat().st_size for path in Path(directory).iterdir())
         batch = replay.sample(BATCH, rng)
         plain = plain_sample(frames, rng)
@@ -93,9 +95,11 @@ def main() -> None:
 
     ratio = statistics.median(a / b for a, b in rounds)
     sampled, floor = (statistics.median(column) for column in zip(*rounds, strict=True))
+    print(f"load                 {os.getloadavg()[0]:12.1f}")
     print(f"transitions          {transitions:12,}")
     print(f"bytes a transition   {size / transitions:12,.0f}")
-    print(f"store, us a step     {stored_s * 1e6:12.1f}   floor {copied_s * 1e6:.1f}")
+    for name, of in (("median", statistics.median), ("least", min)):
+        print(f"store, us, {name:10}{of(stored):12.1f}   floor {of(copied):.1f}")
     print(f"samples a second     {sampled:12,.0f}   floor {floor:,.0f}   ratio {ratio:.2f}")
 
 

@@ -29,7 +29,6 @@ from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.state import lazily
 from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
@@ -42,7 +41,7 @@ from pbtnas.store.task_code import CodeInForce
 from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.code import code_of
-from pbtnas.tasks.faults import blamed
+from pbtnas.tasks.fresh import fresh_tensors
 from pbtnas.tasks.loading import complete_options
 from pbtnas.tasks.preparing import Prepared, prepare
 from pbtnas.weights import carry_out, report
@@ -150,9 +149,8 @@ class CoordinatorDriver(Driver):
                 for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
             )
             seed_everything(birth.seed, "cpu")
-            with blamed("create()", type(self._task)):
-                fresh = self._task.create(birth.architecture, birth.seed).state()
-            child = carry_out(space, birth, base=ours, donor=theirs, fresh=lazily(fresh))
+            fresh = fresh_tensors(self._task, birth.architecture, birth.seed)
+            child = carry_out(space, birth, base=ours, donor=theirs, fresh=fresh)
             path = self.store.root / private
             overlay = write_overlay(path, child.overlay, child.origins, algorithm=self._algorithm)
         origins: Mapping[str, Any] = report(space, child.origins)

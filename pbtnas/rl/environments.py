@@ -60,7 +60,7 @@ class Environment(Protocol):
     """A; an action is [A] float32 in [-1, 1]."""
 
     def reset(self) -> Array:
-        """Begin an episode and return its first observation."""
+        """Begin an episode and return its first observation, which the caller may keep."""
 
     def step(self, action: Actions) -> Step:
         """Act."""
@@ -185,31 +185,31 @@ class Pixels(Wrapper):
 class StackedFrames(Wrapper):
     """The last `count` observations along the first axis; the first is repeated at the start.
 
-    `newest` takes the frame to store out of a stack.
+    `newest` is the last of them alone, which is what is stored.
     """
+
+    newest: Array
 
     def __init__(self, inner: Environment, count: int) -> None:
         super().__init__(inner)
         self._count = count
         self.shape = (inner.shape[0] * count, *inner.shape[1:])
         self._stack = np.zeros(self.shape, self.dtype)
+        self.newest = self._stack[-inner.shape[0] :]
 
     def reset(self) -> Array:
         """The first observation, `count` times."""
-        first = self.inner.reset()
-        self._stack = np.concatenate([first] * self._count)
+        self.newest = self.inner.reset()
+        self._stack = np.concatenate([self.newest] * self._count)
         return self._stack
 
     def step(self, action: Actions) -> Step:
         """Act, and push the new observation."""
         step = self.inner.step(action)
         kept = self._stack[self.inner.shape[0] :]
-        self._stack = np.concatenate([kept, step.observation])
+        self.newest = step.observation
+        self._stack = np.concatenate([kept, self.newest])
         return Step(self._stack, step.reward, step.discount, step.last)
-
-    def newest(self, stack: Array) -> Array:
-        """The last of the stacked observations (a view)."""
-        return stack[-self.inner.shape[0] :]
 
     def capture(self) -> Capture:
         """With the stack."""
@@ -221,3 +221,4 @@ class StackedFrames(Wrapper):
         """With the stack."""
         self.inner.restore(capture)
         self._stack = capture.arrays["stack"].copy()
+        self.newest = self._stack[-self.inner.shape[0] :]

@@ -19,6 +19,7 @@ import math
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,8 @@ TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 """Names of files being written; a living writer holds a lock on its own."""
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype(np.uint8), "F32": np.dtype(np.float32)}
 
-_PART_BYTES = 256 * 1024
+_PART_BYTES = 1 << 20  # written at once; ten times as much can take four times as long a byte
+_MOST_PIECES = 1024  # of one call, on Linux
 
 
 class TornEpisode(PbtnasError):
@@ -49,14 +51,15 @@ class Episode:
     """The transitions of one episode.
 
     Args:
-        observations: [T + 1, ...], uint8 frames (C, H, W) or float32 features (n,).
+        observations: T + 1 of them, uint8 frames (C, H, W) or float32 features (n,): one array
+            [T + 1, ...] where the episode was read, single arrays where it was recorded.
         actions: [T, A] float32.
         rewards: [T] float32.
         discounts: [T] float32, the environment's: 0 after an action that ended the task, 1
             after one that merely met the time limit.
     """
 
-    observations: Array
+    observations: Array | Sequence[Array]
     actions: Array
     rewards: Array
     discounts: Array
@@ -75,47 +78,44 @@ class EpisodeName(NamedTuple):
 
 
 class Recorder:
-    """Collects one episode after another, without an allocation per step.
+    """Collects one episode after another.
+
+    It keeps the observations and actions that it is given, uncopied, until the episode is written:
+    whoever gives them must not write to them any more.
 
     Args:
-        shape: shape of one unstacked observation.
-        dtype: uint8 or float32.
         actions: A, the length of an action.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, actions: int) -> None:
-        self._observations: Array = np.empty((1024, *shape), dtype)
-        self._numbers: Array = np.empty((1024, actions + 2), np.float32)
-        self._length = -1
+    def __init__(self, actions: int) -> None:
+        self._size = actions
+        self._observations: list[Array] = []
+        self._actions: list[Array] = []
+        self._rewards: list[float] = []
+        self._discounts: list[float] = []
 
     def start(self, observation: Array) -> None:
-        """Begin an episode, forgetting an unfinished one."""
-        self._length = 0
-        self._observations[0] = observation
+        """Begin an episode with an unstacked observation, forgetting an unfinished one."""
+        self._observations = [observation]
+        self._actions, self._rewards, self._discounts = [], [], []
 
     def step(self, action: Array, reward: float, discount: float, observation: Array) -> None:
         """Add one transition: an action and its result."""
-        assert self._length >= 0, "no episode was started"
-        t = self._length
-        if t + 2 > len(self._observations):
-            self._observations = np.concatenate([self._observations, self._observations])
-            self._numbers = np.concatenate([self._numbers, self._numbers])
-        numbers = self._numbers[t]
-        numbers[:-2] = action
-        numbers[-2] = reward
-        numbers[-1] = discount
-        self._observations[t + 1] = observation
-        self._length = t + 1
+        assert self._observations, "no episode was started"
+        self._actions.append(action)
+        self._rewards.append(reward)
+        self._discounts.append(discount)
+        self._observations.append(observation)
 
     def episode(self) -> Episode:
-        """The episode so far; a view that the next `start` overwrites."""
-        assert self._length >= 0, "no episode was started"
-        numbers = self._numbers[: self._length]
+        """The episode so far; `step` and `start` leave it as it is."""
+        assert self._observations, "no episode was started"
+        actions = [np.zeros(0, np.float32), *self._actions]
         return Episode(
-            observations=self._observations[: self._length + 1],
-            actions=numbers[:, :-2],
-            rewards=numbers[:, -2],
-            discounts=numbers[:, -1],
+            observations=tuple(self._observations),
+            actions=np.concatenate(actions, dtype=np.float32).reshape(-1, self._size),
+            rewards=np.array(self._rewards, np.float32),
+            discounts=np.array(self._discounts, np.float32),
         )
 
     def resume(self, episode: Episode) -> None:
@@ -137,27 +137,18 @@ def write_episode(directory: Path, number: int, episode: Episode) -> str:
 
     Raises `OSError` when the disk is full; nothing is left behind then.
     """
-    header, tensors = _layout(episode)
+    header, arrays = _layout(episode)
     fd, temporary = _temporary(directory)
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(header)
-            for tensor in tensors:
-                # In parts that stay in the processor's cache (one large write can take four times
-                # as long) and end where pages of the file do.
-                data = tensor.reshape(-1).view(np.uint8)
-                begin = 0
-                while begin < len(data):
-                    end = begin + _PART_BYTES - file.tell() % _PART_BYTES
-                    file.write(data[begin:end].data)
-                    begin = end
-            file.flush()
-            name = f"{number:08d}-{len(episode):06d}-{secrets.token_hex(4)}.safetensors"
-            # Renamed while the lock is held, so that no one takes it for a dead writer's.
-            temporary.rename(directory / name)
+        _write(fd, [np.frombuffer(header, np.uint8), *arrays])
+        name = f"{number:08d}-{len(episode):06d}-{secrets.token_hex(4)}.safetensors"
+        # Renamed while the lock is held, so that no one takes it for a dead writer's.
+        temporary.rename(directory / name)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(fd)
     return name
 
 
@@ -199,15 +190,32 @@ def episode_bytes(length: int, shape: tuple[int, ...], dtype: DTypeLike, actions
 
 
 def _layout(episode: Episode) -> tuple[bytes, list[Array]]:
-    tensors = {
+    """The header of an episode's file, and the arrays that follow it."""
+    frames = [np.ascontiguousarray(frame) for frame in episode.observations]
+    numbers = {
         "actions": np.ascontiguousarray(episode.actions, np.float32),
         "rewards": np.ascontiguousarray(episode.rewards, np.float32),
         "discounts": np.ascontiguousarray(episode.discounts, np.float32),
-        "observations": np.ascontiguousarray(episode.observations),
     }
     codes = {dtype: code for code, dtype in _DTYPES.items()}
-    entries = headers.lay_out({name: (codes[t.dtype], t.shape) for name, t in tensors.items()})
-    return headers.encode(entries, {}), [tensors[name] for name in entries]
+    tensors = {name: (codes[array.dtype], array.shape) for name, array in numbers.items()}
+    tensors["observations"] = codes[frames[0].dtype], (len(frames), *frames[0].shape)
+    entries = headers.lay_out(tensors)
+    pieces = {name: [array] for name, array in numbers.items()} | {"observations": frames}
+    return headers.encode(entries, {}), [array for name in entries for array in pieces[name]]
+
+
+def _write(fd: int, arrays: list[Array]) -> None:
+    """Write the bytes of contiguous arrays to the end of a file.  Raises `OSError`."""
+    sizes = [array.nbytes for array in arrays]
+    most = min(_MOST_PIECES, max(1, _PART_BYTES // max(sizes)))
+    for begin in range(0, len(arrays), most):
+        part = [array.data for array in arrays[begin : begin + most]]
+        written = os.writev(fd, part)
+        if written < sum(sizes[begin : begin + most]):  # the disk is full, as it says if asked
+            rest = b"".join(piece.tobytes() for piece in part)[written:]
+            while rest:
+                rest = rest[os.write(fd, rest) :]
 
 
 def _tensors(mapped: Array) -> dict[str, Array]:

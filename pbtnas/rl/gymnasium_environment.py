@@ -136,7 +136,7 @@ class Gymnasium:
         self._env.close()
 
     def _flat(self, observation: Array) -> Array:
-        flat = np.asarray(observation, np.float32).ravel()
+        flat = np.array(observation, np.float32).ravel()  # a copy: an environment may reuse its own
         if flat.shape != self.shape:
             raise ValueError(
                 f"{self._env.spec.id}: an observation has {flat.size} numbers, "

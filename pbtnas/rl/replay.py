@@ -232,7 +232,7 @@ class Replay:
         )
         actions = episode.actions[: len(returns)]
         numbers = np.concatenate([actions, returns[:, None], discounts[:, None]], axis=1)
-        return _Live(episode.observations, numbers)
+        return _Live(np.asarray(episode.observations), numbers)
 
     def _empty(self, size: int) -> Batch:
         first = self._order[0]

@@ -1,8 +1,9 @@
-"""Optional methods of tasks and trainees, for networks that are used after training.
+"""Optional methods of tasks and trainees, above all for networks that are used after training.
 
 All of it is optional.  A trainee with `trained_network` can be exported and loaded; a task
 with `recall` can make its networks without data; one with `play` can show what they do; with
-`look` and `epoch_steps` it can say before a run what data it has, and how long an epoch is.
+`look` and `epoch_steps` it can say before a run what data it has, and how long an epoch is; with
+`create_modules` its children are mixed with less work.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from pbtnas.search.space import Architecture
+from pbtnas.state import LazyTensor
 from pbtnas.tasks.choices import with_choices
 
 Lookup = Callable[[str], bytes | None]
@@ -56,6 +59,23 @@ def epoch_steps(task: Any, choices: Mapping[str, Any]) -> int | None:
         return None
     steps: int = with_choices(task.epoch_steps, choices=choices)
     return steps
+
+
+@runtime_checkable
+class CreatesModules(Protocol):
+    """A task that can initialise some tensors of a new member without the others.
+
+    Its initial values come from a stream for each tensor, or each module.  Where one stream serves
+    the whole network, the values of a layer are known only after those of all layers before it.
+    """
+
+    def create_modules(self, architecture: Architecture, seed: int) -> Mapping[str, LazyTensor]:
+        """The tensors of `create(architecture, seed).state()`, each made when it is needed.
+
+        Those of the sections `live`, `buffers` and `averaged`, by the keys "live/NAME" and so on.
+        A mixed child needs the initial values of inherited `live` tensors, and of what its parents
+        lack; of the others only name, shape and dtype are looked at.
+        """
 
 
 @runtime_checkable

@@ -116,6 +116,19 @@ def test_gymnasium_environments_are_captured_between_episodes() -> None:
     second.close()
 
 
+def test_observations_of_gymnasium_may_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of an environment that writes each into the same array, as they are stored."""
+    pytest.importorskip("gymnasium")
+    from pbtnas.rl.gymnasium_environment import Gymnasium
+
+    environment, own = Gymnasium("Pendulum-v1", 0), np.zeros(3, np.float32)
+    monkeypatch.setattr(environment._env, "step", lambda action: (own, 0.0, False, False, {}))
+    first = environment.step(np.zeros(1, np.float32)).observation
+    own += 1
+
+    assert first.tolist() == [0, 0, 0]
+
+
 def test_gymnasium_environments_of_another_kind_are_refused() -> None:
     """Discrete actions are not what this agent can do."""
     pytest.importorskip("gymnasium")

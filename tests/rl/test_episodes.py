@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from pbtnas.rl.episodes import (
 
 def recorded(length: int) -> tuple[Recorder, Episode]:
     """A recorder that saw so many steps."""
-    recorder = Recorder((1, 2, 2), np.uint8, 3)
+    recorder = Recorder(3)
     recorder.start(np.zeros((1, 2, 2), np.uint8))
     for t in range(length):
         frame = np.full((1, 2, 2), (t + 1) % 256, np.uint8)
@@ -58,10 +59,38 @@ def test_an_episode_file_is_a_safetensors_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tensors["observations"], episode.observations)
 
 
+def test_single_frames_and_one_array_make_the_same_file(tmp_path: Path) -> None:
+    """Frames are recorded one by one, of any layout, and written as if they lay side by side."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (1300, 4, 5, 3), np.uint8).transpose(0, 3, 1, 2)
+    recorder = Recorder(2)
+    recorder.start(frames[0])
+    for frame in frames[1:]:
+        recorder.step(rng.normal(size=2), rng.normal(), 1.0, frame)
+    single = recorder.episode()
+    whole = Episode(np.ascontiguousarray(frames), single.actions, single.rewards, single.discounts)
+
+    one, other = (tmp_path / write_episode(tmp_path, i, e) for i, e in enumerate((single, whole)))
+
+    assert one.read_bytes() == other.read_bytes()
+    np.testing.assert_array_equal(load_file(one)["observations"], frames)
+
+
+def test_what_the_disk_takes_in_pieces_is_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call may write less than it was given, and the file is the same."""
+    _, episode = recorded(30)
+    expected = (tmp_path / write_episode(tmp_path, 0, episode)).read_bytes()
+    monkeypatch.setattr(os, "writev", lambda fd, arrays: os.write(fd, arrays[0].tobytes()[:7]))
+
+    assert (tmp_path / write_episode(tmp_path, 1, episode)).read_bytes() == expected
+
+
 def test_an_unfinished_episode_goes_on() -> None:
     """A recorder resumed from its episode so far records what an undisturbed one does."""
     straight, _ = recorded(3)
-    resumed = Recorder((1, 2, 2), np.uint8, 3)
+    resumed = Recorder(3)
     resumed.resume(straight.episode())
     for recorder in (straight, resumed):
         recorder.step(np.ones(3, np.float32), 5.0, 0.0, np.full((1, 2, 2), 9, np.uint8))
@@ -160,7 +189,7 @@ def test_a_file_takes_no_more_than_is_counted_for_it(
     tmp_path: Path, shape: tuple[int, ...], dtype: type
 ) -> None:
     """A buffer's capacity in bytes is kept: the header fits into what is set aside for it."""
-    recorder = Recorder(shape, dtype, 12)
+    recorder = Recorder(12)
     recorder.start(np.zeros(shape, dtype))
     for _ in range(1000):
         recorder.step(np.zeros(12, np.float32), 0.0, 1.0, np.zeros(shape, dtype))

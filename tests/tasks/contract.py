@@ -18,7 +18,7 @@ import torch
 
 from pbtnas.determinism import seed_everything
 from pbtnas.search import Architecture, SearchSpace
-from pbtnas.state import Json, State
+from pbtnas.state import Json, State, assemble
 from pbtnas.tasks.base import Diverged, Task, Trainee
 from pbtnas.tasks.checking.naming import ladder_faults, naming_faults
 from pbtnas.tasks.checking.rehearsal import (
@@ -29,6 +29,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.fresh import fresh_tensors
 from pbtnas.tasks.optional import epoch_steps
 
 
@@ -56,15 +57,21 @@ class TaskContract:
         return task
 
     def test_create_is_a_function_of_architecture_and_seed(self, task: Task) -> None:
-        """The same weights whatever the global RNGs did before; others for another seed."""
+        """The same weights whatever the global RNGs did before; others for another seed.
+
+        A child that is mixed begins with these very weights where it inherits none."""
         for architecture in architectures(task.space, 3):
             seed_everything(0, self.device)
             first = task.create(architecture, 5).state()
             again = task.create(architecture, 5).state()
             other = task.create(architecture, 6).state()
+            fresh = fresh_tensors(task, architecture, 5)
+            keys = sorted(fresh, reverse=True)  # in any order
+            for_a_child = assemble({key: fresh[key].make() for key in keys}, {})
 
             assert difference(first, again) is None
             assert difference(first, other) is not None
+            assert difference(_weights(first), _weights(for_a_child)) is None
 
     def test_create_leaves_the_global_random_numbers_alone(self, task: Task) -> None:
         """Initialisation draws from a stream of its own."""
@@ -243,6 +250,11 @@ def mixed(
         and base.live[name].shape == fresh.live[name].shape
     }
     return child
+
+
+def _weights(state: State) -> State:
+    """What both parents of a child give to."""
+    return State(state.live, state.buffers, state.averaged)
 
 
 def _without(trainee: Trainee, name: str) -> dict[str, torch.Tensor]:

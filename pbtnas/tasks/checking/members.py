@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pbtnas.determinism import global_rngs, seed_everything
 from pbtnas.search.space import Architecture
-from pbtnas.state import State
+from pbtnas.state import State, assemble
 from pbtnas.tasks.base import Diverged, Evaluation, Task, Trainee
 from pbtnas.tasks.checking.keeping import check_export, poisoned, written
 from pbtnas.tasks.checking.rehearsal import (
@@ -27,6 +27,7 @@ from pbtnas.tasks.checking.rehearsal import (
 )
 from pbtnas.tasks.checking.report import Level, Report, Tell
 from pbtnas.tasks.findings import artifact_faults, numbers_of
+from pbtnas.tasks.fresh import fresh_tensors, offers_modules
 from pbtnas.tasks.optional import HasNetwork
 
 STEPS = 2  # of every training; the shortest that can be interrupted
@@ -89,6 +90,7 @@ class MemberChecks(Report):
         """Create, train, save, load and evaluate one member; its state after training."""
         self._tried += 1
         trainee = self.created(architecture, seed)
+        self.modules(trainee.state(), architecture, seed)
         snapshot = self.train(trainee, seed, STEPS)
         self.trained(snapshot, architecture, seed)
         loaded = self.saved(snapshot.state, architecture)
@@ -133,6 +135,29 @@ class MemberChecks(Report):
                 "generator that it draws from?",
             )
         return first
+
+    def modules(self, made: State, architecture: Architecture, seed: int) -> None:
+        """Compare what `create_modules` makes, if the task offers it, with what `create` has made.
+
+        Each tensor is made twice and in any order, as children may need it.
+        """
+        if not offers_modules(self.task):
+            return
+        self.doing = "create_modules()"
+        fresh = fresh_tensors(self.task, architecture, seed)
+        whole = State(made.live, made.buffers, made.averaged)
+        for keys in (list(fresh), list(fresh)[::-1]):
+            seed_everything(seed + 1, self.device)
+            parts = assemble({key: fresh[key].make() for key in keys}, {})
+            differs = difference(whole, State(parts.live, parts.buffers, parts.averaged))
+            if differs:
+                self.say(
+                    Level.ERROR,
+                    "create_modules() must make the same tensors as create(), in any order, but "
+                    f"{differs}: does every tensor have a random stream of its own?",
+                )
+                return
+        self.say(Level.OK, "create_modules() makes the same tensors as create()")
 
     def trained(self, whole: RehearsalSnapshot, architecture: Architecture, seed: int) -> None:
         """Check that training moves the weights, and that an interruption changes nothing."""

@@ -79,7 +79,7 @@ class AgentProgress:
         state.info["environment"] = {"arrays": described, "values": dict(capture.values)}
         if episode is not None:
             for part in fields(episode):
-                array = np.array(getattr(episode, part.name))  # the recorder goes on writing
+                array = np.array(getattr(episode, part.name))
                 state.extra[_EPISODE + part.name] = torch.from_numpy(array)
 
     @staticmethod

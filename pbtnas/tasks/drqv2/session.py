@@ -68,8 +68,7 @@ class Session:
         self._steps = progress.steps
         self._held = progress.held
         self._replay = self._opened(source)
-        frame = (environment.shape[0] // options.frame_stack, *environment.shape[1:])
-        self._recorder = Recorder(frame, environment.dtype, environment.actions)
+        self._recorder = Recorder(environment.actions)
         self._generator = torch.Generator(agent.device)
         self._batch: Batch | None = None
         self._observation: Array | None = None  # None between two episodes
@@ -95,15 +94,14 @@ class Session:
         self._generator.manual_seed(chance)
         if self._observation is None:
             self._observation = self._environment.reset()
-            self._recorder.start(self._environment.newest(self._observation))
+            self._recorder.start(self._environment.newest)
         action = self._action(self._observation, rng)
         if not np.isfinite(action).all():
             raise Diverged(f"an action is nan at step {number} of this job")
         if self._time_to_learn():
             self._learn(rng, number)
         step = self._environment.step(action)
-        newest = self._environment.newest(step.observation)
-        self._recorder.step(action, step.reward, step.discount, newest)
+        self._recorder.step(action, step.reward, step.discount, self._environment.newest)
         self._observation = step.observation
         self._steps += 1
         if step.last:

@@ -6,10 +6,13 @@ truth of shared weights.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from pbtnas.models.edges import only
 from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.state import LazyTensor
 from pbtnas.tasks.base import Context, Evaluation
 from pbtnas.tasks.weight_sharing.classifier import Classifier, accuracy
 from pbtnas.tasks.weight_sharing.classifying import Classifying, unseen
@@ -30,6 +33,11 @@ class Cell64Task(Classifying):
         """A network with the chosen operations and its optimiser, on the CPU."""
         self.space.check(architecture)
         return Cell64Trainee(self, self.network(only(architecture), seed))
+
+    def create_modules(self, architecture: Architecture, seed: int) -> Mapping[str, LazyTensor]:
+        """The tensors of such a network, each drawn from its own stream when it is needed."""
+        self.space.check(architecture)
+        return self.initial(only(architecture), seed)
 
 
 class Cell64Trainee(Classifier):

@@ -11,9 +11,10 @@ from pbtnas.data import cifar10, gratings
 from pbtnas.data.images import DataError, ImageSet, data_directory
 from pbtnas.models.cell64.networks import Cell64, cell64_space
 from pbtnas.models.edges import Candidates
-from pbtnas.models.initialisation import initialise
+from pbtnas.models.initialisation import Fill, fills, initialise
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import SearchSpace
+from pbtnas.state import LazyTensor, State, lazily
 from pbtnas.supernet.schedule import Cosine
 from pbtnas.tasks.base import Context, Preparation, TaskError, UnfitOptions
 from pbtnas.tasks.optional import UNSEEN
@@ -26,6 +27,13 @@ from pbtnas.tasks.weight_sharing.images import (
     in_chunks,
 )
 from pbtnas.tasks.weight_sharing.options import COUNTS, Cell64Options
+
+_STATISTICS: dict[str, Fill] = {
+    "running_mean": nn.init.zeros_,
+    "running_var": nn.init.ones_,
+    "num_batches_tracked": nn.init.zeros_,
+}
+"""How batch normalisation begins, by name of the buffer; no other buffers are in `Cell64`."""
 
 
 class Classifying:
@@ -64,11 +72,33 @@ class Classifying:
 
     def network(self, candidates: Candidates, seed: int) -> nn.Module:
         """A new network, initialised by the seed of the options or this one."""
-        pinned = self.options.init_seed
         with torch.random.fork_rng(devices=[]):
             network = self.build(candidates)
-        initialise(network, derive(seed if pinned is None else pinned, "weights"))
+        initialise(network, self._weights_seed(seed))
         return network
+
+    def initial(self, candidates: Candidates, seed: int) -> dict[str, LazyTensor]:
+        """The tensors of `network(candidates, seed)`, by key; each is drawn when it is made."""
+        if self._has_own_network():  # it may not let itself be built without memory
+            network = self.network(candidates, seed)
+            return lazily(State(dict(network.named_parameters()), dict(network.named_buffers())))
+        with torch.device("meta"):
+            network = self.build(candidates)
+        tensors = {
+            f"live/{name}": _lazy(parameter, fill)
+            for name, parameter, fill in fills(network, self._weights_seed(seed))
+        }
+        for name, buffer in network.named_buffers():
+            tensors[f"buffers/{name}"] = _lazy(buffer, _STATISTICS[name.rpartition(".")[2]])
+        return tensors
+
+    def _has_own_network(self) -> bool:
+        cls = type(self)
+        return cls.build is not Classifying.build or cls.network is not Classifying.network
+
+    def _weights_seed(self, seed: int) -> int:
+        pinned = self.options.init_seed
+        return derive(seed if pinned is None else pinned, "weights")
 
     def prepare(self, run: Preparation) -> None:
         """Load the images.  Raises `TaskError` when they are not there, or too few."""
@@ -146,6 +176,11 @@ class Classifying:
             batches = Batches(train, self.options.batch_size, self.appearance)
             self._on_device = {device: (batches, {})}
         return self._on_device[device]
+
+
+def _lazy(like: Tensor, fill: Fill) -> LazyTensor:
+    shape, dtype = tuple(like.shape), like.dtype
+    return LazyTensor(shape, dtype, lambda: fill(torch.empty(shape, dtype=dtype)))
 
 
 def unseen(task: Classifying, context: Context) -> dict[str, float]:
