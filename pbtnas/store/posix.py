@@ -155,7 +155,7 @@ class PosixStore(RunReader):
             return self._put_directory(name, data, durable=durable)
         private = self._private(name)
         try:
-            inode = self._write(private, data, durable=durable)
+            self._write(private, data, durable=durable)
             try:
                 os.link(
                     private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
@@ -164,8 +164,7 @@ class PosixStore(RunReader):
             except FileExistsError:
                 # A repeated request is answered "exists" though its first try took effect:
                 # the inode knows better than the reply.
-                found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-                won = (found.st_dev, found.st_ino) == inode
+                won = self._inode(name) == self._inode(private)
         finally:
             self._unlink(private)
         if durable:
@@ -354,8 +353,13 @@ class PosixStore(RunReader):
         leaf = f"{paths.PRIVATE}{self._writer}-{next(self._count)}"
         return f"{directory}/{leaf}" if directory else leaf
 
-    def _write(self, name: str, data: bytes, *, durable: bool) -> tuple[int, int]:
-        """Create a file with that content; returns its device and inode."""
+    def _inode(self, name: str) -> tuple[int, int]:
+        """The device and inode of a file."""
+        status = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        return status.st_dev, status.st_ino
+
+    def _write(self, name: str, data: bytes, *, durable: bool) -> None:
+        """Create a file with that content."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o644, dir_fd=self._fd)
         try:
@@ -364,10 +368,8 @@ class PosixStore(RunReader):
                 rest = rest[os.write(fd, rest) :]
             if durable:
                 os.fsync(fd)
-            status = os.fstat(fd)
         finally:
             os.close(fd)  # a quota may only be noticed here
-        return status.st_dev, status.st_ino
 
     def _rename_over(self, source: str, name: str) -> None:
         """Rename a file, whatever has the name that it gets."""
