@@ -72,9 +72,14 @@ class Unreadable:
 @dataclass(frozen=True, slots=True)
 class Get(Operation["bytes | Unreadable | None"]):
     """Read a record.  Replies bytes, or None, which may be stale: absent never decides; or
-    `Unreadable`, which is neither.  `reading.content` makes the best of that."""
+    `Unreadable`, which is neither.  `reading.content` makes the best of that.
+
+    With `once`, None may be as stale as the caches of a network file system are: enough where
+    the name is all but known to be absent.
+    """
 
     name: Name
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,10 @@ class PosixStore(RunReader):
 
     def _execute(self, operation: Any) -> Any:
         match operation:
-            case Get(name) | ReadHeartbeat(name):
+            case Get() | ReadHeartbeat():
                 try:
-                    return self.get(name)
+                    once = isinstance(operation, Get) and operation.once
+                    return self.get(operation.name, once=once)
                 except UnreadableRecord as error:
                     return Unreadable(str(error))
             case Put(name, data, durable):
