@@ -98,7 +98,7 @@ class Pace:
 
 INFRA_IN_A_ROW = 3
 LOST_TRIES = 5  # at a result whose slot is filled, but with nothing that can be read
-RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim has ended
+RESCAN_S = 1.0  # between two looks for jobs that were put back, and for the end of the run
 WATCH_S = 30.0  # between two looks at one job in work, should there be no coordinator for that
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
@@ -150,7 +150,7 @@ class Worker(WorkLoop[Attempt]):
         self._hopeless: set[int] = set()  # members of this generation that have no score
         self._in_work: Mapping[int, LatestClaim] = {}  # when claims were listed last
         self._looks = self._watched = 0
-        self._watch_at_s = float("-inf")
+        self._watch_at_s = self._final_at_s = float("-inf")
 
     # -- finding work --------------------------------------------------------------------------
 
@@ -371,8 +371,10 @@ class Worker(WorkLoop[Attempt]):
         while True:
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
-            if self._looks % 2 == 0 and (yield from self.finished()):
-                return WorkerEnding.FINISHED
+            if self._looks % 2 == 0 and now_s >= self._final_at_s:
+                self._final_at_s = now_s + RESCAN_S
+                if (yield from self.finished()):
+                    return WorkerEnding.FINISHED
             self._looks += 1
             if (yield from content(paths.manifest(upcoming))) is not None:
                 return None

@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "job-begun-with-code-of-before",
         _TRAINER,
-        "            place.in_force.check()\n",
-        "            pass\n",
+        "                place.in_force.check()\n",
+        "                pass\n",
         ("tests/training/test_trainer.py",),
     ),
     Mutant(
