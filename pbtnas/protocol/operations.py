@@ -47,12 +47,14 @@ class Put(Operation[Published]):
     """Publish a record: complete, and never in place of another.  Replies `Published`.
 
     Durable before it is visible, unless `durable` is False: enough for claims, which only
-    save work.
+    save work.  With `grouped`, its name becomes durable a moment later, together with those that
+    have come into its directory by then: whoever builds on it syncs the directory anyway.
     """
 
     name: Name
     data: bytes
     durable: bool = True
+    grouped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

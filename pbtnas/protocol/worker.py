@@ -338,7 +338,7 @@ class Worker(WorkLoop[Attempt]):
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
-        publish = Put(name, encode(record, name))
+        publish = Put(name, encode(record, name), grouped=True)
         for rest_s in itertools.islice(backoff(), LOST_TRIES):
             reply = yield from persist(publish, while_waiting=while_waiting)
             if reply is Published.WON:
