@@ -57,12 +57,15 @@ class Claims:
     def take(self, slot: Slot, *, unclaimed: bool = False) -> Steps[int | None]:
         """Claim a slot that is free.  Returns the attempt number, or None if it is not ours.
 
-        With `unclaimed`, nobody had claimed it when it was listed: then the publish alone decides,
-        and whoever has claimed it since is not judged.
+        With `unclaimed`, nobody had claimed it when it was listed: whoever has done so since is
+        not judged.
         """
         attempt = self._latest.get(slot, 0)
         if attempt or not unclaimed:
             attempt = yield from self.latest(slot)
+        elif _is_there((yield from Get(paths.claim(slot, 1), once=True))):
+            self._latest[slot] = 1
+            return None
         if attempt and not (yield from self._over(slot, attempt)):
             return None
         record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())
