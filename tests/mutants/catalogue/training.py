@@ -61,7 +61,6 @@ MUTANTS = (
         """\
                 unusable.add(path)  # it would only have saved work
                 snapshots.remove(path)
-                continue
 """,
         "                raise\n",
         (_TRAINING,),
