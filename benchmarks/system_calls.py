@@ -5,8 +5,8 @@
 strace counts the calls of two runs of 24 members that differ by four generations, so that start and
 end drop out; with `--before`, those of another checkout of pbtnas too.  Tracing makes processes
 slow, and whoever waits looks again and again: the calls of worker and coordinator include their
-looks for what is not there yet, which grow with the load of the machine.  Those of the training
-process, fsyncs, new files and renames do not.
+looks for what is not there yet, which grow with the load of the machine.  So the medians of the
+longer run are printed too: of the calls from one job to the next, which leave the waiting out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import re
 import tempfile
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from coordination import Setting, commands
 from processes import busy, started
@@ -25,10 +27,13 @@ GENERATIONS = (4, 8)
 ROLES = ("coordinator", "worker", "training process")
 SHOWN = ("all", "failing", "fsync", "new files", "renames", "unlinks")
 _CALL = re.compile(r"(\w+)\(")
+MESSAGES = {"worker": 'result\\": {', "training process": 'job\\": {'}  # one for each job
 
 
-def traced(setting: Setting, place: Path, checkout: Path) -> dict[str, Counter[str]]:
-    """The calls of a whole run, by role."""
+def traced(
+    setting: Setting, place: Path, checkout: Path
+) -> tuple[dict[str, Counter[str]], dict[str, float]]:
+    """The calls of a whole run, and the median of those from one job to the next, by role."""
     place.mkdir()
     lines = [
         ["strace", "-ff", "-qq", "-s", "200", "-e", "signal=none"]
@@ -40,10 +45,20 @@ def traced(setting: Setting, place: Path, checkout: Path) -> dict[str, Counter[s
             if process.wait() != 0:
                 raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
     found = {role: Counter[str]() for role in ROLES}
+    gaps: dict[str, list[int]] = {role: [] for role in MESSAGES}
     for trace in sorted(place.glob("trace-*")):
         text = trace.read_text(errors="replace").splitlines()
-        found[_role(trace.name, text)].update(counted(text))
-    return found
+        role = _role(trace.name, text)
+        found[role].update(counted(text))
+        if role in gaps:
+            gaps[role] += between_jobs(text, MESSAGES[role])
+    return found, {role: median(calls) for role, calls in gaps.items()}
+
+
+def between_jobs(lines: list[str], message: str) -> list[int]:
+    """How many calls come from each received message of that kind to the next."""
+    at = [n for n, line in enumerate(lines) if line.startswith("recvfrom(") and message in line]
+    return [following - number for number, following in pairwise(at)]
 
 
 def _role(name: str, text: list[str]) -> str:
@@ -85,7 +100,7 @@ def main() -> None:
     print(f"{busy()}\n\n| | process | {' | '.join(SHOWN)} |\n{'|---' * (len(SHOWN) + 2)}|")
     for side, checkout in sides.items():
         with tempfile.TemporaryDirectory(prefix="system-calls-") as name:
-            short, long = (
+            (short, _), (long, medians) = (
                 traced(replace(setting, generations=number), Path(name) / str(number), checkout)
                 for number in GENERATIONS
             )
@@ -97,7 +112,8 @@ def main() -> None:
             row = [f"{(long[role][kind] - short[role][kind]) / steps:.1f}" for kind in SHOWN]
             print(f"| {side} | {role} | {' | '.join(row)} |")
         row = [f"{total[kind] / steps:.1f}" for kind in SHOWN]
-        print(f"| {side} | together | {' | '.join(row)} |", flush=True)
+        print(f"| {side} | together | {' | '.join(row)} |")
+        print(f"{side}, median calls from one job to the next: {medians}", flush=True)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ def read_regular(
         piece = size + 1
         while len(content) <= limit and (more := os.read(fd, piece)):
             content += more
+            if len(content) == size:
+                break  # whole as it was looked at, without a call that says there is no more
             piece = 1 << 16
     finally:
         os.close(fd)

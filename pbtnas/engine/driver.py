@@ -94,6 +94,7 @@ class Driver:
             case Now():
                 return time.clock_gettime(_CLOCK)
             case Sleep(seconds):
+                self.store.settle(time.monotonic() + seconds)
                 self.stop.wait(seconds)
             case Say(text):
                 log.info("%s%s", self.label, text)

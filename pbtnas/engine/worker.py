@@ -155,7 +155,7 @@ class WorkerDriver(Driver):
             over = rest_s <= 0 or self.stop.asked
             # A process that ends silently is noticed by a look every second.  Asked to stop, the
             # protocol halts the training at its next look.
-            longest_s = 0.05 if self.stop.asked else 1.0
+            longest_s = min(0.05 if self.stop.asked else 1.0, self.store.due_s)
             descriptor = self._training.descriptor()
             if not self._training.unread:
                 self.stop.wait(

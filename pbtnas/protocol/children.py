@@ -55,7 +55,7 @@ class Children:
                 return None
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made, name)))
+            yield from persist(Put(name, encode(made, name), grouped=True))
             record = yield from adopt(name, "birth", self._run)
         return Child.from_json(record.core)
 

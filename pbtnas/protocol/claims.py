@@ -54,9 +54,18 @@ class Claims:
         self._moved: set[Name] = set()
         self._holders: dict[Name, Mapping[str, Any]] = {}  # claims are written once
 
-    def take(self, slot: Slot) -> Steps[int | None]:
-        """Claim a slot that is free.  Returns the attempt number, or None if it is not ours."""
-        attempt = yield from self.latest(slot)
+    def take(self, slot: Slot, *, unclaimed: bool = False) -> Steps[int | None]:
+        """Claim a slot that is free.  Returns the attempt number, or None if it is not ours.
+
+        With `unclaimed`, nobody had claimed it when it was listed: whoever has done so since is
+        not judged.
+        """
+        attempt = self._latest.get(slot, 0)
+        if attempt or not unclaimed:
+            attempt = yield from self.latest(slot)
+        elif _is_there((yield from Get(paths.claim(slot, 1), once=True))):
+            self._latest[slot] = 1
+            return None
         if attempt and not (yield from self._over(slot, attempt)):
             return None
         record = Record("claim", self._run, {"holder": self._holder}, {}, self.new_nonce())

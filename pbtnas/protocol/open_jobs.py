@@ -83,6 +83,11 @@ class OpenJobs:
         """The next job to try, and whether it was claimed before; None when all were tried."""
         return self._queue.popleft() if self._queue else None
 
+    @property
+    def unclaimed(self) -> bool:
+        """Whether the next job to try is one that nobody had claimed when it was listed."""
+        return bool(self._queue) and not self._queue[0][1]
+
     def forget(self) -> None:
         """What was listed is out of date."""
         self._queue.clear()

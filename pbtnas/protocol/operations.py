@@ -47,12 +47,14 @@ class Put(Operation[Published]):
     """Publish a record: complete, and never in place of another.  Replies `Published`.
 
     Durable before it is visible, unless `durable` is False: enough for claims, which only
-    save work.
+    save work.  With `grouped`, its name becomes durable a moment later, together with those that
+    have come into its directory by then: whoever builds on it syncs the directory anyway.
     """
 
     name: Name
     data: bytes
     durable: bool = True
+    grouped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,14 @@ class Unreadable:
 @dataclass(frozen=True, slots=True)
 class Get(Operation["bytes | Unreadable | None"]):
     """Read a record.  Replies bytes, or None, which may be stale: absent never decides; or
-    `Unreadable`, which is neither.  `reading.content` makes the best of that."""
+    `Unreadable`, which is neither.  `reading.content` makes the best of that.
+
+    With `once`, None may be as stale as the caches of a network file system are: enough where
+    the name is all but known to be absent.
+    """
 
     name: Name
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,14 @@ from pbtnas.records.names import Name
 TRIES = 7  # at a file that cannot be read, within seven seconds, before it is given up
 
 
-def content(name: Name) -> Steps[bytes | None]:
-    """What a file holds; None if it is absent.
+def content(name: Name, *, once: bool = False) -> Steps[bytes | None]:
+    """What a file holds; None if it is absent.  `once` is that of `Get`.
 
     One that stays unreadable is put aside, which opens its slot again, and is absent then.
     Raises `AskedToStop` when this process is to stop while it waits for the directory.
     """
     pauses, tries = backoff(), 0
-    while isinstance(reply := (yield from Get(name)), Unreadable):
+    while isinstance(reply := (yield from Get(name, once)), Unreadable):
         if not reply.passing:
             tries += 1
             if tries == TRIES:

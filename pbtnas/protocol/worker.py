@@ -98,7 +98,7 @@ class Pace:
 
 INFRA_IN_A_ROW = 3
 LOST_TRIES = 5  # at a result whose slot is filled, but with nothing that can be read
-RESCAN_S = 1.0  # between two looks for jobs that were put back or whose claim has ended
+RESCAN_S = 1.0  # between two looks for jobs that were put back, and for the end of the run
 WATCH_S = 30.0  # between two looks at one job in work, should there be no coordinator for that
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
 
@@ -150,7 +150,7 @@ class Worker(WorkLoop[Attempt]):
         self._hopeless: set[int] = set()  # members of this generation that have no score
         self._in_work: Mapping[int, LatestClaim] = {}  # when claims were listed last
         self._looks = self._watched = 0
-        self._watch_at_s = float("-inf")
+        self._watch_at_s = self._final_at_s = float("-inf")
 
     # -- finding work --------------------------------------------------------------------------
 
@@ -161,16 +161,19 @@ class Worker(WorkLoop[Attempt]):
         now_s = yield from Now()
         if now_s < self._resting_until_s:
             return None
-        manifest = yield from self.newest_manifest()
-        if manifest is None:
-            return None
-        listed = False
+        looked = listed = False
         while True:
+            # A generation with a job that nobody has claimed is in work: to claim it shows that.
+            if not looked and not self._open.unclaimed:
+                looked = True
+                yield from self.newest_manifest()
+            if self._manifest is None:
+                return None
             found = self._open.next()
             if found is None:
                 if listed:
                     return None
-                yield from self._list_jobs(manifest)
+                yield from self._list_jobs(self._manifest)
                 listed = True
                 continue
             job, claimed = found
@@ -182,7 +185,7 @@ class Worker(WorkLoop[Attempt]):
                 continue
             if self._reuse is not None and (yield from self._reuse.should_wait(job)):
                 continue
-            attempt = yield from self._take(job)
+            attempt = yield from self._take(job, unclaimed=not claimed)
             if attempt is not None:
                 return attempt
             if not listed:
@@ -225,15 +228,16 @@ class Worker(WorkLoop[Attempt]):
     def _is_unpublished(self, job: Job) -> bool:
         return self._unpublished is not None and self._unpublished[0].job == job
 
-    def _take(self, job: Job) -> Steps[Attempt | None]:
+    def _take(self, job: Job, *, unclaimed: bool) -> Steps[Attempt | None]:
         result = paths.result(job.generation, job.member)
         slot = _slot(job)
-        number = yield from self._claims.take(slot)
+        number = yield from self._claims.take(slot, unclaimed=unclaimed)
         if number is None:
             return None
         # Our own publish has refreshed this machine's view of the directory: only now is
-        # "no result yet" worth believing.
-        if (yield from content(result)) is not None:
+        # "no result yet" worth believing.  Of the first attempt at a job it follows from the
+        # claim, unless claims were lost.
+        if (yield from content(result, once=number == 1)) is not None:
             return None
         failures = yield from self._affinity.failures(slot, number)
         if len(failures) >= self._pace.attempts:
@@ -334,7 +338,7 @@ class Worker(WorkLoop[Attempt]):
         name = paths.result(job.generation, job.member)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
-        publish = Put(name, encode(record, name))
+        publish = Put(name, encode(record, name), grouped=True)
         for rest_s in itertools.islice(backoff(), LOST_TRIES):
             reply = yield from persist(publish, while_waiting=while_waiting)
             if reply is Published.WON:
@@ -367,8 +371,10 @@ class Worker(WorkLoop[Attempt]):
         while True:
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
-            if self._looks % 2 == 0 and (yield from self.finished()):
-                return WorkerEnding.FINISHED
+            if self._looks % 2 == 0 and now_s >= self._final_at_s:
+                self._final_at_s = now_s + RESCAN_S
+                if (yield from self.finished()):
+                    return WorkerEnding.FINISHED
             self._looks += 1
             if (yield from content(paths.manifest(upcoming))) is not None:
                 return None

@@ -57,6 +57,11 @@ name after another change, and the name was published before the server's clock 
 10 ms), the directory seems unchanged to it, and the name absent, for a minute or more.
 """
 
+GROUP_S = 0.05
+"""How long after a grouped publish its directory is synced, once for all that came meanwhile."""
+
+AGAIN_S = 1.0  # between two tries to make names durable
+
 
 class PosixStore(RunReader):
     """A run directory, and the way to carry out storage operations in it.
@@ -86,12 +91,14 @@ class PosixStore(RunReader):
         self.trouble: Callable[[str], None] = lambda text: None
         self._troubled: set[str] = set()  # sorts of operations that failed when last tried
         self._count = itertools.count(1)
-        self._unsynced: set[str] = set()  # private files that could not be made durable
+        self._unwritten: set[str] = set()  # private files that could not be made durable
+        self._unsynced: dict[str, float] = {}  # directories to sync, and until when
         self._touches: dict[str, float] = {}  # directories to touch, and from when on
 
     def close(self) -> None:
         if self._touches:
             time.sleep(TICK_S)
+        self.settle()
         self.touch()
         super().close()
 
@@ -108,20 +115,19 @@ class PosixStore(RunReader):
                 return Published.ERROR
             return set() if isinstance(operation, List) else None
         if self._troubled:
-            self._troubled.discard(_sort(operation))
-            if not self._troubled:
-                self.trouble("")
+            self._over(_sort(operation))
         return reply
 
     def _execute(self, operation: Any) -> Any:
         match operation:
-            case Get(name) | ReadHeartbeat(name):
+            case Get() | ReadHeartbeat():
                 try:
-                    return self.get(name)
+                    once = isinstance(operation, Get) and operation.once
+                    return self.get(operation.name, once=once)
                 except UnreadableRecord as error:
                     return Unreadable(str(error))
-            case Put(name, data, durable):
-                return self.put(name, data, durable=durable)
+            case Put(name, data, durable, grouped):
+                return self.put(name, data, durable=durable, grouped=grouped)
             case PutBlob(source, name):
                 return self.put_blob(source, name)
             case Has(name):
@@ -149,13 +155,25 @@ class PosixStore(RunReader):
 
     # -- records -------------------------------------------------------------------------------
 
-    def put(self, name: Name, data: bytes, *, durable: bool = True) -> Published:
-        """Publish a record.  Raises `OSError`, having left nothing under that name."""
+    def put(
+        self, name: Name, data: bytes, *, durable: bool = True, grouped: bool = False
+    ) -> Published:
+        """Publish a record; see `Put`.  Raises `OSError`, having left nothing under that name."""
         if self._primitive == "directory":
-            return self._put_directory(name, data, durable=durable)
+            won = self._put_directory(name, data, durable=durable)
+        else:
+            won = self._put_file(name, data, durable=durable)
+        if durable and grouped:
+            self._unsynced.setdefault(_parent(name), time.monotonic() + GROUP_S)
+        elif durable:
+            self._sync(_parent(name))
+        self._touch_later(_parent(name))
+        return Published.WON if won else Published.LOST
+
+    def _put_file(self, name: Name, data: bytes, *, durable: bool) -> bool:
         private = self._private(name)
         try:
-            inode = self._write(private, data, durable=durable)
+            self._write(private, data, durable=durable)
             try:
                 os.link(
                     private, name, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
@@ -164,22 +182,39 @@ class PosixStore(RunReader):
             except FileExistsError:
                 # A repeated request is answered "exists" though its first try took effect:
                 # the inode knows better than the reply.
-                found = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-                won = (found.st_dev, found.st_ino) == inode
+                won = self._inode(name) == self._inode(private)
         finally:
             self._unlink(private)
-        if durable:
-            self._sync(_parent(name))
-        self._touch_later(_parent(name))
-        return Published.WON if won else Published.LOST
+        return won
 
     def _touch_later(self, directory: str) -> None:
         """Let every client see that names were added; see `TICK_S`."""
         self._touches[directory] = time.monotonic() + TICK_S
 
+    @property
+    def due_s(self) -> float:
+        """In how many seconds `touch` has names to make durable; for ever if it has none."""
+        return min(self._unsynced.values(), default=float("inf")) - time.monotonic()
+
+    def settle(self, before_s: float = float("inf")) -> None:
+        """Make the names durable that were published together, where that is due by then.
+
+        One that cannot be is tried again every second; nothing was built on it.
+        """
+        for directory in [at for at, due_s in self._unsynced.items() if due_s <= before_s]:
+            try:
+                self._sync(directory)
+            except OSError as error:
+                self._unsynced[directory] = time.monotonic() + AGAIN_S
+                self._complain(Sync(Name(directory)), error, sort="settle")
+        if not self._unsynced and "settle" in self._troubled:
+            self._over("settle")
+
     def touch(self) -> None:
-        """Touch the directories that are due; `execute` does, and so does who waits for long."""
+        """Touch the directories that are due, and make durable what is; `execute` does, and so
+        does who waits for long."""
         now_s = time.monotonic()
+        self.settle(now_s)
         for directory in [at for at, due_s in self._touches.items() if due_s <= now_s]:
             self._touches.pop(directory, None)
             with suppress(OSError):
@@ -195,7 +230,7 @@ class PosixStore(RunReader):
             self._unlink(private)
             raise
 
-    def _put_directory(self, name: Name, data: bytes, *, durable: bool) -> Published:
+    def _put_directory(self, name: Name, data: bytes, *, durable: bool) -> bool:
         private = self._private(name)
         os.mkdir(private, dir_fd=self._fd)
         try:
@@ -212,10 +247,7 @@ class PosixStore(RunReader):
                 won = self._holds(name, data)
         finally:
             shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
-        if durable:
-            self._sync(_parent(name))
-        self._touch_later(_parent(name))
-        return Published.WON if won else Published.LOST
+        return won
 
     def _holds(self, name: Name, data: bytes) -> bool:
         try:
@@ -260,11 +292,11 @@ class PosixStore(RunReader):
         """
         fd = open_regular(source, held=self._fd)
         try:
-            if source in self._unsynced:
+            if source in self._unwritten:
                 self._write_again(source)
-            self._unsynced.add(source)
+            self._unwritten.add(source)
             os.fsync(fd)
-            self._unsynced.discard(source)
+            self._unwritten.discard(source)
             return os.fstat(fd).st_nlink
         finally:
             os.close(fd)
@@ -330,6 +362,7 @@ class PosixStore(RunReader):
             sync_directory(fd)
         finally:
             os.close(fd)
+        self._unsynced.pop(directory, None)
 
     def _beat(self, name: str, data: bytes) -> None:
         """Overwritten in place: a heartbeat of fixed length needs no space on a full disk."""
@@ -354,8 +387,13 @@ class PosixStore(RunReader):
         leaf = f"{paths.PRIVATE}{self._writer}-{next(self._count)}"
         return f"{directory}/{leaf}" if directory else leaf
 
-    def _write(self, name: str, data: bytes, *, durable: bool) -> tuple[int, int]:
-        """Create a file with that content; returns its device and inode."""
+    def _inode(self, name: str) -> tuple[int, int]:
+        """The device and inode of a file."""
+        status = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        return status.st_dev, status.st_ino
+
+    def _write(self, name: str, data: bytes, *, durable: bool) -> None:
+        """Create a file with that content."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o644, dir_fd=self._fd)
         try:
@@ -364,10 +402,8 @@ class PosixStore(RunReader):
                 rest = rest[os.write(fd, rest) :]
             if durable:
                 os.fsync(fd)
-            status = os.fstat(fd)
         finally:
             os.close(fd)  # a quota may only be noticed here
-        return status.st_dev, status.st_ino
 
     def _rename_over(self, source: str, name: str) -> None:
         """Rename a file, whatever has the name that it gets."""
@@ -383,9 +419,15 @@ class PosixStore(RunReader):
         except OSError:
             return  # a private file left behind is litter, not harm
 
-    def _complain(self, operation: Any, error: OSError) -> str:
+    def _over(self, sort: str) -> None:
+        """Report that what had failed succeeds again, when nothing else fails."""
+        self._troubled.discard(sort)
+        if not self._troubled:
+            self.trouble("")
+
+    def _complain(self, operation: Any, error: OSError, sort: str = "") -> str:
         """Report an error; returns the sentence."""
-        self._troubled.add(_sort(operation))
+        self._troubled.add(sort or _sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
         hint = ""
         if error.errno in NO_HARD_LINKS:

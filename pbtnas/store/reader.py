@@ -53,14 +53,16 @@ class RunReader:
         data = self.get(name)
         return None if data is None else decode(data, name, kind=kind, run=run)
 
-    def get(self, name: Name) -> bytes | None:
+    def get(self, name: Name, *, once: bool = False) -> bytes | None:
         """The content of a file; None if it is not there, or was not when last looked up.
+
+        With `once`, a name that is absent is not looked for past the caches of a file system.
 
         Raises `UnreadableRecord` if it is there and has no content to be had, and any other
         `OSError` for trouble that need not be this file's.
         """
         try:
-            return self._content(name)
+            return self._content(name, once=once)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -71,9 +73,9 @@ class RunReader:
                 return None
             raise UnreadableRecord(f"{name}: cannot be read ({error.strerror})") from error
 
-    def _content(self, name: Name) -> bytes:
+    def _content(self, name: Name, *, once: bool) -> bytes:
         try:
-            return self._look(name, lambda: self._read(name))
+            return self._read(name) if once else self._look(name, lambda: self._read(name))
         except IsADirectoryError:
             # On a file system without hard links a record is a directory that holds one file.
             inside = paths.within(name, paths.INSIDE)

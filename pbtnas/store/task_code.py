@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, open_run
 
 ACCEPT = "--accept-code-change"
+LOOK_S = 1.0  # between two looks for other code
 
 
 class OtherCode(PbtnasError):
@@ -70,9 +72,10 @@ def _accept(root: Path, run: Run, code: TaskCode) -> None:
 
 
 class CodeInForce:
-    """Looks, before each piece of work, whether the run still goes on with the code at hand.
+    """Looks, before a piece of work, whether the run still goes on with the code at hand.
 
-    Others may have been told to accept another one meanwhile.
+    Others may have been told to accept another one meanwhile.  Who works in steps of milliseconds
+    asks first whether a look is `due`.
 
     Args:
         root: The run directory.
@@ -84,9 +87,16 @@ class CodeInForce:
         self._root = root
         self._code = code
         self._next = paths.code(run.codes.next)
+        self._looked_s = float("-inf")
+
+    @property
+    def due(self) -> bool:
+        """Whether the last look is a second ago."""
+        return time.monotonic() - self._looked_s >= LOOK_S
 
     def check(self) -> None:
         """Raise `OtherCode` if another code was accepted since."""
+        self._looked_s = time.monotonic()
         with RunReader(self._root) as files:
             if not files.published(self._next):
                 return

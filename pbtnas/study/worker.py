@@ -107,6 +107,7 @@ class StudyWorkerDriver(Driver):
                 self._open.pop(run).driver.store.close()
             case BusyElsewhere(runs, works_for):
                 for run in runs:
+                    self._open[run].driver.store.settle()
                     self._open[run].driver.sign_of_life(busy_with(works_for))
             case _:
                 return super().execute(operation)

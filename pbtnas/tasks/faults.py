@@ -13,6 +13,7 @@ import traceback
 import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -125,17 +126,22 @@ def place_of(thing: Any) -> str:
     """The file and line at which a class or function is defined; its name where nobody knows."""
     thing = inspect.unwrap(thing)  # of torch.no_grad() and the like
     try:
-        file = inspect.getsourcefile(thing)
-        _, line = inspect.getsourcelines(thing)
+        file, line = _source(getattr(thing, "__func__", thing))
     except (OSError, TypeError):
         return str(getattr(thing, "__qualname__", thing))
-    return f"{shown(str(file))}:{line}"
+    return f"{shown(file)}:{line}"
+
+
+@lru_cache(maxsize=64)
+def _source(thing: Any) -> tuple[str, int]:
+    """The file and line of a class or function; what every job asks for is looked up once."""
+    return str(inspect.getsourcefile(thing)), inspect.getsourcelines(thing)[1]
 
 
 def shown(file: str) -> str:
     """A path as people would type it here."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def said(error: BaseException) -> str:

@@ -197,8 +197,9 @@ class Trainer:
             self._at(root)
             self._channel.send(ready=True)
         place = self._places[root]
-        with self._channel.at_disk("looking for other code of the task"):
-            place.in_force.check()
+        if place.in_force.due:
+            with self._channel.at_disk("looking for other code of the task"):
+                place.in_force.check()
         if place.root not in self._agreed:
             with self._channel.at_disk("reading the first manifest"), RunReader(root) as files:
                 if check_products(files, place.run, place.products):
@@ -345,33 +346,37 @@ class Trainer:
         self, job: Job, directories: Sequence[Path], trainee: Trainee, context: JobContext
     ) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
+        with self._channel.at_disk("reading what it begins with"):
+            snapshot = self._snapshot_of(directories)
+            state = self._input_of(job) if snapshot is None else snapshot.state
+        if state is not None:
+            self._load(trainee, state)
+        if snapshot is not None:
+            context.done, context.trained = snapshot.done, snapshot.trained
+
+    def _snapshot_of(self, directories: Sequence[Path]) -> snapshots.Snapshot | None:
+        """The newest snapshot that can be used."""
         unusable: set[Path] = set()
         while True:
-            with self._channel.at_disk("looking for a snapshot"):
-                found = snapshots.newest(directories, algorithm=self._place.hash, but=unusable)
+            found = snapshots.newest(directories, algorithm=self._place.hash, but=unusable)
             if found is None:
-                break
+                return None
             path, digest, _ = found
             try:
-                with self._channel.at_disk("reading a snapshot"):
-                    snapshot = snapshots.load(
-                        path, digest, device=self._device, algorithm=self._place.hash
-                    )
+                return snapshots.load(path, digest, device=self._device, algorithm=self._place.hash)
             except (CorruptCheckpoint, FileNotFoundError):
                 unusable.add(path)  # it would only have saved work
                 snapshots.remove(path)
-                continue
-            self._load(trainee, snapshot.state)
-            context.done, context.trained = snapshot.done, snapshot.trained
-            return
-        if job.inputs:
-            names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
-            files = [self._place.root / name for name in names]
-            with self._channel.at_disk("reading its input"):
-                state = look_again(
-                    lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
-                )
-            self._load(trainee, state)
+
+    def _input_of(self, job: Job) -> State | None:
+        """The state that a job begins with; None in the first generation."""
+        if not job.inputs:
+            return None
+        names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
+        files = [self._place.root / name for name in names]
+        return look_again(
+            lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
+        )
 
     def _load(self, trainee: Trainee, state: State) -> None:
         """Let a new network take a state of this run.

@@ -194,7 +194,10 @@ class SimulatedStore:
             # The publisher recognises its own inode or nonce whatever it was told.
             self.counts["lost reply"] += 1
         reply = Published.WON if won else Published.LOST
-        return reply, self.entries[name] if durable else None
+        # A grouped name is durable when its directory is synced, of which nobody can be sure but
+        # who does it.
+        grouped = isinstance(operation, Put) and operation.grouped
+        return reply, self.entries[name] if durable and not grouped else None
 
     def is_slow(self) -> bool:
         """Whether a publish takes long to become durable."""

@@ -13,6 +13,7 @@ from pbtnas.analysis.report.tables import code_table
 from pbtnas.monitoring.progress import status
 from pbtnas.records import paths
 from pbtnas.records.task_code import SourceFile, TaskCode
+from pbtnas.store import task_code
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.run_directory import create, open_run
 from pbtnas.store.task_code import CodeInForce, OtherCode, check_code
@@ -113,6 +114,20 @@ def test_who_works_on_notices_that_other_code_was_accepted(root: Path) -> None:
     mine.check()
     with pytest.raises(OtherCode):
         theirs.check()
+
+
+def test_a_look_for_other_code_is_due_a_second_after_the_last(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of milliseconds do not look each, and a worker is a second late at most."""
+    now = [100.0]
+    monkeypatch.setattr(task_code.time, "monotonic", lambda: now[0])
+    mine = CodeInForce(root, open_run(root), FIRST)
+    assert mine.due
+    mine.check()
+    assert not mine.due
+    now[0] += task_code.LOOK_S
+    assert mine.due
 
 
 def test_where_a_change_is_damaged_the_code_before_it_holds(root: Path) -> None:

@@ -25,6 +25,7 @@ from pbtnas.processor import Processor
 from pbtnas.records import paths
 from pbtnas.records.schema import Job
 from pbtnas.state import State
+from pbtnas.store import task_code
 from pbtnas.store.run_directory import open_run
 from pbtnas.store.task_code import OtherCode, check_code
 from pbtnas.tasks.base import Task, TaskError
@@ -175,7 +176,9 @@ def test_other_instructions_than_the_runs_are_told_to_the_worker(
     assert sentence.startswith("the run was started with AVX1024 instructions (Other CPU), here ")
 
 
-def test_other_code_than_that_of_the_run_is_not_trained_with(site: Site, tmp_path: Path) -> None:
+def test_other_code_than_that_of_the_run_is_not_trained_with(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker is refused before its task prepares anything; one that has begun, when other code
     was accepted meanwhile; told to accept what it has, it goes on."""
     file = tmp_path / "edited.py"
@@ -202,6 +205,7 @@ def test_other_code_than_that_of_the_run_is_not_trained_with(site: Site, tmp_pat
         begun._for_a_job(site.run_dir)
         file.write_text(f"{file.read_text()}\nEDITED = 2\n")
         check_code(site.run_dir, open_run(site.run_dir), code_of(loaded()), accept=True)
+        monkeypatch.setattr(task_code, "LOOK_S", 0.0)  # a second later
         told = begun.carry_out(Path(site.run_dir), JOB, attempt=1)
 
     assert told["failure"] == "task"

@@ -25,12 +25,12 @@ MUTANTS = (
                 return None
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made, name)))
+            yield from persist(Put(name, encode(made, name), grouped=True))
 """,
         """\
             child = Child(birth.member, overlay=mixed.digest, base=mix.base_checkpoint)
             made = self._new_record("birth", child.to_json(), {"origins": mixed.origins})
-            yield from persist(Put(name, encode(made, name)))
+            yield from persist(Put(name, encode(made, name), grouped=True))
             if not (yield from publish_checkpoint(mixed.file, overlay)):
                 return None
 """,

@@ -27,28 +27,31 @@ MUTANTS = (
         "name-of-a-record-not-synced",
         _POSIX,
         """\
-        finally:
-            self._unlink(private)
-        if durable:
+        elif durable:
             self._sync(_parent(name))
 """,
-        """\
-        finally:
-            self._unlink(private)
-""",
+        "",
         (_DURABLE,),
     ),
     Mutant(
-        "name-of-a-record-directory-not-synced",
+        "grouped-names-never-synced",
         _POSIX,
-        """\
-            shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
-        if durable:
-            self._sync(_parent(name))
-""",
-        """\
-            shutil.rmtree(private, ignore_errors=True, dir_fd=self._fd)
-""",
+        "        self.settle(now_s)\n",
+        "",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "grouped-names-not-synced-at-the-end",
+        _POSIX,
+        "        self.settle()\n        self.touch()\n",
+        "        self.touch()\n",
+        (_DURABLE,),
+    ),
+    Mutant(
+        "grouped-name-forgotten-after-an-error",
+        _POSIX,
+        "                self._unsynced[directory] = time.monotonic() + AGAIN_S\n",
+        "                self._unsynced.pop(directory)\n",
         (_DURABLE,),
     ),
     Mutant(
@@ -63,8 +66,8 @@ MUTANTS = (
         _POSIX,
         """\
             os.fsync(fd)
-            self._unsynced""",
-        "            self._unsynced",
+            self._unwritten""",
+        "            self._unwritten",
         (_DURABLE,),
     ),
     Mutant(
@@ -96,7 +99,7 @@ MUTANTS = (
     Mutant(
         "lost-reply-is-a-lost-race",
         _POSIX,
-        "won = (found.st_dev, found.st_ino) == inode",
+        "won = self._inode(name) == self._inode(private)",
         "won = False",
         (_STORE,),
     ),

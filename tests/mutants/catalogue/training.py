@@ -61,7 +61,6 @@ MUTANTS = (
         """\
                 unusable.add(path)  # it would only have saved work
                 snapshots.remove(path)
-                continue
 """,
         "                raise\n",
         (_TRAINING,),
@@ -190,8 +189,8 @@ MUTANTS = (
     Mutant(
         "job-begun-with-code-of-before",
         _TRAINER,
-        "            place.in_force.check()\n",
-        "            pass\n",
+        "                place.in_force.check()\n",
+        "                pass\n",
         ("tests/training/test_trainer.py",),
     ),
     Mutant(

@@ -56,7 +56,7 @@ MUTANTS = (
         "no-look-for-a-result-after-the-claim",
         _WORKER,
         """\
-        if (yield from content(result)) is not None:
+        if (yield from content(result, once=number == 1)) is not None:
             return None
         failures""",
         "        failures",
