@@ -128,7 +128,7 @@ def test_a_task_may_need_every_architecture(tmp_path: Path) -> None:
     path.write_text("task: {name: any}\nsearch:\n  population: 2\n  generations: 1\n  epochs: 1\n")
 
     check_task(load(path, ["search.start=every"]), task)
-    with pytest.raises(TaskError, match="some.yaml: search.start: expected every, .* not uniform"):
+    with pytest.raises(TaskError, match="some.yaml:2: search.start: expected every, .* not strat"):
         check_task(load(path), task)
 
 
