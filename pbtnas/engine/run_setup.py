@@ -19,6 +19,7 @@ from pbtnas.protocol.generations import Search
 from pbtnas.records import paths
 from pbtnas.records.envelope import digest
 from pbtnas.records.task_code import TaskCode
+from pbtnas.search.algorithms import REPLACING_NOBODY
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import (
@@ -221,13 +222,20 @@ def _wrong_in(space: SearchSpace, architecture: Architecture, first: Architectur
 
 def check_task(config: Config, task: Task) -> None:
     """Raise `TaskError` when members are to be trained beyond the end of the task's schedule, or
-    when not every architecture is to be trained although the task needs them all."""
+    when not every architecture is to be trained to the end although the task needs them all."""
     search = config.search
-    if isinstance(task, TrainsEvery) and task.trains_every and search.start != "every":
-        raise TaskError(
-            f"{config.named('search.start')}: expected every, since the task needs each of its "
-            f"{task.space.size} architectures as a member, not {search.start}"
-        )
+    if isinstance(task, TrainsEvery) and task.trains_every:
+        if search.start != "every":
+            raise TaskError(
+                f"{config.named('search.start')}: expected every, since the task needs each of its "
+                f"{task.space.size} architectures as a member, not {search.start}"
+            )
+        if search.generations > 1 and search.algorithm not in REPLACING_NOBODY:
+            raise TaskError(
+                f"{config.named('search.algorithm')}: expected one of "
+                f"{', '.join(sorted(REPLACING_NOBODY))}, since the task needs each of its "
+                f"architectures to the end, not {search.algorithm}"
+            )
     epochs = search.epochs_of(0) + (search.generations - 1) * search.epochs
     if isinstance(task, LimitsTraining) and epochs > task.most_epochs:
         raise TaskError(

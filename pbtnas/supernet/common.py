@@ -15,10 +15,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pbtnas.models.edges import Edge
 from pbtnas.supernet.sharing import Supernet
 
 _KEPT = 32
-"""Outputs that are kept: two cells of four operations need 26."""
+"""Outputs that are kept: stem, entry and first cell of the space of 64 need 26."""
 
 
 @contextmanager
@@ -26,16 +27,18 @@ def computed_once(supernet: Supernet, images: Tensor) -> Iterator[None]:
     """Let modules give their output again while a network is run as several subnets.
 
     The network is in evaluation mode, without gradients, and gets these very images each time.  The
-    bits are those of every subnet run by itself.  Modules that are called with more than a tensor
-    are run, as are those with tensors that each subnet has for itself.
+    bits are those of every subnet run by itself.  Run each time are modules that are called with
+    more than a tensor, that hold an edge, that have tensors which each subnet has for itself, or
+    that change their input in place.  All others have to compute their output from their input.
     """
-    private = supernet.private_names()
+    network = supernet.network
+    own = {id(network.get_submodule(name.rpartition(".")[0])) for name in supernet.private_names()}
     outputs = _Outputs(images)
     modules = [
         module
-        for path, module in supernet.network.named_modules()
+        for path, module in network.named_modules()
         if path and "forward" not in vars(module)
-        if not any(name.startswith(f"{path}.") for name in private)
+        if not any(isinstance(part, Edge) or id(part) in own for part in module.modules())
     ]
     for module in modules:
         vars(module)["forward"] = partial(outputs.of, module, module.forward)
@@ -76,13 +79,13 @@ class _Outputs:
         if kept is not None and kept.holds():
             self._kept.move_to_end(key)
             return kept.y
-        self._inside = True
+        self._inside, version = True, x._version
         try:
             y = forward(x)
         finally:
             self._inside = False
-        if isinstance(y, Tensor):
-            self._kept[key] = _Output(x, y, (x._version, y._version))
+        if isinstance(y, Tensor) and x._version == version:
+            self._kept[key] = _Output(x, y, (version, y._version))
             self._kept.move_to_end(key)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)

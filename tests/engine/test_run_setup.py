@@ -122,14 +122,20 @@ def test_a_schedule_limits_the_epochs_of_a_member(tmp_path: Path) -> None:
 
 
 def test_a_task_may_need_every_architecture(tmp_path: Path) -> None:
-    """Groups of a supernet are parts of one whole: a run that would train some is refused."""
+    """Groups of a supernet are parts of one whole: a run that would lose some is refused."""
     task: Any = SimpleNamespace(trains_every=True, space=SPACE)
     path = tmp_path / "some.yaml"
-    path.write_text("task: {name: any}\nsearch:\n  population: 2\n  generations: 1\n  epochs: 1\n")
+    path.write_text("task: {name: any}\nsearch:\n  population: 2\n  generations: 2\n  epochs: 1\n")
+    every, nobody = "search.start=every", "search.algorithm=random-search"
 
-    check_task(load(path, ["search.start=every"]), task)
+    check_task(load(path, [every, nobody]), task)
+    check_task(load(path, [every, "search.generations=1"]), task)
     with pytest.raises(TaskError, match="some.yaml:2: search.start: expected every, .* not strat"):
-        check_task(load(path), task)
+        check_task(load(path, [nobody]), task)
+    with pytest.raises(
+        TaskError, match="algorithm: expected one of random-search, .* not pbt"
+    ):
+        check_task(load(path, [every]), task)
 
 
 def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:

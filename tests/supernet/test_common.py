@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pbtnas.models.cell64.networks import Cell64, Cell64Sizes, cell64_space
-from pbtnas.models.edges import joint
+from pbtnas.models.edges import Edge, Traversal, alone, joint
 from pbtnas.models.initialisation import initialise
 from pbtnas.supernet.common import computed_once
 from pbtnas.supernet.parts import subnets_of
@@ -106,3 +106,48 @@ def test_an_output_that_was_changed_in_place_is_computed_again() -> None:
         together = [case.run(name, case.batches[0]) for name in ("111", "222")]
 
     assert all(map(torch.equal, together, changed))
+
+
+class Cell(nn.Module):
+    """What users may write: a traversal kept by its parent, a norm under two names, in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edge = Edge(0, ("a", "b"), {0: nn.Conv2d(3, 3, 1), 1: nn.Conv2d(3, 3, 3, padding=1)})
+        self.how: Traversal = alone
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.how(self.edge, x)
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.stem = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), self.norm)
+        self.act = nn.SiLU(inplace=True)
+        self.cell = Cell()
+
+    def forward(self, images: Tensor, traversal: Traversal = alone) -> Tensor:
+        self.cell.how = traversal
+        return self.cell(self.act(self.act(self.stem(images))))
+
+
+def test_networks_of_users_have_the_bits_of_each_alone() -> None:
+    """Whatever depends on more than a module's input, or changes it, is computed for each."""
+    network = Own()
+    supernet = Supernet(network, {"a": (0,), "b": (1,)}, matching(["norm.*"]))
+    images = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+
+    def run(subnet: str) -> Tensor:
+        with torch.no_grad(), supernet.entered(subnet) as path:
+            output: Tensor = network(images, path)
+            return output
+
+    run("a")  # in training mode: it moves estimates that are its own
+    network.eval()
+    by_itself = [run("a"), run("b")]
+    with computed_once(supernet, images):
+        together = [run("a"), run("b")]
+    assert not torch.equal(*by_itself)
+    assert all(map(torch.equal, together, by_itself))
