@@ -132,9 +132,7 @@ def test_a_task_may_need_every_architecture(tmp_path: Path) -> None:
     check_task(load(path, [every, "search.generations=1"]), task)
     with pytest.raises(TaskError, match="some.yaml:2: search.start: expected every, .* not strat"):
         check_task(load(path, [nobody]), task)
-    with pytest.raises(
-        TaskError, match="algorithm: expected one of random-search, .* not pbt"
-    ):
+    with pytest.raises(TaskError, match="algorithm: expected one of random-search, .* not pbt"):
         check_task(load(path, [every]), task)
 
 

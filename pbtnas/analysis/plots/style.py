@@ -94,7 +94,8 @@ def looks_in_turn(names: Iterable[str]) -> dict[str, Look]:
     """A look for each name in the order given, for series that are no algorithms."""
     shapes = ("o", "s", "^", "D", "v", "P", "X")
     return {
-        name: Look(COLOURS[i % len(COLOURS)], shapes[i % len(shapes)])
+        # The eighth has the colour of the first, and another shape.
+        name: Look(COLOURS[i % len(COLOURS)], shapes[(i + i // len(COLOURS)) % len(shapes)])
         for i, name in enumerate(dict.fromkeys(names))
     }
 

@@ -194,3 +194,10 @@ def test_labels_keep_apart_and_in_order(positions, gap):
     room = min(gap, 10 / max(1, len(positions) - 1))
     assert all(b - a >= room - 1e-9 for a, b in zip(ordered, ordered[1:], strict=False))
     assert all(-1e-9 <= position <= 10 + 1e-9 for position in moved)
+
+
+def test_no_two_of_many_series_look_alike() -> None:
+    """A legend of a study with many variants still says which line is which."""
+    names = [f"variant-{i}" for i in range(16)]
+    for looks in (plots.looks, plots.looks_in_turn):
+        assert len(set(looks(names).values())) == len(names)
