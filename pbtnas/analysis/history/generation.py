@@ -14,6 +14,7 @@ from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
 from pbtnas.search.births import Birth
 from pbtnas.search.objectives import Objectives
 from pbtnas.search.population import Member
+from pbtnas.search.space import Architecture
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,14 @@ class Generation:
     ranking: tuple[int, ...]
     births: Mapping[int, Born]
     selection: Digest | None
+
+    def architecture(self, member: int, before: Generation | None) -> Architecture | None:
+        """What a member is, by its job or its birth in the generation before; None if unknown."""
+        job = self.jobs.get(member)
+        if job is not None:
+            return job.architecture
+        born = None if before is None else before.births.get(member)
+        return None if born is None else born.birth.architecture
 
     @property
     def claims(self) -> list[ClaimHistory]:

@@ -188,11 +188,8 @@ class History:
 
     def architecture(self, generation: int, member: int) -> Architecture | None:
         """What a member was; None if no record tells."""
-        job = self.generations[generation].jobs.get(member)
-        if job is not None:
-            return job.architecture
-        born = self.birth(generation, member)
-        return None if born is None else born.birth.architecture
+        before = self.generations[generation - 1] if generation else None
+        return self.generations[generation].architecture(member, before)
 
 
 def metrics_lines(history: History, member: int) -> list[str]:
@@ -221,7 +218,6 @@ def metrics_line(generation: Generation, before: Generation | None, member: int)
         return None
     result, meta, job = reported.result, reported.meta, generation.jobs.get(member)
     born = None if before is None else before.births.get(member)
-    known = job.architecture if job is not None else born.birth.architecture if born else None
     line: dict[str, Any] = {
         "generation": generation.number,
         "member": member,
@@ -229,7 +225,7 @@ def metrics_line(generation: Generation, before: Generation | None, member: int)
         "score": result.score,
         "metrics": result.metrics,
         "epochs": None if job is None else job.epochs,
-        "architecture": known,
+        "architecture": generation.architecture(member, before),
     }
     line |= {key: meta.get(key) for key in _TOLD}
     if born is not None:

@@ -131,7 +131,7 @@ class Summary:
         )
         best = generation.best
         if best is not None and (self.best is None or best.score > self.best.score):
-            architecture = _architecture(generation, before, best.member)
+            architecture = generation.architecture(best.member, before)
             summed = replace(summed, best=best, architecture=architecture)
         if generation.selection is not None:
             front = self.front.after(generation, objectives)
@@ -162,13 +162,3 @@ def _shortened(opened: tuple[float | None, ...]) -> tuple[float | None, ...]:
     if len(opened) <= OPENED_KEPT + 2:
         return opened
     return (opened[0], None, *opened[-OPENED_KEPT:])
-
-
-def _architecture(
-    generation: Generation, before: Generation | None, member: int
-) -> Architecture | None:
-    job = generation.jobs.get(member)
-    if job is not None:
-        return job.architecture
-    born = None if before is None else before.births.get(member)
-    return None if born is None else born.birth.architecture
