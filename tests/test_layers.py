@@ -300,6 +300,7 @@ QUICK = (
     "engine.supervisor",
     "engine.worker",
     "monitoring.run_screen",
+    "monitoring.watching",
     "monitoring.study_screen",
     "protocol.coordinator",
     "protocol.worker",

@@ -49,12 +49,12 @@ def to_json(status: Status) -> dict[str, Any]:
 def render(status: Status, columns: int = COLUMNS) -> str:
     """The status as text for people, without a newline at its end, on so many columns."""
     sheet = Sheet(columns)
-    head, trouble = _head(status, sheet), _trouble(status, sheet)
+    head, trouble = _head(status, sheet), trouble_lines(status, sheet)
     # The last words of workers that ended with the run would only mislead.
     if status.over:
         return "\n".join([*head, *trouble])
     room = max(2, sheet.most(LINES) - len(head) - len(trouble) - 3)
-    workers = _workers(status, sheet, min(room, sheet.most(WORKER_LINES)))
+    workers = worker_lines(status, sheet, min(room, sheet.most(WORKER_LINES)))
     return "\n".join([*head, "", *workers, *trouble])
 
 
@@ -62,9 +62,9 @@ def progress_line(status: Status, width: int) -> str:
     """The most important of it in one line: whole facts, as many as there is room for."""
     members = status.members
     facts = [
-        f"generation {_generation(status)}",
+        f"generation {generation_of(status)}",
         f"{members.done} of {members.all} members done",
-        f"best {_best(status.best_ever)}",
+        f"best {best_of(status.best_ever)}",
         _left(status),
         f"live workers: {sum(worker.live for worker in status.workers)}",
     ]
@@ -73,17 +73,17 @@ def progress_line(status: Status, width: int) -> str:
 
 def _left(status: Status) -> str:
     if status.over:
-        return _state(status)
+        return state_of(status)
     return "time left unknown" if status.left_s is None else f"about {span(status.left_s)} left"
 
 
 def _head(status: Status, sheet: Sheet) -> list[str]:
     members = status.members
     lines = [
-        *sheet.facts("run", [status.run or "?", _state(status)], "   "),
+        *sheet.facts("run", [status.run or "?", state_of(status)], "   "),
         *sheet.facts("search", _search(status)),
         *sheet.facts(
-            "generation", [_generation(status), bar(status.progress), *_time(status)], "  "
+            "generation", [generation_of(status), bar(status.progress), *time_of(status)], "  "
         ),
         *sheet.facts(
             "members",
@@ -96,12 +96,12 @@ def _head(status: Status, sheet: Sheet) -> list[str]:
         ),
         *sheet.facts(
             "best",
-            [_best(status.best_ever), f"last complete generation: {_best(status.best_last)}"],
+            [best_of(status.best_ever), f"last complete generation: {best_of(status.best_last)}"],
             "; ",
         ),
     ]
     if status.front is not None:
-        best, front = _front(status.front)
+        best, front = front_of(status.front)
         lines += [*sheet.facts("objectives", best), *sheet.facts("front", [front])]
     if status.hypervolume is not None:
         found = status.hypervolume
@@ -114,7 +114,7 @@ def _head(status: Status, sheet: Sheet) -> list[str]:
     return [*lines, *sheet.sentences("ended", ended, ENDED_LINES)]
 
 
-def _front(front: FrontSoFar) -> tuple[list[str], str]:
+def front_of(front: FrontSoFar) -> tuple[list[str], str]:
     """The best of each objective, and how many members nobody dominates."""
     best = [f"{name} {value:.6g}" for name, value in front.best.items()]
     if front.unmet:
@@ -136,22 +136,22 @@ def _options(status: Status, sheet: Sheet) -> list[str]:
 def _search(status: Status) -> list[str]:
     what = f"{status.algorithm} on {status.task}"
     on = "" if status.processor is None else f"begun on {status.processor}"
-    return [what, f"seed {_or_unknown(status.seed)}", on]
+    return [what, f"seed {or_unknown(status.seed)}", on]
 
 
-def _state(status: Status) -> str:
+def state_of(status: Status) -> str:
     return "ended without a usable member" if status.state == "failed" else status.state
 
 
-def _generation(status: Status) -> str:
+def generation_of(status: Status) -> str:
     """How many generations are complete, which is the number of the one in work."""
     if status.generation is None:
         return "none yet"
     complete = status.generation + 1 if status.finished else status.generation
-    return f"{complete} of {_or_unknown(status.generations)}"
+    return f"{complete} of {or_unknown(status.generations)}"
 
 
-def _time(status: Status) -> list[str]:
+def time_of(status: Status) -> list[str]:
     if status.elapsed_s is None:
         return []
     elapsed = span(status.elapsed_s)
@@ -163,14 +163,14 @@ def _time(status: Status) -> list[str]:
     return [f"{told} so far{left}" if active == elapsed else f"{told}{left}"]
 
 
-def _best(best: TopMember | None) -> str:
+def best_of(best: TopMember | None) -> str:
     if best is None:
         return "none yet"
     name = paths.member_name(best.member)
     return f"{best.score:.6g} ({name} in generation {best.generation})"
 
 
-def _workers(status: Status, sheet: Sheet, most: int) -> list[str]:
+def worker_lines(status: Status, sheet: Sheet, most: int) -> list[str]:
     """Live processes, and the numbers of others: every restart leaves one behind."""
     live = [worker for worker in status.workers if worker.live]
     gone = sum(worker.left for worker in status.workers)
@@ -211,7 +211,7 @@ def _indented(indent: int, seen: Seen, columns: int) -> list[str]:
     return [" " * indent + line for line in told]
 
 
-def _trouble(status: Status, sheet: Sheet) -> list[str]:
+def trouble_lines(status: Status, sheet: Sheet) -> list[str]:
     """Failures, troubles and damage: a title each, and the first lines."""
     lines = []
     counts = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
@@ -229,5 +229,5 @@ def _trouble(status: Status, sheet: Sheet) -> list[str]:
     return lines
 
 
-def _or_unknown(value: int | None) -> str:
+def or_unknown(value: int | None) -> str:
     return "?" if value is None else str(value)

@@ -138,22 +138,26 @@ def render(status: StudyStatus, columns: int = COLUMNS) -> str:
     sheet = Sheet(columns)
     state = "over" if status.over else f"{len(status.open)} in work, {len(status.waiting)} waiting"
     left = "" if status.over or status.left_s is None else f"about {span(status.left_s)} left"
-    failures = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
+    finished = f"{len(status.finished)} of {status.runs} runs finished"
     lines = [
-        *sheet.facts(
-            "study",
-            [status.id, f"{len(status.finished)} of {status.runs} runs finished, {state}"],
-            "   ",
-        ),
+        *sheet.facts("study", [status.id, f"{finished}, {state}"], "   "),
         *sheet.facts("progress", [f"{bar(status.progress)} of the network-epochs", left]),
         *sheet.sentences("in work", _open_lines(status.open), RUN_LINES),
-        *([] if status.over else _worker_lines(status.workers, sheet)),
-        *sheet.sentences("failed", [f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES),
-        *sheet.sentences("failures", [failures] if failures else [], 1),
-        *sheet.sentences("trouble", status.trouble, TROUBLE_LINES),
+        *([] if status.over else worker_lines(status.workers, sheet)),
+        *trouble_lines(status, sheet),
         *sheet.facts("computed", str(status.account).split(", ")),
     ]
     return "\n".join(lines)
+
+
+def trouble_lines(status: StudyStatus, sheet: Sheet) -> list[str]:
+    """Failed runs, failed attempts, troubles and damage: a title each, and the first lines."""
+    counts = [f"{count} {kind}" for kind, count in status.failures.items()]
+    return [
+        *sheet.sentences("failed", [f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES),
+        *(sheet.facts("failures", counts, most=1) if counts else []),
+        *sheet.sentences("trouble", status.trouble, TROUBLE_LINES),
+    ]
 
 
 def _open(run: StudyRun, seen: Status) -> UnfinishedRun:
@@ -226,7 +230,7 @@ def _how_far(run: UnfinishedRun) -> str:
     )
 
 
-def _worker_lines(workers: Sequence[Seen], sheet: Sheet) -> list[str]:
+def worker_lines(workers: Sequence[Seen], sheet: Sheet) -> list[str]:
     live = [worker for worker in workers if worker.live]
     lines = seen_lines(live, sheet.most(WORKER_LINES), sheet.columns)
     return [*sheet.facts("workers", [f"{len(live)} live"]), *lines]
