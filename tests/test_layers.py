@@ -56,7 +56,7 @@ MAY_IMPORT = {
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks tabular regular_files",
     "analysis": "config search records store tabular processor",
-    "monitoring": "records store analysis",
+    "monitoring": "search regular_files records store analysis",
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "

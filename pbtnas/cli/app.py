@@ -60,6 +60,9 @@ ELSEWHERE: Mapping[str, str] = {
     "evaluate": "evaluate",
     "export": "networks",
     "fsck": "inspect",
+    "logs": "logs",
+    "member": "everybody",
+    "members": "everybody",
     "play": "networks",
     "plot": "compare",
     "ranks": "ranks",
@@ -72,6 +75,7 @@ ELSEWHERE: Mapping[str, str] = {
     "subnets": "subnets",
     "task": "tasks",
     "watch": "watch",
+    "workers": "everybody",
 }
 """The module of this folder in which a command stands.  It is imported when the command is called:
 `pbtnas status` would take half its time to import the others."""

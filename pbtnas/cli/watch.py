@@ -21,6 +21,7 @@ def watch(run_dir: Path) -> None:
     """
     from rich.console import Console
 
+    from pbtnas.cli.inspect import print_status
     from pbtnas.monitoring.watching import watch as show
     from pbtnas.monitoring.watching import watched
 
@@ -28,4 +29,7 @@ def watch(run_dir: Path) -> None:
         suppress(KeyboardInterrupt),  # how one stops looking is no error
         disk_errors(ExitCode.FAILED, place=run_dir),
     ):
-        show(watched(run_dir), Console())
+        console = Console()
+        show(watched(run_dir), console)
+        if console.is_terminal:  # which the live screen has given back as it was
+            print_status(run_dir, as_json=False)

@@ -6,7 +6,6 @@ are shown, so that one bad score does not make all others equal.
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pbtnas.monitoring.events import Event
 from pbtnas.monitoring.frames import Cell, Frame
 from pbtnas.monitoring.progress import Status
 from pbtnas.monitoring.study_screen import StudyStatus, UnfinishedRun
-from pbtnas.monitoring.text import NARROWEST, Sheet, packed, printable, span
+from pbtnas.monitoring.text import NARROWEST, Sheet, at_clock, packed, printable, span
 from pbtnas.records import paths
 
 COLOURS = tuple(f"color({number})" for number in (53, 60, 24, 30, 36, 71, 149, 220))
@@ -269,16 +268,11 @@ def _log(events: Sequence[Event], on: Canvas, room: int) -> list[Text]:
     lines: list[Text] = []
     for event in reversed(events):
         style = "red" if event.bad else "dim" if event.kind == "opened" else ""
-        told = _plain(packed([f"{clock_time(event.at)} {event.line}"], on.columns), style)
+        told = _plain(packed([f"{at_clock(event.at)} {event.line}"], on.columns), style)
         if len(lines) + len(told) > room - 1:
             break
         lines = [*told, *lines]
     return [Text("last events", "bold"), *lines] if lines else []
-
-
-def clock_time(at: float | None) -> str:
-    """The time of day on this machine."""
-    return "--:--:--" if at is None else time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def _titled(lines: Sequence[str]) -> list[Text]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,3 +153,8 @@ def span(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def at_clock(at: float | None) -> str:
+    """A time, in seconds since the epoch, as the time of day on this machine."""
+    return "--:--:--" if at is None else time.strftime("%H:%M:%S", time.localtime(at))

@@ -18,11 +18,11 @@ from rich.text import Text
 
 from pbtnas.errors import PbtnasError
 from pbtnas.monitoring.frames import PAUSE_S, SHARE, Frame, Frames
-from pbtnas.monitoring.live_screen import Canvas, canvas, clock_time, drawn, drawn_study
+from pbtnas.monitoring.live_screen import Canvas, canvas, drawn, drawn_study
 from pbtnas.monitoring.progress import Status
 from pbtnas.monitoring.run_screen import progress_line
 from pbtnas.monitoring.study_screen import StudyStatus, study_status
-from pbtnas.monitoring.text import printable
+from pbtnas.monitoring.text import at_clock, printable
 from pbtnas.store.run_directory import NotYetARun
 from pbtnas.store.study_directory import is_study, open_study
 
@@ -75,7 +75,7 @@ class WatchedRun:
         if self._frame is None:
             found, now = [], self._not_yet
         else:
-            events = ((f"{clock_time(e.at)} {e.line}", e.line) for e in self._frame.events)
+            events = ((f"{at_clock(e.at)} {e.line}", e.line) for e in self._frame.events)
             found = [printable(text) for text, line in events if line not in self._told]
             self._told.update(event.line for event in self._frame.events)
             now = progress_line(self._frame.status, 1000)
