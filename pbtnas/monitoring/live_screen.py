@@ -69,7 +69,8 @@ def drawn(frame: Frame, on: Canvas, *, log: bool = True) -> Text:
     """A run: how far it is, its members, workers, troubles, and, with `log`, what happened last."""
     status = frame.status
     head = _head(status, on)
-    trouble = _plain(run_screen.trouble_lines(status, on.sheet)[:MOST_TROUBLE], "yellow")
+    found = run_screen.trouble_lines(status, on.sheet)
+    trouble = _plain(found[: max(MOST_TROUBLE, on.lines // 4)], "yellow")
     room = on.lines - len(head) - len(trouble)
     workers = [] if status.over else _workers(status, on, max(2, min(MOST_WORKERS, room // 4)))
     fewest = FEWEST_EVENTS + 1 if log else 0
@@ -162,7 +163,7 @@ def _progress(title: str, share: float, on: Canvas, facts: Sequence[str]) -> lis
     told = list(filter(None, facts))
     if not told:
         return [line]
-    if len(told[0]) <= room:
+    if max(map(len, told)) <= room:
         first, *more = packed(told, room)
         return [line.append(first), *(Text(f"{'':{begin}}{part}") for part in more)]
     return [line, *(Text(f"{'':12}{part}") for part in packed(told, on.columns - 12))]
@@ -227,15 +228,7 @@ def _legend(on: Canvas) -> Text:
     for level in range(len(COLOURS)):
         scale.append_text(_level(level, " ", on))
     scale.append(" high")
-    for text in (
-        "by rank",
-        "+ born",
-        "x failed",
-        "~ diverged",
-        "> in work",
-        "? put back",
-        ". pending",
-    ):
+    for text in LEGEND:
         if len(scale) + len(text) + 2 <= on.columns:
             scale.append(f"  {text}")
     return scale
