@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +73,12 @@ parent_option = click.option(
     type=int,
     metavar="PID",
     help="Stop, as by SIGTERM, when the process PID that started this one ends.",
+)
+reuse_option = click.option(
+    "--reuse/--no-reuse",
+    default=True,
+    show_default=True,
+    help="Take over what other runs of the study have computed already.",
 )
 overrides_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. run.seed=3."
@@ -159,6 +167,13 @@ def named_task(name: str | None, task_file: str | None) -> tuple[str, str | None
     if source is ParameterSource.ENVIRONMENT and name != name_in(task_file):
         return name, None
     return name, task_file
+
+
+def columns() -> int:
+    """How wide the terminal is that the command prints to; 100 columns elsewhere."""
+    from pbtnas.monitoring.text import COLUMNS
+
+    return shutil.get_terminal_size((COLUMNS, 24)).columns if sys.stdout.isatty() else COLUMNS
 
 
 def leave(code: int, text: str) -> NoReturn:
