@@ -22,6 +22,7 @@ from pbtnas.cli import estimate as cli_estimate
 from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
+from pbtnas.cli import new as cli_new
 from pbtnas.cli import ranks as cli_ranks
 from pbtnas.cli import study as cli_study
 from pbtnas.cli import subnets as cli_subnets
@@ -361,6 +362,7 @@ def _work(
 
 
 for command in (
+    cli_new.new,
     cli_estimate.estimate,
     cli_inspect.status,
     show,
