@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from pbtnas.errors import ExitCode
 
@@ -24,11 +25,18 @@ EXIT_CODES = "\n".join(
     ["\b", "Exit codes:", *(f"  {code.value:<4}{code.meaning}" for code in ExitCode)]
 )
 
+
+def complete_file(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What a shell offers for FILE.py:Class: the files."""
+    return [CompletionItem(begun, type="file")]
+
+
 task_file_option = click.option(
     "--task",
     "task_file",
     metavar="FILE.py:Class",
     envvar="PBTNAS_TASK",
+    shell_complete=complete_file,
     help="A task of your own, in a file (PBTNAS_TASK); task.name is the class, if not given.",
 )
 accept_option = click.option(
