@@ -23,6 +23,7 @@ from pbtnas.cli.shared import (
     EXIT_CODES,
     accept_option,
     accepting,
+    check_installed,
     data_of,
     devices_option,
     disk_errors,
@@ -171,6 +172,7 @@ def run(
         checked = load(Path(arguments[0]), overrides, task=name_in(task_file))
     else:
         checked = _alone(schedule_of, overrides)
+    check_installed(checked.task.name, task_file)
     environment = training_environment([checked])
     common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]

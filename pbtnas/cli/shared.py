@@ -156,6 +156,20 @@ def name_in(task_file: str | None) -> str | None:
     return task_file if words is None else words[1]
 
 
+def check_installed(name: str, task_file: str | None) -> None:
+    """End the command where a task's name is none of an installed one, and no file is given.
+
+    Unlike loading the task it takes no time, so a command may ask before it starts processes.
+    """
+    from importlib.metadata import entry_points
+
+    from pbtnas.tasks.task_file import GROUP, not_installed
+
+    known = sorted({point.name for point in entry_points(group=GROUP)})
+    if task_file is None and name not in known:
+        leave(ExitCode.USAGE, not_installed(name, known))
+
+
 def named_task(name: str | None, task_file: str | None) -> tuple[str, str | None]:
     """Name and file of a task that is given by its name, as FILE.py:Class, or by `--task`."""
     from click.core import ParameterSource

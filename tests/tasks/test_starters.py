@@ -16,6 +16,10 @@ from pbtnas.config import load
 from pbtnas.tasks.loading import import_file
 from pbtnas.tasks.starters.writing import KINDS, class_name, write
 
+SMALLER = {
+    "task": "--rounds 1",
+    "run": "--set search.population=3 --set search.generations=2 --set search.epochs=1",
+}
 of_every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -60,7 +64,7 @@ def test_the_files_are_clean_and_nothing_of_the_template_is_left(kind: str, tmp_
 def test_what_the_readme_says_can_be_typed(kind: str, tmp_path: Path) -> None:
     """Check, search, evaluation, export and the folder's own test end well, and the network loads.
 
-    Only the search is made smaller."""
+    Only check and search are made smaller."""
     directory = tmp_path / "mine"
     write(directory, kind)
     readme = (directory / "README.md").read_text()
@@ -70,15 +74,14 @@ def test_what_the_readme_says_can_be_typed(kind: str, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     for words in typed:
         own = ["-m", "pbtnas", *words[1:]] if words[0] == "pbtnas" else words[1:]
-        small = "search.population=3 search.generations=2 search.epochs=1".split()
-        sets = [word for key in small for word in ("--set", key)] if words[1] == "run" else []
+        more = SMALLER.get(words[1], "").split()
         done = subprocess.run(
-            [sys.executable, *own, *sets],
+            [sys.executable, *own, *more],
             cwd=directory,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
         )
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     assert [words[1] for words in typed][:4] == ["task", "run", "evaluate", "export"]
