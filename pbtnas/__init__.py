@@ -8,7 +8,7 @@ from typing import Any
 
 from pbtnas.version import __version__
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "check", "load"]
 
 
 def load(
@@ -39,3 +39,25 @@ def load(
     from pbtnas.networks.loading import load_network  # torch: a status screen must not wait for it
 
     return load_network(Path(directory), which, task, accept=accept_code_change).network
+
+
+def check(task: Any, *, rounds: int = 5, device: str = "cpu") -> list[str]:
+    """What `pbtnas task check` finds wrong with a task: a sentence for each error and warning.
+
+    For the test of a task: `assert pbtnas.check(MyTask()) == []`.
+
+    Args:
+        task: The task, as its class makes it.
+        rounds: Pairs of random architectures that are trained and mixed.
+        device: A torch device to train and evaluate on.
+    """
+    from pbtnas.tasks.checking.check import check as found
+    from pbtnas.tasks.checking.report import Level
+    from pbtnas.weights import mix_states
+
+    findings = found(task, mix=mix_states, rounds=rounds, device=device)
+    return [
+        f"{finding.level}: {finding.sentence}\n{finding.detail}".strip()
+        for finding in findings
+        if finding.level is not Level.OK
+    ]

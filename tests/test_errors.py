@@ -49,6 +49,7 @@ USAGE = {
         "UnfitOptions",
         "TaskFault",
         "UnfitDevice",
+        "UnfitName",
         "UnfitPopulation",
         "UnfitProcessor",
         "UnfitSchedule",

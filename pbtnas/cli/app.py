@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbtnas.cli.examples import examples_of, with_examples
+from pbtnas.cli.overview import write_overview
 from pbtnas.cli.shared import (
     EXIT_CODES,
     accept_option,
     accepting,
+    check_installed,
     data_of,
     devices_option,
     disk_errors,
@@ -63,6 +66,7 @@ ELSEWHERE: Mapping[str, str] = {
     "logs": "logs",
     "member": "everybody",
     "members": "everybody",
+    "new": "new",
     "play": "networks",
     "plot": "compare",
     "ranks": "ranks",
@@ -95,7 +99,12 @@ class _Group(click.Group):
         if name in ELSEWHERE:
             module = import_module(f"pbtnas.cli.{ELSEWHERE[name]}")
             self.add_command(getattr(module, name), name)
-        return super().get_command(ctx, name)
+        found = super().get_command(ctx, name)
+        return None if found is None else with_examples(found, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        write_overview(formatter, {name: c for name, c in found.items() if c is not None})
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -107,7 +116,7 @@ class _Group(click.Group):
             leave(error.exit_code, f"{error}{frames}")
 
 
-@click.group(cls=_Group, epilog=EXIT_CODES)
+@click.group(cls=_Group, epilog=f"{examples_of('')}\n\n{EXIT_CODES}")
 @click.version_option(__version__)
 @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every frame of an error in your task.")
@@ -168,6 +177,7 @@ def run(
         checked = load(Path(arguments[0]), overrides, task=name_in(task_file))
     else:
         checked = _alone(schedule_of, overrides)
+    check_installed(checked.task.name, task_file)
     environment = training_environment([checked])
     common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]

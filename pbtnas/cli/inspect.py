@@ -13,6 +13,7 @@ import click
 
 from pbtnas.cli.shared import (
     columns,
+    complete_file,
     disk_errors,
     leave,
     load_task_of,
@@ -124,11 +125,13 @@ def doctor(directory: Path) -> None:
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[NAME | FILE.py:Class]")
+@click.argument(
+    "name", required=False, metavar="[NAME | FILE.py:Class]", shell_complete=complete_file
+)
 @task_file_option
 @overrides_option
 def space(name: str | None, task_file: str | None, overrides: tuple[str, ...]) -> None:
-    """The search space of a task as a table, e.g. `pbtnas space gan-hard`."""
+    """The search space of a task as a table, or one of the paper's: gan, gan-hard, drqv2."""
     from pbtnas.config import TaskConfig
 
     found = None if name is None else _named_space(name)

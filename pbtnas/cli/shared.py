@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from pbtnas.errors import ExitCode
 
@@ -26,11 +27,18 @@ EXIT_CODES = "\n".join(
     ["\b", "Exit codes:", *(f"  {code.value:<4}{code.meaning}" for code in ExitCode)]
 )
 
+
+def complete_file(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What a shell offers for FILE.py:Class: the files."""
+    return [CompletionItem(begun, type="file")]
+
+
 task_file_option = click.option(
     "--task",
     "task_file",
     metavar="FILE.py:Class",
     envvar="PBTNAS_TASK",
+    shell_complete=complete_file,
     help="A task of your own, in a file (PBTNAS_TASK); task.name is the class, if not given.",
 )
 accept_option = click.option(
@@ -148,6 +156,20 @@ def name_in(task_file: str | None) -> str | None:
 
     words = file_and_class(task_file or "")
     return task_file if words is None else words[1]
+
+
+def check_installed(name: str, task_file: str | None) -> None:
+    """End the command where a task's name is none of an installed one, and no file is given.
+
+    Unlike loading the task it takes no time, so a command may ask before it starts processes.
+    """
+    from importlib.metadata import entry_points
+
+    from pbtnas.tasks.task_file import GROUP, not_installed
+
+    known = sorted({point.name for point in entry_points(group=GROUP)})
+    if task_file is None and name not in known:
+        leave(ExitCode.USAGE, not_installed(name, known))
 
 
 def named_task(name: str | None, task_file: str | None) -> tuple[str, str | None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbtnas.cli.shared import (
+    complete_file,
     disk_errors,
     is_verbose,
     load_task_of,
@@ -41,7 +42,9 @@ def list_tasks() -> None:
 
 
 @task.command("check")
-@click.argument("name", required=False, metavar="[NAME | FILE.py:Class]")
+@click.argument(
+    "name", required=False, metavar="[NAME | FILE.py:Class]", shell_complete=complete_file
+)
 @task_file_option
 @click.option("--device", default="cpu", show_default=True, help="To train on, e.g. cuda:0.")
 @click.option("--rounds", default=5, show_default=True, help="Random architectures to try.")

@@ -24,10 +24,7 @@ from pbtnas.tasks.base import Options, Task, TaskError
 from pbtnas.tasks.code import code_of_file, code_of_package, note
 from pbtnas.tasks.faults import fault, shown
 from pbtnas.tasks.making import make, parsed
-from pbtnas.tasks.task_file import file_and_class
-
-GROUP = "pbtnas.tasks"
-"""The entry point group in which packages install their tasks."""
+from pbtnas.tasks.task_file import GROUP, file_and_class, not_installed
 
 _PREFIX = "pbtnas_task_file_"  # never the name of an installed module
 
@@ -80,22 +77,7 @@ def installed_tasks() -> list[str]:
 def _installed(name: str) -> tuple[Any, TaskCode]:
     found = entry_points(group=GROUP, name=name)
     if not found:
-        known = installed_tasks()
-        match = closest(name, known)
-        hint = f"did you mean {match!r}? " if match else ""
-        if file_and_class(name):
-            raise TaskError(
-                f"task.name: a file is named on the command line, not here: --task {name}"
-            )
-        if ":" in name or name.endswith(".py"):
-            raise TaskError(
-                f"task.name: {name!r} is no name; a task in a file of yours is FILE.py:Class, "
-                "such as my_task.py:MyTask"
-            )
-        raise TaskError(
-            f"task.name: unknown task {name!r}; {hint}installed: {', '.join(known) or 'none'}; "
-            f"a task in a file of yours needs --task FILE.py:{name}"
-        )
+        raise TaskError(not_installed(name, installed_tasks()))
     (point, *_) = found
     try:
         return point.load(), code_of_package(point)

@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pbtnas.config.fields import closest
+
+GROUP = "pbtnas.tasks"
+"""The entry point group in which packages install their tasks."""
+
 
 def file_and_class(words: str) -> tuple[str, str] | None:
     """File and class of "FILE.py:Class"; None for any other words."""
     file, _, class_name = words.rpartition(":")
     return (file, class_name) if file.endswith(".py") and class_name else None
+
+
+def not_installed(name: str, known: Sequence[str]) -> str:
+    """What is wrong with a task's name that is none of those installed, in one sentence."""
+    if file_and_class(name):
+        return f"task.name: a file is named on the command line, not here: --task {name}"
+    if ":" in name or name.endswith(".py"):
+        return (
+            f"task.name: {name!r} is no name; a task in a file of yours is FILE.py:Class, "
+            "such as my_task.py:MyTask"
+        )
+    match = closest(name, known)
+    hint = f"did you mean {match!r}? " if match else ""
+    return (
+        f"task.name: unknown task {name!r}; {hint}installed: {', '.join(known) or 'none'}; "
+        f"a task in a file of yours needs --task FILE.py:{name}"
+    )

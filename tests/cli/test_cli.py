@@ -80,9 +80,11 @@ def test_a_missing_config_is_named(site: Site) -> None:
 
 def test_an_unknown_task_is_told_with_what_there_is(site: Site) -> None:
     """By name with a suggestion, and by file."""
-    result = call("coordinator", site.config, site.run_dir, "--set", "task.name=digit")
-    assert result.exit_code == 2
-    assert "unknown task 'digit'; did you mean 'digits'?" in result.stderr
+    for command in ("coordinator", "run"):  # `run` before it starts anything
+        result = call(command, site.config, site.run_dir, "--set", "task.name=digit")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("pbtnas: task.name: unknown task 'digit'; did you mean ")
+        assert "needs --task FILE.py:digit" in result.stderr
 
     result = call("coordinator", site.config, site.run_dir, "--task", "missing.py:FaultyTask")
     assert result.exit_code == 2

@@ -23,12 +23,27 @@ TUTORIAL = BLOCKS[0]
 
 BUILD, SCORE = "    def build", "nn.functional.cross_entropy(outputs, targets).item()"
 MISTAKES = {
-    "`return` is forgotten": [("return Net(**choices)", "Net(**choices)")],
-    '`choices["conv"]`': [("return Net(**choices)", 'return Net(choices["conv"], 3, "relu")')],
-    '`switch("act", (nn.ReLU, nn.Tanh))`': [('"act", ACTIVATIONS', '"act", (nn.ReLU, nn.Tanh)')],
     "`nn.Conv2d(1, conv1, 3)`: an option changes what the next layer gets": [
         ("nn.Conv2d(1, 16, conv1", "nn.Conv2d(1, conv1, 3")
     ],
+    '`Variable("width", (8, 16), ("conv1",))`, which shapes `conv2` too': [
+        ("layer, switch", "Variable, switch"),
+        (
+            'layer("conv1", (1, 3, 5)), layer("conv2", (1, 3, 5))',
+            'Variable("width", (8, 16), ("conv1",))',
+        ),
+        ("conv1, conv2, act):", "width, act):"),
+        ("nn.Conv2d(1, 16, conv1", "nn.Conv2d(1, width, 3"),
+        ("nn.Conv2d(16, 16, conv2", "nn.Conv2d(width, 16, 3"),
+    ],
+    "`nn.Sequential(*[nn.Dropout(0.1)] * drop, nn.Linear(16, 10))`: a switch shifts names": [
+        ('"act", ACTIVATIONS)', '"act", ACTIVATIONS), switch("drop", (False, True))'),
+        ("conv2, act):", "conv2, act, drop):"),
+        ("nn.Linear(16, 10)", "nn.Sequential(*[nn.Dropout(0.1)] * drop, nn.Linear(16, 10))"),
+    ],
+    "`return` is forgotten": [("return Net(**choices)", "Net(**choices)")],
+    '`choices["conv"]`': [("return Net(**choices)", 'return Net(choices["conv"], 3, "relu")')],
+    '`switch("act", (nn.ReLU, nn.Tanh))`': [('"act", ACTIVATIONS', '"act", (nn.ReLU, nn.Tanh)')],
     '`layer("first", (1, 3, 5))`, but `self.conv1`': [
         ('layer("conv1"', 'layer("first"'),
         ("Net(**choices)", 'Net(choices["first"], choices["conv2"], choices["act"])'),
@@ -78,9 +93,12 @@ def answers(file: Path, changes: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def told() -> dict[str, str]:
-    """The answer to each mistake, as the table of the page has it."""
-    table = PAGE.partition("| mistake |")[2].partition("\n\n")[0].splitlines()[2:]
-    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table]
+    """The answer to each mistake, as the tables of the page have it."""
+    tables = [
+        PAGE.partition(head)[2].partition("\n\n")[0] for head in ("| does not fit |", "| mistake |")
+    ]
+    rows = [row for table in tables for row in table.splitlines()[2:]]
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
     return {mistake: answer.strip("`") for mistake, answer, _ in cells}
 
 
