@@ -62,6 +62,8 @@ MAY_IMPORT = {
         "determinism cuda child_python logs regular_files processor versions"
     ),
     "study": "version config records protocol checkpoints store training engine",
+    # What `import pbtnas` offers.
+    "api": "config store analysis monitoring engine networks child_python",
 }
 MAY_IMPORT_EVERYTHING = {"cli", "__main__", "__init__"}
 MAY_BE_IMPORTED_BY_ALL = {"errors"}
@@ -293,6 +295,8 @@ def test_what_cannot_be_read_is_not_taken_for_a_record() -> None:
 
 
 QUICK = (
+    "api.opened",
+    "api.running",
     "analysis.history.run",
     "cli",
     "config",

@@ -112,9 +112,11 @@ schedule_option = click.option(
 @scratch_option
 @machine_option
 @overrides_option
+@parent_option
 def run(
     arguments: tuple[str, ...],
     schedule_of: Path | None,
+    parent: int | None,
     workers: int | None,
     devices: tuple[str, ...],
     task_file: str | None,
@@ -125,8 +127,11 @@ def run(
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.config import load
     from pbtnas.engine.fork_server import keep_running_forked
+    from pbtnas.engine.parent_death import stop_with_parent
     from pbtnas.engine.worker import training_environment
 
+    if parent is not None:
+        stop_with_parent(parent)
     if len(arguments) != (2 if schedule_of is None else 1):
         raise click.UsageError("expected CONFIG RUN_DIR, or --schedule-of RUN RUN_DIR")
     run_dir = Path(arguments[-1])

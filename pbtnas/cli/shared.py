@@ -29,7 +29,8 @@ task_file_option = click.option(
     "task_file",
     metavar="FILE.py:Class",
     envvar="PBTNAS_TASK",
-    help="A task of your own, in a file (PBTNAS_TASK); task.name is the class, if not given.",
+    help="A task of your own, in a file, or in a package as MODULE:Class (PBTNAS_TASK); task.name "
+    "is the class, if not given.",
 )
 accept_option = click.option(
     "--accept-code-change",
@@ -136,9 +137,9 @@ def pin_as(run_dir: Path, stop: StopRequest) -> None:
 
 def name_in(task_file: str | None) -> str | None:
     """The name that `--task` implies: its class.  Loading the task says what is wrong with it."""
-    from pbtnas.tasks.task_file import file_and_class
+    from pbtnas.tasks.task_file import file_and_class, module_and_class
 
-    words = file_and_class(task_file or "")
+    words = file_and_class(task_file or "") or module_and_class(task_file or "")
     return task_file if words is None else words[1]
 
 
