@@ -23,6 +23,7 @@ def run(
     task: type | str | None = None,
     devices: Sequence[str] = (),
     overrides: Sequence[str] = (),
+    log: Sequence[type | str] = (),
     scratch: str | PathLike[str] | None = None,
     accept_code_change: bool = False,
 ) -> OpenedRun:
@@ -40,6 +41,7 @@ def run(
             names.
         devices: Of the workers in turn; all GPUs if there are any.
         overrides: Overrides of the configuration, such as "run.seed=3".
+        log: Loggers to be told of it, such as "tensorboard", or classes of your own.
         scratch: Directory of this machine for data and replay buffers.
         accept_code_change: Whether the run goes on with other code of the task.
 
@@ -56,6 +58,7 @@ def run(
         task=task,
         devices=devices,
         overrides=overrides,
+        loggers=log,
         scratch=None if scratch is None else Path(scratch),
         accept=accept_code_change,
     )

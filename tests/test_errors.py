@@ -32,7 +32,7 @@ NOT_ERRORS = {
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
-    *("NoSubnets", "UnknownObjective"),
+    *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
     *("BadReference", "NoFigure", "NoSchedule", "NotImportable"),
     *(

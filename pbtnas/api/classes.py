@@ -68,6 +68,15 @@ def words_of(task: type | str | None) -> str | None:
     return None if named is None else named.words
 
 
+def logger_words(logger: type | str) -> str:
+    """What `--log` takes for a logger that is given so.  Raises `NotImportable`."""
+    if isinstance(logger, str):
+        return logger
+    words = _in_file(logger, "log").words
+    assert words is not None, "a class in a file has words"
+    return words
+
+
 def refuse_within_import() -> None:
     """Raise `NotImportable` where a process of a search imports the script that starts searches."""
     frame: FrameType | None = sys._getframe(1)
@@ -92,19 +101,19 @@ def _installed(task: type) -> NamedTask | None:
     return None
 
 
-def _in_file(task: type) -> NamedTask:
+def _in_file(task: type, what: str = "task") -> NamedTask:
     name, qualified = task.__name__, task.__qualname__
     module = sys.modules.get(task.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None or not file.endswith(".py"):
         raise NotImportable(
-            f"task: the class {name} was typed in or stands in a notebook cell, where the "
+            f"{what}: the class {name} was typed in or stands in a notebook cell, where the "
             "processes of a search cannot import it; write it to a file, such as my_task.py, and "
             f"import it: `from my_task import {name}`"
         )
     if getattr(module, qualified, None) is not task:
         raise NotImportable(
-            f"task: the class {qualified} of {file} is not at the top level of its file, where "
+            f"{what}: the class {qualified} of {file} is not at the top level of its file, where "
             "the processes of a search would look for it"
         )
     path = Path(file).resolve()

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from pbtnas.api.classes import named_task, refuse_within_import
+from pbtnas.api.classes import logger_words, named_task, refuse_within_import
 from pbtnas.api.opened import OpenedRun
 from pbtnas.child_python import python_command, python_environment
 from pbtnas.config import from_json, load
@@ -49,6 +49,7 @@ def run_search(
     task: type | str | None,
     devices: Sequence[str],
     overrides: Sequence[str],
+    loggers: Sequence[type | str],
     scratch: Path | None,
     accept: bool,
 ) -> OpenedRun:
@@ -63,6 +64,7 @@ def run_search(
     with _configuration(config, overrides) as file:
         arguments = ["run", str(file), str(run_dir)]
         arguments += _options("--set", overrides) + _options("--device", devices)
+        arguments += _options("--log", [logger_words(logger) for logger in loggers])
         arguments += [] if workers is None else ["--workers", str(workers)]
         arguments += [] if scratch is None else ["--scratch", str(scratch)]
         arguments += [ACCEPT] if accept else []

@@ -21,6 +21,7 @@ from pbtnas.cli.shared import (
     EXIT_CODES,
     accept_option,
     accepting,
+    check_logging,
     data_of,
     devices_option,
     disk_errors,
@@ -28,6 +29,8 @@ from pbtnas.cli.shared import (
     is_verbose,
     leave,
     load_task_of,
+    log_option,
+    logging_of,
     machine_option,
     name_in,
     overrides_option,
@@ -60,6 +63,7 @@ ELSEWHERE: Mapping[str, str] = {
     "evaluate": "evaluate",
     "export": "networks",
     "fsck": "inspect",
+    "log": "log",
     "play": "networks",
     "plot": "compare",
     "ranks": "ranks",
@@ -137,11 +141,13 @@ schedule_option = click.option(
 @scratch_option
 @machine_option
 @overrides_option
+@log_option
 @parent_option
 def run(
     arguments: tuple[str, ...],
     schedule_of: Path | None,
     parent: int | None,
+    loggers: tuple[str, ...],
     workers: int | None,
     devices: tuple[str, ...],
     task_file: str | None,
@@ -168,11 +174,12 @@ def run(
         checked = load(Path(arguments[0]), overrides, task=name_in(task_file))
     else:
         checked = _alone(schedule_of, overrides)
+    check_logging([*loggers, *checked.logging.to])
     environment = training_environment([checked])
     common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", *arguments, *given("--schedule-of", schedule_of)]
-    head += [*common, *sets]
+    head += [*common, *sets, *(word for name in loggers for word in ("--log", name))]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
     before = why_ended(run_dir)
@@ -195,6 +202,7 @@ def run(
 @scratch_option
 @machine_option
 @overrides_option
+@log_option
 @parent_option
 @click.option(
     "--dry-run",
@@ -209,6 +217,7 @@ def coordinator(
     accept: bool,
     scratch: Path | None,
     overrides: tuple[str, ...],
+    loggers: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Coordinate a run: start it, or go on with it after whatever happened.
@@ -230,7 +239,9 @@ def coordinator(
                 arguments, schedule_of, overrides, name_in(task_file), stop
             )
             pin(config.run.cpu_capability)
+            check_logging([*loggers, *config.logging.to])
             from pbtnas.engine.coordinator import coordinate, holder_of
+            from pbtnas.engine.loggers_beside import loggers_beside
             from pbtnas.engine.run_setup import check_start, check_task
             from pbtnas.tasks.loading import complete_options
 
@@ -245,7 +256,9 @@ def coordinator(
                 click.echo(json.dumps(whole, indent=2))
                 return
             scratch = scratch or default_scratch()
-            ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
+            told = dict.fromkeys([*loggers, *(config.logging.to or logging_of(root))])
+            with loggers_beside(root, list(told)):
+                ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
     except AskedToStop:
         sys.exit(ExitCode.STOPPED)  # before anything was begun
     except BrokenChain as error:
@@ -307,8 +320,10 @@ def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
 @accept_option
 @scratch_option
 @machine_option
+@log_option
 def worker(
     run_dir: Path,
+    loggers: tuple[str, ...],
     device: str | None,
     slots: int,
     patience: float,
@@ -323,7 +338,9 @@ def worker(
     Start one for each GPU, on any machine.
     """
     stop = until_asked_to_stop(parent)
+    check_logging(loggers)
     from pbtnas.engine import devices
+    from pbtnas.engine.loggers_beside import loggers_beside
     from pbtnas.protocol.work_loop import WorkerEnding
     from pbtnas.store.run_directory import make_directory
 
@@ -334,9 +351,10 @@ def worker(
     devices.check_device(device)
     lock = devices.hold_device(device, slots)
     try:
-        ending = _work(
-            run_dir, patience, stop, device, scratch, task_file, accept=accept, reuse=reuse
-        )
+        with loggers_beside(run_dir, loggers):
+            ending = _work(
+                run_dir, patience, stop, device, scratch, task_file, accept=accept, reuse=reuse
+            )
     finally:
         if lock is not None:
             lock.release()

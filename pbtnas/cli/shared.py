@@ -85,6 +85,14 @@ overrides_option = click.option(
 devices_option = click.option(
     "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
 )
+log_option = click.option(
+    "--log",
+    "loggers",
+    multiple=True,
+    metavar="NAME",
+    help="Tell tensorboard, wandb, mlflow, an installed logger or FILE.py:Class, in a process of "
+    "its own; see `pbtnas log`.",
+)
 format_option = click.option(
     "--format",
     "form",
@@ -139,6 +147,31 @@ def pin_as(run_dir: Path, stop: StopRequest) -> None:
     except AskedToStop:
         raise SystemExit(ExitCode.STOPPED) from None
     pin(from_json(run.config).run.cpu_capability)
+
+
+def check_logging(names: Sequence[str]) -> None:
+    """Raise `UnknownLogger` where a logger is not to be had here."""
+    from pbtnas.loggers.loading import check_loggers
+
+    check_loggers(names)
+
+
+def logging_of(run_dir: Path) -> tuple[str, ...]:
+    """The loggers that the run in a directory was begun with; none if there is no run yet, and
+    none that is not to be had here, which is said."""
+    from pbtnas.loggers.loading import UnknownLogger, check_loggers
+    from pbtnas.store.run_directory import NotARun, open_run
+
+    try:
+        names = open_run(run_dir).logging
+    except NotARun:
+        return ()
+    try:
+        check_loggers(names)
+    except UnknownLogger as error:
+        log.warning("%s: it is not told of this run", error)
+        return ()
+    return names
 
 
 def name_in(task_file: str | None) -> str | None:

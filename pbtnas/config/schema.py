@@ -20,6 +20,18 @@ ALGORITHM_GROUP = "pbtnas.algorithms"
 """The entry point group in which other packages install algorithms."""
 
 
+LOGGER_GROUP = "pbtnas.loggers"
+"""The entry point group in which other packages install loggers."""
+
+LOGGERS = ("tensorboard", "wandb", "mlflow")
+
+
+def logger_names() -> list[str]:
+    """Names of our loggers, and then of installed ones in alphabetical order."""
+    installed = {point.name for point in entry_points(group=LOGGER_GROUP)}
+    return [*LOGGERS, *sorted(installed.difference(LOGGERS))]
+
+
 def algorithm_names() -> list[str]:
     """Names of our algorithms, and then of installed ones in alphabetical order."""
     installed = {point.name for point in entry_points(group=ALGORITHM_GROUP)}
@@ -282,6 +294,23 @@ class EngineConfig:
             yield "lease_s", f"at least 3 times engine.beat_s, which is {self.beat_s}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoggingConfig:
+    """What is told to other tools; never changes the outcome of a search, nor its fingerprint."""
+
+    to: tuple[str, ...] = setting(
+        (),
+        help="Loggers beside the coordinator: tensorboard, wandb, mlflow, or one that another "
+        "package installs.",
+    )
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Broken rules between the fields, for `parse`."""
+        known = logger_names()
+        if not set(self.to) <= set(known) or len(set(self.to)) < len(self.to):
+            yield "to", f"names of {', '.join(known)}, each once"
+
+
 @dataclass(frozen=True)
 class Config:
     """A whole configuration, checked.  Made by `load` and `from_json`.
@@ -291,6 +320,7 @@ class Config:
         search: Section `search`.
         run: Section `run`.
         engine: Section `engine`.
+        logging: Section `logging`; it is no part of what is stored and compared.
         places: "file:line" by dotted key, e.g. "search.population", and by section.
     """
 
@@ -298,6 +328,7 @@ class Config:
     search: SearchConfig
     run: RunConfig = RunConfig()
     engine: EngineConfig = EngineConfig()
+    logging: LoggingConfig = LoggingConfig()
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def named(self, key: str) -> str:
@@ -311,7 +342,11 @@ SECTIONS: dict[str, type[Any]] = {
     "search": SearchConfig,
     "run": RunConfig,
     "engine": EngineConfig,
+    "logging": LoggingConfig,
 }
+
+NOT_STORED = ("logging",)
+"""Sections that say nothing of a run, but what stands beside it."""
 
 
 def describe() -> str:

@@ -25,6 +25,7 @@ WORKERS = Name("workers")
 REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
 TRASH = Name("trash")
+LOG = Name("log")
 INSIDE = "record"  # file in a record that is published as a directory
 PRIVATE = ".tmp-"  # how the name of every private file begins
 
@@ -179,6 +180,25 @@ def attempts(number: int) -> Name:
 
 def attempt(number: int, member: int, attempt_number: int) -> Name:
     return Name(f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}")
+
+
+def training_log(number: int, member: int, attempt_number: int) -> Name:
+    """What the task logged while it trained in that attempt, as JSON lines."""
+    return Name(f"{attempt(number, member, attempt_number)}/log.jsonl")
+
+
+def logger_directory(logger: str) -> Name:
+    """What a logger has written."""
+    return Name(f"{LOG}/{safe(logger)}")
+
+
+def logger_told(logger: str) -> Name:
+    """The list of what a logger was told."""
+    return Name(f"{LOG}/{safe(logger)}.told")
+
+
+def logger_lock(logger: str) -> Name:
+    return Name(f"{LOG}/{safe(logger)}.lock")
 
 
 def product(name: str) -> Name:
