@@ -232,6 +232,7 @@ OPENS_FILES = {
     "processor.py": "/proc",
     "engine/devices.py": "/sys, for the limit of the cgroup",
     "engine/guard.py": "/dev/null",
+    "loggers/event_files.py": "a picture that it has read already",
     "engine/training_process.py": "/proc and /dev/null",
     "training/snapshots.py": "what it has written, to make it durable",
 }

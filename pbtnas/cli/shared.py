@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -149,7 +149,7 @@ def pin_as(run_dir: Path, stop: StopRequest) -> None:
     pin(from_json(run.config).run.cpu_capability)
 
 
-def check_logging(names: Sequence[str]) -> None:
+def check_logging(names: Iterable[str]) -> None:
     """Raise `UnknownLogger` where a logger is not to be had here."""
     from pbtnas.loggers.loading import check_loggers
 

@@ -261,6 +261,9 @@ class RunConfig:
     )
 
 
+PREVIEWS_MIB = 64.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """How the work is carried out; never changes the outcome of a search."""
@@ -286,6 +289,13 @@ class EngineConfig:
     )
     grace_s: float = number(
         20.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
+    )
+    previews_mib: float = number(
+        PREVIEWS_MIB,
+        min=0,
+        newer=True,
+        help="Room for the pictures that members give with their scores, in MiB; of more, the "
+        "oldest generations go.  0 keeps none.",
     )
 
     def conflicts(self) -> Iterator[tuple[str, str]]:

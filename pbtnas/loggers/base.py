@@ -95,6 +95,9 @@ class Logger:
     def member(self, step: MemberStep, training: Sequence[TrainingLine]) -> None:
         """A member has its result of a generation; `training` is what it logged on the way."""
 
+    def preview(self, step: MemberStep, picture: Path) -> None:
+        """A member that was just told gave a picture with its score, which is still kept."""
+
     def population(self, step: PopulationStep) -> None:
         """A generation was selected from; all its members were told before."""
 

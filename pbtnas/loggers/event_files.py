@@ -11,11 +11,14 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pbtnas.analysis.history.member_steps import MemberStep
 from pbtnas.loggers.base import LoggedRun, Logger, PopulationStep, TrainingLine
 from pbtnas.loggers.flat import member_values, population_values
 from pbtnas.records import paths
+from pbtnas.records.pictures import MOST_BYTES
+from pbtnas.regular_files import read_regular
 
 Scalar = tuple[str, int, float]
 """Tag, step and value."""
@@ -41,6 +44,25 @@ class EventFiles(Logger):
         scalars = [*_of_training(training), *_at(step.network_epochs, member_values(step))]
         self._write(paths.member_name(step.member), step.generation, scalars, step.finished_s)
 
+    def preview(self, step: MemberStep, picture: Path) -> None:
+        if step.network_epochs is None:
+            return
+        from PIL import Image
+
+        data = read_regular(picture, limit=MOST_BYTES)
+        with Image.open(io.BytesIO(data)) as opened:
+            width, height = opened.size
+        summary = self._summaries.Summary()
+        image = self._summaries.Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=data
+        )
+        summary.value.add(tag="preview", image=image)
+        event = self._events.Event(
+            wall_time=step.finished_s or 0.0, step=step.network_epochs, summary=summary
+        )
+        directory = self._directory / paths.member_name(step.member)
+        self._write_events(directory, f"{step.generation:010d}.preview", [event])
+
     def population(self, step: PopulationStep) -> None:
         scalars = _at(step.network_epochs, population_values(step))
         self._write("population", step.generation, scalars, step.finished_s)
@@ -48,20 +70,22 @@ class EventFiles(Logger):
     def _write(
         self, name: str, generation: int, scalars: Sequence[Scalar], at_s: float | None
     ) -> None:
-        directory = self._directory / name
-        directory.mkdir(exist_ok=True)
-        content = io.BytesIO()
-        writer = self._records.RecordWriter(content)
-        wall_time = at_s or 0.0
-        event = self._events.Event
-        writer.write(event(wall_time=wall_time, file_version="brain.Event:2").SerializeToString())
+        events = []
         for tag, step, value in scalars:
             summary = self._summaries.Summary()
             summary.value.add(tag=tag, simple_value=value)
-            told = event(wall_time=wall_time, step=step, summary=summary)
-            writer.write(told.SerializeToString())
+            events.append(self._events.Event(wall_time=at_s or 0.0, step=step, summary=summary))
+        self._write_events(self._directory / name, f"{generation:010d}.pbtnas", events)
+
+    def _write_events(self, directory: Path, suffix: str, events: Sequence[Any]) -> None:
+        directory.mkdir(exist_ok=True)
+        content = io.BytesIO()
+        writer = self._records.RecordWriter(content)
+        begin = self._events.Event(wall_time=events[0].wall_time, file_version="brain.Event:2")
+        for event in (begin, *events):
+            writer.write(event.SerializeToString())
         # TensorBoard reads the files of a directory in the order of their names.
-        path = directory / f"events.out.tfevents.{generation:010d}.pbtnas"
+        path = directory / f"events.out.tfevents.{suffix}"
         private = directory / f"{paths.PRIVATE}{os.getpid()}"
         private.write_bytes(content.getvalue())
         private.replace(path)

@@ -23,6 +23,7 @@ from pbtnas.loggers.population import population_step
 from pbtnas.loggers.training_logs import training_lines
 from pbtnas.records import paths
 from pbtnas.regular_files import append_regular
+from pbtnas.store.previews import preview_of
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
 
@@ -78,7 +79,7 @@ class Follower:
             files = RecordFiles(reader)
             history, count = History.beginning(files)
             self._begin(history)
-            while self._number < count and self._tell(files, history, count):
+            while self._number < count and self._tell(reader, files, history, count):
                 files.forget_names()
             return history.final is not None and self._number >= count
 
@@ -96,7 +97,7 @@ class Follower:
         )
         self._begun = True
 
-    def _tell(self, files: RecordFiles, history: History, count: int) -> bool:
+    def _tell(self, reader: RunReader, files: RecordFiles, history: History, count: int) -> bool:
         """Tell of the generation in hand; whether nothing more will come of it."""
         earlier = () if self._before is None else (self._before,)
         generation = read_generation(files, self._number, False, earlier)
@@ -104,6 +105,9 @@ class Follower:
         for step in steps:
             if self._is_new(step.name):
                 self._logger.member(step, training_lines(files, step))
+                picture = preview_of(reader, step.generation, step.member)
+                if picture is not None:
+                    self._logger.preview(step, picture)
                 self._note(step.name)
         if generation.selection is None and not history.over(self._number, count):
             return False

@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pbtnas.analysis.history.member_steps import MemberStep
@@ -57,6 +58,10 @@ class MlflowStore(Logger):
         told = member_values(step)
         name = paths.member_name(step.member)
         self._log(name, metrics, told, step.network_epochs, step.finished_s)
+
+    def preview(self, step: MemberStep, picture: Path) -> None:
+        run = self._id(paths.member_name(step.member))
+        self._client.log_artifact(run, str(picture), f"previews/{step.generation:04d}")
 
     def population(self, step: PopulationStep) -> None:
         told = population_values(step)

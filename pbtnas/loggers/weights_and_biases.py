@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pbtnas.analysis.history.member_steps import MemberStep
@@ -37,6 +38,10 @@ class WeightsAndBiases(Logger):
             values = {f"training/{key}": value for key, value in line.values.items()}
             self._log(name, line.network_epochs, values)
         self._log(name, step.network_epochs, member_values(step))
+
+    def preview(self, step: MemberStep, picture: Path) -> None:
+        image = self._wandb.Image(str(picture))
+        self._log(paths.member_name(step.member), step.network_epochs, {"preview": image})
 
     def population(self, step: PopulationStep) -> None:
         self._log("population", step.network_epochs, population_values(step))

@@ -26,6 +26,7 @@ REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
 TRASH = Name("trash")
 LOG = Name("log")
+GENERATIONS = Name("generations")
 INSIDE = "record"  # file in a record that is published as a directory
 PRIVATE = ".tmp-"  # how the name of every private file begins
 
@@ -180,6 +181,15 @@ def attempts(number: int) -> Name:
 
 def attempt(number: int, member: int, attempt_number: int) -> Name:
     return Name(f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}")
+
+
+def previews(number: int) -> Name:
+    """Pictures that members gave with their scores."""
+    return Name(f"{generation(number)}/previews")
+
+
+def preview(number: int, member: int, suffix: str) -> Name:
+    return Name(f"{previews(number)}/{member_name(member)}.{safe(suffix)}")
 
 
 def training_log(number: int, member: int, attempt_number: int) -> Name:

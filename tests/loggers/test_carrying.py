@@ -240,13 +240,13 @@ def test_what_loggers_write_is_no_damage(tmp_path: Path) -> None:
     assert [fault.name for fault in check(tmp_path)] == before
 
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGUSR2, signal.SIG_IGN); time.sleep(600)"
 WILLING = """
 import signal, sys, time
 signal.signal(signal.SIGUSR2, lambda *_: sys.exit(0))
 open({ready!r}, "w").close()
 time.sleep(600)
 """
+STUBBORN = WILLING.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
 
 
 def test_loggers_beside_a_process_are_asked_to_end(
@@ -254,10 +254,10 @@ def test_loggers_beside_a_process_are_asked_to_end(
 ) -> None:
     """One that hangs is ended; one that fails at once is not missed; the context is left as it
     would be without them."""
-    ready = tmp_path / "ready"
+    ready = [tmp_path / "willing", tmp_path / "stubborn"]
     programs = {
-        "willing": WILLING.format(ready=str(ready)),
-        "stubborn": STUBBORN,
+        "willing": WILLING.format(ready=str(ready[0])),
+        "stubborn": STUBBORN.format(ready=str(ready[1])),
         "failing": "raise SystemExit(1)",
     }
     monkeypatch.setattr(beside, "LAST_LOOK_S", 0.5)
@@ -269,7 +269,7 @@ def test_loggers_beside_a_process_are_asked_to_end(
 
     with caplog.at_level(logging.WARNING), pytest.raises(KeyError, match="of the search"):
         with beside.loggers_beside(tmp_path, list(programs)):
-            while not ready.exists():
+            while not all(file.exists() for file in ready):
                 signal.sigtimedwait([], 0.01)
             raise KeyError("of the search")
 

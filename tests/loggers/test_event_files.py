@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pbtnas.loggers.carrying import tell_once
 from pbtnas.loggers.loading import make_logger
+from pbtnas.store.previews import keep_preview
 from tests.loggers.logged_runs import STORY, expected, run_until
 
 pytest.importorskip("tensorboard")
@@ -76,3 +79,24 @@ def test_a_file_that_is_there_is_whole(tmp_path: Path) -> None:
 
     others = [p for p in (tmp_path / "log").rglob("*") if p.is_file() and "tfevents" not in p.name]
     assert {path.name for path in others} <= {"tensorboard.told", "tensorboard.lock"}
+
+
+def test_tensorboard_shows_the_pictures_of_members(tmp_path: Path) -> None:
+    """Each at the epochs of its network, byte by byte as it was kept."""
+    from tensorboard.backend.event_processing import event_accumulator as reading
+
+    pictures = {}
+    run_until(tmp_path, len(STORY))
+    for generation in (0, 2):
+        made = io.BytesIO()
+        Image.new("L", (6, 4), color=generation).save(made, "PNG")
+        pictures[4 + 2 * generation] = made.getvalue()
+        keep_preview(tmp_path, generation, 3, made.getvalue(), writer="w")
+    TELL(tmp_path)
+
+    loaded: Any = reading.EventAccumulator(str(tmp_path / "log" / "tensorboard" / "m03"))
+    loaded.Reload()
+    shown = loaded.Images("preview")
+    assert {event.step: event.encoded_image_string for event in shown} == pictures
+    assert {(event.width, event.height) for event in shown} == {(6, 4)}
+    assert len(loaded.Scalars("generation")) == 4
