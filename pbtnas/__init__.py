@@ -2,20 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pbtnas.version import __version__
 
-__all__ = ["__version__", "check", "load"]
+if TYPE_CHECKING:
+    from pbtnas.api.opened import OpenedRun
+
+__all__ = ["__version__", "check", "load", "run"]  # not `open`: a star must not hide Python's own
+
+
+def run(
+    config: str | PathLike[str] | Mapping[str, Any],
+    run_dir: str | PathLike[str],
+    *,
+    workers: int | None = None,
+    task: type | str | None = None,
+    devices: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    log: Sequence[type | str] = (),
+    scratch: str | PathLike[str] | None = None,
+    accept_code_change: bool = False,
+) -> OpenedRun:
+    """Search, as `pbtnas run` does, and return the finished run; see docs/python.md.
+
+    A run that was begun goes on.  Ctrl-C, or a notebook's interrupt, hands the jobs back; the same
+    call goes on from there.
+
+    Args:
+        config: The file of a configuration, or the same as a dictionary of sections.
+        run_dir: The run directory, made if missing.
+        workers: How many; by default one for each GPU, or without GPUs for each processor core.
+        task: The class of a task of your own, in a module or in the script that runs; or its name
+            as `--task` takes it, "FILE.py:Class".  None for the installed task that `task.name`
+            names.
+        devices: Of the workers in turn; all GPUs if there are any.
+        overrides: Overrides of the configuration, such as "run.seed=3".
+        log: Loggers to be told of it, such as "tensorboard", or classes of your own.
+        scratch: Directory of this machine for data and replay buffers.
+        accept_code_change: Whether the run goes on with other code of the task.
+
+    Raises a `pbtnas.errors.PbtnasError` with one sentence: `pbtnas.config.ConfigError` for a wrong
+    configuration, `pbtnas.api.classes.NotImportable` for a task that other processes cannot
+    import, and `pbtnas.api.running.SearchEnded` where the search ends before it is finished.
+    """
+    from pbtnas.api.running import run_search
+
+    return run_search(
+        config if isinstance(config, Mapping) else Path(config),
+        Path(run_dir),
+        workers=workers,
+        task=task,
+        devices=devices,
+        overrides=overrides,
+        loggers=log,
+        scratch=None if scratch is None else Path(scratch),
+        accept=accept_code_change,
+    )
+
+
+def open(run_dir: str | PathLike[str], *, task: type | str | None = None) -> OpenedRun:
+    """Look at a run, also while it goes on; see docs/python.md.
+
+    Args:
+        run_dir: The run directory.
+        task: The class of a task of your own, or "FILE.py:Class"; only `load` needs it.
+
+    Raises `pbtnas.store.run_directory.NotARun` where there is no run.
+    """
+    from pbtnas.api.classes import words_of
+    from pbtnas.api.opened import OpenedRun
+
+    return OpenedRun(Path(run_dir), words_of(task))
 
 
 def load(
     directory: str | PathLike[str],
     which: str | None = None,
     *,
-    task: str | None = None,
+    task: type | str | None = None,
     accept_code_change: bool = False,
 ) -> Any:
     """The trained network of an export or a run: a `torch.nn.Module` on the CPU.
@@ -27,7 +95,7 @@ def load(
         directory: The directory of an export (`pbtnas export`) or of a run.
         which: The member of the run: "best-ever" (the default), "best-last", ...; of a run that is
             not finished, "best-so-far".
-        task: "FILE.py:Class", for a task in a file of your own; only this makes code run.
+        task: "FILE.py:Class" or the class, for a task of your own; only this makes code run.
         accept_code_change: Whether the run goes on with that code from now on, where it was begun
             with other code of the task; the run records it.
 
@@ -36,9 +104,11 @@ def load(
     `pbtnas.store.task_code.OtherCode`,
     `pbtnas.checkpoints.files.CorruptCheckpoint`, or another for a damaged run or configuration.
     """
+    from pbtnas.api.classes import words_of
     from pbtnas.networks.loading import load_network  # torch: a status screen must not wait for it
 
-    return load_network(Path(directory), which, task, accept=accept_code_change).network
+    words = words_of(task)
+    return load_network(Path(directory), which, words, accept=accept_code_change).network
 
 
 def check(task: Any, *, rounds: int = 5, device: str = "cpu") -> list[str]:

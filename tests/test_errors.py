@@ -32,9 +32,9 @@ NOT_ERRORS = {
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
-    *("NoSubnets", "UnknownObjective"),
+    *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    *("BadReference", "NoSchedule"),
+    *("BadReference", "NoFigure", "NoSchedule", "NotImportable"),
     *(
         "OtherCode",
         "OtherSpace",

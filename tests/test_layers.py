@@ -57,12 +57,15 @@ MAY_IMPORT = {
     "networks": "version config search records checkpoints store tasks tabular regular_files",
     "analysis": "config search records store tabular processor",
     "monitoring": "search regular_files records store analysis",
+    "loggers": "config records store tasks analysis regular_files",
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "
         "determinism cuda child_python logs regular_files processor versions"
     ),
     "study": "version config records protocol checkpoints store training engine",
+    # What `import pbtnas` offers.
+    "api": "config store analysis monitoring engine networks child_python",
 }
 MAY_IMPORT_EVERYTHING = {"cli", "__main__", "__init__"}
 MAY_BE_IMPORTED_BY_ALL = {"errors"}
@@ -229,6 +232,7 @@ OPENS_FILES = {
     "processor.py": "/proc",
     "engine/devices.py": "/sys, for the limit of the cgroup",
     "engine/guard.py": "/dev/null",
+    "loggers/event_files.py": "a picture that it has read already",
     "engine/training_process.py": "/proc and /dev/null",
     "training/snapshots.py": "what it has written, to make it durable",
 }
@@ -294,6 +298,8 @@ def test_what_cannot_be_read_is_not_taken_for_a_record() -> None:
 
 
 QUICK = (
+    "api.opened",
+    "api.running",
     "analysis.history.run",
     "cli",
     "config",

@@ -11,6 +11,7 @@ import pbtnas
 PACKAGE = Path(pbtnas.__file__).parent
 
 HARMLESS = {
+    "api/running.py _on_terminal": "no terminal, so each line is passed on",
     "analysis/history/files.py time": "a hint, and a screen shows what it can read",
     "analysis/history/files.py view": "the records are read instead, and they raise",
     "engine/coordinator.py _mix": "what is left is litter, and the error before it was told",

@@ -24,6 +24,7 @@ from pbtnas.cli.shared import (
     accept_option,
     accepting,
     check_installed,
+    check_logging,
     data_of,
     devices_option,
     disk_errors,
@@ -31,6 +32,8 @@ from pbtnas.cli.shared import (
     is_verbose,
     leave,
     load_task_of,
+    log_option,
+    logging_of,
     machine_option,
     name_in,
     overrides_option,
@@ -67,6 +70,7 @@ ELSEWHERE: Mapping[str, str] = {
     "member": "everybody",
     "members": "everybody",
     "new": "new",
+    "log": "log",
     "play": "networks",
     "plot": "compare",
     "ranks": "ranks",
@@ -151,9 +155,13 @@ schedule_option = click.option(
 @scratch_option
 @machine_option
 @overrides_option
+@log_option
+@parent_option
 def run(
     arguments: tuple[str, ...],
     schedule_of: Path | None,
+    parent: int | None,
+    loggers: tuple[str, ...],
     workers: int | None,
     devices: tuple[str, ...],
     task_file: str | None,
@@ -167,8 +175,11 @@ def run(
     from pbtnas.cli.show import show_end
     from pbtnas.config import load
     from pbtnas.engine.fork_server import keep_running_forked
+    from pbtnas.engine.parent_death import stop_with_parent
     from pbtnas.engine.worker import training_environment
 
+    if parent is not None:
+        stop_with_parent(parent)
     if len(arguments) != (2 if schedule_of is None else 1):
         raise click.UsageError("expected CONFIG RUN_DIR, or --schedule-of RUN RUN_DIR")
     run_dir = Path(arguments[-1])
@@ -178,11 +189,12 @@ def run(
     else:
         checked = _alone(schedule_of, overrides)
     check_installed(checked.task.name, task_file)
+    check_logging([*loggers, *checked.logging.to])
     environment = training_environment([checked])
     common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
     sets = [part for override in overrides for part in ("--set", override)]
     head = [*quietly(), "coordinator", *arguments, *given("--schedule-of", schedule_of)]
-    head += [*common, *sets]
+    head += [*common, *sets, *(word for name in loggers for word in ("--log", name))]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
     before = why_ended(run_dir)
@@ -205,6 +217,7 @@ def run(
 @scratch_option
 @machine_option
 @overrides_option
+@log_option
 @parent_option
 @click.option(
     "--dry-run",
@@ -219,6 +232,7 @@ def coordinator(
     accept: bool,
     scratch: Path | None,
     overrides: tuple[str, ...],
+    loggers: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Coordinate a run: start it, or go on with it after whatever happened.
@@ -240,7 +254,9 @@ def coordinator(
                 arguments, schedule_of, overrides, name_in(task_file), stop
             )
             pin(config.run.cpu_capability)
+            check_logging([*loggers, *config.logging.to])
             from pbtnas.engine.coordinator import coordinate, holder_of
+            from pbtnas.engine.loggers_beside import loggers_beside
             from pbtnas.engine.run_setup import check_start, check_task
             from pbtnas.tasks.loading import complete_options
 
@@ -255,7 +271,9 @@ def coordinator(
                 click.echo(json.dumps(whole, indent=2))
                 return
             scratch = scratch or default_scratch()
-            ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
+            told = dict.fromkeys([*loggers, *(config.logging.to or logging_of(root))])
+            with loggers_beside(root, list(told)):
+                ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
     except AskedToStop:
         sys.exit(ExitCode.STOPPED)  # before anything was begun
     except BrokenChain as error:
@@ -317,8 +335,10 @@ def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
 @accept_option
 @scratch_option
 @machine_option
+@log_option
 def worker(
     run_dir: Path,
+    loggers: tuple[str, ...],
     device: str | None,
     slots: int,
     patience: float,
@@ -333,7 +353,9 @@ def worker(
     Start one for each GPU, on any machine.
     """
     stop = until_asked_to_stop(parent)
+    check_logging(loggers)
     from pbtnas.engine import devices
+    from pbtnas.engine.loggers_beside import loggers_beside
     from pbtnas.protocol.work_loop import WorkerEnding
     from pbtnas.store.run_directory import make_directory
 
@@ -344,9 +366,10 @@ def worker(
     devices.check_device(device)
     lock = devices.hold_device(device, slots)
     try:
-        ending = _work(
-            run_dir, patience, stop, device, scratch, task_file, accept=accept, reuse=reuse
-        )
+        with loggers_beside(run_dir, loggers):
+            ending = _work(
+                run_dir, patience, stop, device, scratch, task_file, accept=accept, reuse=reuse
+            )
     finally:
         if lock is not None:
             lock.release()

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,7 +39,8 @@ task_file_option = click.option(
     metavar="FILE.py:Class",
     envvar="PBTNAS_TASK",
     shell_complete=complete_file,
-    help="A task of your own, in a file (PBTNAS_TASK); task.name is the class, if not given.",
+    help="A task of your own, in a file, or in a package as MODULE:Class (PBTNAS_TASK); task.name "
+    "is the class, if not given.",
 )
 accept_option = click.option(
     "--accept-code-change",
@@ -93,6 +94,14 @@ overrides_option = click.option(
 )
 devices_option = click.option(
     "--device", "devices", multiple=True, help="For the workers in turn; all GPUs if there are any."
+)
+log_option = click.option(
+    "--log",
+    "loggers",
+    multiple=True,
+    metavar="NAME",
+    help="Tell tensorboard, wandb, mlflow, an installed logger or FILE.py:Class, in a process of "
+    "its own; see `pbtnas log`.",
 )
 format_option = click.option(
     "--format",
@@ -150,11 +159,36 @@ def pin_as(run_dir: Path, stop: StopRequest) -> None:
     pin(from_json(run.config).run.cpu_capability)
 
 
+def check_logging(names: Iterable[str]) -> None:
+    """Raise `UnknownLogger` where a logger is not to be had here."""
+    from pbtnas.loggers.loading import check_loggers
+
+    check_loggers(names)
+
+
+def logging_of(run_dir: Path) -> tuple[str, ...]:
+    """The loggers that the run in a directory was begun with; none if there is no run yet, and
+    none that is not to be had here, which is said."""
+    from pbtnas.loggers.loading import UnknownLogger, check_loggers
+    from pbtnas.store.run_directory import NotARun, open_run
+
+    try:
+        names = open_run(run_dir).logging
+    except NotARun:
+        return ()
+    try:
+        check_loggers(names)
+    except UnknownLogger as error:
+        log.warning("%s: it is not told of this run", error)
+        return ()
+    return names
+
+
 def name_in(task_file: str | None) -> str | None:
     """The name that `--task` implies: its class.  Loading the task says what is wrong with it."""
-    from pbtnas.tasks.task_file import file_and_class
+    from pbtnas.tasks.task_file import file_and_class, module_and_class
 
-    words = file_and_class(task_file or "")
+    words = file_and_class(task_file or "") or module_and_class(task_file or "")
     return task_file if words is None else words[1]
 
 

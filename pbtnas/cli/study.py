@@ -14,11 +14,13 @@ import click
 from pbtnas.cli.shared import (
     accept_option,
     accepting,
+    check_logging,
     data_of,
     devices_option,
     disk_errors,
     given,
     leave,
+    log_option,
     machine_option,
     name_in,
     reuse_option,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 @accept_option
 @scratch_option
 @machine_option
+@log_option
 @click.option("--dry-run", is_flag=True, help="Check everything, list the runs, stop.")
 def study(
     study_file: Path,
@@ -66,6 +69,7 @@ def study(
     task_file: str | None,
     accept: bool,
     scratch: Path | None,
+    loggers: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Carry out a study: many runs, one after the other or together, from one file.
@@ -77,9 +81,12 @@ def study(
     from pbtnas.processor import pin
 
     planned = load_study(study_file, task=name_in(task_file))
+    told = dict.fromkeys([*loggers, *(name for run in planned for name in run.config.logging.to)])
+    check_logging(told)
     pin(planned[0].config.run.cpu_capability)  # all of them have the same
     from pbtnas.engine.devices import default_scratch
     from pbtnas.engine.driver import once_reachable
+    from pbtnas.engine.loggers_beside import loggers_beside
     from pbtnas.engine.run_setup import check_start, check_task
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.store.run_directory import make_directory
@@ -119,7 +126,8 @@ def study(
                 lambda: make_study(directory, planned, tasks.complete), directory, stop
             )
             once_reachable(lambda: check_codes(made, tasks, accept=accept), directory, stop)
-            outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
+            with loggers_beside(directory, list(told)):
+                outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
         except AskedToStop:
             sys.exit(ExitCode.STOPPED)  # before anything was begun
     print_account(directory)

@@ -1,15 +1,24 @@
-"""The configuration of a run: four sections, read from YAML and stored as JSON."""
+"""The configuration of a run: five sections, read from YAML and stored as JSON."""
 
 from pbtnas.config.fields import ConfigError, describe_fields, number, parse, setting
 from pbtnas.config.loading import from_json, load
 from pbtnas.config.resolved import difference, outcome, to_json, to_yaml
-from pbtnas.config.schema import Config, EngineConfig, RunConfig, SearchConfig, TaskConfig, describe
+from pbtnas.config.schema import (
+    Config,
+    EngineConfig,
+    LoggingConfig,
+    RunConfig,
+    SearchConfig,
+    TaskConfig,
+    describe,
+)
 from pbtnas.config.study import PlannedRun, load_study
 
 __all__ = [
     "Config",
     "ConfigError",
     "EngineConfig",
+    "LoggingConfig",
     "PlannedRun",
     "RunConfig",
     "SearchConfig",

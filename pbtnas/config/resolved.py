@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pbtnas.config.schema import OF_LADDERS, SECTIONS, Config
+from pbtnas.config.schema import NOT_STORED, OF_LADDERS, SECTIONS, Config
 
 
 def to_json(config: Config, *, ladders: bool = False) -> dict[str, Any]:
@@ -77,9 +77,10 @@ def to_yaml(stored: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> st
 
 
 def _sections(config: Config) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """All sections but the task's: name, section, and each field's value as in JSON."""
+    """All sections that are stored but the task's: name, section, and each field's value as in
+    JSON."""
     for name in SECTIONS:
-        if name != "task":
+        if name != "task" and name not in NOT_STORED:
             section = getattr(config, name)
             values = {f.name: getattr(section, f.name) for f in fields(section)}
             yield (

@@ -20,6 +20,18 @@ ALGORITHM_GROUP = "pbtnas.algorithms"
 """The entry point group in which other packages install algorithms."""
 
 
+LOGGER_GROUP = "pbtnas.loggers"
+"""The entry point group in which other packages install loggers."""
+
+LOGGERS = ("tensorboard", "wandb", "mlflow")
+
+
+def logger_names() -> list[str]:
+    """Names of our loggers, and then of installed ones in alphabetical order."""
+    installed = {point.name for point in entry_points(group=LOGGER_GROUP)}
+    return [*LOGGERS, *sorted(installed.difference(LOGGERS))]
+
+
 def algorithm_names() -> list[str]:
     """Names of our algorithms, and then of installed ones in alphabetical order."""
     installed = {point.name for point in entry_points(group=ALGORITHM_GROUP)}
@@ -249,6 +261,9 @@ class RunConfig:
     )
 
 
+PREVIEWS_MIB = 64.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """How the work is carried out; never changes the outcome of a search."""
@@ -275,11 +290,35 @@ class EngineConfig:
     grace_s: float = number(
         20.0, min=0, help="Seconds a job has for its snapshot when its worker is asked to stop."
     )
+    previews_mib: float = number(
+        PREVIEWS_MIB,
+        min=0,
+        newer=True,
+        help="Room for the pictures that members give with their scores, in MiB; of more, the "
+        "oldest generations go.  0 keeps none.",
+    )
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
         if self.lease_s < 3 * self.beat_s:
             yield "lease_s", f"at least 3 times engine.beat_s, which is {self.beat_s}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingConfig:
+    """What is told to other tools; never changes the outcome of a search, nor its fingerprint."""
+
+    to: tuple[str, ...] = setting(
+        (),
+        help="Loggers beside the coordinator: tensorboard, wandb, mlflow, or one that another "
+        "package installs.",
+    )
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Broken rules between the fields, for `parse`."""
+        known = logger_names()
+        if not set(self.to) <= set(known) or len(set(self.to)) < len(self.to):
+            yield "to", f"names of {', '.join(known)}, each once"
 
 
 @dataclass(frozen=True)
@@ -291,6 +330,7 @@ class Config:
         search: Section `search`.
         run: Section `run`.
         engine: Section `engine`.
+        logging: Section `logging`; it is no part of what is stored and compared.
         places: "file:line" by dotted key, e.g. "search.population", and by section.
     """
 
@@ -298,6 +338,7 @@ class Config:
     search: SearchConfig
     run: RunConfig = RunConfig()
     engine: EngineConfig = EngineConfig()
+    logging: LoggingConfig = LoggingConfig()
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def named(self, key: str) -> str:
@@ -311,7 +352,11 @@ SECTIONS: dict[str, type[Any]] = {
     "search": SearchConfig,
     "run": RunConfig,
     "engine": EngineConfig,
+    "logging": LoggingConfig,
 }
+
+NOT_STORED = ("logging",)
+"""Sections that say nothing of a run, but what stands beside it."""
 
 
 def describe() -> str:

@@ -109,6 +109,7 @@ def start_run(
         space=space,
         processor=this_processor(),
         code=code,
+        logging=config.logging.to,
     )
     run = _adopted(root, run, config, space, complete)
     return run if code is None else _with_code(root, run, code, accept=accept)

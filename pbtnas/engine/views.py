@@ -1,5 +1,7 @@
 """Writes what people look at while a run goes on: the metrics of its members, and its summary.
 
+And it deletes pictures of members, where those of later generations need the room.
+
 Both are made of records, and nothing that decides an outcome reads them.  They are written now and
 then in a thread of their own, so that the next selection waits for none of it, and each time only
 what is new is read and added: what a look costs does not depend on how many generations are over.
@@ -22,11 +24,14 @@ from pbtnas.analysis.history.generation import Generation, read_generation
 from pbtnas.analysis.history.run import History, metrics_line
 from pbtnas.analysis.history.summary import LATEST
 from pbtnas.analysis.history.summary_view import stored_summary, to_view
+from pbtnas.config.schema import PREVIEWS_MIB
 from pbtnas.records import paths
 from pbtnas.regular_files import BROKEN
 from pbtnas.store.lines import Lines, NoLines
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.previews import PreviewRoom
 from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import open_run
 
 VIEWS_S = 30.0  # at least, between two writings
 LEASE_S = 60.0  # where the configuration cannot be read
@@ -43,6 +48,7 @@ class Views:
     def __init__(self, store: PosixStore, report: Callable[[str], None]) -> None:
         self._store = store
         self._report = report
+        self._room = PreviewRoom(store.root)
         self._closing = Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views")
         self._running: Future[None] | None = None
@@ -58,9 +64,14 @@ class Views:
             return
         self._settle()
         self._asked_s = now_s
-        self._running = self._thread.submit(write_views, self._store, self._closing.is_set)
+        self._running = self._thread.submit(self._write)
         if final:
             self._settle()
+
+    def _write(self) -> None:
+        write_views(self._store, self._closing.is_set)
+        engine = open_run(self._store.root).config.get("engine", {})
+        self._room.trim(float(engine.get("previews_mib", PREVIEWS_MIB)) * (1 << 20))
 
     def close(self) -> None:
         """Stop after the generation in work; the next coordinator goes on from there."""

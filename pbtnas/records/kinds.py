@@ -146,7 +146,8 @@ RUN_KINDS = Kinds(
         "nobody; the attempt begins anew",
         ages=True,
     ),
-    Kind(paths.attempt_log(_G, _M, _N), Role.TEXT, "nobody"),
+    Kind(paths.training_log(_G, _M, _N), Role.TEXT, "nobody"),
+    Kind(f"{paths.previews(_G)}/...", Role.TEXT, "nobody"),
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),
     Kind(paths.evaluation(_DIGEST), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),
@@ -162,6 +163,7 @@ RUN_KINDS = Kinds(
     Kind(paths.metrics(_M), Role.VIEW, "the coordinator"),
     Kind(paths.worker("WORKER"), Role.SIGN, "its worker, with its next beat"),
     Kind(paths.worker_log("WORKER"), Role.TEXT, "nobody"),
+    Kind(f"{paths.LOG}/...", Role.TEXT, "`pbtnas log`"),
     Kind(f"{paths.TRASH}/...", Role.LITTER, "nobody"),
 )
 

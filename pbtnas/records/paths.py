@@ -25,6 +25,8 @@ WORKERS = Name("workers")
 REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
 TRASH = Name("trash")
+LOG = Name("log")
+GENERATIONS = Name("generations")
 INSIDE = "record"  # file in a record that is published as a directory
 PRIVATE = ".tmp-"  # how the name of every private file begins
 
@@ -181,9 +183,32 @@ def attempt(number: int, member: int, attempt_number: int) -> Name:
     return Name(f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}")
 
 
-def attempt_log(number: int, member: int, attempt_number: int) -> Name:
-    """What the task has logged in an attempt."""
+def previews(number: int) -> Name:
+    """Pictures that members gave with their scores."""
+    return Name(f"{generation(number)}/previews")
+
+
+def preview(number: int, member: int, suffix: str) -> Name:
+    return Name(f"{previews(number)}/{member_name(member)}.{safe(suffix)}")
+
+
+def training_log(number: int, member: int, attempt_number: int) -> Name:
+    """What the task logged while it trained in that attempt, as JSON lines."""
     return Name(f"{attempt(number, member, attempt_number)}/log.jsonl")
+
+
+def logger_directory(logger: str) -> Name:
+    """What a logger has written."""
+    return Name(f"{LOG}/{safe(logger)}")
+
+
+def logger_told(logger: str) -> Name:
+    """The list of what a logger was told."""
+    return Name(f"{LOG}/{safe(logger)}.told")
+
+
+def logger_lock(logger: str) -> Name:
+    return Name(f"{LOG}/{safe(logger)}.lock")
 
 
 def product(name: str) -> Name:

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +76,7 @@ class Run:
         variables: The search space itself; None for a run begun before it was recorded.
         processor: The processor that it was started with; None likewise.
         codes: The code of the task that it knows; none for a run begun before it was recorded.
+        logging: The loggers that stood in its configuration when it was started.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Run:
     variables: SearchSpace | None = field(default=None, compare=False)
     processor: Processor | None = None
     codes: Codes = Codes()
+    logging: tuple[str, ...] = ()
 
 
 def create(
@@ -99,6 +101,7 @@ def create(
     space: SearchSpace | None = None,
     processor: Processor | None = None,
     code: TaskCode | None = None,
+    logging: Sequence[str] = (),
 ) -> Run:
     """Make a run directory, or adopt the run that is there.
 
@@ -111,6 +114,7 @@ def create(
         space: The search space, stored there too, for commands that show a run.
         processor: The processor of this machine, stored there too.
         code: The code of the task, stored there too; None where it is not known.
+        logging: The loggers to be told of it, stored there too.
 
     What is damaged of `run.json` and the configuration is put aside and written again.
 
@@ -150,6 +154,8 @@ def create(
             meta |= processor.to_json()
         if code is not None:
             meta["code"] = code.to_json()
+        if logging:
+            meta["logging"] = list(logging)
         _put(store, paths.CONFIG, Record("config", run.run, config, meta, new_nonce()))
     return open_run(root)
 
@@ -220,6 +226,7 @@ def _open_run(root: Path) -> Run:
             stored_space(config.meta, record.core["space"]),
             processor_of(config.meta),
             known_codes(config.meta, files.get, record.run),
+            tuple(config.meta.get("logging", ())),
         )
 
 

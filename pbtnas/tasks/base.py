@@ -45,11 +45,14 @@ class Evaluation:
         metrics: further numbers for the records, e.g. {"fid": 13.2}.
         artifacts: files to keep for people, by name with suffix, e.g. {"grid.png": b"..."};
             they take no part in the search.
+        preview: a small picture (PNG, JPEG, GIF or WebP) of what the member makes, which the
+            search keeps by generation for people; it takes no part in it either.
     """
 
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    preview: bytes | None = None
 
 
 class Diverged(ArithmeticError):

@@ -42,6 +42,7 @@ from pbtnas.tasks.searched_options import (
 
 _FEATURES = "digit-features.safetensors"
 _GRID_IMAGES = 100
+_PREVIEW_IMAGES = 16
 _CHUNK = 2000  # images generated at once: batch normalisation sees them together
 
 SEARCHABLE = {
@@ -205,10 +206,15 @@ class DigitsTrainee(Learner):
         features = problem.judge.features(images.cpu())
         distance = frechet_distance(Gaussian.fit(features), problem.reference)
         artifacts = {}
+        preview = None
+        if count >= _PREVIEW_IMAGES:
+            few = images[:_PREVIEW_IMAGES].reshape(-1, 8, 8)
+            preview = grid_png(few, columns=8, scale=4)
         if context.final:
             digits = images[:_GRID_IMAGES].reshape(-1, 8, 8)
             artifacts["grid.png"] = grid_png(digits, columns=10, scale=4)
-        return Evaluation(-distance, {"frechet": distance, "images": float(count)}, artifacts)
+        metrics = {"frechet": distance, "images": float(count)}
+        return Evaluation(-distance, metrics, artifacts, preview)
 
     def trained_network(self) -> Sampler:
         """The averaged generator."""

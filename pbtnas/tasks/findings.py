@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pbtnas.records.paths import safe
+from pbtnas.records.pictures import unfit
 from pbtnas.tasks.base import Evaluation, Trainee
 from pbtnas.tasks.faults import TaskFault, place_of
 
@@ -58,6 +59,12 @@ def artifact_faults(evaluation: Evaluation, trainee: Trainee) -> Iterator[tuple[
             safe(name)
         except (TypeError, ValueError):
             yield name, f"{what} has an unsafe name, expected letters, digits, '.', '_' and '-'"
+
+
+def preview_fault(evaluation: Evaluation, trainee: Trainee) -> str | None:
+    """Why the preview cannot be kept, with its place; None if it can, or there is none."""
+    why = None if evaluation.preview is None else unfit(evaluation.preview)
+    return None if why is None else f"{place_of(trainee.evaluate)}: the preview is {why}"
 
 
 def number_of(value: Any, what: str) -> float:

@@ -1,18 +1,19 @@
-"""Finds a task by the name under which it is installed, or in a file of the user's.
+"""Finds a task by the name under which it is installed, or in a file or module of the user's.
 
-Only the command line can name a file.  Nothing in the run directory does, so whoever may
-write there cannot make a worker run code.
+Only the command line can name these.  Nothing in the run directory does, so whoever may write
+there cannot make a worker run code.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,7 @@ from pbtnas.tasks.base import Options, Task, TaskError
 from pbtnas.tasks.code import code_of_file, code_of_package, note
 from pbtnas.tasks.faults import fault, shown
 from pbtnas.tasks.making import make, parsed
-from pbtnas.tasks.task_file import GROUP, file_and_class, not_installed
+from pbtnas.tasks.task_file import GROUP, file_and_class, module_and_class, not_installed
 
 _PREFIX = "pbtnas_task_file_"  # never the name of an installed module
 
@@ -41,13 +42,18 @@ def load_task(
     Args:
         name: an installed task; with `task_file`, the name of its class.
         options: checked against the class's `Options`, a dataclass, if it has one.
-        task_file: "FILE.py:Class" from the command line.
+        task_file: "FILE.py:Class" from the command line, or "package.module:Class".
         places: "file:line" of each option, for messages.
 
     Raises `TaskError` with one sentence, also for what the user's own file raises, or
     `ConfigError` for options that are wrong.
     """
-    cls, code = _installed(name) if task_file is None else _from_file(name, task_file)
+    if task_file is None:
+        cls, code = _installed(name)
+    elif module_and_class(task_file) is not None:
+        cls, code = _from_module(name, task_file)
+    else:
+        cls, code = _from_file(name, task_file)
     task = make(cls, name, options, places or {})
     note(task, code)
     return task
@@ -92,24 +98,47 @@ def _from_file(name: str, task_file: str) -> tuple[Any, TaskCode]:
     if words is None:
         raise _malformed(task_file)
     file, class_name = words
-    # Else the same run, resumed without --task, would quietly search something else.
-    if name != class_name:
-        raise TaskError(
-            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but task.name of the run or "
-            f"its configuration is {name!r}; give {file}:{name}, or leave task.name out"
-        )
+    _check_name(name, file, class_name)
     path = Path(file).resolve()
     if not path.is_file():
         raise TaskError(f"--task {task_file}: there is no file {path}")
     module = import_file(path)
+    return _class_of(module, class_name, task_file, str(path)), code_of_file(path)
+
+
+def _from_module(name: str, task_file: str) -> tuple[Any, TaskCode]:
+    words = module_and_class(task_file)
+    assert words is not None, "asked for by load_task"
+    dotted, class_name = words
+    _check_name(name, dotted, class_name)
+    try:
+        module = importlib.import_module(dotted)
+    except PbtnasError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise fault(f"importing {dotted}", error) from error
+    code = code_of_package(EntryPoint(name, task_file, GROUP))
+    return _class_of(module, class_name, task_file, f"the module {dotted}"), code
+
+
+def _check_name(name: str, origin: str, class_name: str) -> None:
+    # Else the same run, resumed without --task, would quietly search something else.
+    if name != class_name:
+        raise TaskError(
+            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but task.name of the run or "
+            f"its configuration is {name!r}; give {origin}:{name}, or leave task.name out"
+        )
+
+
+def _class_of(module: ModuleType, class_name: str, task_file: str, origin: str) -> Any:
     if not hasattr(module, class_name):
         classes = _classes(module)
         lower = {found.lower(): found for found in classes}
         match = closest(class_name, lower)
         hint = f"; did you mean {lower[match]!r}?" if match else ""
         has = f"; it has {', '.join(classes)}" if classes and not match else ""
-        raise TaskError(f"--task {task_file}: {path} has no class {class_name!r}{hint}{has}")
-    return getattr(module, class_name), code_of_file(path)
+        raise TaskError(f"--task {task_file}: {origin} has no class {class_name!r}{hint}{has}")
+    return getattr(module, class_name)
 
 
 def _malformed(task_file: str) -> TaskError:

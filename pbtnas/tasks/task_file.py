@@ -1,4 +1,7 @@
-"""Reads the words FILE.py:Class, by which the command line names a task.  Needs no torch."""
+"""Reads the words FILE.py:Class or MODULE:Class, by which the command line names a task.
+
+Needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,10 @@ def not_installed(name: str, known: Sequence[str]) -> str:
         f"task.name: unknown task {name!r}; {hint}installed: {', '.join(known) or 'none'}; "
         f"a task in a file of yours needs --task FILE.py:{name}"
     )
+
+
+def module_and_class(words: str) -> tuple[str, str] | None:
+    """Module and class of "package.module:Class"; None for any other words."""
+    module, _, class_name = words.rpartition(":")
+    dotted = all(part.isidentifier() for part in (*module.split("."), class_name))
+    return (module, class_name) if dotted and file_and_class(words) is None else None

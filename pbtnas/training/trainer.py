@@ -40,15 +40,16 @@ from pbtnas.state import State
 from pbtnas.store.absent import look_again
 from pbtnas.store.patience import UNWRITABLE, patiently
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.previews import keep_preview
 from pbtnas.store.products import check_products
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import OtherSpace, check_space, open_run
 from pbtnas.store.task_code import ACCEPT, CodeInForce, OtherCode, check_code
-from pbtnas.tasks.base import Diverged, HandedBack, Task, TaskError, Trainee
+from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, TaskError, Trainee
 from pbtnas.tasks.code import code_of
 from pbtnas.tasks.costs import costs_of
 from pbtnas.tasks.faults import TaskFault, mistake
-from pbtnas.tasks.findings import numbers_of
+from pbtnas.tasks.findings import numbers_of, preview_fault
 from pbtnas.tasks.optional import parameters_of
 from pbtnas.training import snapshots
 from pbtnas.training.channel import Channel
@@ -94,6 +95,7 @@ class Place:
         products: The SHA-256 of what it was prepared with, by name.
         costs: Numbers of trained networks that are counted, because objectives ask for them.
         in_force: Looks whether the run still goes on with the code of that task.
+        previews: Whether pictures of members are kept.
     """
 
     root: Path
@@ -104,6 +106,7 @@ class Place:
     products: Mapping[str, str]
     costs: frozenset[str]
     in_force: CodeInForce
+    previews: bool
 
 
 class StateOfOtherCode(PbtnasError):
@@ -168,6 +171,7 @@ class Trainer:
                 ready.products,
                 config.search.ranking().counted,
                 in_force,
+                previews=config.engine.previews_mib > 0,
             )
         return self._places[root]
 
@@ -288,13 +292,15 @@ class Trainer:
         trained_s = time.monotonic()
         seed_everything(derive(job.seed, "evaluate"), self._device)
         self._doing = "evaluate()"
-        score, metrics = numbers_of(trainee.evaluate(context), trainee)
+        evaluation = trainee.evaluate(context)
+        score, metrics = numbers_of(evaluation, trainee)
         if unknown := self._place.costs - metrics.keys():
             self._doing = "costs()"
             metrics |= costs_of(trainee, unknown)
         evaluated_s = time.monotonic()
         self._doing = "state()"
         result, file = self._outcome(job, trainee, score, metrics, context)
+        self._keep_preview(job, evaluation, trainee)
         diverged = f"the score is {score}"
         meta = {
             **({"diverged": diverged} if result.outcome == "diverged" else {}),
@@ -417,6 +423,17 @@ class Trainer:
             lambda: write(path, state, algorithm=algorithm), "writing the checkpoint"
         )
         return Result(job.member, "ok", score, finite, Digest(digest)), name
+
+    def _keep_preview(self, job: Job, evaluation: Evaluation, trainee: Trainee) -> None:
+        """Keep the picture of the member, if there is one and the run keeps any."""
+        if evaluation.preview is None or not self._place.previews:
+            return
+        if unkept := preview_fault(evaluation, trainee):
+            log.warning("%s", unkept)  # for people only: the result is complete without it
+            return
+        keep_preview(
+            self._place.root, job.generation, job.member, evaluation.preview, writer=self._writer
+        )
 
     def _state(self, trainee: Trainee) -> State:
         """What is to be written, once it is computed: an endless kernel is no slow disk."""

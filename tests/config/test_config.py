@@ -199,7 +199,7 @@ def test_overrides_win_in_order(read: Loader) -> None:
         ("run.sed=3", "run.sed: unknown key; did you mean 'seed'? "
          "allowed: seed, threads, checkpoint_hash, cpu_capability"),
         ("rn.seed=3", "rn: unknown section; did you mean 'run'? "
-         "allowed: task, search, run, engine, extends"),
+         "allowed: task, search, run, engine, logging, extends"),
         ("search.archive=1", "search.archive: expected an integer of at least 2, not 1"),
         ("search.objectives=[score, fid]",
          "search.objectives: expected larger or smaller at the end of 'fid', as in "
@@ -226,17 +226,17 @@ def test_overrides_are_checked_like_keys(read: Loader, override: str, said: str)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", ["x.yaml: expected the sections task, search, run, engine, but it is empty"]),
+        ("", ["x.yaml: expected the sections task, search, run, engine, logging, but it is empty"]),
         ("# nothing\n",
-         ["x.yaml: expected the sections task, search, run, engine, but it is empty"]),
-        ("- a\n", ['x.yaml: expected the sections task, search, run, engine, not ["a"]']),
+         ["x.yaml: expected the sections task, search, run, engine, logging, but it is empty"]),
+        ("- a\n", ['x.yaml: expected the sections task, search, run, engine, logging, not ["a"]']),
         (GOOD + "run:\n",
          ["x.yaml:7: run: expected keys below this section, "
           "found none; indent them, or leave it out"]),
         (GOOD + "run: 3\n", ["x.yaml:7: run: expected keys below this section, not 3"]),
         (GOOD.replace("search", "serch"),
          ["x.yaml:3: serch: unknown section; did you mean 'search'? "
-          "allowed: task, search, run, engine, extends"]),
+          "allowed: task, search, run, engine, logging, extends"]),
         (GOOD + "seed: 3\n", ["x.yaml:7: seed: a key of the section run; indent it below run:"]),
         (GOOD + "  populaton: 12\n",
          ["x.yaml:7: search.populaton: unknown key; did you mean 'population'? "
@@ -602,7 +602,7 @@ def test_the_engine_takes_no_part_in_the_outcome(read: Loader) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ([], "expected the sections task, search, run, engine, not []"),
+        ([], "expected the sections task, search, run, engine, logging, not []"),
         ({"task": {"name": "d"}, "search": MINIMAL | {"tau": "x"}},
          'search.tau: expected a number from 0 to 0.5, not "x"'),
         ({"task": {"name": "d", "rate": float("nan")}, "search": MINIMAL},

@@ -29,6 +29,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.findings import preview_fault
 from pbtnas.tasks.fresh import fresh_tensors
 from pbtnas.tasks.optional import epoch_steps
 
@@ -151,8 +152,10 @@ class TaskContract:
             copy = task.create(architecture, 2)
             copy.load(state)
 
-            score = evaluate(trainee, self.context(tmp_path, seed=3)).score
+            evaluation = evaluate(trainee, self.context(tmp_path, seed=3))
+            score = evaluation.score
 
+            assert preview_fault(evaluation, trainee) is None
             assert difference(trainee.state(), state) is None
             assert math.isfinite(score)
             assert score == evaluate(trainee, self.context(tmp_path, seed=3)).score

@@ -54,6 +54,7 @@ class Bench:
         self.error: Exception | None = None
         self.threads: list[int] = []
         self.network: Callable[[], Any] | None = None
+        self.preview: Any = None
 
     def create(self, architecture: Any, seed: int) -> Any:
         trainee: Any = self._create(architecture, seed)
@@ -70,7 +71,10 @@ class Bench:
         self.drawn.append(float(torch.rand(())))
         if self.error is not None:
             raise self.error
-        return Evaluation(self.score)
+        return Evaluation(self.score, preview=self.preview)
+
+    def keep_previews(self, kept: bool) -> None:
+        self._trainer._places[self.root] = replace(self._trainer._place, previews=kept)
 
     def told(self, job: Job, attempt: int = 1) -> dict[str, Any]:
         return self._trainer.carry_out(self.root, job, attempt)
@@ -231,3 +235,36 @@ def test_a_task_that_ends_the_process_fails_its_attempt_with_a_traceback(bench: 
     told = bench.told(FRESH)
 
     assert told["failure"] == "error" and "raise SystemExit(0)" in told["text"]
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n and the rest"
+
+
+def test_a_preview_is_kept_beside_the_result(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The result is the same with it, without it, with one that is no picture, and where the disk
+    refuses it."""
+    directory = bench.root / paths.previews(0)
+    plain = bench.told(FRESH)["result"]
+    bench.preview = PICTURE
+    with_picture = bench.told(FRESH)["result"]
+    assert [path.name for path in directory.iterdir()] == ["m00.png"]
+    assert (directory / "m00.png").read_bytes() == PICTURE
+
+    bench.preview = "a picture"
+    with_words = bench.told(replace(FRESH, member=1))
+    assert "the preview is a value of type 'str', expected the bytes of a picture" in caplog.text
+    bench.preview = PICTURE
+    bench.keep_previews(False)
+    bench.told(replace(FRESH, member=1))
+    assert [path.name for path in directory.iterdir()] == ["m00.png"]
+    bench.keep_previews(True)
+    (directory / "m00.png").unlink()
+    directory.rmdir()
+    directory.touch()
+    refused = bench.told(FRESH)["result"]
+    assert "m00.png: not kept: " in caplog.text
+
+    assert plain == with_picture == refused
+    assert with_words["result"]["outcome"] == "ok"

@@ -26,7 +26,7 @@ from pbtnas.tasks.checking.rehearsal import (
     train,
 )
 from pbtnas.tasks.checking.report import Level, Report, Tell
-from pbtnas.tasks.findings import artifact_faults, numbers_of
+from pbtnas.tasks.findings import artifact_faults, numbers_of, preview_fault
 from pbtnas.tasks.fresh import fresh_tensors, offers_modules
 from pbtnas.tasks.optional import HasNetwork
 
@@ -213,6 +213,8 @@ class MemberChecks(Report):
         """
         (score, evaluation), (again, _) = (self.score(t, seed) for t in (trainee, loaded))
         self.artifacts(evaluation, trainee)
+        if unkept := preview_fault(evaluation, trainee):
+            self.say(Level.ERROR, unkept)
         differs = difference(state, trainee.state())
         if differs:
             self.say(Level.ERROR, f"evaluate() must not change the state, but {differs}")

@@ -33,6 +33,7 @@ from pbtnas.tasks.gan.images import same_images
 log = logging.getLogger("pbtnas")
 
 GRID_IMAGES = 100
+PREVIEW_IMAGES, PREVIEW_SIDE = 16, 64  # larger images would make no small picture
 
 CHUNK = 100  # images at once: GRID_IMAGES at least
 _COLUMNS = 10  # of the grid
@@ -210,3 +211,8 @@ def generate(
 def picture(images: Tensor) -> bytes:
     """A PNG of 10 rows of 10 images, from [B >= 100, 3, S, S] in [0, 255]."""
     return grid_png(normalise(images[:GRID_IMAGES]), columns=_COLUMNS)
+
+
+def small_picture(images: Tensor) -> bytes:
+    """A PNG of 2 rows of 8 images, from [B >= 16, 3, S, S] in [0, 255]."""
+    return grid_png(normalise(images[:PREVIEW_IMAGES]), columns=8)

@@ -35,12 +35,15 @@ from pbtnas.tasks.gan.options import SEARCHABLE, SIDES, GanOptions
 from pbtnas.tasks.gan.scoring import (
     CHUNK,
     GRID_IMAGES,
+    PREVIEW_IMAGES,
+    PREVIEW_SIDE,
     Given,
     first_images,
     generate,
     picture,
     read_given,
     reference,
+    small_picture,
 )
 from pbtnas.tasks.gan.training import Adversaries, trains_generator
 from pbtnas.tasks.sampling import Sampler
@@ -267,7 +270,10 @@ class GanTrainee:
         if context.final:
             artifacts["grid.png"] = picture(next(self._generated(GRID_IMAGES, context)))
             artifacts["protocol.txt"] = found.protocol().encode()
-        return Evaluation(-found.value, metrics, artifacts)
+        preview = None
+        if options.side <= PREVIEW_SIDE:
+            preview = small_picture(next(self._generated(PREVIEW_IMAGES, context)))
+        return Evaluation(-found.value, metrics, artifacts, preview)
 
     def _generated(self, count: int, context: Context) -> Iterator[Tensor]:
         """Batches of images, float32 [B, 3, S, S] in [0, 255]; a function of the job's seed."""
