@@ -64,6 +64,9 @@ ELSEWHERE: Mapping[str, str] = {
     "export": "networks",
     "fsck": "inspect",
     "log": "log",
+    "logs": "logs",
+    "member": "everybody",
+    "members": "everybody",
     "play": "networks",
     "plot": "compare",
     "ranks": "ranks",
@@ -75,6 +78,8 @@ ELSEWHERE: Mapping[str, str] = {
     "study": "study",
     "subnets": "subnets",
     "task": "tasks",
+    "watch": "watch",
+    "workers": "everybody",
 }
 """The module of this folder in which a command stands.  It is imported when the command is called:
 `pbtnas status` would take half its time to import the others."""
@@ -157,7 +162,7 @@ def run(
 ) -> None:
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.cli.inspect import print_status, why_ended
-    from pbtnas.cli.progress_line import progress_on_terminal
+    from pbtnas.cli.live_panel import panel_on_terminal
     from pbtnas.cli.show import show_end
     from pbtnas.config import load
     from pbtnas.engine.fork_server import keep_running_forked
@@ -183,7 +188,7 @@ def run(
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
     before = why_ended(run_dir)
-    with progress_on_terminal(run_dir):
+    with panel_on_terminal(run_dir):
         code = keep_running_forked(head, lines, environment)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
