@@ -129,5 +129,4 @@ def _dotted(module: ModuleType) -> str | None:
     spec = getattr(module, "__spec__", None)
     if spec is None or not (spec.parent or spec.submodule_search_locations):
         return None
-    dotted = str(spec.name)
-    return dotted.removesuffix(".__main__") if dotted.endswith(".__main__") else dotted
+    return str(spec.name)

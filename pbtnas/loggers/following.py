@@ -51,7 +51,6 @@ class Follower:
         self._held.enter_context(quick_lock(root / paths.logger_lock(name)))
         self._told = _listed(root, name)
         self._begun = False
-        self._closed = False
         self._number = 0
         self._before: Generation | None = None
         self._trained: int | None = 0

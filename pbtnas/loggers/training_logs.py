@@ -27,7 +27,7 @@ def training_lines(files: RecordFiles, step: MemberStep) -> list[TrainingLine]:
     if step.attempt is None or step.epochs is None or step.network_epochs is None:
         return []
     names = [
-        paths.training_log(step.generation, step.member, number)
+        paths.attempt_log(step.generation, step.member, number)
         for number in range(1, step.attempt + 1)
     ]
     lines = one_log([files.bytes(name) or b"" for name in names])

@@ -71,7 +71,7 @@ class RunLog:
         """New lines of the `log.jsonl` of each attempt at the member's job."""
         assert self._member is not None
         for attempt in read.attempts.get(self._member, ()):
-            name = paths.training_log(read.number, self._member, attempt.number)
+            name = paths.attempt_log(read.number, self._member, attempt.number)
             # A line without its end is still being written.
             whole = (files.view(name) or b"").decode(errors="replace").rpartition("\n")[0]
             lines = whole.splitlines()

@@ -146,7 +146,7 @@ RUN_KINDS = Kinds(
         "nobody; the attempt begins anew",
         ages=True,
     ),
-    Kind(paths.training_log(_G, _M, _N), Role.TEXT, "nobody"),
+    Kind(paths.attempt_log(_G, _M, _N), Role.TEXT, "nobody"),
     Kind(f"{paths.previews(_G)}/...", Role.TEXT, "nobody"),
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),

@@ -183,6 +183,11 @@ def attempt(number: int, member: int, attempt_number: int) -> Name:
     return Name(f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}")
 
 
+def attempt_log(number: int, member: int, attempt_number: int) -> Name:
+    """What the task has logged in an attempt."""
+    return Name(f"{attempt(number, member, attempt_number)}/log.jsonl")
+
+
 def previews(number: int) -> Name:
     """Pictures that members gave with their scores."""
     return Name(f"{generation(number)}/previews")
@@ -190,11 +195,6 @@ def previews(number: int) -> Name:
 
 def preview(number: int, member: int, suffix: str) -> Name:
     return Name(f"{previews(number)}/{member_name(member)}.{safe(suffix)}")
-
-
-def training_log(number: int, member: int, attempt_number: int) -> Name:
-    """What the task logged while it trained in that attempt, as JSON lines."""
-    return Name(f"{attempt(number, member, attempt_number)}/log.jsonl")
 
 
 def logger_directory(logger: str) -> Name:

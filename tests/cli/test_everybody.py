@@ -45,7 +45,7 @@ def running(tmp_path: Path) -> Path:
     for name in ("host-7-w", "host-8-w"):
         beat(root, paths.worker(name), at + 3600, phase="training g0002 m02", done=40)
         (root / paths.worker_log(name)).write_text(f"one\n\x1b[2Jtwo of {name}\nthe last")
-    logged = root / paths.training_log(1, 0, 1)
+    logged = root / paths.attempt_log(1, 0, 1)
     logged.parent.mkdir(parents=True)
     logged.write_text('{"step": 5, "loss": 0.5}\nno JSON\n{"st')
     return root

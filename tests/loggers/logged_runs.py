@@ -32,7 +32,7 @@ def run_until(root: Path, writes: int) -> None:
             generation, member = int(name.split("/")[1]), int(name[-7:-5])
             attempt = record["meta"].get("attempt")
             if attempt is not None:
-                _log(root / paths.training_log(generation, member, attempt), generation, member)
+                _log(root / paths.attempt_log(generation, member, attempt), generation, member)
             at = 1_000_000 + 100 * generation + member
             os.utime(root / name, (at, at))
 

@@ -46,7 +46,7 @@ def test_what_is_logged_with_the_score_takes_nothing_away() -> None:
 def test_lines_are_placed_by_network_epochs(tmp_path: Path) -> None:
     """As their `epoch` says; without one, by the share of the job's steps that are done."""
     step = MemberStep(2, 3, "ok", 1.0, {}, {}, epochs=4, network_epochs=10, attempt=1)
-    file = tmp_path / paths.training_log(2, 3, 1)
+    file = tmp_path / paths.attempt_log(2, 3, 1)
     file.parent.mkdir(parents=True)
     file.write_bytes(
         log(
