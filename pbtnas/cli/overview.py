@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import click
@@ -46,4 +47,5 @@ def write_overview(formatter: click.HelpFormatter, commands: Mapping[str, click.
 
 def first_sentence(command: click.Command) -> str:
     """What a command does, in the sentence with which its help begins."""
-    return command.get_short_help_str(limit=1000)
+    text = " ".join((command.help or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=\.)\s(?=[A-Z])", text)[0].removesuffix(".")  # not behind "e.g."

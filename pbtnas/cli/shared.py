@@ -36,9 +36,9 @@ def complete_file(_: click.Context, __: click.Parameter, begun: str) -> list[Com
 task_file_option = click.option(
     "--task",
     "task_file",
+    shell_complete=complete_file,
     metavar="FILE.py:Class",
     envvar="PBTNAS_TASK",
-    shell_complete=complete_file,
     help="A task of your own, in a file, or in a package as MODULE:Class (PBTNAS_TASK); task.name "
     "is the class, if not given.",
 )

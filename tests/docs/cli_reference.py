@@ -71,8 +71,9 @@ def page() -> str:
 
 
 def _line(name: str, command: click.Command) -> str:
-    sentence = first_sentence(command).rstrip(".")
-    return textwrap.fill(f"- [{name}](#{name}): {sentence}", 100, subsequent_indent="  ")
+    return textwrap.fill(
+        f"- [{name}](#{name}): {first_sentence(command)}", 100, subsequent_indent="  "
+    )
 
 
 def _about(path: str, command: click.Command) -> str:

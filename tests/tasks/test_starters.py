@@ -65,7 +65,7 @@ def test_what_the_readme_says_can_be_typed(kind: str, tmp_path: Path) -> None:
     """Check, search, evaluation, export and the folder's own test end well, and the network loads.
 
     Only check and search are made smaller."""
-    directory = tmp_path / "mine"
+    directory = tmp_path / f"typed_{kind}"  # loading it makes its name importable
     write(directory, kind)
     readme = (directory / "README.md").read_text()
     lines = [line.partition("#")[0].split() for line in readme.splitlines()]
@@ -85,7 +85,8 @@ def test_what_the_readme_says_can_be_typed(kind: str, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     assert [words[1] for words in typed][:4] == ["task", "run", "evaluate", "export"]
-    assert pbtnas.load(directory / "network", task=f"{directory / 'mine.py'}:Mine") is not None
+    task = directory / f"{directory.name}.py"
+    assert pbtnas.load(directory / "network", task=f"{task}:{class_name(task.stem)}") is not None
 
 
 @pytest.mark.parametrize(
