@@ -18,6 +18,7 @@ import click
 
 from pbtnas.cli import algorithms as cli_algorithms
 from pbtnas.cli import compare as cli_compare
+from pbtnas.cli import dashboard as cli_dashboard
 from pbtnas.cli import estimate as cli_estimate
 from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
@@ -375,6 +376,7 @@ for command in (
     cli_compare.compare,
     cli_compare.plot,
     cli_compare.report,
+    cli_dashboard.dashboard,
     cli_ranks.ranks,
     cli_inspect.space,
     cli_inspect.config,

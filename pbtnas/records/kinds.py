@@ -146,7 +146,7 @@ RUN_KINDS = Kinds(
         "nobody; the attempt begins anew",
         ages=True,
     ),
-    Kind(f"{paths.attempt(_G, _M, _N)}/log.jsonl", Role.TEXT, "nobody"),
+    Kind(paths.attempt_log(_G, _M, _N), Role.TEXT, "nobody"),
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),
     Kind(paths.evaluation(_DIGEST), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),

@@ -181,6 +181,11 @@ def attempt(number: int, member: int, attempt_number: int) -> Name:
     return Name(f"{attempts(number)}/{member_name(member)}.{attempt_number:03d}")
 
 
+def attempt_log(number: int, member: int, attempt_number: int) -> Name:
+    """What the task has logged in an attempt."""
+    return Name(f"{attempt(number, member, attempt_number)}/log.jsonl")
+
+
 def product(name: str) -> Name:
     return Name(f"{PRODUCTS}/{safe(name)}")
 
