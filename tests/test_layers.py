@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "networks": "version config search records checkpoints store tasks tabular regular_files",
     "analysis": "config search records store tabular processor",
     "monitoring": "records store analysis",
+    "dashboard": "records search store analysis monitoring",
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "

@@ -172,14 +172,14 @@ class FollowedRun:
         """
         with self._lock:
             found, shown = self._history, self.status
-            if found is None or shown is None:
+            if found is None:
                 return to_text({"sentence": self.sentence, "run": ""})
             since = since if run == found.run else 0
             head = {
                 "run": found.run,
                 "look": self._looks,
                 "sentence": self.sentence,
-                "status": to_json(shown),
+                "status": None if shown is None else to_json(shown),
                 "workers": self._workers,
                 "recent": RECENT,
                 "count": len(self._columns),

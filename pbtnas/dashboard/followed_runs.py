@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from pbtnas.analysis.compare.gathering import gather, settings_of
 from pbtnas.analysis.compare.observations import curve
+from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.plots.mean_curves import mean_curve
@@ -51,9 +53,7 @@ class FollowedRuns:
     Raises `NotARun` and `RecordError` for directories that are neither.
     """
 
-    def __init__(
-        self, directories: Sequence[Path], now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, directories: Sequence[Path], now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._next_s = float("-inf")
@@ -137,17 +137,20 @@ class FollowedRuns:
             return {"figures": [], "sentence": str(error)}
 
 
-def _mean_curves(curves: Sequence[Any]) -> list[dict[str, Any]]:
+def _mean_curves(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """The mean of each name, of curves that have a score."""
+    groups: dict[str, list[Curve]] = {}
+    for each in curves:
+        if any(map(math.isfinite, each.scores)):
+            groups.setdefault(each.algorithm, []).append(each)
     found = []
-    scored = [curve for curve in curves if any(score == score for score in curve.scores)]
-    for name, look in looks(curve.algorithm for curve in scored).items():
-        group = [curve for curve in scored if curve.algorithm == name]
-        mean = mean_curve(group)
+    for name, look in looks(groups).items():
+        mean = mean_curve(groups[name])
         found.append(
             {
                 "name": name,
                 "colour": look.colour,
-                "seeds": len(group),
+                "seeds": len(groups[name]),
                 "epochs": mean.epochs.tolist(),
                 "mean": mean.mean.tolist(),
                 "std": None if mean.std is None else mean.std.tolist(),

@@ -251,9 +251,7 @@ def _relative_entropy(shares: Shares) -> Shares:
 
 def best_scores(evolution: Evolution) -> Sequence[float]:
     """[G] best finite score of each generation; NaN where nobody has one."""
-    return [
-        max(finite_scores(standings), default=math.nan) for standings in evolution.generations
-    ]
+    return [max(finite_scores(standings), default=math.nan) for standings in evolution.generations]
 
 
 def finite_scores(standings: Iterable[Standing]) -> list[float]:

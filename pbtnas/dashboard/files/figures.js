@@ -1,8 +1,10 @@
 // The figures.  Their numbers are made by pbtnas/analysis; here they are only drawn.
 
-import { element, fill, forPlotly, memberName, number } from "./text.js";
+import { breakable, element, fill, forPlotly, memberName, number } from "./text.js";
 
 const MANY = 1500; // dots of a family tree, beyond which it is drawn as cells
+const LEGEND = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" };
+const CHOSEN = "#d3006a"; // stands out from every colour of a score
 const CONFIG = { displayModeBar: false, responsive: true };
 
 function colours() {
@@ -31,9 +33,12 @@ function layout(c, height, more = {}) {
   };
 }
 
+const highestFigure = (place) => (place.clientWidth < 600 ? 560 : 860);
+
 const axisTitle = (text) => ({ text: forPlotly(text), standoff: 6 });
 
 function draw(place, traces, form) {
+  place.style.height = `${form.height}px`; // or plotly would take what it was before
   window.Plotly.react(place, traces, form, CONFIG);
 }
 
@@ -67,7 +72,7 @@ export function drawHeat(place, seen, chosen, line, pick) {
       if (state in marks) put(state);
     });
   }
-  const height = Math.min(900, Math.max(220, members.length * 26)) + 50;
+  const height = Math.min(highestFigure(place), Math.max(220, members.length * 26)) + 50;
   const cell = Math.min((height - 50) / members.length, place.clientWidth / columns.length);
   const size = Math.max(2.5, Math.min(9, cell * 0.42));
   const marked = (kind, marker) => ({ type: "scatter", mode: "markers", x: marks[kind][0], y: marks[kind][1], hoverinfo: "skip", marker });
@@ -87,12 +92,12 @@ export function drawHeat(place, seen, chosen, line, pick) {
     const ours = line.filter((step) => row.has(step.member));
     traces.push({ type: "scatter", mode: "lines", hoverinfo: "skip", x: ours.map((step) => step.generation),
       y: ours.map((step) => row.get(step.member)), line: { color: "#ffffff", width: 4.5 }, opacity: 0.9 });
-    traces.push({ ...traces.at(-1), line: { color: "#d3006a", width: 2 } });
+    traces.push({ ...traces.at(-1), line: { color: CHOSEN, width: 2 } });
   }
   if (chosen && row.has(chosen.member)) {
     const y = row.get(chosen.member);
     shapes.push({ type: "rect", x0: chosen.generation - 0.5, x1: chosen.generation + 0.5, y0: y - 0.5, y1: y + 0.5,
-      line: { color: "#d3006a", width: 2.5 } });
+      line: { color: CHOSEN, width: 2.5 } });
   }
   const step = Math.ceil((15 * members.length) / (height - 50));
   const shown = members.filter((_, i) => i % step === 0);
@@ -137,12 +142,12 @@ export function drawTree(place, columns, shade, line, pick) {
     way.y.push(rows[g].get(step.member));
     if (step.born && g && step.donor !== known[g - 1]?.member) donated.add(g - 1, rows[g - 1].get(step.donor), g, rows[g].get(step.member));
   }
-  const height = Math.min(1000, Math.max(240, population * 22)) + 40;
+  const height = Math.min(highestFigure(place), Math.max(240, population * 22)) + 40;
   const trace = (at, name, look) => ({ type: "scatter", mode: "lines", x: at.x, y: at.y, name, hoverinfo: "skip", line: look });
   const words = (g, member) => `${memberName(member)}, generation ${g}<br>score ${number(score.get(`${g} ${member}`))}`;
   const scale = { colorscale: "Viridis", zmin: shade ?? undefined };
   const cells = { type: "heatmap", ...scale, hoverinfo: "text", showscale: false, zauto: false,
-    zmax: highest(columns.map((column) => column.scores)), opacity: 0.55,
+    zmax: highest(columns.map((column) => column.scores)),
     z: Array.from({ length: population }, (_, i) => columns.map((column, g) => score.get(`${g} ${column.order[i]}`) ?? null)),
     text: Array.from({ length: population }, (_, i) => columns.map((column, g) => (i in column.order ? words(g, column.order[i]) : ""))) };
   const everyone = columns.flatMap((column) => column.order.map((member) => [column.generation, member]));
@@ -154,10 +159,10 @@ export function drawTree(place, columns, shade, line, pick) {
       symbol: everyone.map(([g, member]) => (score.get(`${g} ${member}`) === null ? "x" : "circle")) } });
   const traces = [
     ...(many ? [cells] : [trace(stays, "lives on", { color: c.faint, width: 1.4 })]),
-    trace(children, "base of a child", { color: many ? c.ink : c.child, width: many ? 0.5 : 1.6 }),
+    trace(children, "base of a child", { color: many ? "rgba(255,255,255,0.6)" : c.child, width: many ? 0.7 : 1.6 }),
     trace(donated, "donor to them", { color: c.donor, width: 2, dash: "dot" }),
     trace(way, "", { color: many ? "#ffffff" : c.ink, width: many ? 5 : 3.5 }),
-    ...(many ? [trace(way, "", { color: "#d3006a", width: 2.5 })] : [dots()]),
+    ...(many ? [trace(way, "", { color: CHOSEN, width: 2.5 })] : [dots()]),
   ];
   const last = columns.at(-1);
   const named = population <= 40;
@@ -209,11 +214,11 @@ export function drawScores(place, columns, opened, byTime, line) {
   if (line) {
     const known = line.filter((step) => step.generation in columns);
     traces.push({ type: "scatter", mode: "lines", name: `ancestors of ${memberName(line.at(-1).member)}`, x: known.map((step) => x[step.generation]),
-      y: known.map((step) => step.score), line: { color: "#d3006a", width: 2, dash: "dash" } });
+      y: known.map((step) => step.score), line: { color: CHOSEN, width: 2, dash: "dash" } });
   }
   draw(place, traces, layout(c, 340, {
     showlegend: true,
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    legend: LEGEND,
     margin: { l: 55, r: 12, t: 30, b: 42 },
     xaxis: { title: axisTitle(byTime ? `${word} since the first generation was opened` : "work (network-epochs of all members)"), rangemode: "tozero" },
     yaxis: { title: axisTitle("score") },
@@ -230,7 +235,7 @@ export function drawCurve(place, ancestors) {
     { type: "scatter", mode: "markers", x: births.map((step) => step.epochs), y: births.map((step) => step.score), hoverinfo: "skip",
       marker: { symbol: "circle-open", size: 10, color: c.donor, line: { width: 2 } }, name: "" },
   ], layout(c, 220, {
-    xaxis: { title: axisTitle("training with that of its ancestors (epochs); circles: births") },
+    xaxis: { title: axisTitle("epochs, ancestors included") },
     yaxis: { title: axisTitle("score") },
   }));
 }
@@ -243,11 +248,12 @@ export function drawDiversity(place, columns) {
     { type: "scatter", mode: "lines", name: "different architectures", x, y: columns.map((column) => column.distinct), yaxis: "y2", line: { color: c.donor, width: 2, dash: "dot" } },
   ], layout(c, 280, {
     showlegend: true,
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    legend: LEGEND,
     margin: { l: 50, r: 50, t: 48, b: 42 },
     xaxis: { title: axisTitle("generation"), ...whole(columns.length) },
     yaxis: { title: axisTitle("entropy (%)"), range: [0, 104] },
-    yaxis2: { title: axisTitle("architectures"), overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, fixedrange: true, automargin: true, zeroline: false },
+    yaxis2: { title: axisTitle("architectures"), overlaying: "y", side: "right", tickmode: "auto", nticks: 6,
+      range: [0, 1.04 * Math.max(...columns.map((column) => column.distinct))], showgrid: false, fixedrange: true, automargin: true, zeroline: false },
   }));
 }
 
@@ -262,7 +268,7 @@ export function drawOptions(place, columns, variables) {
   const colour = colours().accent;
   const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
   fill(place, ...variables.map((variable, v) => element("div", { class: "variable" },
-    element("h3", {}, variable.name),
+    element("h3", {}, breakable(variable.name)),
     ...variable.options.map((option, o) => {
       const shares = columns.map((column) => column.options[v][o]);
       const strip = element("canvas", { width: shares.length, height: 1, role: "img", "aria-label": `${variable.name} ${option}` });
@@ -295,7 +301,7 @@ export function drawComparison(place, figures) {
     draw(place.children[i], traces, layout(c, 340, {
       title: figure.title ? { text: forPlotly(figure.title), font: { size: 13, color: c.ink }, x: 0, xref: "paper" } : undefined,
       showlegend: true,
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+      legend: LEGEND,
       margin: { l: 55, r: 12, t: figure.title ? 60 : 34, b: 42 },
       xaxis: { title: axisTitle("work (network-epochs of all members)"), rangemode: "tozero" },
       yaxis: { title: axisTitle("best of the generation (mean ± std)") },

@@ -1,7 +1,7 @@
 // One member: what it is, where it comes from, how it was trained, and what went wrong.
 
 import { drawCurve } from "./figures.js";
-import { element, fill, memberName, number, span, table } from "./text.js";
+import { breakable, element, fill, memberName, number, span, table } from "./text.js";
 
 const panel = () => document.getElementById("member");
 
@@ -22,6 +22,8 @@ export function drawMember(found, run, pick, close) {
     facts(found),
     ...trouble(found),
     element("h3", {}, "Ancestors"), path(found.ancestors, pick),
+    element("h3", {}, "Its curve, stitched through its ancestors"),
+    element("p", { class: "hint" }, "A circle: a birth, at the first score of the child."),
     curve,
     ...architecture(found, pick),
     ...pictures(found, run),
@@ -92,11 +94,11 @@ function architecture(found, pick) {
     const root = part.layer && part.root
       ? element("button", { type: "button", on: { click: () => pick(part.root[0], part.root[1]) } },
         `${memberName(part.root[1])} g${part.root[0]}`) : "";
-    return element("tr", {}, element("td", {}, part.variable), element("td", {}, part.option),
-      element("td", {}, words[part.from] ?? part.from), element("td", {}, root));
+    return element("tr", {}, element("td", {}, breakable(part.variable)), element("td", {}, part.option),
+      element("td", { class: "name" }, words[part.from] ?? part.from), element("td", {}, root));
   });
   return [element("h3", {}, "Architecture"), element("div", { class: "scroll" },
-    element("table", { id: "architecture" }, ...table(["variable", "option", "from", "weights begun in"], rows)))];
+    element("table", { id: "architecture" }, ...table(["variable", "option", "from", "begun in"], rows)))];
 }
 
 function pictures(found, run) {

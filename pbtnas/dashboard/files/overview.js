@@ -2,6 +2,8 @@
 
 import { bytes, element, fill, memberName, number, span, table } from "./text.js";
 
+const FEW = 8; // options that are shown at once
+
 const byId = (id) => document.getElementById(id);
 
 const best = (top) =>
@@ -46,9 +48,12 @@ export function drawTiles(status, disk) {
   }
   const options = Object.entries(status.options);
   if (options.length) {
-    tiles.push(tile("options-of-best", "Options of the best member", "",
-      options.map(([name, option]) => `${name}=${option}`).join(", ")));
-    tiles.at(-1).className = "wide";
+    const text = options.map(([name, option]) => `${name}=${option}`).join(", ");
+    const open = document.querySelector("#tile-options-of-best details")?.open;
+    tiles.push(element("div", { id: "tile-options-of-best", class: "wide" },
+      element("dt", {}, "Options of the best member"),
+      element("dd", { class: "more" }, options.length <= FEW ? text
+        : element("details", { open }, element("summary", {}, `${options.length} variables`), text))));
   }
   if (status.fingerprint) {
     tiles.push(tile("fingerprint", "Fingerprint", "", status.fingerprint));

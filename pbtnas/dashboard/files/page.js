@@ -37,7 +37,7 @@ function take(reply) {
   if (fresh) page.seen = none();
   const seen = page.seen;
   seen.run = reply.run;
-  if (reply.status) {
+  if (reply.columns) {
     for (const column of reply.columns) seen.columns[column.generation] = column;
     seen.columns.length = reply.count;
     Object.assign(seen, { look: reply.look, status: reply.status, shade: reply.shade, opened: reply.opened });
@@ -56,10 +56,8 @@ async function follow(turn) {
       const { status } = page.seen;
       over = status !== null && ["finished", "failed"].includes(status.state);
       drawTrouble(status, reply.sentence);
-      if (status) {
-        drawNumbers(reply);
-        if (changed) drawFigures();
-      }
+      if (status) drawNumbers(reply);
+      if (changed) drawFigures();
       say(over ? "" : "live");
     }
   } catch (error) {

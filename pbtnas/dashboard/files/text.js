@@ -15,6 +15,10 @@ export function fill(parent, ...children) {
   parent.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 }
 
+// A long name may go on in the next line after each of its dots.
+export const breakable = (name) =>
+  element("span", {}, ...name.split(/(?<=\.)/).flatMap((part, i) => (i ? [element("wbr"), part] : [part])));
+
 export const memberName = (member) => `m${String(member).padStart(2, "0")}`;
 
 export const number = (value) =>
