@@ -37,6 +37,7 @@ _CONTEXTS = 1 << 30  # bytes; what CUDA takes for processes that hold no tensors
 
 _BEGINNINGS = ("CUDA error: ", "CUDA driver error: ", "cuDNN error: ", "cusolver error: ")
 _LIBRARIES = ("CUBLAS_", "CUDNN_", "CUSOLVER_", "CUSPARSE_")
+_LEAST = 64 << 20  # bytes; the least that cuBLAS and cuDNN take for themselves
 _ALLOCATION = "ALLOC"  # ..._ALLOC_FAILED, CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
 
 
@@ -60,10 +61,16 @@ def failure_of(error: BaseException) -> tuple[Literal["error", "infra", "oom"], 
     if isinstance(reason, torch.cuda.OutOfMemoryError) or _is(number, what, _MEMORY):
         return "oom", words
     if what.startswith(_LIBRARIES):
-        return ("oom" if _ALLOCATION in what.split()[0] else "error"), words
+        return ("oom" if _ALLOCATION in what.split()[0] or _is_full() else "error"), words
     if _is(number, what, _OF_THE_JOB):
         return "error", words
     return "infra", words
+
+
+def _is_full() -> bool:
+    """Whether a library cannot have got memory: cuDNN then says only "internal error"."""
+    initialized: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return initialized and torch.cuda.mem_get_info()[0] < _LEAST
 
 
 def make_current(device: str) -> None:

@@ -10,6 +10,8 @@ from pbtnas.engine.worker import _allocator
 
 _MORE = "\nCUDA kernel errors might be asynchronously reported at some other API call."
 
+GIB = 1 << 30
+
 
 def of_cuda(words: str, number: int | None) -> RuntimeError:
     """As torch raises it: since 2.8 with a number, before without."""
@@ -65,6 +67,18 @@ def test_the_driver_and_libraries_report_too(words: str, kind: str) -> None:
     assert failure_of(of_cuda(words, None)) == (kind, words)
 
 
+@pytest.mark.parametrize(("free", "kind"), [(2 << 20, "oom"), (1 << 30, "error")])
+def test_an_internal_error_of_a_library_on_a_full_gpu_is_lack_of_memory(
+    monkeypatch: pytest.MonkeyPatch, free: int, kind: str
+) -> None:
+    """As cuDNN 9.19 said it on an H100 with 2 MiB left: it has no word for lack of memory."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 * GIB))
+
+    words = "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"
+    assert failure_of(of_cuda(words, None)) == (kind, words)
+
+
 def test_the_reason_for_an_error_is_found() -> None:
     """A task may catch an error of CUDA and raise its own."""
     outer = ValueError("the batch is broken")
@@ -84,9 +98,6 @@ def test_other_errors_are_not_cudas() -> None:
     """A RuntimeError that only speaks of CUDA is the task's own."""
     assert failure_of(RuntimeError("no CUDA error: all is well")) is None
     assert failure_of(ValueError("CUDA error: not one of torch's")) is None
-
-
-GIB = 1 << 30
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from benchmarks.device.sections import LIMITS_S, SECTIONS
@@ -28,6 +29,8 @@ def main() -> None:
     told = parser.parse_args()
     if unknown := [name for name in told.sections if name not in SECTIONS]:
         parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    if not entry_points(group="pbtnas.tasks"):
+        parser.error("pbtnas is not installed here, so its tasks have no names: pip install it")
     if told.alone:
         for row in SECTIONS[told.sections[0]](told.device):
             print(json.dumps(row), flush=True)

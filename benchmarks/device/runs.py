@@ -1,4 +1,5 @@
-"""Searches on one GPU: undisturbed and under kill -9, and with members that cannot work there."""
+"""Searches on one GPU: undisturbed and under kill -9, with members that cannot work there, and
+what the papers' would take."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from benchmarks.device.rows import Row
+from pbtnas.errors import ExitCode
 from pbtnas.records import paths
 from pbtnas.records.schema import last_line
 
@@ -61,6 +66,8 @@ def _carry_out(commands: list[list[str]], run: Path, rng: random.Random, *, kill
                 victim.kill()
                 kills += 1
         for i, process in enumerate(processes):
+            if process.poll() == ExitCode.USAGE:
+                raise SystemExit(f"{' '.join(own[i])} ended with 2")  # it would again
             if process.poll() not in (None, 0):
                 processes[i] = subprocess.Popen(own[i])
         time.sleep(0.1)
@@ -76,19 +83,58 @@ def _fingerprint(run: Path) -> str:
 
 def planted(device: str) -> Iterator[Row]:
     """Members that lack memory or whose kernels assert fail alone; the others are trained."""
+    yield from _run_of("Planted", device, attempts=1, workers=1)
+
+
+def neighbours(device: str) -> Iterator[Row]:
+    """Two workers share a device that holds either's member, not both: no attempt is counted."""
+    yield from _run_of("Neighbours", device, attempts=1, workers=2)
+
+
+def estimates(device: str) -> Iterator[Row]:
+    """What `pbtnas estimate` says of configurations of the papers' size, on made images."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images"
+        images.mkdir()
+        rng = np.random.default_rng(0)
+        for i in range(1000):
+            made = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(made).save(images / f"{i}.png")
+        own = ("data=folder", f"path={images}", "steps_per_epoch=1250", "extractor=fd-lite0")
+        published = ("data=gratings", "held_out=300", "steps_per_epoch=196")
+        for config, options in (
+            ("gan/c10_gan.yaml", own),
+            ("weight_sharing/paper/ground_truth.yaml", published),
+            ("weight_sharing/paper/orders_shuffled.yaml", published),
+        ):
+            sets = [part for option in options for part in ("--set", f"task.{option}")]
+            command = [*PBTNAS, "estimate", str(ROOT / "configs" / config), *sets]
+            command += ["--device", device, "--members", "1", "--seconds", "10"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            yield [config]
+            for line in done.stdout.splitlines():
+                yield [line]
+            if done.returncode:
+                yield [f"ended with {done.returncode}", done.stderr[-1500:], "WRONG"]
+
+
+def _run_of(task: str, device: str, *, attempts: int, workers: int) -> Iterator[Row]:
+    """How a run of a task of `planted.py` ended, and what became of its members and attempts."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         config = Path(folder) / "planted.yaml"
         config.write_text(
-            "task: {name: Planted}\n"
+            f"task: {{name: {task}}}\n"
             "search: {population: 4, generations: 2, epochs: 1}\n"
-            "engine: {attempts: 1}\n"
+            f"engine: {{attempts: {attempts}}}\n"
         )
-        task = f"{Path(__file__).with_name('planted.py')}:Planted"
-        command = [*PBTNAS, "run", str(config), str(run), "--task", task, "--device", device]
+        file = f"{Path(__file__).with_name('planted.py')}:{task}"
+        command = [*PBTNAS, "run", str(config), str(run), "--task", file, "--device", device]
         began_s = time.monotonic()
         done = subprocess.run(
-            [*command, "--workers", "1", "--scratch", folder], capture_output=True, text=True
+            [*command, "--workers", str(workers), "--scratch", folder],
+            capture_output=True,
+            text=True,
         )
         took_s = time.monotonic() - began_s
         yield [
@@ -102,7 +148,7 @@ def planted(device: str) -> Iterator[Row]:
         ends = [_read(file)["core"] for file in run.glob("generations/*/claims/*.end.json")]
         yield [
             "attempts",
-            *_counted(f"{end['class']}: {last_line(end['text'])[:120]}" for end in ends),
+            *_counted(f"{end['class']}: {last_line(end['text'])[:160]}" for end in ends),
         ]
 
 

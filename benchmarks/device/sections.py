@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks.device import gan, machine, rl, runs
+from benchmarks.device import gan, machine, rl, runs, sharing
 from benchmarks.device.rows import Row
 
 SECTIONS: Mapping[str, Callable[[str], Iterator[Row]]] = {
@@ -15,9 +15,12 @@ SECTIONS: Mapping[str, Callable[[str], Iterator[Row]]] = {
     "step-40": gan.steps_of_40,
     "memory": gan.memory,
     "planted": runs.planted,
+    "neighbours": runs.neighbours,
+    "estimates": runs.estimates,
     "search": runs.search,
     "rl": rl.updates,
     "scores": gan.scores,
+    "sharing": sharing.steps,
     "step-128": gan.steps_of_128,
     "compile": gan.compiled,
 }
@@ -33,6 +36,9 @@ LIMITS_S: Mapping[str, float] = {
     "failures": 60,
     "search": 180,
     "planted": 150,
+    "neighbours": 120,
+    "estimates": 150,
+    "sharing": 90,
     "rl": 60,
     "compile": 150,
 }

@@ -30,9 +30,11 @@ from pbtnas.tasks.checking.rehearsal import (
 )
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from pbtnas.tasks.drqv2.task import DrQV2Task
+from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 from pbtnas.training import snapshots
 from tests.models import test_digits_gradients as gradients
-from tests.tasks import broken, test_drqv2, test_gan
+from tests.tasks import broken, test_drqv2, test_gan, test_weight_sharing
 from tests.tasks.contract import TaskContract, architectures
 
 DEVICE = os.environ.get("PBTNAS_TEST_DEVICE", "cuda:0")
@@ -111,6 +113,24 @@ class TestDrQV2OnDevice(TaskContract):
     def make_task(self) -> Task:
         pytest.importorskip("dm_control")
         return DrQV2Task(test_drqv2.PIXELS)
+
+
+class TestCell64OnDevice(TaskContract):
+    """A network of the space of 64 alone."""
+
+    device = DEVICE
+
+    def make_task(self) -> Task:
+        return Cell64Task(Cell64Options(**test_weight_sharing.TINY))
+
+
+class TestSupernetOnDevice(TaskContract):
+    """All 64 with shared weights, scored together in every epoch and after the last steps."""
+
+    device = DEVICE
+
+    def make_task(self) -> Task:
+        return SupernetTask(SupernetOptions(**test_weight_sharing.TINY, dense_rows=2))
 
 
 # -- the engine ------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def finetune(starts: Mapping[str, Array], truth: ArrayLike, steps: Sequence[int]
             bottom.grid(axis="y")
             lowest = float(np.nanmin([lowest, *taus]))
             bottom.set_xlabel("mini-batches of tuning")
-        grid[1, 0].set_ylim(lowest, 1)  # of the whole row
+        grid[1, 0].set_ylim(lowest - 0.05, 1)  # of the whole row; markers have a size
         whole_numbers(grid[1, 0].xaxis)
         grid[0, 0].set_ylabel("accuracy of each subnet")
         grid[1, 0].set_ylabel("GT-Tau")
@@ -61,11 +61,14 @@ def last_steps(
     truth: ArrayLike,
     steps: Sequence[int],
     trained: Sequence[int] | None = None,
+    *,
+    name: str,
 ) -> Figure:
     """Accuracy of every subnet after each of the last mini-batches (Figures 5 to 9).
 
     `accuracies` are [R, n] after `steps` [R]; `trained` [R] is the index of the subnet that each of
-    these mini-batches has trained, which gets a diamond.  Raises `ValueError` for no rows.
+    these mini-batches has trained, which gets a diamond; `name` is the run's.  Raises `ValueError`
+    for no rows.
     """
     if not len(accuracies):
         raise ValueError("no mini-batches to plot")
@@ -87,7 +90,7 @@ def last_steps(
                 label="the subnet just trained",
             )
             figure.legend(loc="outside upper right")
-        axes.set_title("All subnets after each of the last mini-batches")
+        axes.set_title(f"{name}: all subnets after each of the last mini-batches")
         axes.set_xlabel("mini-batches trained")
         axes.set_ylabel("accuracy with shared weights")
         axes.xaxis.set_major_formatter("{x:,.0f}")

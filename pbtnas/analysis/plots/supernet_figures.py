@@ -133,7 +133,12 @@ def _last_steps(rows: Mapping[str, Sequence[SubnetRows]], truth: Truth) -> Figur
     dense = {name: instances[0] for name, instances in rows.items() if instances[0].dense}
     return {
         "last-steps" if len(dense) == 1 else f"last-steps-{name}": functools.partial(
-            mini_batches.last_steps, found.values, truth.means, found.at, _all_known(found.trained)
+            mini_batches.last_steps,
+            found.values,
+            truth.means,
+            found.at,
+            _all_known(found.trained),
+            name=f"{name}, first instance" if len(rows[name]) > 1 else name,
         )
         for name, found in dense.items()
     }

@@ -46,7 +46,9 @@ FIGURES: dict[str, Callable[[int], Figure]] = {
     "stability": lambda seed: stability({"seeds": instances(seed)}, [1, 2, 5, 9]),
     "rank_boxes": lambda seed: rank_boxes({"seeds": rows(seed), "last": rows(8)}, TRUTH, NAMES),
     "finetune": lambda seed: finetune({"from 50 %": rows(seed), "all": rows(9)}, TRUTH, range(4)),
-    "last_steps": lambda seed: last_steps(rows(seed), TRUTH, range(96, 100), [0, 1, 2, 3]),
+    "last_steps": lambda seed: last_steps(
+        rows(seed), TRUTH, range(96, 100), [0, 1, 2, 3], name="seeds"
+    ),
     "sharing": lambda seed: sharing({"random": by_setting(seed)}, {"prefix": by_setting(0)}, k=4),
 }
 
@@ -72,7 +74,7 @@ def test_a_figure_is_a_function_of_its_arrays() -> None:
         lambda: stability({"one": instances(0)[:1]}, [1, 2, 5, 9]),
         lambda: rank_boxes({}, TRUTH, NAMES),
         lambda: finetune({}, TRUTH, [0]),
-        lambda: last_steps(rows(0)[:0], TRUTH, []),
+        lambda: last_steps(rows(0)[:0], TRUTH, [], name="seeds"),
         lambda: sharing({}, {}, k=4),
     ],
 )
@@ -113,13 +115,15 @@ def test_tuning_shows_gt_tau_below_the_accuracies() -> None:
     top, bottom = figure.axes[:2]
 
     assert len(top.lines) == len(NAMES)
-    assert np.array_equal(bottom.lines[0].get_ydata(), ground_truth_taus(rows(2), TRUTH))
+    taus = ground_truth_taus(rows(2), TRUTH)
+    assert np.array_equal(bottom.lines[0].get_ydata(), taus)
+    assert bottom.get_ylim()[0] < min(taus), "no marker is cut"
 
 
 def test_lighter_is_truly_better_and_a_diamond_is_on_the_subnet_just_trained() -> None:
     """The last subnet is the best: its line is the lightest; diamonds follow the order."""
     values = rows(0)
-    figure = last_steps(values, TRUTH, [96, 97, 98, 99], [4, 0, 1, 2])
+    figure = last_steps(values, TRUTH, [96, 97, 98, 99], [4, 0, 1, 2], name="seeds")
     axes = figure.axes[0]
     brightness = {
         tuple(np.asarray(line.get_ydata())): sum(line.get_color()[:3]) for line in axes.lines
