@@ -14,7 +14,6 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +106,8 @@ def variables_of(capability: str) -> dict[str, str]:
     """What the libraries read from the environment for a value of `run.cpu_capability`."""
     if capability == DEFAULT:
         return {}
+    from importlib.metadata import version  # which a screen that shows a run can do without
+
     numpy = tuple(int(part) for part in version("numpy").split(".")[:2])
     beyond = _BEYOND[capability][numpy >= _NUMPY_RENAMED]
     return {**_MKL, **_TOLD[capability], "NPY_DISABLE_CPU_FEATURES": beyond}

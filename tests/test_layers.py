@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pbtnas
+from tests.analysis.made_runs import search, story, write
 
 PACKAGE = Path(pbtnas.__file__).parent
 
@@ -322,3 +323,32 @@ for name in {QUICK}:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+NOT_TO_LOOK = (
+    "importlib.metadata",
+    "pbtnas.cli.compare",
+    "pbtnas.cli.show",
+    "pbtnas.engine",
+    "pbtnas.protocol.operations",
+    "pbtnas.store.posix",
+    "rich",
+    "tempfile",
+)
+
+
+def test_a_status_imports_what_it_shows_and_no_more(tmp_path: Path) -> None:
+    """Its processor time is nearly all imports: no other command, nothing that writes or draws."""
+    code = f"""
+import sys
+from pbtnas.cli.app import main
+try:
+    main(["status", {str(tmp_path)!r}])
+except SystemExit as ended:
+    sys.exit(ended.code or " ".join({{*{NOT_TO_LOOK}}} & {{*sys.modules}}))
+"""
+    write(tmp_path, story(search()))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stdout.startswith("run  "), done.stderr
+    assert done.stderr.strip() == ""

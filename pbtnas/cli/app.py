@@ -10,25 +10,13 @@ import io
 import json
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbtnas.cli import algorithms as cli_algorithms
-from pbtnas.cli import compare as cli_compare
-from pbtnas.cli import dashboard as cli_dashboard
-from pbtnas.cli import estimate as cli_estimate
-from pbtnas.cli import evaluate as cli_evaluate
-from pbtnas.cli import inspect as cli_inspect
-from pbtnas.cli import networks as cli_networks
-from pbtnas.cli import ranks as cli_ranks
-from pbtnas.cli import study as cli_study
-from pbtnas.cli import subnets as cli_subnets
-from pbtnas.cli import tasks as cli_tasks
-from pbtnas.cli.inspect import print_status, why_ended
-from pbtnas.cli.progress_line import progress_on_terminal
 from pbtnas.cli.shared import (
     EXIT_CODES,
     accept_option,
@@ -45,13 +33,13 @@ from pbtnas.cli.shared import (
     overrides_option,
     parent_option,
     quietly,
+    reuse_option,
     run_dir_argument,
     scratch_option,
     task_file_option,
     until_asked_to_stop,
     worker_lines,
 )
-from pbtnas.cli.show import show, show_end
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.logs import log_to_stderr
 from pbtnas.version import __version__
@@ -62,11 +50,48 @@ if TYPE_CHECKING:
     from pbtnas.protocol.work_loop import WorkerEnding
 
 
-class _Group(click.Group):
-    """Ends any command with the sentence and the exit code of the error that it raised.
+ELSEWHERE: Mapping[str, str] = {
+    "algorithm": "algorithms",
+    "compare": "compare",
+    "dashboard": "dashboard",
+    "config": "inspect",
+    "data": "tasks",
+    "doctor": "inspect",
+    "estimate": "estimate",
+    "evaluate": "evaluate",
+    "export": "networks",
+    "fsck": "inspect",
+    "play": "networks",
+    "plot": "compare",
+    "ranks": "ranks",
+    "report": "compare",
+    "show": "show",
+    "soup": "evaluate",
+    "space": "inspect",
+    "status": "inspect",
+    "study": "study",
+    "subnets": "subnets",
+    "task": "tasks",
+}
+"""The module of this folder in which a command stands.  It is imported when the command is called:
+`pbtnas status` would take half its time to import the others."""
 
-    Below it stand the user's own frames, if there are any; all frames above it, if asked for.
+
+class _Group(click.Group):
+    """Finds the commands, and ends any with the sentence and the exit code of its error.
+
+    Below the sentence stand the user's own frames, if there are any; all frames above it, if asked
+    for.
     """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*self.commands, *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in ELSEWHERE:
+            module = import_module(f"pbtnas.cli.{ELSEWHERE[name]}")
+            self.add_command(getattr(module, name), name)
+        return super().get_command(ctx, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -124,6 +149,9 @@ def run(
     overrides: tuple[str, ...],
 ) -> None:
     """Search on this machine: a coordinator and some workers, restarted when they die."""
+    from pbtnas.cli.inspect import print_status, why_ended
+    from pbtnas.cli.progress_line import progress_on_terminal
+    from pbtnas.cli.show import show_end
     from pbtnas.config import load
     from pbtnas.engine.fork_server import keep_running_forked
     from pbtnas.engine.worker import training_environment
@@ -270,7 +298,7 @@ def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
     help="Seconds to wait for a coordinator to start the run.",
 )
 @parent_option
-@cli_study.reuse_option
+@reuse_option
 @task_file_option
 @accept_option
 @scratch_option
@@ -359,32 +387,6 @@ def _work(
         task_file=task_file,
         accept=accept,
     )
-
-
-for command in (
-    cli_estimate.estimate,
-    cli_inspect.status,
-    show,
-    cli_inspect.fsck,
-    cli_inspect.doctor,
-    cli_evaluate.evaluate,
-    cli_evaluate.soup,
-    cli_subnets.subnets,
-    cli_networks.export,
-    cli_networks.play,
-    cli_study.study,
-    cli_compare.compare,
-    cli_compare.plot,
-    cli_compare.report,
-    cli_dashboard.dashboard,
-    cli_ranks.ranks,
-    cli_inspect.space,
-    cli_inspect.config,
-    cli_tasks.task,
-    cli_algorithms.algorithm,
-    cli_tasks.data,
-):
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None, *, prefix: bool = False) -> None:

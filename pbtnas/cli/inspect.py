@@ -52,17 +52,19 @@ def status(run_dir: Path, watch: float | None, as_json: bool, reference_point: s
 
 def print_status(run_dir: Path, *, as_json: bool, reference_point: str | None = None) -> bool:
     """Print the screen of a run or a study; whether it is over."""
-    from pbtnas.monitoring import run_screen as screen
-    from pbtnas.monitoring import study_screen
     from pbtnas.store.study_directory import is_study, open_study
 
     if is_study(run_dir):
+        from pbtnas.monitoring import study_screen
+
         if reference_point is not None:
             raise click.UsageError("--reference-point is for a run; compare takes one for a study")
         study = study_screen.study_status(open_study(run_dir), now=time.time())
         as_text = study_screen.render(study)
         click.echo(json.dumps(study_screen.to_json(study)) if as_json else as_text)
         return study.over
+    from pbtnas.monitoring import run_screen as screen
+
     seen = screen.status(run_dir, now=time.time(), reference_point=reference_point)
     if as_json:
         click.echo(json.dumps(screen.to_json(seen)))

@@ -72,6 +72,12 @@ parent_option = click.option(
     metavar="PID",
     help="Stop, as by SIGTERM, when the process PID that started this one ends.",
 )
+reuse_option = click.option(
+    "--reuse/--no-reuse",
+    default=True,
+    show_default=True,
+    help="Take over what other runs of the study have computed already.",
+)
 overrides_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. run.seed=3."
 )

@@ -21,6 +21,7 @@ from pbtnas.cli.shared import (
     leave,
     machine_option,
     name_in,
+    reuse_option,
     scratch_option,
     task_file_option,
     until_asked_to_stop,
@@ -30,13 +31,6 @@ from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.protocol.study_coordinator import StudyOutcomes
-
-reuse_option = click.option(
-    "--reuse/--no-reuse",
-    default=True,
-    show_default=True,
-    help="Take over what other runs of the study have computed already.",
-)
 
 
 @click.command()

@@ -9,10 +9,11 @@ scheduler kills, pauses and loses at will.  The protocol itself does no I/O and 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pbtnas.protocol.backoff import backoff
 from pbtnas.records.names import Digest, Name
 
 R = TypeVar("R")
@@ -211,13 +212,6 @@ class Say(Operation[None]):
     """Tell the person who watches.  Replies nothing."""
 
     text: str
-
-
-def backoff(first_s: float = 0.1, longest_s: float = 10.0) -> Iterator[float]:
-    """Pauses between tries: each is twice the one before, up to the longest."""
-    while True:
-        yield first_s
-        first_s = min(2 * first_s, longest_s)
 
 
 def nothing() -> Steps[None]:

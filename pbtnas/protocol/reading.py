@@ -7,6 +7,7 @@ because the directory cannot be reached says nothing of the record, and is waite
 
 from __future__ import annotations
 
+from pbtnas.protocol.backoff import TRIES, backoff
 from pbtnas.protocol.operations import (
     AskedToStop,
     Get,
@@ -16,14 +17,11 @@ from pbtnas.protocol.operations import (
     Steps,
     Stopping,
     Unreadable,
-    backoff,
     persist,
 )
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
 from pbtnas.records.names import Name
-
-TRIES = 7  # at a file that cannot be read, within seven seconds, before it is given up
 
 
 def content(name: Name, *, once: bool = False) -> Steps[bytes | None]:

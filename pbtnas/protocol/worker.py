@@ -49,6 +49,7 @@ from pbtnas.protocol.attempts import (
     Stopped,
     Trained,
 )
+from pbtnas.protocol.backoff import backoff
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.open_jobs import OpenJobs
 from pbtnas.protocol.operations import (
@@ -61,7 +62,6 @@ from pbtnas.protocol.operations import (
     Steps,
     Stopping,
     Sync,
-    backoff,
     nothing,
     pause_s,
     persist,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from pbtnas.protocol.operations import backoff
+from pbtnas.protocol.backoff import backoff
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """Making a run directory, and opening one: the records that say which run it is.
 
 Any number of processes may do this at the same moment; the first to publish decides, the
-others adopt.
+others adopt.  What only a writer needs is imported where something is written: most commands look.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.processor import Processor, processor_of
-from pbtnas.protocol.operations import Published, Quarantine, backoff
-from pbtnas.protocol.reading import TRIES
+from pbtnas.protocol.backoff import TRIES, backoff
 from pbtnas.records import paths
 from pbtnas.records.envelope import (
     CorruptRecord,
@@ -38,8 +37,11 @@ from pbtnas.records.task_code import Codes, TaskCode, known_codes
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.patience import UNWRITABLE
-from pbtnas.store.posix import NO_HARD_LINKS, PosixStore, Primitive
 from pbtnas.store.reader import RunReader
+
+if TYPE_CHECKING:
+    from pbtnas.protocol.operations import Published
+    from pbtnas.store.posix import PosixStore, Primitive
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +127,8 @@ def create(
     except CorruptRecord:
         log.warning("%s: what is damaged of run.json and the configuration is written again", root)
         damaged = True
+    from pbtnas.store.posix import PosixStore
+
     primitive = best_primitive(root)
     with PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
         if damaged:
@@ -151,6 +155,8 @@ def create(
 
 
 def _put_aside_what_is_damaged(store: PosixStore) -> None:
+    from pbtnas.protocol.operations import Quarantine
+
     for name, kind in ((paths.RUN, "run"), (paths.CONFIG, "config")):
         try:
             store.record(name, kind)
@@ -275,6 +281,9 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
 
     Raises `OSError` when they cannot be written.
     """
+    from pbtnas.protocol.operations import Published
+    from pbtnas.store.posix import PosixStore
+
     record = Record("engine", run.id, {"engine": dict(engine)}, {}, new_nonce())
     writer = f"engine-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=run.primitive) as store:
@@ -328,6 +337,8 @@ def best_primitive(root: Path) -> Primitive:
 
     Raises `OSError` when that cannot be found out now: the disk is full, the server is away.
     """
+    from pbtnas.store.posix import NO_HARD_LINKS
+
     probe = root / f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
     linked = probe.with_suffix(".linked")
     probe.touch()

@@ -24,7 +24,6 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.names import Name
 from pbtnas.store.identity import new_nonce
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, best_primitive, make_directory
 
@@ -156,6 +155,8 @@ def _has(root: Path, name: Name) -> bool:
 
 
 def _put(root: Path, name: Name, record: Record) -> None:
+    from pbtnas.store.posix import PosixStore  # of which who only looks has no need
+
     writer = f"study-{secrets.token_hex(4)}"
     with PosixStore(root, writer, primitive=best_primitive(root)) as store:
         store.put(name, encode(record, name))

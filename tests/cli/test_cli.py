@@ -10,6 +10,7 @@ import re
 import time
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -50,10 +51,12 @@ def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
 
 def test_every_command_has_help() -> None:
     """The first line of each says what it is for."""
-    for name, command in cli.cli.commands.items():
+    context = click.Context(cli.cli)
+    for name in cli.cli.list_commands(context):
         result = call(name, "--help")
         assert result.exit_code == 0, name
-        assert command.get_short_help_str(), name
+        command = cli.cli.get_command(context, name)
+        assert command is not None and command.get_short_help_str(), name
 
 
 def test_a_wrong_config_is_told_whole_before_anything_starts(site: Site) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from pbtnas.engine.driver import drive
 from pbtnas.monitoring import progress, run_screen
+from pbtnas.protocol.backoff import TRIES
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.coordinator import STALE_S, BrokenChain
 from pbtnas.protocol.operations import (
@@ -29,7 +30,7 @@ from pbtnas.protocol.operations import (
     Stopping,
     Unreadable,
 )
-from pbtnas.protocol.reading import TRIES, content, newest_generation, read
+from pbtnas.protocol.reading import content, newest_generation, read
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import WATCH_S
