@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 ELSEWHERE: Mapping[str, str] = {
     "algorithm": "algorithms",
     "compare": "compare",
-    "dashboard": "dashboard",
     "config": "inspect",
+    "dashboard": "dashboard",
     "data": "tasks",
     "doctor": "inspect",
     "estimate": "estimate",

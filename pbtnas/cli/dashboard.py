@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -60,7 +61,8 @@ def dashboard(directories: tuple[Path, ...], port: int, host: str) -> None:
         settings = uvicorn.Config(
             application(runs, host), log_level="warning", access_log=False, lifespan="off"
         )
-        uvicorn.Server(settings).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # how one stops looking is no error
+            uvicorn.Server(settings).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -72,6 +74,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()  # whoever follows the address at once is answered
     except OSError as error:
         leave(ExitCode.USAGE, f"--host {host} --port {port}: {error.strerror}")
     return listener
