@@ -75,14 +75,14 @@ class FollowedRun:
         """The generations that were selected; None before the first one."""
         return self._evolution
 
-    def look(self) -> None:
-        """Read what is new, unless it was just read.
+    def look(self, *, now: bool = False) -> None:
+        """Read what is new, unless it was just read; with `now`, in any case.
 
         What cannot be read of the run as a whole is told by `sentence`, beside what was there.
         """
         with self._lock:
             begun_s = time.monotonic()
-            if begun_s < self._next_s:
+            if begun_s < self._next_s and not now:
                 return
             try:
                 self._look()

@@ -5,7 +5,15 @@ import { breakable, element, fill, forPlotly, memberName, number } from "./text.
 const MANY = 1500; // dots of a family tree, beyond which it is drawn as cells
 const LEGEND = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" };
 const CHOSEN = "#d3006a"; // stands out from every colour of a score
-const CONFIG = { displayModeBar: false, responsive: true };
+const CONFIG = { displayModeBar: false };
+
+// A figure is as wide as its place, also when a panel opens beside it.
+const widths = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    const width = target.clientWidth;
+    if (width && target.layout && target.layout.width !== width) window.Plotly.relayout(target, { width });
+  }
+});
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -38,8 +46,9 @@ const highestFigure = (place) => (place.clientWidth < 600 ? 560 : 860);
 const axisTitle = (text) => ({ text: forPlotly(text), standoff: 6 });
 
 function draw(place, traces, form) {
-  place.style.height = `${form.height}px`; // or plotly would take what it was before
-  window.Plotly.react(place, traces, form, CONFIG);
+  place.style.height = `${form.height}px`;
+  window.Plotly.react(place, traces, { ...form, width: place.clientWidth }, CONFIG);
+  widths.observe(place);
 }
 
 function onPick(place, pick, whom) {
