@@ -16,11 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 from sklearn.datasets import load_digits
 
 from pbtnas.analysis.compare.observations import curve, evolution
@@ -31,9 +33,9 @@ from pbtnas.analysis.plots.style import new_figure, style
 from pbtnas.data.grids import grid_png
 from pbtnas.engine.devices import default_scratch
 from pbtnas.engine.evaluation import FinalEvaluation, evaluate
-from pbtnas.monitoring.run_screen import Status, status
+from pbtnas.monitoring.run_screen import Status
 from pbtnas.monitoring.text import span
-from pbtnas.store.run_directory import NotARun
+from pbtnas.monitoring.watching import WatchedRun, screen
 from pbtnas.tasks.loading import load_task
 
 PBTNAS = [sys.executable, "-m", "pbtnas", "--quiet"]
@@ -174,24 +176,23 @@ def storm(config: Path, root: Path, rng: random.Random) -> int:
 
 
 def watching(root: Path, name: str) -> Iterator[Status | None]:
-    """The status of a run four times a second, shown in one line, until it is finished."""
-    shown = shown_at = ""
-    while True:
-        try:
-            seen = status(root, now=time.time())
-        except NotARun:
-            seen = None
-        text, at = progress_line(name, seen)
-        if text != shown and sys.stdout.isatty():
-            print(f"\r{text:<78}", end="", flush=True)
-        elif at != shown_at:
-            print(text, flush=True)
-        shown, shown_at = text, at
-        yield seen
-        if seen is not None and seen.finished:
-            print(flush=True)
-            return
-        time.sleep(0.25)
+    """The status of a run twice a second until it is finished: shown live on a terminal, elsewhere
+    in a line for each generation."""
+    console, run, shown_at = Console(), WatchedRun(root), ""
+    with screen(console, lines=24) if console.is_terminal else nullcontext() as show:
+        while True:
+            run.look()
+            text, at = progress_line(name, run.status)
+            if show is not None:
+                show(run, "")
+            elif at != shown_at:
+                print(text, flush=True)
+            shown_at = at
+            yield run.status
+            if run.status is not None and run.status.finished:
+                break
+            time.sleep(0.5)
+    print(text if console.is_terminal else "", flush=True)
 
 
 def progress_line(name: str, seen: Status | None) -> tuple[str, str]:

@@ -56,7 +56,7 @@ MAY_IMPORT = {
     # Trained networks, numbers, screens.
     "networks": "version config search records checkpoints store tasks tabular regular_files",
     "analysis": "config search records store tabular processor",
-    "monitoring": "records store analysis",
+    "monitoring": "search regular_files records store analysis",
     "dashboard": "records search store analysis monitoring",
     # Processes.
     "engine": (
@@ -301,6 +301,7 @@ QUICK = (
     "engine.supervisor",
     "engine.worker",
     "monitoring.run_screen",
+    "monitoring.watching",
     "monitoring.study_screen",
     "protocol.coordinator",
     "protocol.worker",

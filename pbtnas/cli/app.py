@@ -61,6 +61,9 @@ ELSEWHERE: Mapping[str, str] = {
     "evaluate": "evaluate",
     "export": "networks",
     "fsck": "inspect",
+    "logs": "logs",
+    "member": "everybody",
+    "members": "everybody",
     "play": "networks",
     "plot": "compare",
     "ranks": "ranks",
@@ -72,6 +75,8 @@ ELSEWHERE: Mapping[str, str] = {
     "study": "study",
     "subnets": "subnets",
     "task": "tasks",
+    "watch": "watch",
+    "workers": "everybody",
 }
 """The module of this folder in which a command stands.  It is imported when the command is called:
 `pbtnas status` would take half its time to import the others."""
@@ -150,7 +155,7 @@ def run(
 ) -> None:
     """Search on this machine: a coordinator and some workers, restarted when they die."""
     from pbtnas.cli.inspect import print_status, why_ended
-    from pbtnas.cli.progress_line import progress_on_terminal
+    from pbtnas.cli.live_panel import panel_on_terminal
     from pbtnas.cli.show import show_end
     from pbtnas.config import load
     from pbtnas.engine.fork_server import keep_running_forked
@@ -172,7 +177,7 @@ def run(
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
     before = why_ended(run_dir)
-    with progress_on_terminal(run_dir):
+    with panel_on_terminal(run_dir):
         code = keep_running_forked(head, lines, environment)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pbtnas.cli.shared import (
+    columns,
     disk_errors,
     leave,
     load_task_of,
@@ -60,7 +61,7 @@ def print_status(run_dir: Path, *, as_json: bool, reference_point: str | None = 
         if reference_point is not None:
             raise click.UsageError("--reference-point is for a run; compare takes one for a study")
         study = study_screen.study_status(open_study(run_dir), now=time.time())
-        as_text = study_screen.render(study)
+        as_text = study_screen.render(study, columns())
         click.echo(json.dumps(study_screen.to_json(study)) if as_json else as_text)
         return study.over
     from pbtnas.monitoring import run_screen as screen
@@ -69,7 +70,7 @@ def print_status(run_dir: Path, *, as_json: bool, reference_point: str | None = 
     if as_json:
         click.echo(json.dumps(screen.to_json(seen)))
     else:
-        click.echo(screen.render(seen))
+        click.echo(screen.render(seen, columns()))
     return seen.over
 
 

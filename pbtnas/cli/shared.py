@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,6 +167,13 @@ def named_task(name: str | None, task_file: str | None) -> tuple[str, str | None
     if source is ParameterSource.ENVIRONMENT and name != name_in(task_file):
         return name, None
     return name, task_file
+
+
+def columns() -> int:
+    """How wide the terminal is that the command prints to; 100 columns elsewhere."""
+    from pbtnas.monitoring.text import COLUMNS
+
+    return shutil.get_terminal_size((COLUMNS, 24)).columns if sys.stdout.isatty() else COLUMNS
 
 
 def leave(code: int, text: str) -> NoReturn:

@@ -6,6 +6,7 @@ files, which are hints: another machine's clock may be wrong, a network disk may
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,12 +129,32 @@ class Status:
         return self.state in ("finished", "failed")
 
 
+@dataclass(frozen=True)
+class Detailed:
+    """A status, and what of the generation in work it was counted from.
+
+    Args:
+        status: Status of the run.
+        current: Generation in work; None for a new run.
+        states: State of each of its members: done, in work, put back or pending.
+    """
+
+    status: Status
+    current: Generation | None
+    states: Mapping[int, str]
+
+
 def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> Status:
     """The state of a run at `now`, in seconds since the epoch as file times are.
 
     The hypervolume is against the reference point, if one is given.  Raises `NotARun` and
     `ForeignRecord` as `History.read` does, and `BadReference`.
     """
+    return detailed(run_dir, now=now, reference_point=reference_point).status
+
+
+def detailed(run_dir: Path, *, now: float, reference_point: str | None = None) -> Detailed:
+    """The same with the generation in work, which is read only once."""
     check_format(run_dir)
     with RunReader(run_dir) as reader:
         files = RecordFiles(reader)
@@ -142,8 +163,10 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
         lease_s = float(_section(history, "engine").get("lease_s", LEASE_S))
         summary, current = _summed(files, history, count, lease_s)
         with Look(run_dir, now, lease_s, summary.holders) as look:
-            seen = _status(history, files, summary, current, look, now, lease_s)
-    return replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
+            states = {} if current is None else _states(look, current)
+            seen = _status(history, files, summary, current, states, look, now, lease_s)
+    seen = replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
+    return Detailed(seen, current, states)
 
 
 def _summed(
@@ -184,6 +207,7 @@ def _status(
     files: RecordFiles,
     summary: Summary,
     current: Generation | None,
+    states: Mapping[int, str],
     look: Look,
     now: float,
     lease_s: float,
@@ -191,7 +215,7 @@ def _status(
     finished = history.final is not None
     ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
-    members = _members(look, current, history) if current else Members(0, 0, 0, 0)
+    members = _members(states, history) if current else Members(0, 0, 0, 0)
     total = _generations(history)
     workers = look.workers()
     coordinator = look.holder(history.terms)
@@ -268,18 +292,24 @@ def _generations(history: History) -> int | None:
     return _section(history, "search").get("generations")
 
 
-def _members(look: Look, current: Generation, history: History) -> Members:
-    known = current.jobs or current.attempts
-    alive = len(known) or int(_section(history, "search").get("population", 0))
-    done = in_work = put_back = 0
-    for member in known:
+def _states(look: Look, current: Generation) -> dict[int, str]:
+    states = {}
+    for member in current.jobs or current.attempts:
         attempts = current.attempts.get(member, ())
+        states[member] = "pending"
         if member in current.results:
-            done += 1
+            states[member] = "done"
         elif attempts:
             holder = look.holder(attempts)
             held = attempts[-1].ended == "open" and holder is not None and holder.live
-            in_work, put_back = in_work + held, put_back + (not held)
+            states[member] = "in work" if held else "put back"
+    return states
+
+
+def _members(states: Mapping[int, str], history: History) -> Members:
+    alive = len(states) or int(_section(history, "search").get("population", 0))
+    counts = Counter(states.values())
+    done, in_work, put_back = (counts[state] for state in ("done", "in work", "put back"))
     return Members(done, in_work, put_back, alive - done - in_work - put_back)
 
 

@@ -1,4 +1,6 @@
-"""Shows the state of a run on one screen: at most 24 lines of 100 columns, plain text.
+"""Shows the state of a run on one screen: at most 24 lines of 100 columns or more, plain text.
+
+On a narrower one there are more lines, for no fact is cut.
 
 `pbtnas.monitoring.progress` gathers it; here it becomes text, or JSON for programs.
 """
@@ -16,14 +18,16 @@ from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.text import (
     COLUMNS,
     INDENT,
+    NARROWEST,
+    Sheet,
     bar,
     choices,
     clipped,
     entries,
     joined,
+    packed,
     printable,
     span,
-    titled,
     whole,
     wrapped,
 )
@@ -31,9 +35,10 @@ from pbtnas.records import paths
 
 __all__ = ["Status", "render", "status", "to_json"]
 
-HEAD_LINES, ENDED_LINES = 1, 4
+LINES, ENDED_LINES = 24, 4
 WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 7, 3, 3, 2
 NAME = 56  # columns of a worker's name: the longest that pbtnas makes
+BESIDE = 24  # columns that are enough for what it does, beside its name
 
 
 def to_json(status: Status) -> dict[str, Any]:
@@ -41,20 +46,25 @@ def to_json(status: Status) -> dict[str, Any]:
     return asdict(status)
 
 
-def render(status: Status) -> str:
-    """The status as text for people, without a newline at its end."""
+def render(status: Status, columns: int = COLUMNS) -> str:
+    """The status as text for people, without a newline at its end, on so many columns."""
+    sheet = Sheet(columns)
+    head, trouble = _head(status, sheet), trouble_lines(status, sheet)
     # The last words of workers that ended with the run would only mislead.
-    workers = [] if status.over else ["", *_workers(status)]
-    return "\n".join([*_head(status), *workers, *_trouble(status)])
+    if status.over:
+        return "\n".join([*head, *trouble])
+    room = max(2, sheet.most(LINES) - len(head) - len(trouble) - 3)
+    workers = worker_lines(status, sheet, min(room, sheet.most(WORKER_LINES)))
+    return "\n".join([*head, "", *workers, *trouble])
 
 
 def progress_line(status: Status, width: int) -> str:
     """The most important of it in one line: whole facts, as many as there is room for."""
     members = status.members
     facts = [
-        f"generation {_generation(status)}",
+        f"generation {generation_of(status)}",
         f"{members.done} of {members.all} members done",
-        f"best {_best(status.best_ever)}",
+        f"best {best_of(status.best_ever)}",
         _left(status),
         f"live workers: {sum(worker.live for worker in status.workers)}",
     ]
@@ -63,96 +73,104 @@ def progress_line(status: Status, width: int) -> str:
 
 def _left(status: Status) -> str:
     if status.over:
-        return _state(status)
+        return state_of(status)
     return "time left unknown" if status.left_s is None else f"about {span(status.left_s)} left"
 
 
-def _head(status: Status) -> list[str]:
+def _head(status: Status, sheet: Sheet) -> list[str]:
     members = status.members
     lines = [
-        f"{status.run or '?'}   {_state(status)}",
-        _search(status),
-        f"{_generation(status)}  {bar(status.progress)}  {_time(status)}",
-        f"{members.done} of {members.all} done, {members.in_work} in work, "
-        f"{members.put_back} put back, {members.pending} pending",
-        f"{_best(status.best_ever)}; last complete generation: {_best(status.best_last)}",
+        *sheet.facts("run", [status.run or "?", state_of(status)], "   "),
+        *sheet.facts("search", _search(status)),
+        *sheet.facts(
+            "generation", [generation_of(status), bar(status.progress), *time_of(status)], "  "
+        ),
+        *sheet.facts(
+            "members",
+            [
+                f"{members.done} of {members.all} done",
+                f"{members.in_work} in work",
+                f"{members.put_back} put back",
+                f"{members.pending} pending",
+            ],
+        ),
+        *sheet.facts(
+            "best",
+            [best_of(status.best_ever), f"last complete generation: {best_of(status.best_last)}"],
+            "; ",
+        ),
     ]
-    titles = ["run", "search", "generation", "members", "best"]
     if status.front is not None:
-        titles, lines = [*titles, "objectives", "front"], [*lines, *_front(status.front)]
+        best, front = front_of(status.front)
+        lines += [*sheet.facts("objectives", best), *sheet.facts("front", [front])]
     if status.hypervolume is not None:
         found = status.hypervolume
-        titles = [*titles, "hypervolume"]
-        lines = [*lines, f"{found.volume:.6g} against {found.against}"]
+        lines += sheet.facts("hypervolume", [f"{found.volume:.6g} against {found.against}"])
     if status.options:
-        titles, lines = [*titles, "options"], [*lines, _options(status)]
+        lines += sheet.facts("options", _options(status, sheet))
     if status.fingerprint is not None:
-        titles, lines = [*titles, "fingerprint"], [*lines, status.fingerprint]
-    head = [
-        line
-        for title, text in zip(titles, lines, strict=True)
-        for line in titled(title, entries([text], HEAD_LINES))
-    ]
-    ended = entries([status.ended], ENDED_LINES) if status.over and status.ended else []
-    return [*head, *titled("ended", ended)]
+        lines += sheet.facts("fingerprint", [status.fingerprint])
+    ended = [status.ended] if status.over and status.ended else []
+    return [*lines, *sheet.sentences("ended", ended, ENDED_LINES)]
 
 
-def _front(front: FrontSoFar) -> tuple[str, str]:
+def front_of(front: FrontSoFar) -> tuple[list[str], str]:
     """The best of each objective, and how many members nobody dominates."""
-    best = ", ".join(f"{name} {value:.6g}" for name, value in front.best.items())
+    best = [f"{name} {value:.6g}" for name, value in front.best.items()]
     if front.unmet:
-        return best or "nobody is within all bounds", f"nobody meets {', '.join(front.unmet)}"
+        unmet = ", ".join(front.unmet)
+        return best or ["nobody is within all bounds"], f"nobody meets {unmet}"
     if front.size is None:
-        return best or "nobody yet", "with one objective there is one best"
-    return best or "nobody yet", f"{front.size} kept that no other dominates"
+        return best or ["nobody yet"], "with one objective there is one best"
+    return best or ["nobody yet"], f"{front.size} kept that no other dominates"
 
 
-def _options(status: Status) -> str:
-    """All options of the best member, or none where they have no room in one line."""
-    text = choices(status.options, ", ")
-    if len(text) <= COLUMNS - INDENT:
-        return text
-    return f"{len(status.options)} variables of the best member: pbtnas show RUN"
+def _options(status: Status, sheet: Sheet) -> list[str]:
+    """All options of the best member, or none where they have no room in one wide line."""
+    facts = [choices({name: option}, "") for name, option in status.options.items()]
+    if len(", ".join(facts)) <= max(COLUMNS - INDENT, sheet.width):
+        return facts
+    return [f"{len(facts)} variables of the best member: pbtnas show RUN"]
 
 
-def _search(status: Status) -> str:
-    what = f"{status.algorithm} on {status.task}, seed {_or_unknown(status.seed)}"
-    on = [] if status.processor is None else [f"begun on {status.processor}"]
-    return joined([what, *on], COLUMNS - INDENT) or what
+def _search(status: Status) -> list[str]:
+    what = f"{status.algorithm} on {status.task}"
+    on = "" if status.processor is None else f"begun on {status.processor}"
+    return [what, f"seed {or_unknown(status.seed)}", on]
 
 
-def _state(status: Status) -> str:
+def state_of(status: Status) -> str:
     return "ended without a usable member" if status.state == "failed" else status.state
 
 
-def _generation(status: Status) -> str:
+def generation_of(status: Status) -> str:
     """How many generations are complete, which is the number of the one in work."""
     if status.generation is None:
         return "none yet"
     complete = status.generation + 1 if status.finished else status.generation
-    return f"{complete} of {_or_unknown(status.generations)}"
+    return f"{complete} of {or_unknown(status.generations)}"
 
 
-def _time(status: Status) -> str:
+def time_of(status: Status) -> list[str]:
     if status.elapsed_s is None:
-        return ""
+        return []
     elapsed = span(status.elapsed_s)
     active = elapsed if status.active_s is None else span(status.active_s)
     told = elapsed if active == elapsed else f"{active} active in {elapsed}"
     if status.over:
-        return told if active != elapsed else f"{told} in all"
-    left = f"about {span(status.left_s)} left" if status.left_s is not None else ""
-    return ", ".join(filter(None, (f"{told} so far" if active == elapsed else told, left)))
+        return [told if active != elapsed else f"{told} in all"]
+    left = f", about {span(status.left_s)} left" if status.left_s is not None else ""
+    return [f"{told} so far{left}" if active == elapsed else f"{told}{left}"]
 
 
-def _best(best: TopMember | None) -> str:
+def best_of(best: TopMember | None) -> str:
     if best is None:
         return "none yet"
     name = paths.member_name(best.member)
     return f"{best.score:.6g} ({name} in generation {best.generation})"
 
 
-def _workers(status: Status) -> list[str]:
+def worker_lines(status: Status, sheet: Sheet, most: int) -> list[str]:
     """Live processes, and the numbers of others: every restart leaves one behind."""
     live = [worker for worker in status.workers if worker.live]
     gone = sum(worker.left for worker in status.workers)
@@ -164,33 +182,36 @@ def _workers(status: Status) -> list[str]:
         if count or what == "live"
     )
     seen = [*coordinator, *live]
-    if seen:
-        title += "; when they were last seen is a hint, by the times of files"
-    return [f"workers     {title}", *seen_lines(seen, WORKER_LINES)]
+    hint = "when they were last seen is a hint, by the times of files" if seen else ""
+    return [*sheet.facts("workers", [title, hint], "; "), *seen_lines(seen, most, sheet.columns)]
 
 
-def seen_lines(processes: Sequence[Seen], most: int) -> list[str]:
+def seen_lines(processes: Sequence[Seen], most: int, columns: int = COLUMNS) -> list[str]:
     """A line or more for each process: its name, what it does, and when it was last seen."""
+    columns = max(NARROWEST, columns)
     names = [printable(seen.name) for seen in processes]
     width = min(max(map(len, names), default=0), NAME)
-    table = [
-        [f"  {clipped(name, NAME):{width}}  {part}" for part in _doing(seen, COLUMNS - width - 4)]
-        for name, seen in zip(names, processes, strict=True)
-    ]
-    blank = " " * (width + 4)
-    lines = [
-        [part if i == 0 else blank + part[width + 4 :] for i, part in enumerate(parts)]
-        for parts in table
-    ]
-    return whole(lines, most)
+    beside = columns - width - 4
+    if beside < BESIDE:  # what it does has lines of its own
+        items = [
+            [*(f"  {part}" for part in wrapped(name, columns - 2)), *_indented(4, seen, columns)]
+            for name, seen in zip(names, processes, strict=True)
+        ]
+        return whole(items, most, columns)
+    items = []
+    for name, seen in zip(names, processes, strict=True):
+        first, *rest = _indented(width + 4, seen, columns)
+        items.append([f"  {clipped(name, NAME):{width}}{first[width + 2 :]}", *rest])
+    return whole(items, most, columns)
 
 
-def _doing(seen: Seen, width: int) -> list[str]:
-    steps = f", {seen.steps} steps" if seen.steps else ""
-    return wrapped(f"{seen.doing or '?'}{steps}, {span(seen.changed_s)} ago", width)
+def _indented(indent: int, seen: Seen, columns: int) -> list[str]:
+    facts = [seen.doing or "?", f"{seen.steps} steps" if seen.steps else ""]
+    told = packed(filter(None, [*facts, f"{span(seen.changed_s)} ago"]), columns - indent)
+    return [" " * indent + line for line in told]
 
 
-def _trouble(status: Status) -> list[str]:
+def trouble_lines(status: Status, sheet: Sheet) -> list[str]:
     """Failures, troubles and damage: a title each, and the first lines."""
     lines = []
     counts = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
@@ -199,13 +220,14 @@ def _trouble(status: Status) -> list[str]:
         for f in status.failed
     ]
     if counts or failed:
-        given_up = f"; members recorded as failed: {status.failed_in_all}" if failed else ""
-        lines += titled("failures", entries([f"{counts or 'none'}{given_up}"], 1))
-        lines += [f"  {line}" for line in entries(failed, FAILED_LINES, COLUMNS - 2)]
-    lines += titled("trouble", entries(status.trouble, TROUBLE_LINES))
-    lines += titled("damaged", entries(status.problems, PROBLEM_LINES))
+        given_up = f"members recorded as failed: {status.failed_in_all}" if failed else ""
+        lines += sheet.facts("failures", [counts or "none", given_up], "; ", most=1)
+        width = max(NARROWEST, sheet.columns) - 2
+        lines += [f"  {line}" for line in entries(failed, sheet.most(FAILED_LINES), width)]
+    lines += sheet.sentences("trouble", status.trouble, TROUBLE_LINES)
+    lines += sheet.sentences("damaged", status.problems, PROBLEM_LINES)
     return lines
 
 
-def _or_unknown(value: int | None) -> str:
+def or_unknown(value: int | None) -> str:
     return "?" if value is None else str(value)

@@ -18,7 +18,7 @@ from pbtnas.monitoring.accounting import account
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.run_screen import seen_lines
-from pbtnas.monitoring.text import bar, entries, span, titled
+from pbtnas.monitoring.text import COLUMNS, Sheet, bar, span
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, RecordError
 from pbtnas.store.run_directory import NotARun
@@ -133,27 +133,31 @@ def to_json(status: StudyStatus) -> dict[str, Any]:
     return asdict(status)
 
 
-def render(status: StudyStatus) -> str:
-    """The status as text for people, without a newline at its end."""
+def render(status: StudyStatus, columns: int = COLUMNS) -> str:
+    """The status as text for people, without a newline at its end, on so many columns."""
+    sheet = Sheet(columns)
     state = "over" if status.over else f"{len(status.open)} in work, {len(status.waiting)} waiting"
-    left = "" if status.over or status.left_s is None else f", about {span(status.left_s)} left"
-    failures = ", ".join(f"{count} {kind}" for kind, count in status.failures.items())
+    left = "" if status.over or status.left_s is None else f"about {span(status.left_s)} left"
+    finished = f"{len(status.finished)} of {status.runs} runs finished"
     lines = [
-        *titled(
-            "study",
-            entries(
-                [f"{status.id}   {len(status.finished)} of {status.runs} runs finished, {state}"], 1
-            ),
-        ),
-        f"progress    {bar(status.progress)} of the network-epochs{left}",
-        *titled("in work", entries(_open_lines(status.open), RUN_LINES)),
-        *([] if status.over else _worker_lines(status.workers)),
-        *titled("failed", entries([f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES)),
-        *titled("failures", entries([failures] if failures else [], 1)),
-        *titled("trouble", entries(status.trouble, TROUBLE_LINES)),
-        *titled("computed", entries([str(status.account)], 1)),
+        *sheet.facts("study", [status.id, f"{finished}, {state}"], "   "),
+        *sheet.facts("progress", [f"{bar(status.progress)} of the network-epochs", left]),
+        *sheet.sentences("in work", _open_lines(status.open), RUN_LINES),
+        *([] if status.over else worker_lines(status.workers, sheet)),
+        *trouble_lines(status, sheet),
+        *sheet.facts("computed", str(status.account).split(", ")),
     ]
     return "\n".join(lines)
+
+
+def trouble_lines(status: StudyStatus, sheet: Sheet) -> list[str]:
+    """Failed runs, failed attempts, troubles and damage: a title each, and the first lines."""
+    counts = [f"{count} {kind}" for kind, count in status.failures.items()]
+    return [
+        *sheet.sentences("failed", [f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES),
+        *(sheet.facts("failures", counts, most=1) if counts else []),
+        *sheet.sentences("trouble", status.trouble, TROUBLE_LINES),
+    ]
 
 
 def _open(run: StudyRun, seen: Status) -> UnfinishedRun:
@@ -226,6 +230,7 @@ def _how_far(run: UnfinishedRun) -> str:
     )
 
 
-def _worker_lines(workers: Sequence[Seen]) -> list[str]:
+def worker_lines(workers: Sequence[Seen], sheet: Sheet) -> list[str]:
     live = [worker for worker in workers if worker.live]
-    return [f"workers     {len(live)} live", *seen_lines(live, WORKER_LINES)]
+    lines = seen_lines(live, sheet.most(WORKER_LINES), sheet.columns)
+    return [*sheet.facts("workers", [f"{len(live)} live"]), *lines]

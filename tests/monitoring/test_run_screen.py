@@ -156,6 +156,24 @@ def test_no_line_is_cut_in_the_middle_of_a_fact(running: Path) -> None:
     assert f"{name}a is waiting: {reason}" in text and "and 1 more" in text
 
 
+@pytest.mark.parametrize("columns", [34, 40, 59, 60, 80, 100, 200])
+def test_the_screen_fits_the_terminal_and_keeps_every_fact(running: Path, columns: int) -> None:
+    """A fact that has room in one line stands in one line; a longer one goes on in the next."""
+    beat(running, paths.worker("host-8-w"), NOW - 3, phase=waiting_for("a disk " + 60 * "x"))
+    seen = status(running, now=NOW)
+    text = render(seen, columns)
+    facts = ["2 of 6 done", "1 in work", "2 put back", "1 pending", "host-7-w", "40 steps"]
+    facts += ["2 of 4", "seed 7", "1 diverged, 2 error, 1 oom"]
+
+    assert all(len(line) <= columns for line in text.split("\n"))
+    assert all(any(fact in line for line in text.split("\n")) for fact in facts)
+    assert seen.best_ever is not None and seen.best_last is not None
+    words = " ".join(text.split())
+    assert "last complete generation: " in words and " ..." not in words
+    assert f"(m{seen.best_last.member:02d} in generation 1)" in words
+    assert 60 * "x" in text.replace("\n", "").replace(" ", "")
+
+
 @pytest.mark.parametrize("width", [200, 110, 80, 60, 30, 5])
 def test_the_progress_line_has_whole_facts(running: Path, width: int) -> None:
     """Generation, members, best and time left, as many of them as the terminal is wide."""
@@ -344,5 +362,7 @@ _best = st.none() | st.builds(TopMember, st.integers(0, 10**6), st.integers(0, 1
     )
 )
 def test_any_status_fits_the_screen(seen: Status) -> None:
-    """However many workers, failures and strange words: 24 lines of 100 printable columns."""
+    """However many workers, failures and strange words: 24 lines of 100 printable columns; and on
+    a narrow terminal no line is too long."""
     assert _fits(render(seen))
+    assert all(len(line) <= 40 for line in render(seen, 40).split("\n"))

@@ -1,4 +1,4 @@
-"""The progress line of `pbtnas run`, on a real pseudo-terminal."""
+"""The live panel of `pbtnas run`, on a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pbtnas.cli import progress_line
-from pbtnas.cli.progress_line import CLEAR, ProgressLine, progress_on_terminal
+from pbtnas.cli import live_panel
+from pbtnas.cli.live_panel import CLEAR, LivePanel, panel_on_terminal
 
 
 def _read(fd: int, until: bytes) -> bytes:
@@ -28,38 +28,40 @@ def terminal() -> tuple[int, int]:
     return pty.openpty()
 
 
-def test_log_lines_stand_whole_above_the_progress_line(
+def test_log_lines_stand_whole_above_the_panel(
     terminal: tuple[int, int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What is said in pieces is shown in one, the progress comes below it, and is gone at the end;
+    """What is said in pieces is shown in one, the panel comes below it, and is gone at the end;
     afterwards the terminal is as it was."""
     screen, program = terminal
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(progress_line, "_progress", lambda *_: "2 of 6 members done")
-    with progress_on_terminal(tmp_path, program):
-        seen = _read(screen, b"2 of 6 members done")
+    monkeypatch.setenv("TERM", "xterm")
+    panel = "2 of 6 members done\nworkers"
+    monkeypatch.setattr(live_panel, "_drawing", lambda *_: lambda: panel)
+    with panel_on_terminal(tmp_path, program):
+        seen = _read(screen, b"2 of 6 members done\r\nworkers")
         os.write(program, b"one ")
         os.write(program, b"line\n")
-        seen += _read(screen, b"one line\r\n2 of 6 members done")
+        seen += _read(screen, b"one line\r\n2 of 6 members done\r\nworkers")
     os.write(program, b"end")
     seen = _read(screen, b"end")
 
-    assert seen.endswith(CLEAR + b"end")
+    assert seen.endswith(b"\r\x1b[A" + CLEAR[1:] + b"end")
 
 
 def test_without_a_terminal_nothing_is_drawn(tmp_path: Path) -> None:
     """In a file, a log has its lines and nothing else."""
     log = os.open(tmp_path / "log", os.O_CREAT | os.O_RDWR)
-    with progress_on_terminal(tmp_path, log):
+    with panel_on_terminal(tmp_path, log):
         os.write(log, b"line\n")
 
     assert (tmp_path / "log").read_bytes() == b"line\n"
 
 
-def test_a_fault_of_the_progress_line_does_not_stop_the_log(tmp_path: Path) -> None:
+def test_a_fault_of_the_panel_does_not_stop_the_log(tmp_path: Path) -> None:
     """It is shown in full, and what comes is passed on."""
 
     def broken() -> str:
@@ -67,7 +69,7 @@ def test_a_fault_of_the_progress_line_does_not_stop_the_log(tmp_path: Path) -> N
 
     readable, writable = os.pipe()
     screen, program = os.pipe()
-    line = ProgressLine(program, broken)
+    line = LivePanel(program, broken)
     line._look()
     os.write(writable, b"line\n")
     os.close(writable)
