@@ -26,7 +26,7 @@ from tests.dashboard.browser import DESKTOP, PHONE, chromium, look_like, missing
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 SETS = ("task.images=300", "search.first_epochs=2")
-COLOURS = 128  # of a file, which makes it small
+COLOURS = 256  # of a file, which makes it small
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         chosen = f"{address}#run=0&generation={best.generation}&member={best.member}"
         try:
             with chromium() as driver:
-                _take(driver, chosen, IMAGES / "dashboard.png", DESKTOP, "light", 1750)
+                _take(driver, chosen, IMAGES / "dashboard.png", DESKTOP, "light", 2250)
                 _take(driver, chosen, IMAGES / "dashboard-phone.png", PHONE, "dark", 1500)
         finally:
             server.should_exit = True

@@ -81,7 +81,7 @@ export function drawHeat(place, seen, chosen, line, pick) {
       if (state in marks) put(state);
     });
   }
-  const height = Math.min(highestFigure(place), Math.max(220, members.length * 26)) + 50;
+  const height = Math.min(highestFigure(place), Math.max(220, members.length * (place.clientWidth < 600 ? 26 : 38))) + 50;
   const cell = Math.min((height - 50) / members.length, place.clientWidth / columns.length);
   const size = Math.max(2.5, Math.min(9, cell * 0.42));
   const marked = (kind, marker) => ({ type: "scatter", mode: "markers", x: marks[kind][0], y: marks[kind][1], hoverinfo: "skip", marker });
