@@ -58,6 +58,8 @@ async function follow(turn) {
       drawTrouble(status, reply.sentence);
       if (status) drawNumbers(reply);
       if (changed) drawFigures();
+      // Of the newest generations there may be more to tell by now.
+      if (changed && page.chosen?.generation >= page.seen.columns.length - 2) await openChosen();
       say(over ? "" : "live");
     }
   } catch (error) {
@@ -184,7 +186,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   if (page.runs) drawComparison(byId("comparison"), page.runs.comparison.figures);
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) follow((page.turn += 1));
+  if (document.hidden) return;
+  page.turn += 1;
+  follow(page.turn);
+  lookAtDisk(page.turn);
 });
 addEventListener("hashchange", () => {
   fromAddress();
