@@ -24,14 +24,13 @@ from pbtnas.analysis.plots.evolution import (
 )
 from pbtnas.dashboard.columns import evolved, population
 from pbtnas.dashboard.json_text import to_text
-from pbtnas.dashboard.workers import worker_rows
 from pbtnas.errors import PbtnasError
+from pbtnas.monitoring.everybody import RECENT, worker_lines
 from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.run_screen import to_json
 from pbtnas.records import paths
 from pbtnas.store.reader import RunReader
 
-RECENT = 5  # newest generations, in which the attempts of workers are counted
 PAUSE_S = 1.0  # at least, between two looks
 SHARE = 10  # a look may take one second in so many
 
@@ -103,7 +102,8 @@ class FollowedRun:
         seen = status(self.root, now=self._now())
         problems = dict.fromkeys((*seen.problems, *found.problems))
         self.status = replace(seen, problems=tuple(problems))
-        self._workers = worker_rows(seen.workers, self._recent(found))
+        lines = worker_lines(seen.workers, self._recent(found))
+        self._workers = [line.to_json() for line in lines]
 
     def _evolve(self, found: History) -> None:
         before = self._evolution
@@ -146,12 +146,12 @@ class FollowedRun:
             self._columns[number] = self._looks, text
 
     def _recent(self, found: History) -> list[Generation]:
-        """The newest generations with their attempts; those that are over are read once."""
+        """The newest generations first, with their attempts; those that are over are read once."""
         count = len(found.generations)
         recent = []
         with RunReader(self.root) as reader:
             files = RecordFiles(reader, found.run or None)
-            for number in range(max(0, count - RECENT), count):
+            for number in range(count - 1, max(-1, count - 1 - RECENT), -1):
                 generation = self._over.get(number)
                 if generation is None:
                     generation = read_generation(

@@ -92,7 +92,7 @@ export function drawWorkers(rows, coordinator, recent) {
   const all = coordinator ? [{ ...coordinator, host: "", device: "coordinator", attempts: "", failures: "" }, ...rows] : rows;
   const made = all.map((worker) => element("tr", { class: worker.live ? null : "gone" },
     element("td", { class: "name" }, worker.name),
-    element("td", { class: "name" }, worker.device ?? "–"),
+    element("td", { class: "name" }, worker.device || "–"),
     element("td", { class: worker.waiting_for ? "bad" : null }, worker.doing || "?"),
     element("td", {}, worker.steps || ""),
     element("td", { class: "name" }, worker.live ? `${span(worker.changed_s)} ago`
