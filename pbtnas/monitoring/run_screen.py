@@ -221,7 +221,7 @@ def trouble_lines(status: Status, sheet: Sheet) -> list[str]:
     ]
     if counts or failed:
         given_up = f"members recorded as failed: {status.failed_in_all}" if failed else ""
-        lines += sheet.facts("failures", [counts or "none", given_up], "; ", most=1)
+        lines += sheet.facts("failures", [counts or "none", given_up], "; ")
         width = max(NARROWEST, sheet.columns) - 2
         lines += [f"  {line}" for line in entries(failed, sheet.most(FAILED_LINES), width)]
     lines += sheet.sentences("trouble", status.trouble, TROUBLE_LINES)

@@ -155,7 +155,7 @@ def trouble_lines(status: StudyStatus, sheet: Sheet) -> list[str]:
     counts = [f"{count} {kind}" for kind, count in status.failures.items()]
     return [
         *sheet.sentences("failed", [f"{k}: {v}" for k, v in status.failed.items()], TROUBLE_LINES),
-        *(sheet.facts("failures", counts, most=1) if counts else []),
+        *(sheet.facts("failures", counts) if counts else []),
         *sheet.sentences("trouble", status.trouble, TROUBLE_LINES),
     ]
 

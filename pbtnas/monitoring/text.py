@@ -131,9 +131,11 @@ class Sheet:
     def facts(
         self, title: str, facts: Iterable[str], separator: str = ", ", most: int = 2
     ) -> list[str]:
-        """A title and facts, which go on in the next line where they do not fit."""
+        """A title and facts, which go on in the next line where they do not fit; whole lines are
+        left out where there are too many."""
         lines = packed(filter(None, facts), self.width, separator)
-        return self.titled(title, whole([lines], self.most(most), self.width))
+        room = self.most(most)
+        return self.titled(title, lines if len(lines) <= room else [*lines[: room - 1], "..."])
 
     def sentences(self, title: str, sentences: Iterable[str], most: int) -> list[str]:
         """A title and sentences, of which as many are shown as there is room for."""

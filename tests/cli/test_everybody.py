@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pbtnas.analysis.history.run import History
+from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import logs as cli_logs
 from pbtnas.cli.app import cli
 from pbtnas.records import paths
@@ -195,3 +196,13 @@ def test_watching_a_finished_run_shows_its_end(running: Path) -> None:
 
     assert result.exit_code == 0 and "finished" in result.stdout.splitlines()[-1]
     assert call("watch", running / "FORMAT").exit_code == 2
+
+
+def test_a_status_is_as_wide_as_the_terminal(
+    running: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the terminal would break, the screen breaks between facts."""
+    monkeypatch.setattr(cli_inspect, "columns", lambda: 40)
+    lines = call("status", running).stdout.splitlines()
+
+    assert max(map(len, lines)) <= 40 and any("2 of 6 done" in line for line in lines)

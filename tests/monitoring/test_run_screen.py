@@ -17,7 +17,7 @@ from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Members
 from pbtnas.monitoring.run_screen import Status, progress_line, render, status, to_json
-from pbtnas.monitoring.text import choices
+from pbtnas.monitoring.text import Sheet, choices
 from pbtnas.records import paths
 from pbtnas.records.heartbeat import left, waiting_for
 from pbtnas.records.schema import Result
@@ -172,6 +172,16 @@ def test_the_screen_fits_the_terminal_and_keeps_every_fact(running: Path, column
     assert "last complete generation: " in words and " ..." not in words
     assert f"(m{seen.best_last.member:02d} in generation 1)" in words
     assert 60 * "x" in text.replace("\n", "").replace(" ", "")
+
+
+def test_facts_without_room_are_left_out_whole() -> None:
+    """Of very many facts those are shown that fill the lines there are, and none is cut."""
+    facts = [f"objective-{i} {i}.25" for i in range(30)]
+    lines = Sheet(80).facts("objectives", facts)
+
+    assert len(lines) == Sheet(80).most(2) == 4 and lines[-1].strip() == "..."
+    shown = ", ".join(line.removeprefix("objectives").strip(" ,") for line in lines[:-1])
+    assert ", ".join(facts).startswith(f"{shown}, objective")
 
 
 @pytest.mark.parametrize("width", [200, 110, 80, 60, 30, 5])
