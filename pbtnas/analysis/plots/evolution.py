@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +85,19 @@ class Evolution:
 
     def at(self, generation: int, member: int) -> Standing:
         """The member in that slot; raises `KeyError` if nobody was."""
-        for standing in self.generations[generation]:
-            if standing.member == member:
-                return standing
-        raise KeyError(f"no member {member} in generation {generation}")
+        try:
+            return self._by_slot[generation][member]
+        except KeyError:
+            raise KeyError(f"no member {member} in generation {generation}") from None
+
+    @cached_property
+    def _by_slot(self) -> list[dict[int, Standing]]:
+        return [{s.member: s for s in standings} for standings in self.generations]
+
+    @property
+    def member_steps(self) -> int:
+        """How often a member was trained: members times generations."""
+        return sum(len(standings) for standings in self.generations)
 
 
 def ranked(evolution: Evolution) -> list[int]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pbtnas.analysis.plots import crowd
 from pbtnas.analysis.plots.evolution import (
     Evolution,
-    Standing,
     ancestry,
     lowest_shade,
     ranked,
     tree_order,
 )
+from pbtnas.analysis.plots.member_axes import Point, cut_off, label_ends, point, stitched
 from pbtnas.analysis.plots.style import (
     BLACK,
     GREY,
@@ -24,7 +24,6 @@ from pbtnas.analysis.plots.style import (
     SKY,
     VERMILLION,
     new_figure,
-    spread_out,
     style,
     whole_numbers,
 )
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
-Point = tuple[float, float]
+MOST_DRAWN = 2_000
+"""Member-steps of which every one gets a dot and its lines; of more, they hide each other."""
+
 Rows = list[dict[int, float]]
 """[G] the height at which each slot is drawn."""
 
@@ -45,8 +46,11 @@ def phylogeny(evolution: Evolution) -> Figure:
 
     Members stand in the order of the family tree, slots are named at both ends.  A child hangs
     on its base by a line and on its donor by a dashed one; a cross marks who was replaced, a
-    thick line the ancestors (through bases) of the best member of the end.
+    thick line the ancestors (through bases) of the best member of the end.  Of more than
+    `MOST_DRAWN` member-steps, `crowd` draws what can still be seen.
     """
+    if evolution.member_steps > MOST_DRAWN:
+        return crowd.phylogeny(evolution)
     orders = tree_order(evolution)
     rows = [{member: float(row) for row, member in enumerate(order)} for order in orders]
     last = len(orders) - 1
@@ -81,8 +85,11 @@ def member_curves(evolution: Evolution) -> Figure:
 
     A child's line goes on from its base's score, so that the price of mixing shows as a dip.
     Grey lines that end in a cross were replaced; members of the last generation are labelled
-    and coloured by their rank, lighter for better, the best with a thick black line.
+    and coloured by their rank, lighter for better, the best with a thick black line.  Of more
+    than `MOST_DRAWN` member-steps, `crowd` draws what can still be seen.
     """
+    if evolution.member_steps > MOST_DRAWN:
+        return crowd.member_curves(evolution)
     order = ranked(evolution)
     with style():
         from matplotlib import colormaps
@@ -96,7 +103,7 @@ def member_curves(evolution: Evolution) -> Figure:
         }
         colours[order[0]] = (0.0, 0.0, 0.0)
         for member in reversed(order):
-            xs, ys = zip(*_stitched(evolution, member), strict=True)
+            xs, ys = zip(*stitched(evolution, member), strict=True)
             axes.plot(xs, ys, color=colours[member], lw=1.3)
         axes.plot(xs, ys, color=BLACK, lw=2.8, label=f"best of the end, {member_name(order[0])}")
         axes.set_xlabel("training of a member (epochs, ancestors included)")
@@ -104,8 +111,8 @@ def member_curves(evolution: Evolution) -> Figure:
         axes.grid(axis="y")
         axes.margins(x=0.01)
         whole_numbers(axes.xaxis)
-        _cut_off(axes, evolution, order)
-        _label_ends(axes, evolution, colours, gap_in=0.19, height_in=figure.get_figheight())
+        cut_off(axes, evolution, order)
+        label_ends(axes, evolution, colours, gap_in=0.19, height_in=figure.get_figheight())
         figure.legend(loc="outside upper center", ncols=3)
     return figure
 
@@ -150,12 +157,12 @@ def _draw_members(axes: Axes, evolution: Evolution, rows: Rows) -> PathCollectio
     lost: list[Point] = []
     for generation, standings in enumerate(evolution.generations):
         for standing in standings:
-            point = (float(generation), rows[generation][standing.member])
+            place = (float(generation), rows[generation][standing.member])
             if standing.score is not None and math.isfinite(standing.score):
-                points.append(point)
+                points.append(place)
                 scores.append(standing.score)
             else:
-                lost.append(point)
+                lost.append(place)
     size = min(90.0, (220.0 / len(rows)) ** 2)
     dots = axes.scatter(
         [x for x, _ in points],
@@ -191,81 +198,13 @@ def _draw_everyone(axes: Axes, evolution: Evolution) -> None:
         for standing in standings:
             parent = evolution.at(generation - 1, standing.parent)
             lines.append(
-                (_point(evolution, generation - 1, parent), _point(evolution, generation, standing))
+                (point(evolution, generation - 1, parent), point(evolution, generation, standing))
             )
             if standing.birth is not None:
                 replaced = evolution.at(generation - 1, standing.member)
-                ends.append(_point(evolution, generation - 1, replaced))
+                ends.append(point(evolution, generation - 1, replaced))
     axes.add_collection(
         LineCollection(lines, colors=LIGHT, lw=1, label="line of a replaced member")
     )
     xs, ys = zip(*ends, strict=True) if ends else ((), ())
     axes.plot(xs, ys, ls="", marker="x", ms=4.5, color=GREY, label="replaced")
-
-
-def _cut_off(axes: Axes, evolution: Evolution, members: Sequence[int]) -> None:
-    """Cut the axis far below the lines of the last generation, and count what is not shown.
-
-    A single early failure would otherwise press all other lines together.
-    """
-    living = [score for member in members for _, score in _stitched(evolution, member)]
-    living = [score for score in living if math.isfinite(score)]
-    if not living:
-        return
-    floor = 2 * min(living) - max(living)
-    if floor == max(living):
-        return  # all are equal: there is no axis to cut
-    scores = [s.score for standings in evolution.generations for s in standings]
-    below = sum(score is not None and score < floor for score in scores)
-    if below:
-        axes.set_ylim(bottom=floor, top=max(living) + 0.05 * (max(living) - floor))
-        words = f"{below} lower score{'s' if below > 1 else ''} not shown"
-        axes.text(0.99, 0.02, words, transform=axes.transAxes, ha="right", color=GREY)
-
-
-def _label_ends(
-    axes: Axes,
-    evolution: Evolution,
-    colours: Mapping[int, tuple[float, ...]],
-    *,
-    gap_in: float,
-    height_in: float,
-) -> None:
-    """Names of the last generation beside the ends of their lines, moved apart."""
-    last = len(evolution.generations) - 1
-    ends = [(m, _point(evolution, last, evolution.at(last, m))) for m in colours]
-    ends = [(member, point) for member, point in ends if math.isfinite(point[1])]
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high)
-    gap = (high - low) * gap_in / height_in
-    heights = spread_out([y for _, (_, y) in ends], gap, low, high)
-    for (member, (x, y)), height in zip(ends, heights, strict=True):
-        axes.annotate(
-            member_name(member),
-            (x, y),
-            xytext=(1.035, (height - low) / (high - low)),
-            textcoords="axes fraction",
-            fontsize=8.5,
-            color=colours[member],
-            va="center",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colours[member],
-                "lw": 0.6,
-                "relpos": (0, 0.5),
-                "shrinkB": 0,
-            },
-        )
-
-
-def _stitched(evolution: Evolution, member: int) -> list[Point]:
-    return [
-        _point(evolution, generation, evolution.at(generation, slot))
-        for generation, slot in enumerate(ancestry(evolution, member))
-    ]
-
-
-def _point(evolution: Evolution, generation: int, standing: Standing) -> Point:
-    score = math.nan if standing.score is None else standing.score
-    return float(evolution.epochs[generation]), score

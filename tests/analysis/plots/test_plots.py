@@ -19,7 +19,7 @@ from pbtnas.analysis.plots import style as plots
 from pbtnas.analysis.plots.ablations import ablations, spectrum
 from pbtnas.analysis.plots.curves import population_size, score_curves
 from pbtnas.analysis.plots.evolution import Evolution
-from pbtnas.analysis.plots.lineage import member_curves, phylogeny
+from pbtnas.analysis.plots.lineage import MOST_DRAWN, member_curves, phylogeny
 from pbtnas.analysis.plots.population import diversity, layer_origins, option_frequencies
 from pbtnas.analysis.plots.schedules import schedules
 from pbtnas.search.algorithms import random_search
@@ -123,6 +123,21 @@ def test_nothing_to_draw_is_refused(draw):
     """An empty figure is never written."""
     with pytest.raises(ValueError, match=r"no |shares no seed"):
         draw()
+
+
+def test_a_large_population_is_drawn_as_cells_and_bands(tmp_path):
+    """Of thousands of member-steps: figures are no taller, labels apart, files small."""
+    run = evolve(1, members=80, generations=30)
+    assert run.member_steps > MOST_DRAWN
+    lost = tuple(replace(s, score=None) for s in run.generations[0])
+
+    for evolution in (run, replace(run, generations=(lost, *run.generations[1:]))):
+        for draw in (phylogeny, member_curves):
+            figure = draw(evolution)
+            svg = plots.save(figure, tmp_path / draw.__name__, ["svg"])[0]
+            assert figure.get_figheight() < 7
+            assert len(figure.axes[0].texts) <= 10
+            assert svg.stat().st_size < 400_000
 
 
 def test_odd_runs_are_drawn_too():
