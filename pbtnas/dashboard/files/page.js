@@ -150,7 +150,9 @@ function begin() {
 async function lookAtDisk(turn) {
   try {
     const disk = await get(`data/run/${page.number}/disk`);
-    if (turn === page.turn) page.disk = disk;
+    if (turn !== page.turn) return;
+    page.disk = disk;
+    if (page.seen.status) drawTiles(page.seen.status, disk);
   } catch (error) {
     console.warn(error); // the other requests say that there is no answer
   }
