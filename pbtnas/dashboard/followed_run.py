@@ -58,7 +58,8 @@ class FollowedRun:
         self._evolution: Evolution | None = None
         self._orders: list[list[int]] = []
         self._columns: list[tuple[int, str]] = []  # with the look at which each was last new
-        self._looks = 0
+        # A page that outlives this process knows earlier looks: later ones have higher numbers.
+        self._looks = int(1000 * self._now())
         self._over: dict[int, Generation] = {}
         self._workers: list[dict[str, Any]] = []
         self._shade: float | None = None

@@ -167,6 +167,17 @@ def test_only_what_is_new_is_sent_and_read(
     assert columns(page.look("/data/run/0?run=another&since=9")) == [0, 1, 2, 3]
 
 
+def test_a_page_outlives_the_server(root: Path) -> None:
+    """A page that knows looks of a server that was ended gets everything from the next one."""
+    old, new = FollowedRun(root, lambda: NOW), FollowedRun(root, lambda: NOW + 60)
+    for _ in range(9):
+        old.look(now=True)
+    new.look()
+    known = json.loads(old.data("", 0))
+
+    assert columns(json.loads(new.data(known["run"], known["look"]))) == [0, 1, 2]
+
+
 def test_looks_are_rationed(page: Asking, root: Path) -> None:
     """However many pages are open, the directory is not read more often than once a second."""
     page.look("/data/run/0")
