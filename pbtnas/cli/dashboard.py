@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -71,10 +71,12 @@ def _listening(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()  # whoever follows the address at once is answered
+        with ExitStack() as until_it_listens:
+            listener = until_it_listens.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()  # whoever follows the address at once is answered
+            until_it_listens.pop_all()
     except OSError as error:
         leave(ExitCode.USAGE, f"--host {host} --port {port}: {error.strerror}")
     return listener
