@@ -7,7 +7,7 @@ RUNS ?= runs
 # Two processes with a thread each: with more, their threads wait for each other's cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo demo-crash test test-slow test-loggers test-gpu device-check mutants faults check format benchmark clean
+.PHONY: demo demo-crash test test-slow test-loggers test-browser test-gpu device-check mutants faults check format benchmark clean
 
 demo: $(VENV)/installed  ## search digits, compare with random search, draw
 	$(BIN)/python examples/demo.py $(RUNS)/demo
@@ -24,6 +24,9 @@ test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole search
 test-loggers: $(VENV)/installed-dev  ## what wandb, MLflow and pandas are told; installs them
 	$(BIN)/python -m pip install --quiet --requirement requirements-loggers.txt
 	$(BIN)/python -m pytest tests/loggers tests/api
+
+test-browser: $(VENV)/installed-dev  ## the page of `pbtnas dashboard` in an installed Chromium
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/dashboard
 
 test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_TEST_DEVICE
 	$(BIN)/python -m pytest -m gpu

@@ -60,6 +60,7 @@ ELSEWHERE: Mapping[str, str] = {
     "algorithm": "algorithms",
     "compare": "compare",
     "config": "inspect",
+    "dashboard": "dashboard",
     "data": "tasks",
     "doctor": "inspect",
     "estimate": "estimate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,11 @@ def worker_rows(run_dir: Path) -> list[WorkerLine]:
         newest = recent[0].number if recent else 0
         for number in range(newest - 1, max(-1, newest - RECENT), -1):
             recent.append(read_generation(files, number, True, ()))
+    return worker_lines(found.status.workers, recent)
+
+
+def worker_lines(workers: Iterable[Seen], recent: Iterable[Generation]) -> list[WorkerLine]:
+    """The same workers with what they did in the newest generations, the newest of these first."""
     attempts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     devices: dict[str, str] = {}
@@ -161,5 +166,5 @@ def worker_rows(run_dir: Path) -> list[WorkerLine]:
             attempts[seen.name],
             failures[seen.name],
         )
-        for seen in found.status.workers
+        for seen in workers
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -84,10 +84,16 @@ class Gathered:
         return sorted([*begun, *self.unbegun])
 
 
-def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
+def gather(
+    directories: Sequence[Path],
+    only: Sequence[str] = (),
+    *,
+    read: Callable[[Path], History] = History.read,
+) -> Gathered:
     """Read run directories and studies; a study stands for all of its runs.
 
     `only` are patterns as in a shell, of which a run's name has to match one; none takes all.
+    `read` reads one of the runs.
     Raises `NotARun` where a directory is neither, or nothing is left.
     """
     runs: list[NamedRun] = []
@@ -99,7 +105,7 @@ def gather(directories: Sequence[Path], only: Sequence[str] = ()) -> Gathered:
             if name is not None and not _wanted(name, only):
                 continue
             try:
-                history = History.read(root)
+                history = read(root)
             except NotYetARun:
                 if name is None:  # named by the user: a slip; in a study its turn has not come
                     raise

@@ -26,21 +26,30 @@ SEARCH_ALSO = "search_also"
 
 
 def evolution(
-    history: History, variables: Sequence[Variable] = (), *, metric: str = "score"
+    history: History,
+    variables: Sequence[Variable] = (),
+    *,
+    metric: str = "score",
+    before: Evolution | None = None,
 ) -> Evolution:
     """The selected generations of a run, up to the first whose records are not all there.
 
     `variables` are those of its search space, which the run directory does not hold; without
-    them there is descent but no options.  Raises `NothingToShow` when no generation was selected.
+    them there is descent but no options.  What an earlier look at the same run found is taken from
+    `before`.  Raises `NothingToShow` when no generation was selected.
     """
     whole = list(itertools.takewhile(_selected, history.generations))
+    known = () if before is None else before.generations[: len(whole)]
     return Evolution(
         variables=tuple(variables),
         metric=metric,
         epochs=tuple(itertools.accumulate(_epochs(generation) for generation in whole)),
-        generations=tuple(
-            tuple(_standing(history, generation, member) for member in sorted(generation.jobs))
-            for generation in whole
+        generations=(
+            *known,
+            *(
+                tuple(_standing(history, generation, member) for member in sorted(generation.jobs))
+                for generation in whole[len(known) :]
+            ),
         ),
     )
 
@@ -48,15 +57,19 @@ def evolution(
 def curve(history: History, *, algorithm: str | None = None, metric: str = "score") -> Curve:
     """The best score of every selected generation; `algorithm` names it in figures."""
     progress = evolution(history, metric=metric)
-    spent = [_spent(g) for g in history.generations[: len(progress.generations)]]
     return Curve(
         run=history.root.name,
         algorithm=algorithm or variant(history),
         seed=history.config["run"]["seed"],
         metric=metric,
-        epochs=tuple(itertools.accumulate(spent)),
+        epochs=work(history, len(progress.generations)),
         scores=tuple(best_scores(progress)),
     )
+
+
+def work(history: History, generations: int) -> tuple[int, ...]:
+    """Network-epochs of all members up to each of the first generations."""
+    return tuple(itertools.accumulate(_spent(g) for g in history.generations[:generations]))
 
 
 def outcome(

@@ -186,6 +186,14 @@ class History:
         """How a member came into that generation; None if it was there before."""
         return self.generations[generation - 1].births.get(member) if generation else None
 
+    def ancestors(self, generation: int, member: int) -> list[int]:
+        """The slot of a member's ancestor (through bases) in each generation, its own last."""
+        slots = [member]
+        for number in range(generation, 0, -1):
+            born = self.birth(number, slots[-1])
+            slots.append(slots[-1] if born is None else born.birth.base)
+        return slots[::-1]
+
     def architecture(self, generation: int, member: int) -> Architecture | None:
         """What a member was; None if no record tells."""
         before = self.generations[generation - 1] if generation else None

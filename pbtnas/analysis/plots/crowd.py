@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pbtnas.analysis.plots.evolution import Evolution, Shares, ancestry, ranked, tree_order
+from pbtnas.analysis.plots.evolution import (
+    Evolution,
+    Shares,
+    ancestry,
+    finite_scores,
+    lowest_shade,
+    ranked,
+    tree_order,
+)
 from pbtnas.analysis.plots.member_axes import Point, cut_off, label_ends, stitched
 from pbtnas.analysis.plots.style import (
     BLACK,
@@ -131,19 +139,13 @@ def _scores(evolution: Evolution, orders: list[list[int]]) -> Shares:
     return found
 
 
-def _finite(evolution: Evolution, generation: int) -> list[float]:
-    scores = [standing.score for standing in evolution.generations[generation]]
-    return [score for score in scores if score is not None and math.isfinite(score)]
-
-
 def _lowest(evolution: Evolution) -> float | None:
-    """The score below which cells share a colour: the worst fifth, usually early generations."""
-    scores = [s for g in range(len(evolution.generations)) for s in _finite(evolution, g)]
-    return float(np.quantile(scores, 0.2)) if scores else None
+    """The score below which cells share a colour."""
+    return lowest_shade([s for row in evolution.generations for s in finite_scores(row)])
 
 
 def _percentiles(evolution: Evolution, generation: int, which: tuple[int, int]) -> Point:
-    scores = _finite(evolution, generation)
+    scores = finite_scores(evolution.generations[generation])
     if not scores:
         return math.nan, math.nan
     low, high = np.percentile(scores, which)

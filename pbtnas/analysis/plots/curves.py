@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pbtnas.analysis.compare.outcomes import Curve
 from pbtnas.analysis.compare.statistics import spread
+from pbtnas.analysis.plots.mean_curves import mean_curve
 from pbtnas.analysis.plots.style import Look, looks, new_figure, style, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Array = NDArray[np.float64]
 
 
 def score_curves(curves: Sequence[Curve], *, title: str = "", ddof: int = 0) -> Figure:
@@ -86,41 +84,20 @@ def population_size(
 
 
 def _draw_mean(axes: Axes, name: str, group: Sequence[Curve], look: Look, ddof: int) -> None:
-    epochs, scores = _aligned(group)
-    mean = scores.mean(axis=0)
+    found = mean_curve(group, ddof=ddof)
     seeds = f"{len(group)} seed{'s' if len(group) > 1 else ''}"
     axes.plot(
-        epochs,
-        mean,
+        found.epochs,
+        found.mean,
         color=look.colour,
         marker=look.marker,
-        markevery=max(1, len(epochs) // 8),
+        markevery=max(1, len(found.epochs) // 8),
         markersize=5,
         label=f"{name} ({seeds})",
     )
-    if len(group) > max(1, ddof):
-        std = scores.std(axis=0, ddof=ddof)
-        axes.fill_between(epochs, mean - std, mean + std, color=look.colour, alpha=0.15, lw=0)
-
-
-def _aligned(group: Sequence[Curve]) -> tuple[Array, Array]:
-    """Epochs [E] and scores [seeds, E] on a common grid.
-
-    Seeds differ in their epochs when members failed; between generations scores are taken to
-    change in proportion to the work, and only work that every seed did is shown.
-    """
-    known = []
-    for curve in group:
-        scores = np.array(curve.scores)
-        finite = np.isfinite(scores)
-        if not finite.any():
-            raise ValueError(f"run {curve.run} has no score to plot")
-        known.append((np.array(curve.epochs, dtype=np.float64)[finite], scores[finite]))
-    grid = np.unique(np.concatenate([epochs for epochs, _ in known]))
-    start = max(epochs[0] for epochs, _ in known)
-    end = min(epochs[-1] for epochs, _ in known)
-    grid = grid[(grid >= start) & (grid <= end)]
-    return grid, np.array([np.interp(grid, epochs, scores) for epochs, scores in known])
+    if found.std is not None:
+        low, high = found.mean - found.std, found.mean + found.std
+        axes.fill_between(found.epochs, low, high, color=look.colour, alpha=0.15, lw=0)
 
 
 def _draw_finals(

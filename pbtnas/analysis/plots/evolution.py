@@ -7,8 +7,8 @@ G generations, N members at the start.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +78,11 @@ class Evolution:
                 f"have {choices} choices: it is another space"
             )
 
+    def only(self, generation: int) -> Evolution:
+        """One generation of it, as an evolution by itself."""
+        here = slice(generation, generation + 1)
+        return replace(self, epochs=self.epochs[here], generations=self.generations[here])
+
     def at(self, generation: int, member: int) -> Standing:
         """The member in that slot; raises `KeyError` if nobody was."""
         try:
@@ -115,13 +120,43 @@ def tree_order(evolution: Evolution) -> list[list[int]]:
     Descendants (through bases) of one member stand together, in the order of their ancestors,
     so that lines from bases to children never cross.
     """
-    orders = [[standing.member for standing in evolution.generations[0]]]
-    for standings in evolution.generations[1:]:
-        place = {member: i for i, member in enumerate(orders[-1])}
-        sides = _sides(standings, place)
-        family = sorted(standings, key=lambda s: (place[s.parent], sides[s.member], s.member))
-        orders.append([standing.member for standing in family])
+    orders: list[list[int]] = []
+    for standings in evolution.generations:
+        orders.append(next_order(orders[-1] if orders else None, standings))
     return orders
+
+
+def next_order(before: Sequence[int] | None, standings: Sequence[Standing]) -> list[int]:
+    """The slots of a generation in the order of the family tree, by that of the one before."""
+    if before is None:
+        return [standing.member for standing in standings]
+    place = {member: i for i, member in enumerate(before)}
+    sides = _sides(standings, place)
+    family = sorted(standings, key=lambda s: (place[s.parent], sides[s.member], s.member))
+    return [standing.member for standing in family]
+
+
+def layer_roots(evolution: Evolution, generation: int, member: int) -> list[tuple[int, int]]:
+    """Where each variable of a member began, as generation and slot.
+
+    It goes from parent to child, donated or not, so it began in an initial member; or in the child
+    for which it was made anew.
+    """
+    roots = []
+    for i in range(len(evolution.at(generation, member).architecture)):
+        slot, number = member, generation
+        while number:
+            standing = evolution.at(number, slot)
+            birth = standing.birth
+            if birth is not None and i in birth.inherited:
+                if begins_fresh(birth):
+                    break
+                slot = birth.donor
+            else:
+                slot = standing.parent
+            number -= 1
+        roots.append((number, slot))
+    return roots
 
 
 def origin_shares(evolution: Evolution) -> Shares:
@@ -205,10 +240,15 @@ def _origins_of(
 ) -> list[int]:
     origins = list(before[standing.parent])
     if standing.birth is not None:
-        fresh = standing.birth.operator == "renew" or standing.birth.shrink == 0
+        fresh = begins_fresh(standing.birth)
         for i in standing.birth.inherited:
             origins[i] = later if fresh else before[standing.birth.donor][i]
     return origins
+
+
+def begins_fresh(birth: Birth) -> bool:
+    """Whether nothing is left of the weights of a child's inherited variables."""
+    return birth.operator == "renew" or birth.shrink == 0
 
 
 def _relative_entropy(shares: Shares) -> Shares:
@@ -221,10 +261,24 @@ def _relative_entropy(shares: Shares) -> Shares:
 
 def best_scores(evolution: Evolution) -> Sequence[float]:
     """[G] best finite score of each generation; NaN where nobody has one."""
-    return [
-        max(
-            (s.score for s in standings if s.score is not None and math.isfinite(s.score)),
-            default=math.nan,
-        )
-        for standings in evolution.generations
-    ]
+    return [max(finite_scores(standings), default=math.nan) for standings in evolution.generations]
+
+
+def finite_scores(standings: Iterable[Standing]) -> list[float]:
+    """The scores of those that have a finite one."""
+    return [s.score for s in standings if s.score is not None and math.isfinite(s.score)]
+
+
+def quartiles(standings: Iterable[Standing]) -> tuple[float, float, float] | None:
+    """The first quartile, the median and the third quartile of the finite scores."""
+    scores = finite_scores(standings)
+    if not scores:
+        return None
+    low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
+    return float(low), float(middle), float(high)
+
+
+def lowest_shade(scores: Sequence[float]) -> float | None:
+    """The score that has the last colour of a scale, which the worst fifth shares: these are
+    usually of early generations, and would leave few colours to all others."""
+    return float(np.quantile(scores, 0.2)) if scores else None

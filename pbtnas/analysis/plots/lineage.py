@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pbtnas.analysis.plots import crowd
-from pbtnas.analysis.plots.evolution import Evolution, ancestry, ranked, tree_order
+from pbtnas.analysis.plots.evolution import (
+    Evolution,
+    ancestry,
+    lowest_shade,
+    ranked,
+    tree_order,
+)
 from pbtnas.analysis.plots.member_axes import Point, cut_off, label_ends, point, stitched
 from pbtnas.analysis.plots.style import (
     BLACK,
@@ -163,7 +169,7 @@ def _draw_members(axes: Axes, evolution: Evolution, rows: Rows) -> PathCollectio
         [y for _, y in points],
         c=scores,
         cmap=SCORES,
-        vmin=float(np.quantile(scores, 0.2)) if scores else None,
+        vmin=lowest_shade(scores),
         s=size,
         edgecolors="white",
         linewidths=0.8,

@@ -1,0 +1,1 @@
+"""Shows runs and studies on a web page that follows them."""
