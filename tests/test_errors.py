@@ -50,6 +50,7 @@ USAGE = {
         "TaskFault",
         "UnfitDevice",
         "UnfitPopulation",
+        "UnfitControl",
         "UnfitProcessor",
         "UnfitSchedule",
         "UnsaidError",

@@ -18,6 +18,7 @@ import click
 
 from pbtnas.cli import algorithms as cli_algorithms
 from pbtnas.cli import compare as cli_compare
+from pbtnas.cli import control as cli_control
 from pbtnas.cli import estimate as cli_estimate
 from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
@@ -364,6 +365,9 @@ for command in (
     cli_estimate.estimate,
     cli_inspect.status,
     show,
+    cli_control.controls,
+    cli_control.pin,
+    cli_control.note,
     cli_inspect.fsck,
     cli_inspect.doctor,
     cli_evaluate.evaluate,

@@ -25,6 +25,7 @@ from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.members import is_usable
+from pbtnas.store.controls import steering_of
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format
 
@@ -87,6 +88,7 @@ class Status:
         failed_in_all: How many members are recorded as failed.
         hypervolume: Hypervolume of all members, and against what; None where no two objectives or
             no members are to be measured.
+        notes: What operators have noted, the latest last.
     """
 
     run: str
@@ -117,6 +119,7 @@ class Status:
     front: FrontSoFar | None = None
     failed_in_all: int = 0
     hypervolume: FrontVolume | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -143,7 +146,18 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
         summary, current = _summed(files, history, count, lease_s)
         with Look(run_dir, now, lease_s, summary.holders) as look:
             seen = _status(history, files, summary, current, look, now, lease_s)
+        seen = _steered(seen, reader)
     return replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
+
+
+def _steered(status: Status, reader: RunReader) -> Status:
+    """The status with what operators have asked of the run."""
+    steering, problems = steering_of(reader, status.run)
+    return replace(
+        status,
+        problems=(*status.problems, *problems),
+        notes=tuple(str(control.core["text"]) for control in steering.of("note")),
+    )
 
 
 def _summed(

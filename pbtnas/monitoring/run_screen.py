@@ -31,6 +31,7 @@ from pbtnas.records import paths
 
 __all__ = ["Status", "render", "status", "to_json"]
 
+LINES = 24
 HEAD_LINES, ENDED_LINES = 1, 4
 WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 7, 3, 3, 2
 NAME = 56  # columns of a worker's name: the longest that pbtnas makes
@@ -45,7 +46,9 @@ def render(status: Status) -> str:
     """The status as text for people, without a newline at its end."""
     # The last words of workers that ended with the run would only mislead.
     workers = [] if status.over else ["", *_workers(status)]
-    return "\n".join([*_head(status), *workers, *_trouble(status)])
+    lines = [*_head(status), *workers, *_trouble(status)]
+    note = titled("note", entries(status.notes[-1:], 1))
+    return "\n".join([*lines, *(note if len(lines) < LINES else [])])
 
 
 def progress_line(status: Status, width: int) -> str:

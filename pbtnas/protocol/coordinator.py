@@ -42,6 +42,7 @@ from pbtnas.protocol import generations
 from pbtnas.protocol.ancestry import lost_line
 from pbtnas.protocol.children import Children, WriteViews
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.controls import Controls
 from pbtnas.protocol.generations import Search
 from pbtnas.protocol.operations import (
     AskedToStop,
@@ -67,7 +68,7 @@ from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
 from pbtnas.records.causes import cause
 from pbtnas.records.envelope import Record, canonical, encode
-from pbtnas.records.names import Name
+from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import TRAINED_BY, Champion, Child, Manifest, Result, Selected
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
@@ -95,6 +96,7 @@ class Coordinator:
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
         self._retention = Retention(search.objectives, search.space.ladders)
+        self._controls = Controls(run)
         self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
@@ -328,8 +330,9 @@ class Coordinator:
             yield from self._await_repair(manifest)
         if told:  # what it was made from is garbage as before
             beyond = manifest.generation - KEPT_GENERATIONS
+            kept = yield from self._kept()
             for old in range(min(best.generation + 1, beyond)):
-                yield from Discard(old, self._retention.retained())
+                yield from Discard(old, kept)
             yield from EmptyTrash(beyond - 1)
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
@@ -375,11 +378,17 @@ class Coordinator:
         if best is not None:
             yield from Replace(paths.BEST, view_of(best))
         beyond = generation - KEPT_GENERATIONS
+        kept = yield from self._kept()
         for old in self._retention.collectable(range(self._tidied, beyond)):
-            yield from Discard(old, self._retention.retained())
+            yield from Discard(old, kept)
         self._tidied = max(self._tidied, beyond)
         yield from EmptyTrash(beyond - 1)
         yield from WriteViews()
+
+    def _kept(self) -> Steps[frozenset[Digest]]:
+        """Checkpoints that are no garbage, whatever their age."""
+        steering = yield from self._controls.look()
+        return self._retention.retained() | steering.pinned
 
     def _clear_up(self, last: Manifest) -> Steps[None]:
         """When the run is over, nobody goes on from a snapshot any more."""

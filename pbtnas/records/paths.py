@@ -21,6 +21,7 @@ BEST = Name("best.json")
 SUMMARY = Name("summary.json")
 COORDINATOR_LOCK = Name("coordinator/coordinator.lock")
 TERM = Slot("coordinator/term")
+SETTINGS = Name("config")
 WORKERS = Name("workers")
 REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
@@ -62,6 +63,7 @@ _LIMITS = (
 large population and the file of a large study, a few MiB."""
 
 _JOB_CLAIM = re.compile(r"m(\d+)\.(\d+)(\.end)?\.json")
+_CONTROL = re.compile(r"control\.(\d{4,})\.json")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -103,6 +105,17 @@ def engine(number: int) -> Name:
 def code(number: int) -> Name:
     """Other code of the task that was accepted, the latest number last; they begin at 1."""
     return Name(f"config/code.{number:04d}.json")
+
+
+def control(number: int) -> Name:
+    """What an operator asked of the run, in the order of the numbers; they begin at 1."""
+    return Name(f"config/control.{number:04d}.json")
+
+
+def control_number(leaf: str) -> int | None:
+    """The number of the control that has that file name; None if it is no control."""
+    found = _CONTROL.fullmatch(leaf)
+    return None if found is None else int(found[1])
 
 
 def generation(number: int) -> Name:

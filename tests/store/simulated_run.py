@@ -41,6 +41,7 @@ from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
 from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import pbtnas
+from pbtnas.store.controls import give_control
 from pbtnas.store.finished import champions
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
@@ -328,6 +329,7 @@ def make_run(root: Path) -> Path:
     change_engine(root, open_run(root), {"lease_s": 60.0})
     code = TaskCode("own.py", {"own.py": SourceFile("0" * 64, "")})
     check_code(root, open_run(root), code, accept=True)
+    give_control(root, open_run(root), {"action": "note", "text": "a run with every kind of file"})
     (root / paths.COORDINATOR_LOCK).touch()
     # Those of the search were discarded at its end; these are of processes that slept until then.
     for member in range(2):

@@ -1,0 +1,103 @@
+"""Describes what operators ask of a run as data: controls, and what they come to together.
+
+A control is a numbered record, written once.  Who obeys looks at all of them and folds them in the
+order of their numbers, so that everybody who has read the same ones does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pbtnas.records import paths
+from pbtnas.records.envelope import CorruptRecord, Record
+from pbtnas.records.names import Digest, Name
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+ACTIONS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "note": {"text": _text},
+    "pin": {"generation": _number, "member": _number, "checkpoint": _text},
+}
+"""What can be asked, and with which keys besides `action`."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """Something that an operator asked of the run.
+
+    Args:
+        number: Its number.
+        core: `action`, and the keys of that action.
+        by: Who asked, as the `worker` of a holder; "" if unknown.
+        at: When, for people only; "" if unknown.
+    """
+
+    number: int
+    core: Mapping[str, Any]
+    by: str = ""
+    at: str = ""
+
+    @property
+    def action(self) -> str:
+        return str(self.core["action"])
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What all controls of a run come to.
+
+    Args:
+        controls: The controls, by number.
+    """
+
+    controls: tuple[Control, ...] = ()
+
+    def of(self, *actions: str) -> tuple[Control, ...]:
+        """The controls with one of these actions."""
+        return tuple(control for control in self.controls if control.action in actions)
+
+    @property
+    def pinned(self) -> frozenset[Digest]:
+        """Digests of the checkpoints that are kept."""
+        return frozenset(Digest(control.core["checkpoint"]) for control in self.of("pin"))
+
+
+def control_of(number: int, record: Record, name: Name) -> Control:
+    """The control that a record holds.
+
+    Raises `CorruptRecord` with one sentence for one that asks nothing that there is.
+    """
+    core = record.core
+    action = core.get("action")
+    keys = ACTIONS.get(action) if isinstance(action, str) else None
+    if keys is None:
+        raise CorruptRecord(
+            f"{name}: asks for {action!r}; expected one of {', '.join(sorted(ACTIONS))}"
+        )
+    for key, fits in keys.items():
+        if not fits(core.get(key)):
+            raise CorruptRecord(f"{name}: {action} with {key} {core.get(key)!r}")
+    if unknown := sorted(core.keys() - keys.keys() - {"action"}):
+        raise CorruptRecord(f"{name}: {action} has no key {unknown[0]!r}")
+    meta = record.meta
+    return Control(number, core, str(meta.get("by", "")), str(meta.get("at", "")))
+
+
+def told(control: Control) -> str:
+    """What a control asks for, in words."""
+    core = control.core
+    match control.action:
+        case "pin":
+            return f"pin generation {core['generation']} {paths.member_name(core['member'])}"
+        case "note":
+            return f"note: {core['text']}"
+    return control.action
