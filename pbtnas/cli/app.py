@@ -310,6 +310,7 @@ def worker(
             lock.release()
     codes = {
         WorkerEnding.FINISHED: ExitCode.OK,
+        WorkerEnding.DRAINED: ExitCode.OK,
         WorkerEnding.EXTINCT: ExitCode.FAILED,
         WorkerEnding.QUARANTINED: ExitCode.UNFIT,
         WorkerEnding.TASK_UNFIT: ExitCode.USAGE,
@@ -366,6 +367,9 @@ for command in (
     cli_inspect.status,
     show,
     cli_control.controls,
+    cli_control.pause,
+    cli_control.resume,
+    cli_control.drain,
     cli_control.pin,
     cli_control.note,
     cli_inspect.fsck,

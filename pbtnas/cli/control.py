@@ -37,6 +37,14 @@ class Asked:
     run: Run
     steering: Steering
 
+    def refuse_if_finished(self, because: str) -> None:
+        """End the command if the run is over."""
+        from pbtnas.records import paths
+        from pbtnas.store.controls import UnfitControl
+
+        if self.files.published(paths.FINAL):
+            raise UnfitControl(f"{self.root}: the run is finished; {because}")
+
     def give(self, core: Mapping[str, Any]) -> None:
         """Publish a control, and print what was recorded."""
         from pbtnas.monitoring.text import printable
@@ -58,6 +66,60 @@ def asked(run_dir: Path) -> Iterator[Asked]:
         run = open_run(run_dir)
         with RunReader(run_dir) as files:
             yield Asked(run_dir, files, run, steering_of(files, run.id)[0])
+
+
+@click.command()
+@run_dir_argument
+def pause(run_dir: Path) -> None:
+    """Let all workers hand back what they train, and wait for `pbtnas resume`.
+
+    Each takes a snapshot, from which its job goes on later, as when it is stopped.  The outcome
+    of the search stays as it is.
+    """
+    from pbtnas.store.controls import UnfitControl
+
+    with asked(run_dir) as found:
+        found.refuse_if_finished("there is nothing to pause")
+        if found.steering.paused:
+            raise UnfitControl(f"{run_dir}: is paused already")
+        found.give({"action": "pause"})
+
+
+@click.command()
+@run_dir_argument
+def resume(run_dir: Path) -> None:
+    """Let the workers of a paused run go on."""
+    from pbtnas.store.controls import UnfitControl
+
+    with asked(run_dir) as found:
+        found.refuse_if_finished("there is nothing to resume")
+        if not found.steering.paused:
+            raise UnfitControl(f"{run_dir}: is not paused")
+        found.give({"action": "resume"})
+
+
+@click.command()
+@run_dir_argument
+@click.argument("worker")
+def drain(run_dir: Path, worker: str) -> None:
+    """Let a worker finish what it trains, and leave with exit code 0.
+
+    WORKER is its name in `pbtnas status`, or how that begins.
+    """
+    from pbtnas.store.controls import UnfitControl, study_of, worker_named
+
+    with asked(run_dir) as found:
+        study = study_of(run_dir)
+        if study is not None:
+            raise UnfitControl(
+                f"{run_dir}: is a run of {study}, whose workers serve all its runs; stop one with "
+                "SIGTERM, which hands its job back"
+            )
+        found.refuse_if_finished("its workers leave by themselves")
+        name = worker_named(found.files, worker)
+        if name in found.steering.drained:
+            raise UnfitControl(f"{run_dir}: {name} was told already")
+        found.give({"action": "drain", "worker": name})
 
 
 @click.command()

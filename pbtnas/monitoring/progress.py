@@ -24,6 +24,7 @@ from pbtnas.monitoring.durations import active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
+from pbtnas.records.controls import by
 from pbtnas.records.members import is_usable
 from pbtnas.store.controls import steering_of
 from pbtnas.store.reader import RunReader
@@ -88,6 +89,7 @@ class Status:
         failed_in_all: How many members are recorded as failed.
         hypervolume: Hypervolume of all members, and against what; None where no two objectives or
             no members are to be measured.
+        paused: Whether operators have paused the run.
         notes: What operators have noted, the latest last.
     """
 
@@ -119,6 +121,7 @@ class Status:
     front: FrontSoFar | None = None
     failed_in_all: int = 0
     hypervolume: FrontVolume | None = None
+    paused: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -153,9 +156,13 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
 def _steered(status: Status, reader: RunReader) -> Status:
     """The status with what operators have asked of the run."""
     steering, problems = steering_of(reader, status.run)
+    paused = steering.paused and not status.over
+    held = (f"paused {by(steering.of('pause')[-1])}; `pbtnas resume` goes on",) if paused else ()
     return replace(
         status,
+        trouble=(*held, *status.trouble),
         problems=(*status.problems, *problems),
+        paused=paused,
         notes=tuple(str(control.core["text"]) for control in steering.of("note")),
     )
 

@@ -125,6 +125,8 @@ def _search(status: Status) -> str:
 
 
 def _state(status: Status) -> str:
+    if status.paused:
+        return "paused"
     return "ended without a usable member" if status.state == "failed" else status.state
 
 

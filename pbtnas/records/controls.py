@@ -24,6 +24,9 @@ def _number(value: Any) -> bool:
 
 
 ACTIONS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "pause": {},
+    "resume": {},
+    "drain": {"worker": _text},
     "note": {"text": _text},
     "pin": {"generation": _number, "member": _number, "checkpoint": _text},
 }
@@ -66,6 +69,16 @@ class Steering:
         return tuple(control for control in self.controls if control.action in actions)
 
     @property
+    def paused(self) -> bool:
+        """Whether no job is to be trained now: the last word counts."""
+        return [control.action for control in self.of("pause", "resume")][-1:] == ["pause"]
+
+    @property
+    def drained(self) -> frozenset[str]:
+        """Names of workers that are to leave when they have done what they have in hand."""
+        return frozenset(str(control.core["worker"]) for control in self.of("drain"))
+
+    @property
     def pinned(self) -> frozenset[Digest]:
         """Digests of the checkpoints that are kept."""
         return frozenset(Digest(control.core["checkpoint"]) for control in self.of("pin"))
@@ -92,10 +105,18 @@ def control_of(number: int, record: Record, name: Name) -> Control:
     return Control(number, core, str(meta.get("by", "")), str(meta.get("at", "")))
 
 
+def by(control: Control) -> str:
+    """Who asked, and when, in words."""
+    who = f"by {control.by}" if control.by else "by somebody"
+    return f"{who} at {control.at}" if control.at else who
+
+
 def told(control: Control) -> str:
     """What a control asks for, in words."""
     core = control.core
     match control.action:
+        case "drain":
+            return f"drain {core['worker']}"
         case "pin":
             return f"pin generation {core['generation']} {paths.member_name(core['member'])}"
         case "note":

@@ -15,6 +15,7 @@ from pbtnas.protocol.operations import Get, List, Put, Sleep, Stopping, Unreadab
 from pbtnas.records import paths
 from pbtnas.records.controls import Control, Steering, control_of
 from pbtnas.records.envelope import CorruptRecord, UnreadableRecord
+from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
@@ -43,6 +44,40 @@ def steering_of(files: RunReader, run: str) -> tuple[Steering, tuple[str, ...]]:
         except CorruptRecord as error:
             problems.append(f"{error}; not obeyed, give the command again")
     return Steering(tuple(controls)), tuple(problems)
+
+
+def worker_named(files: RunReader, beginning: str) -> str:
+    """The worker of a run whose name begins so, and that has not left.
+
+    Raises `UnfitControl` for none, or several.
+    """
+    beats = [leaf for leaf in files.names(paths.WORKERS) if leaf.endswith(".beat")]
+    working = sorted(n for n in (b.removesuffix(".beat") for b in beats) if not _left(files, n))
+    found = [name for name in working if name.startswith(beginning)]
+    if beginning in found or len(found) == 1:
+        return beginning if beginning in found else found[0]
+    if found:
+        raise UnfitControl(
+            f"{files.root}: the names of {len(found)} workers begin with {beginning!r}: "
+            f"{', '.join(found)}"
+        )
+    raise UnfitControl(
+        f"{files.root}: no worker {beginning!r} is at work here, but "
+        f"{', '.join(working) or 'none at all'}"
+    )
+
+
+def _left(files: RunReader, worker: str) -> bool:
+    """Whether a worker has said that it left."""
+    seen = Heartbeat.decode(files.get(paths.worker(worker)) or b"")
+    return seen is not None and bool(seen.left)
+
+
+def study_of(root: Path) -> Path | None:
+    """The study that a run directory is one of; None if it stands alone."""
+    runs = root.absolute().parent
+    study = runs.parent / paths.STUDY
+    return runs.parent if runs.name == paths.STUDY_RUNS and study.exists() else None
 
 
 def give_control(root: Path, run: Run, core: Mapping[str, Any]) -> Control:

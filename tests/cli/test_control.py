@@ -94,9 +94,39 @@ def test_a_pinned_checkpoint_is_no_garbage(begun: Path, ended: Path) -> None:
     assert check(begun) == []
 
 
+def test_a_paused_run_goes_on_after_resume(begun: Path, ended: Path) -> None:
+    """Nobody trains meanwhile, status says who has paused it, and the outcome is the same."""
+    done = sorted((begun / "generations").rglob("results/*.json"))
+    assert call("pause", begun).exit_code == 0
+    refused(call("pause", begun), "is paused already")
+
+    assert SimulatedRun(begun, limit_s=300.0).carry_on() == "waits for ever"
+    assert sorted((begun / "generations").rglob("results/*.json")) == done
+    assert "paused by" in call("status", begun).stdout
+    assert call("resume", begun).exit_code == 0
+    assert not status(begun, now=0.0).paused
+    assert SimulatedRun(begun).carry_on() == "the run is finished"
+    assert fingerprint(begun) == fingerprint(ended)
+
+
+def test_a_drained_worker_takes_no_job_more(begun: Path, ended: Path) -> None:
+    """It leaves, and others do its work."""
+    drained = call("drain", begun, "host-1-w")
+    assert drained.exit_code == 0 and "drain host-1-w-0" in drained.stdout
+    refused(call("drain", begun, "host-1-w-0"), "host-1-w-0 was told already")
+
+    left = SimulatedRun(begun, limit_s=300.0)
+    assert left.carry_on() == "waits for ever"
+    assert any("drained" in ending for ending in left.endings)
+    assert SimulatedRun(begun, said=["another"]).carry_on() == "the run is finished"
+    assert fingerprint(begun) == fingerprint(ended)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("resume",), "is not paused"),
+        (("drain", "host-9"), "no worker 'host-9' is at work here, but host-1-w-0"),
         (("note", ""), "the note is empty"),
         (("note", "x" * 10_001), "a note of 10001 characters"),
         (("pin", "the best"), "expected a member such as m03, not 'the best'"),
@@ -111,6 +141,23 @@ def test_what_makes_no_sense_is_refused(
     command, *rest = arguments
     refused(call(command, begun, *rest), sentence)
     assert asked_of(begun) == []
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "drain"])
+def test_a_finished_run_is_not_held(ended: Path, command: str) -> None:
+    """There is nothing that it could do."""
+    arguments = ["host-1-w-0"] if command == "drain" else []
+    refused(call(command, ended, *arguments), f"{ended}: the run is finished")
+
+
+def test_the_workers_of_a_study_serve_all_its_runs(tmp_path: Path, begun_once: Path) -> None:
+    """So none is drained for one of them; each run is paused alone."""
+    root = tmp_path / "runs" / "a-s1"
+    shutil.copytree(begun_once, root)
+    (tmp_path / paths.STUDY).touch()
+
+    refused(call("drain", root, "host-1-w-0"), f"is a run of {tmp_path}")
+    assert call("pause", root).exit_code == 0
 
 
 def test_only_a_run_can_be_steered(tmp_path: Path) -> None:

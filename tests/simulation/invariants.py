@@ -14,9 +14,9 @@ with:
     ("overwrites", "is published with other bits").
   - A failed publish is tried again before the next, or its process stops ("goes on after").
   - Only what was read damaged is put aside ("puts aside").
-  - What the generation in work rests on, the best-ever member and the front are never discarded
-    ("discards").
-  - Who trains a job has won its claim ("trains").
+  - What the generation in work rests on, the best-ever member and the front are never discarded,
+    nor, by who has read that it is, what an operator has pinned ("discards").
+  - Who trains a job has won its claim, and knows of nobody who asked it not to ("trains").
   - A job is recorded as failed after so many failures that count, and a process says that it is
     finished when the run is ("though").
 
@@ -29,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,6 +84,7 @@ class Witness:
         self._objectives = objectives
         self.lost: set[str] = set()  # was durable, and was destroyed by a fault or discarded
         self.failures: Counter[tuple[int, int]] = Counter()  # that count, by job
+        self._asked: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._attempts = attempts
         self._last = generations - 1
         self._unread: set[tuple[str, str]] = set()  # who read what damaged, and has not put it away
@@ -135,6 +136,8 @@ class Witness:
             entry = self.store.entries[operation.name]
             if reply != entry.written:
                 self._unread.add((who, operation.name))
+            elif operation.name.startswith("config/control."):
+                self._asked[who][operation.name] = body_of(reply)["core"]
 
     def read_damaged(self, who: str, name: str) -> None:
         """A process was told that a checkpoint is damaged."""
@@ -158,6 +161,11 @@ class Witness:
         claims = map(body_of, self.store.contents[f"{slot}.{number:03d}.json"])
         holders = [claim["core"]["holder"]["worker"] for claim in claims]
         _require(who in holders, who, f"trains {slot} without the claim {number}")
+        asked = [core for _, core in sorted(self._asked[who].items())]
+        last = [core["action"] for core in asked if core["action"] in ("pause", "resume")][-1:]
+        _require(last != ["pause"], who, f"trains {slot}, though it knows that the run is paused")
+        drained = {"action": "drain", "worker": who} in asked
+        _require(not drained, who, f"trains {slot}, though it knows that it is to leave")
 
     def ended(self, who: str, *, finished: bool) -> None:
         """Check what a process that ends by itself says."""
@@ -261,6 +269,8 @@ class Witness:
         best = self._best_ever()
         if best is not None and best["generation"] == generation:
             _require(best["checkpoint"] in keep, who, f"discards the best-ever of {generation}")
+        pinned = {c["checkpoint"] for c in self._asked[who].values() if c["action"] == "pin"}
+        _require(pinned <= keep, who, f"discards a pinned checkpoint of {generation}")
         front = self._front_of(generation)
         _require(front <= keep, who, f"discards one of the front of {generation}")
 

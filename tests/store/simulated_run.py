@@ -102,6 +102,7 @@ class SimulatedRun:
     limit_s: float = 5000.0
     said: list[str] = field(default_factory=list)
     now_s: float = 0.0
+    endings: list[str] = field(default_factory=list)
 
     def carry_on(self) -> str:
         """Coordinate and work until the run is over; the ending of the coordinator in words, or
@@ -171,6 +172,7 @@ class SimulatedRun:
                 operation = actor.steps.send(actor.reply)
             except StopIteration as stop:
                 actor.ending = str(getattr(stop.value, "value", stop.value))
+                self.endings.append(actor.ending)
             else:
                 actor.reply = self._execute(actor, operation)
 
