@@ -370,6 +370,8 @@ for command in (
     cli_control.pause,
     cli_control.resume,
     cli_control.drain,
+    cli_control.stop,
+    cli_control.extend,
     cli_control.pin,
     cli_control.note,
     cli_inspect.fsck,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbtnas.cli.shared import disk_errors, run_dir_argument
+from pbtnas.cli.shared import disk_errors, load_task_of, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -39,11 +39,44 @@ class Asked:
 
     def refuse_if_finished(self, because: str) -> None:
         """End the command if the run is over."""
-        from pbtnas.records import paths
-        from pbtnas.store.controls import UnfitControl
+        from pbtnas.store.controls import UnfitControl, end_in
 
-        if self.files.published(paths.FINAL):
+        if end_in(self.files, self.steering) is not None:
             raise UnfitControl(f"{self.root}: the run is finished; {because}")
+
+    def refuse_in_study(self, what: str) -> None:
+        """End the command if the run is one of a study."""
+        from pbtnas.store.controls import UnfitControl, study_of
+
+        study = study_of(self.root)
+        if study is not None:
+            raise UnfitControl(
+                f"{self.root}: is a run of {study}, in which all runs are as its file says: "
+                f"`pbtnas {what}` is for a run of its own"
+            )
+
+    @property
+    def begun_extensions(self) -> int:
+        """How many extensions the run has gone on by."""
+        from pbtnas.records import paths
+
+        names = [paths.extension(number) for number in range(self.unselected)]
+        return sum(map(self.files.published, names))
+
+    @property
+    def unselected(self) -> int:
+        """The first generation that has no selection."""
+        from pbtnas.records import paths
+
+        number = 0
+        while self.files.published(paths.selection(number)):
+            number += 1
+        return number
+
+    @property
+    def length(self) -> int:
+        """How many generations the run has, or is about to have."""
+        return self.steering.length(int(self.run.config["search"]["generations"]))
 
     def give(self, core: Mapping[str, Any]) -> None:
         """Publish a control, and print what was recorded."""
@@ -96,6 +129,83 @@ def resume(run_dir: Path) -> None:
         if not found.steering.paused:
             raise UnfitControl(f"{run_dir}: is not paused")
         found.give({"action": "resume"})
+
+
+@click.command()
+@run_dir_argument
+@click.option(
+    "--after-generation",
+    "generation",
+    required=True,
+    type=click.IntRange(0),
+    metavar="N",
+    help="The last generation; the first one is 0.",
+)
+def stop(run_dir: Path, generation: int) -> None:
+    """End the search after a generation, as if it were the last of the configuration.
+
+    This changes the outcome: the fingerprint says where the run was stopped.
+    """
+    from pbtnas.records import paths
+    from pbtnas.store.controls import UnfitControl
+
+    with asked(run_dir) as found:
+        found.refuse_in_study("stop")
+        found.refuse_if_finished("there is nothing to stop")
+        if found.begun_extensions < len(found.steering.extensions):
+            raise UnfitControl(
+                f"{run_dir}: is to be extended, and the extension has not begun; stop it when it "
+                "has"
+            )
+        if found.files.published(paths.selection(generation)):
+            raise UnfitControl(
+                f"{run_dir}: generation {generation} is selected already; the next that the run "
+                f"can be stopped after is {found.unselected}"
+            )
+        if generation >= found.length - 1:
+            raise UnfitControl(
+                f"{run_dir}: ends after generation {found.length - 1} by itself; "
+                "`pbtnas extend` lets it go on"
+            )
+        found.give({"action": "stop", "after_generation": generation})
+
+
+@click.command()
+@run_dir_argument
+@click.option(
+    "--generations",
+    required=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many more.",
+)
+@task_file_option
+def extend(run_dir: Path, generations: int, task_file: str | None) -> None:
+    """Let a run, finished or not, go on for more generations than it was to have.
+
+    Then start coordinator and workers again, if it was finished: `pbtnas coordinator RUN_DIR`,
+    `pbtnas worker RUN_DIR`.  Members are those of a run that had as many generations from the
+    beginning.  The fingerprint is another: it says that, and where, the run was extended.
+    """
+    from dataclasses import replace
+
+    from pbtnas.config import from_json
+    from pbtnas.engine.run_setup import check_task
+    from pbtnas.store.controls import UnfitControl
+
+    with asked(run_dir) as found:
+        found.refuse_in_study("extend")
+        config = from_json(found.run.config, recorded=found.run.options)
+        if config.search.schedule:
+            raise UnfitControl(
+                f"{run_dir}: follows search.schedule, which has an architecture for each of its "
+                f"{len(config.search.schedule)} generations and none for more"
+            )
+        length = found.length + generations
+        longer = replace(config, search=replace(config.search, generations=length))
+        check_task(longer, load_task_of(config.task, task_file))
+        found.give({"action": "extend", "generations": generations})
+        click.echo(f"it is to have {length} generations")
 
 
 @click.command()

@@ -24,9 +24,8 @@ from pbtnas.monitoring.durations import active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
-from pbtnas.records.controls import by
+from pbtnas.records.controls import Steering, by
 from pbtnas.records.members import is_usable
-from pbtnas.store.controls import steering_of
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format
 
@@ -149,19 +148,17 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
         summary, current = _summed(files, history, count, lease_s)
         with Look(run_dir, now, lease_s, summary.holders) as look:
             seen = _status(history, files, summary, current, look, now, lease_s)
-        seen = _steered(seen, reader)
+        seen = _steered(seen, history.steering)
     return replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
 
 
-def _steered(status: Status, reader: RunReader) -> Status:
+def _steered(status: Status, steering: Steering) -> Status:
     """The status with what operators have asked of the run."""
-    steering, problems = steering_of(reader, status.run)
     paused = steering.paused and not status.over
     held = (f"paused {by(steering.of('pause')[-1])}; `pbtnas resume` goes on",) if paused else ()
     return replace(
         status,
         trouble=(*held, *status.trouble),
-        problems=(*status.problems, *problems),
         paused=paused,
         notes=tuple(str(control.core["text"]) for control in steering.of("note")),
     )
@@ -213,12 +210,12 @@ def _status(
     ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
     members = _members(look, current, history) if current else Members(0, 0, 0, 0)
-    total = _generations(history)
+    total = history.length
     workers = look.workers()
     coordinator = look.holder(history.terms)
     until = now
     if over:
-        until = look.time(paths.FINAL) or _last_result(look, current) or now
+        until = (history.end and look.time(history.end)) or _last_result(look, current) or now
     spans = [*summary.active, *spans_of_claims(files, history.terms)]
     active = active_at(pauses(spans, until, lease_s))
     began = [None if at is None else active(at) for at in summary.opened]
@@ -281,12 +278,6 @@ def _last_result(look: Look, current: Generation | None) -> float | None:
 def _section(history: History, name: str) -> Mapping[str, Any]:
     section: Mapping[str, Any] = history.config.get(name, {})
     return section
-
-
-def _generations(history: History) -> int | None:
-    if history.final is not None:
-        return history.final.generations
-    return _section(history, "search").get("generations")
 
 
 def _members(look: Look, current: Generation, history: History) -> Members:

@@ -139,6 +139,12 @@ class AttemptMonitor:
         self._controls = controls
         self._kept = 0
 
+    @property
+    def held_back(self) -> bool:
+        """Whether no training is to begin, as far as this worker has read what is asked."""
+        steering = self._controls.steering
+        return steering.paused or self._name in steering.drained
+
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
         """Beat while the training makes progress; stop it when there is no use in it, and while
         the run is paused."""

@@ -1,13 +1,16 @@
 """Reads what operators ask of a run, and publishes it.
 
 One listing of the directory of settings shows all controls, however many processes look; each is
-read once.  A control that cannot be used is said once and left out: its number is used, so it is
-not put aside, and whoever gave it can give it again.
+read once.  Numbers are given one after the other, so that one which is missing before others is
+there as a rule, and seen late: the order of extensions is not believed until then.  A control that
+cannot be used is said once and left out: its number is used, so it is not put aside, and whoever
+gave it can give it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from pbtnas.protocol.operations import Get, List, Now, Published, Put, Say, Steps, persist
@@ -17,6 +20,7 @@ from pbtnas.records.controls import Control, Steering, control_of
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 from pbtnas.records.names import Name
 
+STALE_S = 180.0  # no file system goes on missing a file for so long
 TRIES = 3  # looks at a control that is damaged or cannot be read, before it is left out for good
 
 
@@ -32,6 +36,9 @@ class Controls:
         self._run = run
         self._known: dict[int, Control] = {}
         self._failed: dict[int, int] = {}
+        self._missed_s: dict[
+            int, float
+        ] = {}  # since when a number was absent, though others follow
         self._looked_s = float("-inf")
 
     def look(self, every_s: float = 0.0) -> Steps[Steering]:
@@ -44,18 +51,27 @@ class Controls:
             return self.steering
         self._looked_s = now_s
         listed = map(paths.control_number, (yield from List(paths.SETTINGS)))
-        for number in sorted(n for n in listed if n is not None and n not in self._known):
-            if self._failed.get(number, 0) < TRIES:
-                yield from self._read(number)
-        if len(self._known) > len(self.steering.controls):
-            self.steering = Steering(tuple(c for _, c in sorted(self._known.items())))
+        newest = max((n for n in listed if n is not None), default=0)
+        newest = max(newest, *self._known, *self._failed, *self._missed_s, 0)
+        for number in range(1, newest + 1):
+            if not self._is_settled(number, now_s):
+                yield from self._read(number, now_s)
+        settled = next((n - 1 for n in range(1, newest + 1) if not self._is_settled(n, now_s)), inf)
+        self.steering = Steering(tuple(c for _, c in sorted(self._known.items())), settled)
         return self.steering
 
-    def _read(self, number: int) -> Steps[None]:
+    def _is_settled(self, number: int, now_s: float) -> bool:
+        """Whether nothing more is to be learned of a number."""
+        if number in self._known or self._failed.get(number, 0) >= TRIES:
+            return True
+        return now_s - self._missed_s.get(number, now_s) >= STALE_S
+
+    def _read(self, number: int, now_s: float) -> Steps[None]:
         name = paths.control(number)
         data = yield from Get(name)
         if data is None:
-            return  # listed and not there: the next look knows more
+            self._missed_s.setdefault(number, now_s)
+            return
         try:
             if not isinstance(data, bytes):
                 raise CorruptRecord(data.text)

@@ -7,6 +7,8 @@ because the directory cannot be reached says nothing of the record, and is waite
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pbtnas.protocol.operations import (
     AskedToStop,
     Get,
@@ -22,6 +24,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
 from pbtnas.records.names import Name
+from pbtnas.records.schema import Extension, Selected
 
 TRIES = 7  # at a file that cannot be read, within seven seconds, before it is given up
 
@@ -65,6 +68,21 @@ def read(name: Name, kind: str, run: str, *, held: bytes | None = None) -> Steps
                 yield from Say(f"{error}; put aside, to be computed again")
                 yield from persist(Quarantine(name))
     return None
+
+
+def selection_of(generation: int, run: str) -> Steps[Selected | None]:
+    """The selection of a generation, with the births by which the run goes on after it, be it that
+    it was extended; None if it is absent."""
+    record = yield from read(paths.selection(generation), "selection", run)
+    if record is None:
+        return None
+    selected = Selected.from_json(record.core)
+    if selected.births:
+        return selected
+    extended = yield from read(paths.extension(generation), "extension", run)
+    if extended is None:
+        return selected
+    return replace(selected, births=Extension.from_json(extended.core).births)
 
 
 def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:

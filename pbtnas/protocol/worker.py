@@ -78,7 +78,7 @@ from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 from pbtnas.records.members import is_usable, lacking
 from pbtnas.records.names import Slot
 from pbtnas.records.paths import LatestClaim
-from pbtnas.records.schema import Job, Manifest, Result, last_line
+from pbtnas.records.schema import EXTENDED, Job, Manifest, Result, last_line
 from pbtnas.search.objectives import BY_SCORE, Objectives
 
 
@@ -135,6 +135,7 @@ class Worker(WorkLoop[Attempt]):
         self._claims = claims
         self._pace = pace
         self._manifest: Manifest | None = None
+        self._extended = 0  # how often the run was, by that manifest
         self._reused: Trained | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
         self._started: Attempt | None = None
@@ -189,8 +190,8 @@ class Worker(WorkLoop[Attempt]):
                 continue
             if self._reuse is not None and (yield from self._reuse.should_wait(job)):
                 continue
-            steering = yield from self._controls.look(LOOK_S)
-            if steering.paused or self._name in steering.drained:
+            yield from self._controls.look(LOOK_S)
+            if self._monitor.held_back:
                 self._open.forget()
                 return None
             attempt = yield from self._take(job, unclaimed=not claimed)
@@ -222,6 +223,7 @@ class Worker(WorkLoop[Attempt]):
             # What is read must be at least as durable as what will be published on top of it.
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
+            self._extended = record.meta.get(EXTENDED, 0)
             self._without_result = frozenset()
             yield from self._affinity.learn(self._manifest, record.meta)
             self._open.begin(self._manifest, self._affinity.is_local)
@@ -395,8 +397,8 @@ class Worker(WorkLoop[Attempt]):
             now_s = yield from Now()
             if now_s < rescan_at_s:
                 continue
-            steering = yield from self._controls.look(LOOK_IDLE_S)
-            if steering.paused or self._name in steering.drained:
+            yield from self._controls.look(LOOK_IDLE_S)
+            if self._monitor.held_back:
                 return None
             waited_s = now_s - self._idle_since_s
             yield from self.repair(waited_s)
@@ -456,11 +458,15 @@ class Worker(WorkLoop[Attempt]):
 
         Where one of them is lost, its coordinator waits for an idle worker to compute it again.
         """
-        data = yield from content(paths.FINAL)
+        asked = len(self._controls.steering.of("extend"))
+        name = paths.final(max(asked, self._extended))
+        data = yield from content(name)
         if data is None:
             return False
+        if len((yield from self._controls.look()).of("extend")) > asked:
+            return False  # it goes on, for its coordinator knows the same or will
         try:
-            core = decode(data, paths.FINAL, kind="final", run=self._run).core
+            core = decode(data, name, kind="final", run=self._run).core
         except CorruptRecord:
             return True  # the coordinator publishes the same again, without any worker
         return (yield from best_are_there(core))
@@ -480,7 +486,7 @@ class Worker(WorkLoop[Attempt]):
 
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
-        if self._controls.steering.paused:
+        if self._monitor.held_back:
             return
         self._without_result = yield from self._recovery.while_waiting(waited_s, self._manifest)
 

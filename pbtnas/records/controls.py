@@ -6,8 +6,9 @@ order of their numbers, so that everybody who has read the same ones does the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from pbtnas.records import paths
@@ -26,6 +27,8 @@ def _number(value: Any) -> bool:
 ACTIONS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "pause": {},
     "resume": {},
+    "stop": {"after_generation": _number},
+    "extend": {"generations": lambda value: _number(value) and value > 0},
     "drain": {"worker": _text},
     "note": {"text": _text},
     "pin": {"generation": _number, "member": _number, "checkpoint": _text},
@@ -60,9 +63,11 @@ class Steering:
 
     Args:
         controls: The controls, by number.
+        settled: Number up to which none may still be missing.
     """
 
     controls: tuple[Control, ...] = ()
+    settled: float = inf
 
     def of(self, *actions: str) -> tuple[Control, ...]:
         """The controls with one of these actions."""
@@ -77,6 +82,26 @@ class Steering:
     def drained(self) -> frozenset[str]:
         """Names of workers that are to leave when they have done what they have in hand."""
         return frozenset(str(control.core["worker"]) for control in self.of("drain"))
+
+    @property
+    def extensions(self) -> tuple[int, ...]:
+        """For each extension, the generations that it adds; as far as their order is known."""
+        known = (control for control in self.of("extend") if control.number <= self.settled)
+        return tuple(int(control.core["generations"]) for control in known)
+
+    def stops(self, generation: int) -> bool:
+        """Whether the run is to end after that generation, before any extension."""
+        return any(c.core["after_generation"] == generation for c in self.of("stop"))
+
+    def length(self, configured: int) -> int:
+        """How many generations the run is about to have."""
+        length = configured
+        for control in self.of("stop", "extend"):
+            if control.action == "extend":
+                length += int(control.core["generations"])
+            else:
+                length = min(length, int(control.core["after_generation"]) + 1)
+        return length
 
     @property
     def pinned(self) -> frozenset[Digest]:
@@ -105,6 +130,17 @@ def control_of(number: int, record: Record, name: Name) -> Control:
     return Control(number, core, str(meta.get("by", "")), str(meta.get("at", "")))
 
 
+OUTCOME = frozenset({"stop", "extend"})
+"""Actions that change the outcome of a run."""
+
+
+def end_of(leaves: Iterable[str], steering: Steering) -> Name | None:
+    """The record that says that a run is over, by the names in its directory; None while it goes
+    on, or is to go on."""
+    found = max((n for n in map(paths.final_number, leaves) if n is not None), default=-1)
+    return paths.final(found) if found >= len(steering.of("extend")) else None
+
+
 def by(control: Control) -> str:
     """Who asked, and when, in words."""
     who = f"by {control.by}" if control.by else "by somebody"
@@ -115,6 +151,10 @@ def told(control: Control) -> str:
     """What a control asks for, in words."""
     core = control.core
     match control.action:
+        case "stop":
+            return f"stop after generation {core['after_generation']}"
+        case "extend":
+            return f"extend by {core['generations']} generations"
         case "drain":
             return f"drain {core['worker']}"
         case "pin":

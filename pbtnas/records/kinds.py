@@ -134,6 +134,7 @@ RUN_KINDS = Kinds(
     *_claimed(paths.repair_slot(_G, _M), _NEXT),
     Kind(paths.result(_G, _M), Role.NEEDED, "a worker; fsck, from the selection", "result"),
     Kind(paths.selection(_G), Role.NEEDED, "the coordinator, from the results", "selection"),
+    Kind(paths.extension(_G), Role.NEEDED, "the coordinator", "extension"),
     Kind(paths.birth(_G, _M), Role.NEEDED, "the coordinator; fsck, from the manifest", "birth"),
     Kind(
         paths.checkpoint(_G, _DIGEST),
@@ -149,6 +150,7 @@ RUN_KINDS = Kinds(
     ),
     Kind(f"{paths.attempt(_G, _M, _N)}/log.jsonl", Role.TEXT, "nobody"),
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
+    Kind(paths.final(1), Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),
     Kind(paths.evaluation(_DIGEST), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),
     Kind(paths.subnets(_DIGEST), Role.NEEDED, "`pbtnas subnets`", "subnets"),

@@ -13,13 +13,14 @@ from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.protocol.controls import give
 from pbtnas.protocol.operations import Get, List, Put, Sleep, Stopping, Unreadable
 from pbtnas.records import paths
-from pbtnas.records.controls import Control, Steering, control_of
+from pbtnas.records.controls import OUTCOME, Control, Steering, control_of, end_of
 from pbtnas.records.envelope import CorruptRecord, UnreadableRecord
 from pbtnas.records.heartbeat import Heartbeat
+from pbtnas.records.names import Name
 from pbtnas.store.identity import new_nonce, this_process
 from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import Run
+from pbtnas.store.run_directory import Run, guard
 
 
 class UnfitControl(PbtnasError):
@@ -28,7 +29,7 @@ class UnfitControl(PbtnasError):
     exit_code = ExitCode.USAGE
 
 
-def steering_of(files: RunReader, run: str) -> tuple[Steering, tuple[str, ...]]:
+def steering_of(files: RunReader, run: str | None) -> tuple[Steering, tuple[str, ...]]:
     """What is asked of the run with that id, and a sentence on each control that nobody can obey.
 
     Raises `ForeignRecord`, and `OSError` when the directory cannot be read.
@@ -44,6 +45,11 @@ def steering_of(files: RunReader, run: str) -> tuple[Steering, tuple[str, ...]]:
         except CorruptRecord as error:
             problems.append(f"{error}; not obeyed, give the command again")
     return Steering(tuple(controls)), tuple(problems)
+
+
+def end_in(files: RunReader, steering: Steering) -> Name | None:
+    """The record that says that a run is over; None while it goes on."""
+    return end_of(files.names(Name(".")), steering)
 
 
 def worker_named(files: RunReader, beginning: str) -> str:
@@ -81,7 +87,12 @@ def study_of(root: Path) -> Path | None:
 
 
 def give_control(root: Path, run: Run, core: Mapping[str, Any]) -> Control:
-    """Publish a control of this process.  Raises `OSError` when it cannot be written."""
+    """Publish a control of this process.  Raises `OSError` when it cannot be written.
+
+    Before one that changes the outcome, versions of pbtnas are kept out that do not know controls.
+    """
+    if core["action"] in OUTCOME:
+        guard(root, run)
     meta = {
         "by": this_process("o")["worker"],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

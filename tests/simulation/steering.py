@@ -15,6 +15,7 @@ from pbtnas.records.controls import Control, Steering, control_of
 from pbtnas.records.envelope import decode
 from pbtnas.records.names import Name
 from tests.simulation.processes import Actor
+from tests.simulation.search import reference
 from tests.simulation.world import RUN, World
 
 COMMANDS = 8  # at most, in a run
@@ -91,3 +92,61 @@ class SteeredWorld(World):
     def operators(self) -> int:
         """How many commands are being given."""
         return sum(actor.kind == "operator" for actor in self.actors.values())
+
+
+class LengthenedWorld(SteeredWorld):
+    """A run that operators also stop early and extend, so that its outcome is another one: that of
+    the same controls at the same generations, whatever else happens."""
+
+    actions = (*SteeredWorld.actions, "stop", "extend", "extend")
+
+    def asked_for(self, action: str) -> Mapping[str, Any]:
+        if action == "extend":
+            return {"action": action, "generations": self.rng.randint(1, 2)}
+        if action == "stop":
+            return {"action": action, "after_generation": self.rng.randrange(self.newest() + 2)}
+        return super().asked_for(action)
+
+    @property
+    def end(self) -> Name:
+        return paths.final(len(self.steering().extensions))
+
+    @property
+    def over(self) -> bool:
+        return super().over and not self.operators
+
+    @property
+    def length(self) -> int:
+        """As long as what is in the directory makes it."""
+        length, waiting = self.search.generations, list(self.steering().extensions)
+        for generation in range(self.newest() + 1):
+            name = paths.selection(generation)
+            if name in self.store.entries and b'"ended":' in self.store.entries[name].written:
+                length = generation + 1
+            if (
+                generation + 1 == length
+                and waiting
+                and paths.extension(generation) in (self.store.contents)
+            ):
+                length += waiting.pop(0)
+        return length + sum(waiting)
+
+    @property
+    def expected(self) -> str:
+        stopped = [
+            generation
+            for generation in range(self.length)
+            if self._core(paths.selection(generation), "selection").get("ended")
+        ]
+        return reference(self.search, stopped, self.steering().extensions)
+
+    def run(self, limit_s: float = 40_000.0) -> str:
+        """Until it is over, and nobody asks for more."""
+        while not self.over:
+            before = len(self.actors)
+            self.step()
+            if len(self.actors) < before:
+                self.keep_staffed()
+            assert self.now < limit_s, "the run does not end"
+        self.commands = 0
+        return super().run(limit_s)

@@ -18,7 +18,7 @@ from pbtnas.records.envelope import ForeignRecord, Record, decode, encode
 from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.search import OBJECTIVES, SEARCH, reference, trained
-from tests.simulation.steering import SteeredWorld
+from tests.simulation.steering import LengthenedWorld, SteeredWorld
 from tests.simulation.store import Entry
 from tests.simulation.world import (
     RUN,
@@ -127,6 +127,33 @@ def test_a_steered_search_ends_alike_whatever_happens() -> None:
 def test_two_thousand_steered_searches() -> None:
     """The same with 2,000 seeds."""
     assert run_all(range(2000), SteeredWorld)[0] == []
+
+
+def test_the_same_controls_at_the_same_generations_give_the_same_search() -> None:
+    """Stopped early and extended again and again, a run ends as those controls alone decide, with
+    another fingerprint than without them, whatever else happens to it."""
+    seeds = range(10)
+    problems, counts = run_all(seeds, LengthenedWorld)
+
+    assert problems == []
+    assert {"control: stop", "control: extend"} <= counts.keys()
+    known = [
+        reference(SEARCH),
+        reference(SEARCH, extended=[1]),
+        reference(SEARCH, extended=[1, 1]),
+        reference(SEARCH, extended=[2]),
+        reference(SEARCH, stopped=[1]),
+        reference(SEARCH, stopped=[1], extended=[2]),
+        reference(replace(SEARCH, generations=5)),
+    ]
+    assert len(set(known)) == len(known)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_searches_stopped_and_extended() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), LengthenedWorld)[0] == []
 
 
 @pytest.mark.parametrize(

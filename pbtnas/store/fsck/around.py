@@ -154,7 +154,7 @@ def examine_views(x: Examination, chain: Chain) -> None:
     summed = x.content(paths.SUMMARY, VIEWED)
     right = summed is not None and unseal(summed) is not None
     x.aside(paths.SUMMARY, None, right=right, remedy=VIEWED)
-    over = chain.whole and chain.newest == chain.last and x.there(paths.FINAL)
+    over = chain.whole and chain.newest == chain.last and chain.over
     members = {job.member for manifest in chain.manifests.values() for job in manifest.jobs}
     for member in sorted(members):
         name = paths.metrics(member)

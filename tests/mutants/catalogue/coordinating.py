@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         "end-not-adopted",
         _COORDINATOR,
-        'final = yield from adopt(paths.FINAL, "final", self._run)',
+        'final = yield from adopt(name, "final", self._run)',
         'final = self._record("final", core)',
         (_CHAIN,),
     ),
@@ -131,7 +131,7 @@ MUTANTS = (
     Mutant(
         "manifest-after-another-selection-accepted",
         _COORDINATOR,
-        'if manifest.previous != Record("selection", "", selected.to_json()).digest:',
+        "if manifest.previous != previous:",
         "if False:",
         (_CHAIN,),
     ),
@@ -145,8 +145,8 @@ MUTANTS = (
     Mutant(
         "end-before-the-population-is-complete",
         _COORDINATOR,
-        "        yield from self._all_there(manifest, selected)\n",
-        "",
+        "not (yield from self._all_there(manifest, selected))",
+        "False",
         (_CHAIN,),
     ),
     Mutant(
