@@ -34,7 +34,7 @@ USAGE = {
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
     *("NoSubnets", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    *("BadReference", "NoSchedule"),
+    *("BadReference", "NoSchedule", "NothingToReplay"),
     *(
         "OtherCode",
         "OtherSpace",

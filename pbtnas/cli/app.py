@@ -24,6 +24,7 @@ from pbtnas.cli import evaluate as cli_evaluate
 from pbtnas.cli import inspect as cli_inspect
 from pbtnas.cli import networks as cli_networks
 from pbtnas.cli import ranks as cli_ranks
+from pbtnas.cli import replay as cli_replay
 from pbtnas.cli import study as cli_study
 from pbtnas.cli import subnets as cli_subnets
 from pbtnas.cli import tasks as cli_tasks
@@ -379,6 +380,7 @@ for command in (
     cli_evaluate.evaluate,
     cli_evaluate.soup,
     cli_subnets.subnets,
+    cli_replay.replay,
     cli_networks.export,
     cli_networks.play,
     cli_study.study,
