@@ -36,9 +36,7 @@ class Controls:
         self._run = run
         self._known: dict[int, Control] = {}
         self._failed: dict[int, int] = {}
-        self._missed_s: dict[
-            int, float
-        ] = {}  # since when a number was absent, though others follow
+        self._missed_s: dict[int, float] = {}  # since when, of numbers that others follow
         self._looked_s = float("-inf")
 
     def look(self, every_s: float = 0.0) -> Steps[Steering]:
