@@ -26,6 +26,7 @@ test-loggers: $(VENV)/installed-dev  ## what wandb, MLflow and pandas are told; 
 	$(BIN)/python -m pytest tests/loggers tests/api
 
 test-browser: $(VENV)/installed-dev  ## the page of `pbtnas dashboard` in an installed Chromium
+	$(BIN)/python -m pip install --quiet --requirement requirements-browser.txt
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/dashboard
 
 test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_TEST_DEVICE

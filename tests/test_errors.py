@@ -34,7 +34,7 @@ USAGE = {
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    *("BadReference", "NoFigure", "NoSchedule", "NotImportable"),
+    *("BadReference", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),
     *(
         "OtherCode",
         "OtherSpace",
@@ -51,6 +51,7 @@ USAGE = {
         "UnfitDevice",
         "UnfitName",
         "UnfitPopulation",
+        "UnfitControl",
         "UnfitProcessor",
         "UnfitSchedule",
         "UnsaidError",

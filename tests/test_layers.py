@@ -64,6 +64,7 @@ MAY_IMPORT = {
         "version config search state weights records protocol checkpoints store tasks analysis "
         "determinism cuda child_python logs regular_files processor versions"
     ),
+    "replay": "search records protocol store analysis tasks training engine",
     "study": "version config records protocol checkpoints store training engine",
     # What `import pbtnas` offers.
     "api": "config store analysis monitoring engine networks child_python",

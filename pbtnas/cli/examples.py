@@ -23,9 +23,14 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas compare runs/seed0 runs/seed1 runs/other0 runs/other1 --format markdown",
     ),
     "config": ("pbtnas config",),
+    "controls": ("pbtnas controls runs/first",),
     "coordinator": (
         "pbtnas coordinator config.yaml runs/first --task my_search.py:MySearch --dry-run",
         "pbtnas coordinator config.yaml /shared/runs/first --task my_search.py:MySearch",
+    ),
+    "dashboard": (
+        "pbtnas dashboard runs/first",
+        "pbtnas dashboard studies/digits runs/first --port 9000",
     ),
     "data": ("pbtnas data get cifar10",),
     "data get": (
@@ -33,6 +38,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas data get stl10 --from stl10_binary.tar.gz",
     ),
     "doctor": ("pbtnas doctor /shared/runs",),
+    "drain": ("pbtnas drain runs/first node3-17390-w-84a96d",),
     "estimate": (
         "pbtnas estimate config.yaml --task my_search.py:MySearch",
         "pbtnas estimate config.yaml --device cuda --workers 16 --set search.population=24",
@@ -45,8 +51,16 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas export runs/first -o network --task my_search.py:MySearch",
         "pbtnas export runs/first -o other --which g0003-m02 --task my_search.py:MySearch",
     ),
+    "extend": ("pbtnas extend runs/first --generations 5",),
     "fsck": ("pbtnas fsck runs/first", "pbtnas fsck runs/first --repair"),
+    "log": ("pbtnas log runs/first --to tensorboard",),
+    "logs": ("pbtnas logs runs/first", "pbtnas logs runs/first --member 07 -f"),
+    "member": ("pbtnas member runs/first 07", "pbtnas member runs/first g0003-m02 --json"),
+    "members": ("pbtnas members runs/first", "pbtnas members runs/first --generation 2"),
     "new": ("pbtnas new my_search", "pbtnas new my_gan --kind gan"),
+    "note": ("pbtnas note runs/first 'disk replaced'",),
+    "pause": ("pbtnas pause runs/first",),
+    "pin": ("pbtnas pin runs/first g0003-m02",),
     "play": (
         "pbtnas play runs/walker",
         "pbtnas play exports/walker -o walker.mp4 --episodes 3 --seed 7",
@@ -56,7 +70,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas ranks cell64-table supernet0.csv supernet1.csv",
         "pbtnas ranks truth.csv rows.csv --last 32 --format markdown",
     ),
+    "replay": ("pbtnas replay runs/first --member best --task my_search.py:MySearch",),
     "report": ("pbtnas report runs/first", "pbtnas report studies/digits -o report.html"),
+    "resume": ("pbtnas resume runs/first",),
     "run": (
         "pbtnas run config.yaml runs/first --task my_search.py:MySearch",
         "pbtnas run config.yaml runs/seed1 --workers 2 --set run.seed=1",
@@ -74,6 +90,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas status runs/first --watch 5",
         "pbtnas status runs/first --json",
     ),
+    "stop": ("pbtnas stop runs/first --after-generation 10",),
     "study": (
         "pbtnas study study.yaml studies/digits --dry-run",
         "pbtnas study study.yaml studies/digits --workers 2",
@@ -89,7 +106,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas task check digits --set learning_rate=0.01",
     ),
     "task list": ("pbtnas task list",),
+    "watch": ("pbtnas watch runs/first",),
     "worker": ("pbtnas worker /shared/runs/first --device cuda:0 --task my_search.py:MySearch",),
+    "workers": ("pbtnas workers runs/first",),
 }
 
 

@@ -21,7 +21,15 @@ from pbtnas.protocol.soups import GreedySoup, greedy_soup, work_items_of
 from pbtnas.records import paths
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
-from pbtnas.store.finished import champions, front, front_member, is_front, member, soups
+from pbtnas.store.finished import (
+    champions,
+    front,
+    front_member,
+    is_front,
+    member,
+    soup_mark,
+    soups,
+)
 from pbtnas.tasks.base import HasParts, Task
 
 T = TypeVar("T")
@@ -105,10 +113,11 @@ def make_soups(
             best = work.read(lambda: champions(work.store, work.run))
         else:
             best = {which: work.read(lambda: front_member(work.store, work.run, which))}
+        mark = work.read(lambda: soup_mark(work.store, work.run))
         parts = task.parts if isinstance(task, HasParts) else {}
         soups = [
             greedy_soup(
-                which,
+                which + mark,
                 champion,
                 *work.generation(champion.generation),
                 task.space,

@@ -267,12 +267,12 @@ class Evaluator(Driver):
 
     def _lost(self, file: Name, how: str) -> LostCheckpoint:
         """What to do about a checkpoint that nobody can do without."""
-        path, last = self.store.root / file, self._config.search.generations - 1
+        path = self.store.root / file
         if file.startswith(f"{paths.SOUPS}/"):
             remedy = "`pbtnas soup` makes it again"
             if how != "missing":
                 remedy += ", delete it first"
-        elif file.startswith(f"{paths.checkpoints(last)}/"):
+        elif self._is_last(int(file.split("/")[1])):
             remedy = (
                 f"`pbtnas fsck {self.store.root} --repair`, twice if it finds something, and then "
                 "a coordinator and a worker compute it again"
@@ -280,6 +280,9 @@ class Evaluator(Driver):
         else:
             remedy = "restore it from a backup"
         return LostCheckpoint(f"{path}: {how}; {remedy}")
+
+    def _is_last(self, generation: int) -> bool:
+        return not self.store.published(paths.manifest(generation + 1))
 
     # -- while an item is in work -------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pbtnas.engine.post_search import opened_work
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.subnets import Rating, Tuning, rating_items, ratings
 from pbtnas.records.schema import Champion
-from pbtnas.store.finished import champions
+from pbtnas.store.finished import champions, last
 from pbtnas.tasks.base import HasSubnets, NoSubnets, Task
 from pbtnas.tasks.faults import blamed
 
@@ -41,7 +41,7 @@ def rate_subnets(
         raise NoSubnets(f"{root}: the networks of this run's task have no subnets")
     with opened_work(root, task, device, scratch, stop) as work:
         work.read(lambda: champions(work.store, work.run))  # is it finished?
-        manifest, selected = work.generation(work.config.search.generations - 1)
+        manifest, selected = work.generation(work.read(lambda: last(work.store, work.run)))
         members, subnets = {}, {}
         for job in manifest.jobs:
             result = selected.result(job.member)

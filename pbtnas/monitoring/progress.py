@@ -25,6 +25,7 @@ from pbtnas.monitoring.durations import active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
+from pbtnas.records.controls import Steering, by
 from pbtnas.records.members import is_usable
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format
@@ -88,6 +89,8 @@ class Status:
         failed_in_all: How many members are recorded as failed.
         hypervolume: Hypervolume of all members, and against what; None where no two objectives or
             no members are to be measured.
+        paused: Whether operators have paused the run.
+        notes: What operators have noted, the latest last.
     """
 
     run: str
@@ -118,6 +121,8 @@ class Status:
     front: FrontSoFar | None = None
     failed_in_all: int = 0
     hypervolume: FrontVolume | None = None
+    paused: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -165,8 +170,21 @@ def detailed(run_dir: Path, *, now: float, reference_point: str | None = None) -
         with Look(run_dir, now, lease_s, summary.holders) as look:
             states = {} if current is None else _states(look, current)
             seen = _status(history, files, summary, current, states, look, now, lease_s)
+        seen = _steered(seen, history.steering)
     seen = replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
     return Detailed(seen, current, states)
+
+
+def _steered(status: Status, steering: Steering) -> Status:
+    """The status with what operators have asked of the run."""
+    paused = steering.paused and not status.over
+    held = (f"paused {by(steering.of('pause')[-1])}; `pbtnas resume` goes on",) if paused else ()
+    return replace(
+        status,
+        trouble=(*held, *status.trouble),
+        paused=paused,
+        notes=tuple(str(control.core["text"]) for control in steering.of("note")),
+    )
 
 
 def _summed(
@@ -216,12 +234,12 @@ def _status(
     ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
     members = _members(states, history) if current else Members(0, 0, 0, 0)
-    total = _generations(history)
+    total = history.length
     workers = look.workers()
     coordinator = look.holder(history.terms)
     until = now
     if over:
-        until = look.time(paths.FINAL) or _last_result(look, current) or now
+        until = (history.end and look.time(history.end)) or _last_result(look, current) or now
     spans = [*summary.active, *spans_of_claims(files, history.terms)]
     active = active_at(pauses(spans, until, lease_s))
     began = [None if at is None else active(at) for at in summary.opened]
@@ -284,12 +302,6 @@ def _last_result(look: Look, current: Generation | None) -> float | None:
 def _section(history: History, name: str) -> Mapping[str, Any]:
     section: Mapping[str, Any] = history.config.get(name, {})
     return section
-
-
-def _generations(history: History) -> int | None:
-    if history.final is not None:
-        return history.final.generations
-    return _section(history, "search").get("generations")
 
 
 def _states(look: Look, current: Generation) -> dict[int, str]:

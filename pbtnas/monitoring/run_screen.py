@@ -52,10 +52,13 @@ def render(status: Status, columns: int = COLUMNS) -> str:
     head, trouble = _head(status, sheet), trouble_lines(status, sheet)
     # The last words of workers that ended with the run would only mislead.
     if status.over:
-        return "\n".join([*head, *trouble])
-    room = max(2, sheet.most(LINES) - len(head) - len(trouble) - 3)
-    workers = worker_lines(status, sheet, min(room, sheet.most(WORKER_LINES)))
-    return "\n".join([*head, "", *workers, *trouble])
+        lines = [*head, *trouble]
+    else:
+        room = max(2, sheet.most(LINES) - len(head) - len(trouble) - 3)
+        workers = worker_lines(status, sheet, min(room, sheet.most(WORKER_LINES)))
+        lines = [*head, "", *workers, *trouble]
+    note = sheet.sentences("note", status.notes[-1:], 1)
+    return "\n".join([*lines, *(note if len(lines) < LINES else [])])
 
 
 def progress_line(status: Status, width: int) -> str:
@@ -140,6 +143,8 @@ def _search(status: Status) -> list[str]:
 
 
 def state_of(status: Status) -> str:
+    if status.paused:
+        return "paused"
     return "ended without a usable member" if status.state == "failed" else status.state
 
 

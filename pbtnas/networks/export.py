@@ -48,6 +48,7 @@ from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.regular_files import read_regular
+from pbtnas.store.controls import end_in, steering_of
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import SUBNET, TaskError
@@ -125,7 +126,8 @@ def _results(reader: RunReader, member: RunNetwork) -> _Results:
 
 
 def _fingerprint(reader: RunReader, member: RunNetwork) -> str | None:
-    final = reader.record(paths.FINAL, "final", member.run.id)
+    end = end_in(reader, steering_of(reader, member.run.id)[0])
+    final = None if end is None else reader.record(end, "final", member.run.id)
     return None if final is None else final.core["fingerprint"]
 
 

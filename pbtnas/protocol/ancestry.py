@@ -13,7 +13,7 @@ from typing import Any
 
 from pbtnas.protocol.generations import champion
 from pbtnas.protocol.operations import Has, Steps
-from pbtnas.protocol.reading import read
+from pbtnas.protocol.reading import read, selection_of
 from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
@@ -41,10 +41,10 @@ def lost_line(run: str, generation: int, member: int) -> Steps[list[Lost]]:
     """
     line: list[Lost] = []
     wanted = {member}
-    selected = yield from _selected(run, generation)
+    selected = yield from selection_of(generation, run)
     while wanted:
         record = yield from read(paths.manifest(generation), "manifest", run)
-        before = (yield from _selected(run, generation - 1)) if generation else None
+        before = (yield from selection_of(generation - 1, run)) if generation else None
         if record is None or selected is None or (generation and before is None):
             return []
         lost: list[Lost] = []
@@ -98,18 +98,13 @@ class BestSoFar:
         a record is missing."""
         while self._next <= newest:
             record = yield from read(paths.manifest(self._next), "manifest", self._run)
-            selected = yield from _selected(self._run, self._next)
+            selected = yield from selection_of(self._next, self._run)
             if record is None or selected is None:
                 return []
             manifest = Manifest.from_json(record.core)
             self._retention.add(champion(manifest, selected), manifest, selected)
             self._next += 1
         return self._retention.named()
-
-
-def _selected(run: str, generation: int) -> Steps[Selected | None]:
-    record = yield from read(paths.selection(generation), "selection", run)
-    return None if record is None else Selected.from_json(record.core)
 
 
 def _parents(job: Job, before: Selected) -> set[int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.controls import Controls
 from pbtnas.protocol.operations import (
     Get,
     Now,
@@ -127,17 +128,26 @@ class AttemptMonitor:
         name: Name of the worker.
         claims: The worker's view of the claims.
         beat_s: Seconds between two heartbeats.
+        controls: What is asked of the run, as far as the worker has read it.
     """
 
-    def __init__(self, name: str, claims: Claims, beat_s: float) -> None:
+    def __init__(self, name: str, claims: Claims, beat_s: float, controls: Controls) -> None:
         self.infra_in_a_row = 0
         self._name = name
         self._claims = claims
         self._beat_s = beat_s
+        self._controls = controls
         self._kept = 0
 
+    @property
+    def held_back(self) -> bool:
+        """Whether no training is to begin, as far as this worker has read what is asked."""
+        steering = self._controls.steering
+        return steering.paused or self._name in steering.drained
+
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
-        """Beat while the training makes progress; stop it when there is no use in it."""
+        """Beat while the training makes progress; stop it when there is no use in it, and while
+        the run is paused."""
         job = attempt.job
         result = paths.result(job.generation, job.member)
         counter, done = 0, 0
@@ -161,6 +171,7 @@ class AttemptMonitor:
                 if not attempt.repair:
                     # One that cannot be read decides nothing: this attempt may have to fill it.
                     useless = isinstance((yield from Get(result)), bytes)
+                useless = useless or (yield from self._controls.look(self._beat_s)).paused
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()

@@ -15,7 +15,7 @@ from pbtnas.protocol.operations import (
     persist,
     publish_checkpoint,
 )
-from pbtnas.protocol.reading import adopt, read
+from pbtnas.protocol.reading import adopt, read, selection_of
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.names import Digest, Name
@@ -68,10 +68,9 @@ class Children:
                     yield from self._restore(job, overlay)
 
     def _restore(self, job: Job, overlay: Name) -> Steps[None]:
-        record = yield from read(paths.selection(job.generation - 1), "selection", self._run)
-        if record is None:
+        selected = yield from selection_of(job.generation - 1, self._run)
+        if selected is None:
             return
-        selected = Selected.from_json(record.core)
         birth = next((birth for birth in selected.births if birth.member == job.member), None)
         if birth is None:  # a manifest that does not continue that selection
             return

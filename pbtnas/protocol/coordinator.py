@@ -35,6 +35,7 @@ cannot be computed again, or does not continue the chain, ends the run with `Bro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pbtnas.errors import PbtnasError
@@ -42,6 +43,7 @@ from pbtnas.protocol import generations
 from pbtnas.protocol.ancestry import lost_line
 from pbtnas.protocol.children import Children, WriteViews
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.controls import Controls
 from pbtnas.protocol.generations import Search
 from pbtnas.protocol.operations import (
     AskedToStop,
@@ -67,8 +69,17 @@ from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
 from pbtnas.records.causes import cause
 from pbtnas.records.envelope import Record, canonical, encode
-from pbtnas.records.names import Name
-from pbtnas.records.schema import TRAINED_BY, Champion, Child, Manifest, Result, Selected
+from pbtnas.records.names import Digest, Name
+from pbtnas.records.schema import (
+    EXTENDED,
+    TRAINED_BY,
+    Champion,
+    Child,
+    Extension,
+    Manifest,
+    Result,
+    Selected,
+)
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
 STALE_S = 180.0  # no file system goes on missing a file for so long
@@ -95,11 +106,13 @@ class Coordinator:
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
         self._poll_s = poll_s
         self._retention = Retention(search.objectives, search.space.ladders)
+        self._controls = Controls(run)
         self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
         self._workers: dict[int, str] = {}  # by member, who trained in the generation in work
         self._trained_by: dict[str, str] = {}  # what the manifest in work says of that
+        self._extensions = 0  # how often the run was extended before the generation in work
         self._tidied = 0  # generations before this one have been seen to
         self._told = False
 
@@ -149,16 +162,26 @@ class Coordinator:
         self._recent = [*self._recent[-1:], manifest]
         selected = yield from self._selected(manifest)
         self._retention.add(generations.champion(manifest, selected), manifest, selected)
-        if self._search.last(generation):
-            yield from self._finish(manifest, selected)
-            return None
+        extension = None
+        if selected.ended or self._search.last(generation):
+            extension = yield from self._extension(manifest, selected)
+            if extension is None:
+                yield from self._finish(manifest, selected)
+                # Perhaps somebody has asked for more meanwhile.
+                extension = yield from self._extension(manifest, selected)
+            if extension is None:
+                return None
+            self._extensions += 1
+            length = generation + 1 + extension.generations
+            self._search = replace(self._search, generations=length)
+        selected, previous = generations.continued(selected, extension)
         children: dict[int, Child] | None = None
         orphaned_s: float | None = None
         while children is None:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
                 self._trained_by = {}
-                return _continues(Manifest.from_json(following.core), selected)
+                return _continues(Manifest.from_json(following.core), previous)
             if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
                 now_s = yield from Now()
                 orphaned_s = now_s if orphaned_s is None else orphaned_s
@@ -171,9 +194,27 @@ class Coordinator:
             yield from persist(Sync(paths.generation(generation)))
             children = yield from self._children(manifest, selected)
         yield from persist(Sync(paths.births(generation)))
-        upcoming = generations.next_manifest(self._search, manifest, selected, children)
+        upcoming = generations.next_manifest(self._search, manifest, selected, children, previous)
         self._trained_by = yield from self._trainers(manifest, upcoming, selected)
-        return _continues((yield from self._open(upcoming)), selected)
+        return _continues((yield from self._open(upcoming)), previous)
+
+    def _extension(self, manifest: Manifest, selected: Selected) -> Steps[Extension | None]:
+        """How the run goes on after what would have been its last generation: read, or decided
+        from what operators have asked; None if it ends."""
+        name = paths.extension(manifest.generation)
+        record = yield from read(name, "extension", self._run)
+        while record is None:
+            asked = (yield from self._controls.look()).extensions[self._extensions :]
+            if not asked:
+                return None
+            decided = generations.extension(self._search, manifest, selected, asked[0])
+            yield from persist(Sync(paths.generation(manifest.generation)))
+            yield from self._publish(name, "extension", decided.to_json())
+            record = yield from adopt(name, "extension", self._run)
+        extension = Extension.from_json(record.core)
+        if extension.selection != Record("selection", "", selected.to_json()).digest:
+            raise BrokenChain(f"{name}: does not continue {paths.selection(manifest.generation)}")
+        return extension
 
     def _trainers(
         self, manifest: Manifest, upcoming: Manifest, selected: Selected
@@ -206,7 +247,9 @@ class Coordinator:
             results = {number: Result.from_json(r.core) for number, r in collected.items()}
             causes = {n: cause(result, collected[n].meta) for n, result in results.items()}
             self._workers = {number: _worker_of(record) for number, record in collected.items()}
-            selected = generations.select(self._search, manifest, results, causes)
+            asked = (yield from self._controls.look()).stops(generation)
+            ended = "stop" if asked and not self._search.last(generation) else ""
+            selected = generations.select(self._search, manifest, results, causes, ended=ended)
             yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
@@ -274,7 +317,9 @@ class Coordinator:
         name = paths.manifest(manifest.generation)
         while True:
             yield from persist(MakeGeneration(manifest.generation))
-            meta = {TRAINED_BY: self._trained_by} if self._trained_by else {}
+            meta: dict[str, Any] = {TRAINED_BY: self._trained_by} if self._trained_by else {}
+            if self._extensions:
+                meta[EXTENDED] = self._extensions
             yield from self._publish(name, "manifest", manifest.to_json(), meta)
             yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
@@ -284,20 +329,23 @@ class Coordinator:
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         best, last = self._retention.best(), generations.champion(manifest, selected)
         front = self._retention.front()
-        core = generations.ending(self._search.generations, selected, best, last, front)
-        final = yield from read(paths.FINAL, "final", self._run)
+        core = generations.ending(manifest.generation + 1, selected, best, last, front)
+        name = paths.final(self._extensions)
+        final = yield from read(name, "final", self._run)
         # A final record may be older than the loss of what it names.
         for champion in dict.fromkeys([*self._retention.named(), *filter(None, (last,))]):
-            yield from self._await_champion(manifest, champion)
+            if not (yield from self._await_champion(manifest, champion)):
+                return
         if final is None:
-            yield from self._all_there(manifest, selected)
+            if not (yield from self._all_there(manifest, selected)):
+                return
             yield from persist(Sync(paths.generation(manifest.generation)))
         while final is None:
-            yield from self._publish(paths.FINAL, "final", core)
-            final = yield from adopt(paths.FINAL, "final", self._run)
+            yield from self._publish(name, "final", core)
+            final = yield from adopt(name, "final", self._run)
         if final.digest != Record("final", "", core).digest:
             raise BrokenChain(
-                f"{paths.FINAL}: does not say what {paths.selection(manifest.generation)} comes "
+                f"{name}: does not say what {paths.selection(manifest.generation)} comes "
                 "to; `pbtnas fsck --repair` puts it aside, to be published again"
             )
         yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
@@ -306,20 +354,36 @@ class Coordinator:
         yield from WriteViews(final=True)
         yield from self._clear_up(manifest)
 
-    def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[None]:
-        """Wait until the final population is complete: idle workers restore what was lost."""
+    def _all_there(self, manifest: Manifest, selected: Selected) -> Steps[bool]:
+        """Wait until the final population is complete: idle workers restore what was lost.
+
+        False where another coordinator has extended the run since: it may be garbage by now.
+        """
         for result in selected.results:
             if result.checkpoint is None:
                 continue
             name = paths.checkpoint(selected.generation, result.checkpoint)
-            while not (yield from Has(name)) and (yield from content(paths.FINAL)) is None:
+            final = paths.final(self._extensions)
+            while not (yield from Has(name)) and (yield from content(final)) is None:
+                if (yield from self._goes_on(manifest)):
+                    return False
                 yield from self._await_repair(manifest)
+        return True
 
-    def _await_champion(self, manifest: Manifest, best: Champion) -> Steps[None]:
+    def _goes_on(self, manifest: Manifest) -> Steps[bool]:
+        """Whether the run was extended after this generation."""
+        return (yield from content(paths.extension(manifest.generation))) is not None
+
+    def _await_champion(self, manifest: Manifest, best: Champion) -> Steps[bool]:
         """Wait until a best member's checkpoint is there.  What it is made from may have been
-        discarded: workers compute that again, and here is mixed what a member began with."""
+        discarded: workers compute that again, and here is mixed what a member began with.
+
+        False where another coordinator has extended the run since.
+        """
         name, told = paths.checkpoint(best.generation, best.checkpoint), False
         while not (yield from Has(name)):
+            if (yield from self._goes_on(manifest)):
+                return False
             if not told:
                 told = True
                 yield from Say(f"{name}: lost, the best member's; waiting for idle workers")
@@ -328,9 +392,11 @@ class Coordinator:
             yield from self._await_repair(manifest)
         if told:  # what it was made from is garbage as before
             beyond = manifest.generation - KEPT_GENERATIONS
+            kept = yield from self._kept()
             for old in range(min(best.generation + 1, beyond)):
-                yield from Discard(old, self._retention.retained())
+                yield from Discard(old, kept)
             yield from EmptyTrash(beyond - 1)
+        return True
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
         """Wait a little for an idle worker to compute a lost checkpoint of this generation
@@ -375,11 +441,17 @@ class Coordinator:
         if best is not None:
             yield from Replace(paths.BEST, view_of(best))
         beyond = generation - KEPT_GENERATIONS
+        kept = yield from self._kept()
         for old in self._retention.collectable(range(self._tidied, beyond)):
-            yield from Discard(old, self._retention.retained())
+            yield from Discard(old, kept)
         self._tidied = max(self._tidied, beyond)
         yield from EmptyTrash(beyond - 1)
         yield from WriteViews()
+
+    def _kept(self) -> Steps[frozenset[Digest]]:
+        """Checkpoints that are no garbage, whatever their age."""
+        steering = yield from self._controls.look()
+        return self._retention.retained() | steering.pinned
 
     def _clear_up(self, last: Manifest) -> Steps[None]:
         """When the run is over, nobody goes on from a snapshot any more."""
@@ -423,11 +495,11 @@ def _refuse_to_wait(sentence: str, waited_s: float) -> None:
         raise BrokenChain(sentence)
 
 
-def _continues(manifest: Manifest, selected: Selected) -> Manifest:
-    if manifest.previous != Record("selection", "", selected.to_json()).digest:
+def _continues(manifest: Manifest, previous: Digest) -> Manifest:
+    if manifest.previous != previous:
         raise BrokenChain(
             f"{paths.manifest(manifest.generation)}: does not continue "
-            f"{paths.selection(selected.generation)}"
+            f"{paths.selection(manifest.generation - 1)}"
         )
     return manifest
 

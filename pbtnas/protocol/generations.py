@@ -19,6 +19,7 @@ from pbtnas.records.names import Digest
 from pbtnas.records.schema import (
     Champion,
     Child,
+    Extension,
     FrontMember,
     Job,
     Manifest,
@@ -144,6 +145,8 @@ def select(
     manifest: Manifest,
     results: Mapping[int, Result],
     causes: Mapping[int, str] | None = None,
+    *,
+    ended: str = "",
 ) -> Selected:
     """Rank a finished generation and decide the births of the next.
 
@@ -152,6 +155,7 @@ def select(
         manifest: Manifest of the generation.
         results: Result of each member.
         causes: Why a member has no score, in words; they decide nothing.
+        ended: "stop" where an operator ends the run after it, although it is not the last.
 
     Raises `NoParentsError` when nobody can go on; `MistakeInTask` when the user's file is why,
     and `UnknownObjective` when the configuration is.
@@ -176,8 +180,25 @@ def select(
         generation=manifest.generation,
         manifest=Record("manifest", "", manifest.to_json()).digest,
         ranking=tuple(member.number for member in rank(members)),
-        births=_births(search, manifest.generation, members),
+        births=() if ended else _births(search, manifest.generation, members),
         results=tuple(results[job.member] for job in manifest.jobs),
+        ended=ended,
+    )
+
+
+def extension(search: Search, manifest: Manifest, selected: Selected, count: int) -> Extension:
+    """How the run goes on for so many generations after one that would have been its last.
+
+    The births are those of a run that had as many generations from the beginning.
+    """
+    generation = manifest.generation
+    results = {result.member: result for result in selected.results}
+    members = members_of(search.objectives, manifest.jobs, results)
+    return Extension(
+        generation=generation,
+        selection=Record("selection", "", selected.to_json()).digest,
+        generations=count,
+        births=_births(replace(search, generations=generation + 1 + count), generation, members),
     )
 
 
@@ -197,10 +218,25 @@ def _check_objectives(objectives: Objectives, results: Mapping[int, Result]) -> 
         )
 
 
+def continued(selected: Selected, extension: Extension | None) -> tuple[Selected, Digest]:
+    """A selection with the births of the generation after, and what that one's manifest names as
+    previous."""
+    if extension is None:
+        return selected, Record("selection", "", selected.to_json()).digest
+    births = replace(selected, births=extension.births)
+    return births, Record("extension", "", extension.to_json()).digest
+
+
 def next_manifest(
-    search: Search, manifest: Manifest, selected: Selected, children: Mapping[int, Child]
+    search: Search,
+    manifest: Manifest,
+    selected: Selected,
+    children: Mapping[int, Child],
+    previous: Digest | None = None,
 ) -> Manifest:
     """The generation after: children in their slots, all others from their own checkpoints.
+
+    `previous` is what it continues; the selection, if not given.
 
     A member without checkpoint and without birth (a failure under random search) is left out
     from here on.
@@ -221,7 +257,7 @@ def next_manifest(
         else:
             continue
         jobs.append(_job(search, generation, job.member, architecture, inputs))
-    previous = Record("selection", "", selected.to_json()).digest
+    previous = previous or Record("selection", "", selected.to_json()).digest
     return Manifest(generation, previous, manifest.config, tuple(jobs))
 
 

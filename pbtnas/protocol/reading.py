@@ -7,6 +7,8 @@ because the directory cannot be reached says nothing of the record, and is waite
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pbtnas.protocol.backoff import TRIES, backoff
 from pbtnas.protocol.operations import (
     AskedToStop,
@@ -22,6 +24,7 @@ from pbtnas.protocol.operations import (
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record, decode
 from pbtnas.records.names import Name
+from pbtnas.records.schema import Extension, Selected
 
 
 def content(name: Name, *, once: bool = False) -> Steps[bytes | None]:
@@ -44,8 +47,8 @@ def content(name: Name, *, once: bool = False) -> Steps[bytes | None]:
     return reply
 
 
-def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
-    """The record of that name; None if absent.
+def read(name: Name, kind: str, run: str, *, held: bytes | None = None) -> Steps[Record | None]:
+    """The record of that name, which may be at hand already as bytes; None if absent.
 
     A damaged one is put aside like one that cannot be read: whoever may fill the slot computes
     the same once more.  But first it is read again, for the bit may have flipped on the way.
@@ -53,7 +56,7 @@ def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
     `content` does.
     """
     for again in (False, True):
-        data = yield from content(name)
+        data = held if held is not None and not again else (yield from content(name))
         if data is None:
             return None
         try:
@@ -63,6 +66,21 @@ def read(name: Name, kind: str, run: str) -> Steps[Record | None]:
                 yield from Say(f"{error}; put aside, to be computed again")
                 yield from persist(Quarantine(name))
     return None
+
+
+def selection_of(generation: int, run: str) -> Steps[Selected | None]:
+    """The selection of a generation, with the births by which the run goes on after it, be it that
+    it was extended; None if it is absent."""
+    record = yield from read(paths.selection(generation), "selection", run)
+    if record is None:
+        return None
+    selected = Selected.from_json(record.core)
+    if selected.births:
+        return selected
+    extended = yield from read(paths.extension(generation), "extension", run)
+    if extended is None:
+        return selected
+    return replace(selected, births=Extension.from_json(extended.core).births)
 
 
 def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:
@@ -81,19 +99,27 @@ def adopt(name: Name, kind: str, run: str) -> Steps[Record | None]:
 
 
 def newest_generation(known: int) -> Steps[int]:
-    """The highest generation with a manifest, at least `known`; -1 if there is none.
+    """The highest generation with a manifest, at least `known`; -1 if there is none."""
+    generation, _ = yield from newest_manifest(known)
+    return generation
+
+
+def newest_manifest(known: int) -> Steps[tuple[int, bytes | None]]:
+    """The highest generation with a manifest, at least `known`, -1 if there is none; and what that
+    manifest holds, unless it is the known one.
 
     Starts at the hint in HEAD and probes by name.  A name that is absent is looked for past the
     caches of a network file system (`store.absent`), so this sees a new manifest at once there;
     were it late nevertheless, the next look would find it.
     """
-    generation = known
+    generation, held = known, None
     hint = yield from Get(paths.HEAD)
     hinted = paths.hinted(hint) if isinstance(hint, bytes) else None
     # A hint never leads: believe it only if that manifest is really there.
     if hinted is not None and hinted > generation:
-        if isinstance((yield from Get(paths.manifest(hinted))), bytes):
-            generation = hinted
-    while (yield from content(paths.manifest(generation + 1))) is not None:
-        generation += 1
-    return generation
+        data = yield from Get(paths.manifest(hinted))
+        if isinstance(data, bytes):
+            generation, held = hinted, data
+    while (data := (yield from content(paths.manifest(generation + 1)))) is not None:
+        generation, held = generation + 1, data
+    return generation, held

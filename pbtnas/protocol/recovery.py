@@ -155,6 +155,8 @@ class CheckpointRecovery:
     def _repair(self, job: Job, checkpoint: Digest) -> Steps[bool]:
         """Do a job once more for its bytes; whether they are there now.  The same record gives the
         same checkpoint, unless training is not deterministic here."""
+        if self._monitor.held_back:
+            return False
         slot = paths.repair_slot(job.generation, job.member)
         number = yield from self._claims.take(slot)
         name = paths.checkpoint(job.generation, checkpoint)

@@ -51,6 +51,7 @@ from pbtnas.protocol.attempts import (
 )
 from pbtnas.protocol.backoff import backoff
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.controls import Controls
 from pbtnas.protocol.open_jobs import OpenJobs
 from pbtnas.protocol.operations import (
     List,
@@ -67,7 +68,7 @@ from pbtnas.protocol.operations import (
     persist,
     publish_checkpoint,
 )
-from pbtnas.protocol.reading import content, newest_generation, read
+from pbtnas.protocol.reading import content, newest_generation, newest_manifest, read
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
@@ -77,7 +78,7 @@ from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
 from pbtnas.records.members import is_usable, lacking
 from pbtnas.records.names import Slot
 from pbtnas.records.paths import LatestClaim
-from pbtnas.records.schema import Job, Manifest, Result, last_line
+from pbtnas.records.schema import EXTENDED, Job, Manifest, Result, last_line
 from pbtnas.search.objectives import BY_SCORE, Objectives
 
 
@@ -98,6 +99,8 @@ class Pace:
 
 INFRA_IN_A_ROW = 3
 LOST_TRIES = 5  # at a result whose slot is filled, but with nothing that can be read
+LOOK_S = 1.0  # between two looks at the controls of a worker that claims jobs, or is paused
+LOOK_IDLE_S = 10.0  # of one that waits for a job
 RESCAN_S = 1.0  # between two looks for jobs that were put back, and for the end of the run
 WATCH_S = 30.0  # between two looks at one job in work, should there be no coordinator for that
 EXTINCT_S = 30.0  # of waiting, before the first look for that; a coordinator is faster
@@ -132,11 +135,13 @@ class Worker(WorkLoop[Attempt]):
         self._claims = claims
         self._pace = pace
         self._manifest: Manifest | None = None
+        self._extended = 0  # how often the run was, by that manifest
         self._reused: Trained | None = None
         self._unpublished: tuple[Attempt, Trained] | None = None
         self._started: Attempt | None = None
         self._affinity = HostAffinity(run, name, claims)
-        self._monitor = AttemptMonitor(name, claims, pace.beat_s)
+        self._controls = Controls(run)
+        self._monitor = AttemptMonitor(name, claims, pace.beat_s, self._controls)
         self._recovery = CheckpointRecovery(run, claims, self._monitor, objectives)
         self._starved = 0
         self._idle_since_s: float | None = None
@@ -185,6 +190,10 @@ class Worker(WorkLoop[Attempt]):
                 continue
             if self._reuse is not None and (yield from self._reuse.should_wait(job)):
                 continue
+            yield from self._controls.look(LOOK_S)
+            if self._monitor.held_back:
+                self._open.forget()
+                return None
             attempt = yield from self._take(job, unclaimed=not claimed)
             if attempt is not None:
                 return attempt
@@ -206,14 +215,15 @@ class Worker(WorkLoop[Attempt]):
     def newest_manifest(self) -> Steps[Manifest | None]:
         """The generation in work; None before the first."""
         known = -1 if self._manifest is None else self._manifest.generation
-        newest = yield from newest_generation(known)
+        newest, held = yield from newest_manifest(known)
         if newest > known:
-            record = yield from read(paths.manifest(newest), "manifest", self._run)
+            record = yield from read(paths.manifest(newest), "manifest", self._run, held=held)
             if record is None:
                 return None
             # What is read must be at least as durable as what will be published on top of it.
             yield from persist(Sync(paths.generation(newest)))
             self._manifest = Manifest.from_json(record.core)
+            self._extended = record.meta.get(EXTENDED, 0)
             self._without_result = frozenset()
             yield from self._affinity.learn(self._manifest, record.meta)
             self._open.begin(self._manifest, self._affinity.is_local)
@@ -360,6 +370,11 @@ class Worker(WorkLoop[Attempt]):
 
         Whatever the population, this costs three reads a second once it has lasted for long.
         """
+        steering = yield from self._controls.look(LOOK_IDLE_S)
+        if self._name in steering.drained:
+            return WorkerEnding.DRAINED
+        if steering.paused:
+            return (yield from self._wait_for_resume())
         now_s = yield from Now()
         if self._idle_since_s is None:
             self._idle_since_s = now_s
@@ -382,6 +397,9 @@ class Worker(WorkLoop[Attempt]):
             now_s = yield from Now()
             if now_s < rescan_at_s:
                 continue
+            yield from self._controls.look(LOOK_IDLE_S)
+            if self._monitor.held_back:
+                return None
             waited_s = now_s - self._idle_since_s
             yield from self.repair(waited_s)
             if now_s >= self._watch_at_s:
@@ -393,6 +411,19 @@ class Worker(WorkLoop[Attempt]):
             if (yield from self._some_open(now_s)):
                 return None
             rescan_at_s = now_s + RESCAN_S
+
+    def _wait_for_resume(self) -> Steps[WorkerEnding | None]:
+        """Wait while the run is paused: nothing is trained, lost checkpoints included."""
+        self._idle_since_s = None
+        while True:
+            if (yield from Stopping()):
+                return WorkerEnding.STOPPED
+            steering = yield from self._controls.look(LOOK_S)
+            if not steering.paused or self._name in steering.drained:
+                return None
+            if (yield from self.finished()):
+                return WorkerEnding.FINISHED
+            yield from Sleep(LOOK_S)
 
     def _some_open(self, now_s: float) -> Steps[bool]:
         """Whether a job of the generation in work may be taken, by a listing of its claims."""
@@ -427,11 +458,15 @@ class Worker(WorkLoop[Attempt]):
 
         Where one of them is lost, its coordinator waits for an idle worker to compute it again.
         """
-        data = yield from content(paths.FINAL)
+        asked = len(self._controls.steering.of("extend"))
+        name = paths.final(max(asked, self._extended))
+        data = yield from content(name)
         if data is None:
             return False
+        if len((yield from self._controls.look()).of("extend")) > asked:
+            return False  # it goes on, for its coordinator knows the same or will
         try:
-            core = decode(data, paths.FINAL, kind="final", run=self._run).core
+            core = decode(data, name, kind="final", run=self._run).core
         except CorruptRecord:
             return True  # the coordinator publishes the same again, without any worker
         return (yield from best_are_there(core))
@@ -451,6 +486,8 @@ class Worker(WorkLoop[Attempt]):
 
     def repair(self, waited_s: float) -> Steps[None]:
         """After so long without work, now and then look for lost checkpoints."""
+        if self._monitor.held_back:
+            return
         self._without_result = yield from self._recovery.while_waiting(waited_s, self._manifest)
 
 

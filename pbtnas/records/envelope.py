@@ -16,6 +16,9 @@ from pbtnas.errors import PbtnasError
 from pbtnas.records.names import Digest
 
 VERSION = 1
+GUARD = 2
+"""Version of a record of engine settings that keeps versions of pbtnas which do not know controls
+from runs whose outcome a control has changed: they refuse what is newer."""
 
 
 class RecordError(PbtnasError):
@@ -69,7 +72,7 @@ def digest(value: Any) -> Digest:
     return Digest(hashlib.sha256(canonical(value)).hexdigest())
 
 
-def encode(record: Record, name: str | None = None) -> bytes:
+def encode(record: Record, name: str | None = None, *, version: int = VERSION) -> bytes:
     """The bytes of a record to be published under that name, its checksum last.
 
     A record that states its name cannot be taken for another one of the same kind, as when a
@@ -81,7 +84,7 @@ def encode(record: Record, name: str | None = None) -> bytes:
         "meta": record.meta,
         "nonce": record.nonce,
         "run": record.run,
-        "v": VERSION,
+        "v": version,
     }
     if name is not None:
         body["name"] = name
@@ -103,7 +106,7 @@ def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Reco
         intact = False
     if not intact:
         raise CorruptRecord(f"{name}: not an intact record (its checksum does not match)")
-    if body["v"] != VERSION:
+    if body["v"] != VERSION and (body["v"], kind) != (GUARD, "engine"):
         raise ForeignRecord(
             f"{name}: written in format version {body['v']}; this pbtnas reads version {VERSION}"
         )
@@ -116,3 +119,11 @@ def decode(data: bytes, name: str, *, kind: str, run: str | None = None) -> Reco
     if body.get("name", name) != name:
         raise CorruptRecord(f"{name}: holds another record, {body['name']}")
     return Record(kind, body["run"], body["core"], body["meta"], body["nonce"])
+
+
+def is_guard(data: bytes) -> bool:
+    """Whether a record is one that earlier versions of pbtnas refuse."""
+    try:
+        return bool(json.loads(data)["v"] == GUARD)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False

@@ -126,6 +126,7 @@ RUN_KINDS = Kinds(
     Kind(paths.CONFIG, Role.NEEDED, _GIVEN, "config"),
     Kind(paths.engine(1), Role.OPTIONAL, "the coordinator that is given the CONFIG", "engine"),
     Kind(paths.code(1), Role.OPTIONAL, "nobody; who has that code is asked again", "code"),
+    Kind(paths.control(1), Role.OPTIONAL, "nobody; the command can be given again", "control"),
     *_claimed(paths.TERM, "nobody; the next term has another number"),
     Kind(paths.COORDINATOR_LOCK, Role.LOCK, "the next coordinator"),
     Kind(paths.manifest(_G), Role.NEEDED, "the coordinator", "manifest"),
@@ -133,6 +134,7 @@ RUN_KINDS = Kinds(
     *_claimed(paths.repair_slot(_G, _M), _NEXT),
     Kind(paths.result(_G, _M), Role.NEEDED, "a worker; fsck, from the selection", "result"),
     Kind(paths.selection(_G), Role.NEEDED, "the coordinator, from the results", "selection"),
+    Kind(paths.extension(_G), Role.NEEDED, "the coordinator", "extension"),
     Kind(paths.birth(_G, _M), Role.NEEDED, "the coordinator; fsck, from the manifest", "birth"),
     Kind(
         paths.checkpoint(_G, _DIGEST),
@@ -149,6 +151,7 @@ RUN_KINDS = Kinds(
     Kind(paths.attempt_log(_G, _M, _N), Role.TEXT, "nobody"),
     Kind(f"{paths.previews(_G)}/...", Role.TEXT, "nobody"),
     Kind(paths.FINAL, Role.NEEDED, "the coordinator", "final"),
+    Kind(paths.final(1), Role.NEEDED, "the coordinator", "final"),
     Kind(paths.product("NAME"), Role.NEEDED, "whoever lets the task prepare, if absent"),
     Kind(paths.evaluation(_DIGEST), Role.NEEDED, "`pbtnas evaluate`", "evaluation"),
     Kind(paths.subnets(_DIGEST), Role.NEEDED, "`pbtnas subnets`", "subnets"),

@@ -21,6 +21,7 @@ BEST = Name("best.json")
 SUMMARY = Name("summary.json")
 COORDINATOR_LOCK = Name("coordinator/coordinator.lock")
 TERM = Slot("coordinator/term")
+SETTINGS = Name("config")
 WORKERS = Name("workers")
 REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
@@ -64,6 +65,8 @@ _LIMITS = (
 large population and the file of a large study, a few MiB."""
 
 _JOB_CLAIM = re.compile(r"m(\d+)\.(\d+)(\.end)?\.json")
+_FINAL = re.compile(r"final(?:\.(\d{4,}))?\.json")
+_CONTROL = re.compile(r"control\.(\d{4,})\.json")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -107,6 +110,28 @@ def code(number: int) -> Name:
     return Name(f"config/code.{number:04d}.json")
 
 
+def final(extensions: int) -> Name:
+    """The record that the run is over, after so many extensions."""
+    return Name(f"final.{extensions:04d}.json") if extensions else FINAL
+
+
+def final_number(leaf: str) -> int | None:
+    """The number of extensions after which a file with that name says the run is over, if any."""
+    found = _FINAL.fullmatch(leaf)
+    return None if found is None else int(found[1] or 0)
+
+
+def control(number: int) -> Name:
+    """What an operator asked of the run, in the order of the numbers; they begin at 1."""
+    return Name(f"config/control.{number:04d}.json")
+
+
+def control_number(leaf: str) -> int | None:
+    """The number of the control that has that file name; None if it is no control."""
+    found = _CONTROL.fullmatch(leaf)
+    return None if found is None else int(found[1])
+
+
 def generation(number: int) -> Name:
     return Name(f"generations/{number:04d}")
 
@@ -117,6 +142,11 @@ def manifest(number: int) -> Name:
 
 def selection(number: int) -> Name:
     return Name(f"{generation(number)}/selection.json")
+
+
+def extension(number: int) -> Name:
+    """How a run goes on after a generation that would have been its last."""
+    return Name(f"{generation(number)}/extension.json")
 
 
 def result(number: int, member: int) -> Name:

@@ -25,6 +25,9 @@ SUBNET = "subnet."
 """Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
 
 
+EXTENDED = "extended"
+"""Key in the meta of a manifest: how many extensions come before it; absent where none does."""
+
 TRAINED_BY = "trained_by"
 """Key in the meta of a manifest: by member, the worker that trained what its job starts from."""
 
@@ -156,6 +159,7 @@ class Selected:
         ranking: Member numbers, best first.
         births: Births that fill slots of the next generation; empty after the last one.
         results: Results that it rests on, by member.
+        ended: "stop" where an operator has ended the run after it; else "".
     """
 
     generation: int
@@ -163,15 +167,17 @@ class Selected:
     ranking: tuple[int, ...]
     births: tuple[Birth, ...]
     results: tuple[Result, ...]
+    ended: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        data = {
             "generation": self.generation,
             "manifest": self.manifest,
             "ranking": self.ranking,
             "births": [birth_to_json(birth) for birth in self.births],
             "results": [result.to_json() for result in self.results],
         }
+        return {**data, "ended": self.ended} if self.ended else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Selected:
@@ -181,6 +187,7 @@ class Selected:
             ranking=tuple(data["ranking"]),
             births=tuple(birth_from_json(birth) for birth in data["births"]),
             results=tuple(Result.from_json(result) for result in data["results"]),
+            ended=data.get("ended", ""),
         )
 
     def result(self, member: int) -> Result:
@@ -189,6 +196,31 @@ class Selected:
     @cached_property
     def _by_member(self) -> Mapping[int, Result]:
         return {result.member: result for result in self.results}
+
+
+@dataclass(frozen=True)
+class Extension:
+    """How a run goes on after a generation that would have been its last.
+
+    Args:
+        generation: Number of that generation.
+        selection: Digest of its selection.
+        generations: Number of generations that follow.
+        births: Births that fill slots of the next one.
+    """
+
+    generation: int
+    selection: Digest
+    generations: int
+    births: tuple[Birth, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "births": [birth_to_json(birth) for birth in self.births]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Extension:
+        births = tuple(birth_from_json(birth) for birth in data["births"])
+        return cls(data["generation"], data["selection"], data["generations"], births)
 
 
 def birth_to_json(birth: Birth) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import Any
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
 from pbtnas.records.schema import Champion, FrontMember, Manifest, Result, Selected, Soup
+from pbtnas.store.controls import end_in, steering_of
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run
 
+_MARK = re.compile(r"-extended[0-9]+(?=-)")
 _FRONT = re.compile(r"front-(?P<place>[1-9]\d{0,8})")
 _MEMBER = re.compile(r"(?:g(?P<generation>\d{1,9})-)?m(?P<member>\d{1,9})")
 
@@ -25,6 +27,11 @@ def champions(files: RunReader, run: Run) -> dict[str, Champion]:
     core = _final(files, run)
     found = {"best-ever": core["best_ever"], "best-last": core["best_last"]}
     return {which: Champion.from_json(best) for which, best in found.items() if best}
+
+
+def last(files: RunReader, run: Run) -> int:
+    """The number of the last generation of a finished run.  Raises `NotARun` likewise."""
+    return int(_final(files, run)["generations"]) - 1
 
 
 def front(files: RunReader, run: Run) -> tuple[FrontMember, ...]:
@@ -61,7 +68,9 @@ def front_member(files: RunReader, run: Run, which: str) -> Champion:
 
 
 def _final(files: RunReader, run: Run) -> Mapping[str, Any]:
-    record = files.record(paths.FINAL, "final", run.id)
+    steering, _ = steering_of(files, run.id)
+    end = end_in(files, steering)
+    record = None if end is None else files.record(end, "final", run.id)
     if record is None:
         raise NotARun(
             f"{files.root}: the run is not finished yet; `pbtnas status` tells how far it is, and "
@@ -163,11 +172,25 @@ def _with_checkpoint(files: RunReader, which: str, known: Champion | None) -> Ch
 
 
 def soups(files: RunReader, run: Run) -> dict[str, Soup]:
-    """The soups that were made of a run, by name, e.g. "best-ever-soup"."""
+    """The soups that were made of a finished run, by name, e.g. "best-ever-soup".
+
+    Those that were made before it was extended are not of what it came to since.
+    """
+    mark = soup_mark(files, run)
     found = {}
     for leaf in sorted(files.names(paths.SOUPS)):
         which = paths.soup_of(leaf)
-        record = files.record(paths.soup(which), "soup", run.id) if which is not None else None
-        if which is not None and record is not None:
-            found[which] = Soup.from_json(record.core)
+        if which is None or "".join(_MARK.findall(which)[:1]) != mark:
+            continue
+        record = files.record(paths.soup(which), "soup", run.id)
+        if record is not None:
+            found[which.replace(mark, "", 1) if mark else which] = Soup.from_json(record.core)
     return found
+
+
+def soup_mark(files: RunReader, run: Run) -> str:
+    """What the names of soups have besides that of the best member; "" in a run that was never
+    extended."""
+    end = end_in(files, steering_of(files, run.id)[0])
+    extensions = 0 if end is None else paths.final_number(end)
+    return f"-extended{extensions}" if extensions else ""

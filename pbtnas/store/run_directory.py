@@ -23,6 +23,7 @@ from pbtnas.processor import Processor, processor_of
 from pbtnas.protocol.backoff import TRIES, backoff
 from pbtnas.records import paths
 from pbtnas.records.envelope import (
+    GUARD,
     CorruptRecord,
     ForeignRecord,
     Record,
@@ -30,6 +31,7 @@ from pbtnas.records.envelope import (
     decode,
     digest,
     encode,
+    is_guard,
 )
 from pbtnas.records.names import Name
 from pbtnas.records.spaces import space_from_json, space_to_json
@@ -298,6 +300,26 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
             if _put(store, paths.engine(number), record) is Published.WON:
                 break
     return open_run(root)
+
+
+def guard(root: Path, run: Run) -> None:
+    """Keep versions of pbtnas out of a run that do not know what changes its outcome from now on.
+
+    They look at all engine settings, and refuse a record of a newer version.  Raises `OSError`
+    when it cannot be written.
+    """
+    engine = Record("engine", run.id, {"engine": run.config["engine"]}, {}, new_nonce())
+    with PosixStore(root, f"guard-{secrets.token_hex(4)}", primitive=run.primitive) as store:
+        for number in itertools.count(1):
+            name = paths.engine(number)
+            with suppress(UnreadableRecord):
+                data = store.get(name)
+                if data is not None and is_guard(data):
+                    return
+                if data is None and store.put(name, encode(engine, name, version=GUARD)) is (
+                    Published.WON
+                ):
+                    return
 
 
 def space_digest(space: SearchSpace) -> str:

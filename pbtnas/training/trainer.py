@@ -142,6 +142,11 @@ class Trainer:
         root = Path(setting.root)
         self._place = self._once_reachable(lambda: self._at(root), root, time.sleep)
 
+    @property
+    def task(self) -> Task:
+        """The task of the run that it got ready for, or worked for last."""
+        return self._place.task
+
     def _at(self, root: Path) -> Place:
         """The run in that directory, its task prepared."""
         if root not in self._places:

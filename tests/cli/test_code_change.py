@@ -21,7 +21,7 @@ from tests.networks.finished import finished
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task.py"
 ACCEPT = "--accept-code-change"
-LOOK_ON = {"show", "plot", "report", "space", "estimate"}
+LOOK_ON = {"show", "plot", "report", "space", "estimate", "extend"}
 """Commands that ask a task for nothing but its space, or that have no run."""
 
 

@@ -20,6 +20,7 @@ from pbtnas.protocol.attempts import (
     Trained,
 )
 from pbtnas.protocol.claims import Claims
+from pbtnas.protocol.controls import Controls
 from pbtnas.protocol.operations import Dead, MakeGeneration, Now, Say, Sleep, Stopping
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.records import paths
@@ -39,7 +40,7 @@ class Workshop:
         (root / "generations").mkdir()
         self.store = PosixStore(root, "me")
         self.claims = Claims(RUN, {"worker": "me"}, lease_s=60, new_nonce=new_nonce)
-        monitor = AttemptMonitor("me", self.claims, BEAT_S)
+        monitor = AttemptMonitor("me", self.claims, BEAT_S, Controls(RUN))
         self.recovery = CheckpointRecovery(RUN, self.claims, monitor)
         self.bits = {0: "g0", 1: "g1"}  # what training again comes to
         self.started: list[int] = []  # generations

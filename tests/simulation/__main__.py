@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections import Counter
 
+from tests.simulation.steering import LengthenedWorld
 from tests.simulation.studies import StudyWorld
 from tests.simulation.world import World, reference, run_all
 
@@ -17,7 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["run", "study", "seeds"], default="run")
     parser.add_argument("seed", type=int, help="of the run; for `seeds`, how many from 0 on")
-    worlds = {w.__name__: w for w in (World, *World.__subclasses__()) if w is not StudyWorld}
+    known: list[type[World]] = [World, *World.__subclasses__(), LengthenedWorld]
+    worlds = {world.__name__: world for world in known if world is not StudyWorld}
     parser.add_argument("--world", choices=worlds, default="World", help="of the run")
     given = parser.parse_args()
     if given.what == "study":
@@ -27,9 +29,9 @@ def main() -> None:
     world = worlds[given.world](given.seed, trace=True)
     fingerprint = world.run()
     print_counts(world.counts())
-    print("fingerprint", fingerprint, "expected", world.undisturbed)
+    print("fingerprint", fingerprint, "expected", world.expected)
     world.check()
-    sys.exit(fingerprint != world.undisturbed)
+    sys.exit(fingerprint != world.expected)
 
 
 def many(seeds: int) -> None:

@@ -177,7 +177,7 @@ def lose(world: World, actor: Actor) -> bool:
     """A checkpoint of the newest two generations disappears; not in the moment between the
     coordinator's last look and the end of the run, after which only fsck looks."""
     with world.somewhere():
-        if paths.selection(world.search.generations - 1) in world.store.entries:
+        if paths.selection(world.length - 1) in world.store.entries:
             return False
         name = _checkpoint(world, world.newest())
         if name is not None:
@@ -188,7 +188,7 @@ def lose(world: World, actor: Actor) -> bool:
 def rot(world: World, actor: Actor) -> bool:
     """A bit flips in a checkpoint that somebody may read; of the last generation nobody does."""
     with world.somewhere():
-        name = _checkpoint(world, min(world.newest(), world.search.generations - 2))
+        name = _checkpoint(world, min(world.newest(), world.length - 2))
         if name is not None:
             entry = world.store.entries[name]
             entry.content = flipped(entry.content, world.rng)

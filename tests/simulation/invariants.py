@@ -14,9 +14,9 @@ with:
     ("overwrites", "is published with other bits").
   - A failed publish is tried again before the next, or its process stops ("goes on after").
   - Only what was read damaged is put aside ("puts aside").
-  - What the generation in work rests on, the best-ever member and the front are never discarded
-    ("discards").
-  - Who trains a job has won its claim ("trains").
+  - What the generation in work rests on, the best-ever member and the front are never discarded,
+    nor, by who has read that it is, what an operator has pinned ("discards").
+  - Who trains a job has won its claim, and knows of nobody who asked it not to ("trains").
   - A job is recorded as failed after so many failures that count, and a process says that it is
     finished when the run is ("though").
 
@@ -29,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,7 +54,8 @@ from tests.simulation.store import Entry, SimulatedStore
 KEPT = 2  # generations before the one in work whose checkpoints stay
 HINTS = ("HEAD", "best.json")
 RECORD = re.compile(
-    r"generations/(\d+)/(?:(manifest|selection)|(result|birth)s/m(\d+))\.json|(final)\.json"
+    r"generations/(\d+)/(?:(manifest|selection|extension)|(result|birth)s/m(\d+))\.json"
+    r"|final(?:\.\d+)?\.json"
 )
 
 
@@ -68,7 +69,6 @@ class Witness:
     Args:
         store: the directory.
         attempts: failures that count after which a job may be recorded as failed.
-        generations: number of generations of the run.
         objectives: what its members are ranked by.
     """
 
@@ -77,15 +77,14 @@ class Witness:
         store: SimulatedStore,
         *,
         attempts: int,
-        generations: int,
         objectives: Objectives = BY_SCORE,
     ) -> None:
         self.store = store
         self._objectives = objectives
         self.lost: set[str] = set()  # was durable, and was destroyed by a fault or discarded
         self.failures: Counter[tuple[int, int]] = Counter()  # that count, by job
+        self._asked: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._attempts = attempts
-        self._last = generations - 1
         self._unread: set[tuple[str, str]] = set()  # who read what damaged, and has not put it away
         self._there: Entry | None = None  # what had the name that is being published
         self._failed: dict[str, tuple[str, str]] = {}  # publish that each process has to try again
@@ -135,6 +134,8 @@ class Witness:
             entry = self.store.entries[operation.name]
             if reply != entry.written:
                 self._unread.add((who, operation.name))
+            elif operation.name.startswith("config/control."):
+                self._asked[who][operation.name] = body_of(reply)["core"]
 
     def read_damaged(self, who: str, name: str) -> None:
         """A process was told that a checkpoint is damaged."""
@@ -158,11 +159,17 @@ class Witness:
         claims = map(body_of, self.store.contents[f"{slot}.{number:03d}.json"])
         holders = [claim["core"]["holder"]["worker"] for claim in claims]
         _require(who in holders, who, f"trains {slot} without the claim {number}")
+        asked = [core for _, core in sorted(self._asked[who].items())]
+        last = [core["action"] for core in asked if core["action"] in ("pause", "resume")][-1:]
+        _require(last != ["pause"], who, f"trains {slot}, though it knows that the run is paused")
+        drained = {"action": "drain", "worker": who} in asked
+        _require(not drained, who, f"trains {slot}, though it knows that it is to leave")
 
     def ended(self, who: str, *, finished: bool) -> None:
         """Check what a process that ends by itself says."""
-        there = "final.json" in self.store.entries or "final.json" in self.lost
-        _require(not finished or there, who, "says that the run is finished, though it is not")
+        _require(
+            not finished or self._over(), who, "says that the run is finished, though it is not"
+        )
 
     # -- the rules -----------------------------------------------------------------------------
 
@@ -184,8 +191,8 @@ class Witness:
     def _rests_on(self, name: str, body: Mapping[str, Any]) -> Iterator[str]:
         """The files that a record rests on."""
         found = RECORD.fullmatch(name)
-        if found is None or body["kind"] not in ("manifest", "result", "selection", "birth"):
-            if name == "final.json":
+        if found is None or found[1] is None or body["kind"] in ("claim", "end"):
+            if body["kind"] == "final":
                 yield from self._final_rests_on(body["core"])
             return
         here, core = f"generations/{found[1]}", body["core"]
@@ -193,6 +200,8 @@ class Witness:
         match body["kind"]:
             case "manifest" if core["generation"]:
                 yield f"{before}/selection.json"
+                if self._extended(before):
+                    yield f"{before}/extension.json"
                 for job in core["jobs"]:
                     yield from (_checkpoint(before, digest) for digest in job["inputs"])
                     if len(job["inputs"]) == 2:
@@ -204,12 +213,16 @@ class Witness:
             case "selection":
                 yield f"{here}/manifest.json"
                 yield from (f"{here}/results/m{r['member']:02d}.json" for r in core["results"])
+            case "extension":
+                yield f"{here}/selection.json"
             case "birth":
                 yield f"{here}/selection.json"
+                if self._extended(here):
+                    yield f"{here}/extension.json"
                 yield from (_checkpoint(here, core[which]) for which in ("overlay", "base"))
 
     def _final_rests_on(self, core: Mapping[str, Any]) -> Iterator[str]:
-        last = f"generations/{self._last:04d}"
+        last = f"generations/{core['generations'] - 1:04d}"
         yield f"{last}/selection.json"
         for best in (core["best_ever"], core["best_last"], *core.get("front", ())):
             if best is not None:
@@ -224,21 +237,26 @@ class Witness:
         core, folder = body["core"], _directory(name)
         match body["kind"]:
             case "manifest" if core["generation"]:
-                other = f"generations/{core['generation'] - 1:04d}/selection.json"
-                right = core["previous"] in self._digests(other)
+                before = f"generations/{core['generation'] - 1:04d}"
+                kind = "extension" if self._extended(before) else "selection"
+                right = core["previous"] in self._digests(f"{before}/{kind}.json")
+            case "extension":
+                right = core["selection"] in self._digests(f"{folder}/selection.json")
             case "selection":
                 right = core["manifest"] in self._digests(f"{folder}/manifest.json")
                 for result in core["results"]:
                     other = f"{folder}/results/m{result['member']:02d}.json"
                     right &= _digest(["result", result]) in self._digests(other)
             case "birth":
-                births = self._core(f"{_directory(folder)}/selection.json").get("births", ())
+                before = _directory(folder)
+                kind = "extension" if self._extended(before) else "selection"
+                births = self._core(f"{before}/{kind}.json").get("births", ())
                 members = [birth["member"] for birth in births]
                 right = core["member"] == _job(name)[1] and core["member"] in members
             case "result":
                 right = core["member"] == _job(name)[1]
             case "final":
-                selection = f"generations/{self._last:04d}/selection.json"
+                selection = f"generations/{core['generations'] - 1:04d}/selection.json"
                 fingerprints = {_digest(["pbtnas", d]) for d in self._digests(selection)}
                 right = core["fingerprint"] in fingerprints
             case _:
@@ -254,17 +272,26 @@ class Witness:
 
     def _check_discarded(self, who: str, generation: int, keep: frozenset[str] | None) -> None:
         if keep is None:  # snapshots only
-            there = "final.json" in self.store.entries or "final.json" in self.lost
-            _require(there, who, f"discards snapshots of {generation}")
+            _require(self._over(), who, f"discards snapshots of {generation}")
             return
         _require(generation < self._newest() - KEPT, who, f"discards generation {generation}")
         best = self._best_ever()
         if best is not None and best["generation"] == generation:
             _require(best["checkpoint"] in keep, who, f"discards the best-ever of {generation}")
+        pinned = {c["checkpoint"] for c in self._asked[who].values() if c["action"] == "pin"}
+        _require(pinned <= keep, who, f"discards a pinned checkpoint of {generation}")
         front = self._front_of(generation)
         _require(front <= keep, who, f"discards one of the front of {generation}")
 
     # -- the truth -----------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        """Whether somebody has said that the run is over."""
+        return any(name.startswith("final.") for name in self.store.contents)
+
+    def _extended(self, generation: str) -> bool:
+        """Whether somebody has extended the run after a generation."""
+        return bool(self._published(f"{generation}/extension.json"))
 
     def _published(self, name: str) -> set[bytes]:
         """All contents that processes of the run ever gave a name."""

@@ -6,6 +6,7 @@ undisturbed search (`reference`) comes from pure functions alone.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pbtnas.protocol import generations
@@ -77,9 +78,18 @@ def mixed(mix: Mix, digits: int = 0) -> str:
     return digest([*made_of, mix.birth.seed] + [digits] * bool(digits))
 
 
-def reference(search: Search | None = None) -> str:
-    """The fingerprint of the undisturbed search, from the pure functions alone."""
+def reference(
+    search: Search | None = None, stopped: Collection[int] = (), extended: Sequence[int] = ()
+) -> str:
+    """The fingerprint of the undisturbed search, from the pure functions alone.
+
+    Args:
+        search: the search.
+        stopped: generations after which an operator has ended it.
+        extended: generations that operators have added, one time after the other.
+    """
     search = search or SEARCH
+    more = list(extended)
     manifest = generations.first_manifest(search)
     while True:
         results = {
@@ -88,9 +98,16 @@ def reference(search: Search | None = None) -> str:
             else trained(job)
             for job in manifest.jobs
         }
-        selected = generations.select(search, manifest, results)
-        if search.last(manifest.generation):
-            return generations.fingerprint(selected)
+        generation = manifest.generation
+        ended = "stop" if generation in stopped and not search.last(generation) else ""
+        selected = generations.select(search, manifest, results, ended=ended)
+        extension = None
+        if ended or search.last(generation):
+            if not more:
+                return generations.fingerprint(selected)
+            extension = generations.extension(search, manifest, selected, more.pop(0))
+            search = replace(search, generations=generation + 1 + extension.generations)
+        selected, previous = generations.continued(selected, extension)
         children = {}
         for birth in selected.births:
             base = selected.result(birth.base).checkpoint
@@ -98,7 +115,7 @@ def reference(search: Search | None = None) -> str:
             assert base is not None and donor is not None
             overlay = mixed(Mix(manifest.generation, birth, base, donor))
             children[birth.member] = Child(birth.member, overlay, base)
-        manifest = generations.next_manifest(search, manifest, selected, children)
+        manifest = generations.next_manifest(search, manifest, selected, children, previous)
 
 
 REFERENCE = reference()

@@ -83,9 +83,7 @@ class StudyWorld(World):
         ]
         self.open_seeds = self.rng.choice([1, 2])
         self.study, self.place = self.watched, self.store  # the study's own directory
-        self.watches = {
-            run.label: Watched(SimulatedStore(self.rng), BASE.generations) for run in self.runs
-        }
+        self.watches = {run.label: Watched(SimulatedStore(self.rng)) for run in self.runs}
         self.flipped: defaultdict[str, set[int]] = defaultdict(set)  # generations, by run
         self.begun: set[str] = set()
         self.open: defaultdict[str, set[str]] = defaultdict(set)  # runs, by process

@@ -13,10 +13,12 @@ from pbtnas.protocol.coordinator import BrokenChain
 from pbtnas.protocol.kept_front import KeptFront
 from pbtnas.protocol.operations import Published, Put
 from pbtnas.records import paths
+from pbtnas.records.controls import Steering
 from pbtnas.records.envelope import ForeignRecord, Record, decode, encode
 from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.search import OBJECTIVES, SEARCH, reference, trained
+from tests.simulation.steering import LengthenedWorld, SteeredWorld
 from tests.simulation.store import Entry
 from tests.simulation.world import (
     RUN,
@@ -109,6 +111,60 @@ def test_a_search_with_two_objectives_ends_alike_whatever_happens() -> None:
 def test_two_thousand_searches_with_two_objectives() -> None:
     """The same with 2,000 seeds."""
     assert run_all(range(2000), ObjectivesWorld)[0] == []
+
+
+def test_a_steered_search_ends_alike_whatever_happens() -> None:
+    """Operators who pause, resume, drain, pin and note change nothing of a search, whatever else
+    happens to it and to them; and each of these commands has been given."""
+    problems, counts = run_all(range(10), SteeredWorld)
+
+    assert problems == []
+    assert {f"control: {action}" for action in SteeredWorld.actions} <= counts.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_steered_searches() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), SteeredWorld)[0] == []
+
+
+def test_the_same_controls_at_the_same_generations_give_the_same_search() -> None:
+    """Stopped early and extended again and again, a run ends as those controls alone decide, with
+    another fingerprint than without them, whatever else happens to it."""
+    seeds = range(10)
+    problems, counts = run_all(seeds, LengthenedWorld)
+
+    assert problems == []
+    assert {"control: stop", "control: extend"} <= counts.keys()
+    known = [
+        reference(SEARCH),
+        reference(SEARCH, extended=[1]),
+        reference(SEARCH, extended=[1, 1]),
+        reference(SEARCH, extended=[2]),
+        reference(SEARCH, stopped=[1]),
+        reference(SEARCH, stopped=[1], extended=[2]),
+        reference(replace(SEARCH, generations=5)),
+    ]
+    assert len(set(known)) == len(known)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_searches_stopped_and_extended() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), LengthenedWorld)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "obeyed"), [("paused", False), ("drained", frozenset()), ("pinned", frozenset())]
+)
+def test_mutant_that_reads_what_is_asked_and_does_not_obey_is_caught(
+    monkeypatch: pytest.MonkeyPatch, asked: str, obeyed: Any
+) -> None:
+    """Who trains in a paused run, takes a job when it is to leave, or discards what is pinned."""
+    monkeypatch.setattr(Steering, asked, obeyed)
+    assert any(run_and_count(seed, SteeredWorld)[0] for seed in range(60))
 
 
 def test_mutant_that_discards_the_front_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode, digest
+from pbtnas.records.names import Name
 from pbtnas.records.schema import Job, Manifest, Selected
 from pbtnas.search.objectives import BY_SCORE, Objectives
 from tests.simulation.bounds import Ledger
@@ -95,17 +96,12 @@ class Watched:
 
     Args:
         store: the directory.
-        generations: number of generations of its run.
         objectives: what its members are ranked by.
     """
 
-    def __init__(
-        self, store: SimulatedStore, generations: int, objectives: Objectives = BY_SCORE
-    ) -> None:
+    def __init__(self, store: SimulatedStore, objectives: Objectives = BY_SCORE) -> None:
         self.store = store
-        self.witness = Witness(
-            store, attempts=PACE.attempts, generations=generations, objectives=objectives
-        )
+        self.witness = Witness(store, attempts=PACE.attempts, objectives=objectives)
         self.ledger = Ledger(store)
         self.wounds: set[str] = set()  # checkpoints that were damaged or lost
         store.gone = self.gone
@@ -165,7 +161,7 @@ class World:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         search = self.search
-        self.watched = Watched(SimulatedStore(self.rng), search.generations, search.objectives)
+        self.watched = Watched(SimulatedStore(self.rng), search.objectives)
         self.store = self.watched.store  # for which operations are carried out now
         self.actors: dict[str, Actor] = {}
         self.gone: set[str] = set()
@@ -205,6 +201,20 @@ class World:
     @property
     def search(self) -> Search:
         return SEARCH
+
+    @property
+    def end(self) -> Name:
+        """The record that says that the run is over."""
+        return paths.FINAL
+
+    @property
+    def over(self) -> bool:
+        return self.end in self.store.entries
+
+    @property
+    def length(self) -> int:
+        """How many generations the run is to have."""
+        return self.search.generations
 
     @property
     def now(self) -> float:
@@ -251,7 +261,7 @@ class World:
 
     def run(self, limit_s: float = 20_000.0) -> str:
         """Until the run is finished and every zombie has had its say; the fingerprint."""
-        while paths.FINAL not in self.store.entries:
+        while not self.over:
             before = len(self.actors)
             self.step()
             if len(self.actors) < before:
@@ -264,7 +274,7 @@ class World:
         for _ in range(2):
             self.spawn("coordinator")
             self.run_down(3 * limit_s)
-        final = decode(self.store.entries[paths.FINAL].content, paths.FINAL, kind="final", run=RUN)
+        final = decode(self.store.entries[self.end].content, self.end, kind="final", run=RUN)
         fingerprint: str = final.core["fingerprint"]
         return fingerprint
 
@@ -479,6 +489,11 @@ class World:
         """How many faults of each kind happened."""
         return sum((watched.store.counts for watched in self.directories), self.injected.copy())
 
+    @property
+    def expected(self) -> str:
+        """The fingerprint that this run has to end with."""
+        return self.undisturbed
+
     # -- what must hold afterwards -------------------------------------------------------------
 
     def check(self) -> None:
@@ -488,7 +503,7 @@ class World:
             if "/results/" in name or "/births/" in name or name.endswith("n.json"):
                 cores = {decode(c, name, kind=_kind(name)).digest for c in contents}
                 assert len(cores) == 1, f"{name} was published with different contents"
-        last = self.search.generations - 1
+        last = self.length - 1
         selected = self._core(paths.selection(last), "selection")
         for result in Selected.from_json(selected).results:
             if result.checkpoint is not None:
@@ -505,8 +520,11 @@ class World:
         for birth in selected.births:
             assert outcomes[birth.base] == outcomes[birth.donor] == "ok", "a failed parent"
         if generation:
-            before = self._core(paths.selection(generation - 1), "selection")
-            assert manifest.previous == digest(["selection", before]), "the chain is broken"
+            extended = paths.extension(generation - 1) in self.store.entries
+            kind = "extension" if extended else "selection"
+            name = getattr(paths, kind)(generation - 1)
+            before = self._core(name, kind)
+            assert manifest.previous == digest([kind, before]), "the chain is broken"
 
     def _core(self, name: str, kind: str) -> Mapping[str, Any]:
         return decode(self.store.entries[name].content, name, kind=kind, run=self.run_id).core
@@ -561,7 +579,7 @@ def run_and_count(seed: int, sort: type[World] = World) -> tuple[str | None, Cou
         world.check()
     except Exception as error:  # noqa: BLE001  (anything that escapes the protocol is a finding)
         return f"{type(error).__name__}: {error}", world.counts()
-    other = fingerprint != world.undisturbed
+    other = fingerprint != world.expected
     return f"ended with another search: {fingerprint}" if other else None, world.counts()
 
 

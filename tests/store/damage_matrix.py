@@ -96,6 +96,7 @@ def subjects(root: Path) -> dict[str, Subject]:
         ("configuration", paths.CONFIG, lambda core: {**core, "task": {"name": "x"}}),
         ("engine settings", paths.engine(1), lambda core: {"engine": {"lease_s": 1.0}}),
         ("code", paths.code(1), lambda core: {"code": {**core["code"], "main": "x"}}),
+        ("control", paths.control(1), lambda core: {**core, "text": "x"}),
         ("term", paths.claim(paths.TERM, 1), lambda core: {"holder": {"worker": "x"}}),
         ("term's heartbeat", paths.beat(paths.TERM, 1), None),
         ("manifest", paths.manifest(2), lambda core: {**core, "config": 1}),
@@ -237,14 +238,14 @@ SILENT: Mapping[tuple[str, str], str] = {
     **{
         (what, "absent"): MAY_BE_ABSENT
         for what in (
-            *("engine settings", "code", "end", "snapshot", "evaluation", "soup"),
+            *("engine settings", "code", "control", "end", "snapshot", "evaluation", "soup"),
             *("term's heartbeat", "worker's heartbeat", "study's end"),
         )
     },
     **{
         (what, "forged"): MAY_SAY_SO
         for what in (
-            *("engine settings", "term", "claim", "end", "evaluation"),
+            *("engine settings", "control", "term", "claim", "end", "evaluation"),
             *("term's heartbeat", "worker's heartbeat"),
         )
     },
@@ -272,7 +273,8 @@ ALSO_BLAMED: Mapping[str, tuple[str, ...]] = {
 
 
 KINDS = (
-    *("FORMAT", "run", "configuration", "engine settings", "code", "term", "term's heartbeat"),
+    *("FORMAT", "run", "configuration", "engine settings", "code", "control", "term"),
+    *("term's heartbeat",),
     *("first manifest", "manifest", "claim", "end", "result", "last result", "selection"),
     *("last selection", "birth", "best-ever's checkpoint", "last checkpoint", "overlay"),
     *("snapshot", "product", "final", "evaluation", "soup", "trial", "soup's checkpoint"),

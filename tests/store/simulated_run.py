@@ -41,6 +41,7 @@ from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
 from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import pbtnas
+from pbtnas.store.controls import end_in, give_control, steering_of
 from pbtnas.store.finished import champions
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
@@ -95,12 +96,15 @@ class SimulatedRun:
     Args:
         root: The run directory, which may hold any part of the run already.
         limit_s: Time of the simulated clock after which all processes die.
+        generations: Number of generations, of a new run.
     """
 
     root: Path
     limit_s: float = 5000.0
     said: list[str] = field(default_factory=list)
     now_s: float = 0.0
+    generations: int = GENERATIONS
+    endings: list[str] = field(default_factory=list)
 
     def carry_on(self) -> str:
         """Coordinate and work until the run is over; the ending of the coordinator in words, or
@@ -111,7 +115,8 @@ class SimulatedRun:
             return str(error)
 
     def _carry_on(self) -> str:
-        create(self.root, CONFIG, about=ABOUT)
+        search = {**CONFIG["search"], "generations": self.generations}
+        create(self.root, {**CONFIG, "search": search}, about=ABOUT)
         run = open_run(self.root)
         with PosixStore(self.root, "simulated", primitive=run.primitive) as store:
             self._store = store
@@ -119,13 +124,13 @@ class SimulatedRun:
             products.publish("judge", b"the judge of all members")
             products.unique("word")
             judge = hashlib.sha256(b"the judge of all members").hexdigest()
-            search = Search(
+            settings = Search(
                 space=SPACE,
                 algorithm=pbtnas,
                 selection=selection_rule(MEMBERS, tau=0.25, replaced=1),
                 seed=SEED,
                 population=MEMBERS,
-                generations=GENERATIONS,
+                generations=self.generations,
                 epochs=1,
                 first_epochs=2,
                 skip_selection=frozenset(),
@@ -137,7 +142,7 @@ class SimulatedRun:
             )
             coordinator = _Actor("c", None)
             coordinator.steps = Coordinator(
-                run.id, search, self._claims(run.id, "c"), beat_s=BEAT_S, poll_s=POLL_S
+                run.id, settings, self._claims(run.id, "c"), beat_s=BEAT_S, poll_s=POLL_S
             ).coordinate()
             pace = Pace(BEAT_S, POLL_S, attempts=2)
             worker = _Actor("w", Worker(run.id, self._name("w"), self._claims(run.id, "w"), pace))
@@ -170,6 +175,7 @@ class SimulatedRun:
                 operation = actor.steps.send(actor.reply)
             except StopIteration as stop:
                 actor.ending = str(getattr(stop.value, "value", stop.value))
+                self.endings.append(actor.ending)
             else:
                 actor.reply = self._execute(actor, operation)
 
@@ -328,6 +334,7 @@ def make_run(root: Path) -> Path:
     change_engine(root, open_run(root), {"lease_s": 60.0})
     code = TaskCode("own.py", {"own.py": SourceFile("0" * 64, "")})
     check_code(root, open_run(root), code, accept=True)
+    give_control(root, open_run(root), {"action": "note", "text": "a run with every kind of file"})
     (root / paths.COORDINATOR_LOCK).touch()
     # Those of the search were discarded at its end; these are of processes that slept until then.
     for member in range(2):
@@ -345,7 +352,9 @@ def leave_snapshot(attempt: Path) -> None:
 def fingerprint(root: Path) -> str:
     """The fingerprint in the last record of a run."""
     with PosixStore(root, "reader") as store:
-        final = store.record(paths.FINAL, "final")
+        end = end_in(store, steering_of(store, None)[0])
+        assert end is not None
+        final = store.record(end, "final")
     assert final is not None
     found: str = final.core["fingerprint"]
     return found

@@ -66,6 +66,8 @@ def test_every_file_of_a_run_and_of_a_study_is_of_a_known_kind(study: Path, run:
 
 
 NOT_MADE_HERE = {
+    "generations/0012/extension.json",
+    "final.0001.json",
     "generations/0012/claims/m07.001.beat",
     "generations/0012/claims/m07-repair.001.beat",
     "artifacts/DIGEST.subnets.json",
@@ -74,7 +76,8 @@ NOT_MADE_HERE = {
     "study.lock",
     "runs/...",
 }
-"""What a simulated run has no time for or no subnets, and what stands for the runs of a study."""
+"""What only an extended run has, what a simulated run has no time for or no subnets, and what
+stands for the runs of a study."""
 
 
 def test_nothing_is_wrong_with_an_unfinished_run(tmp_path: Path, run: Path) -> None:

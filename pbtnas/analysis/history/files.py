@@ -26,7 +26,7 @@ class RecordFiles:
         self.run = run
         self.problems: list[str] = []
         """A sentence for each record that is damaged or missing."""
-        self._reader = reader
+        self.reader = reader
         self._names: dict[Name, Set[Name]] = {}
 
     def read(self, name: Name, kind: str, *, expected: bool = False) -> Record | None:
@@ -50,7 +50,7 @@ class RecordFiles:
         """The content of a view; None if it is not to be had, which is no problem: what is in it
         can be had from records."""
         try:
-            return self._reader.get(name)
+            return self.reader.get(name)
         except (OSError, UnreadableRecord):
             return None
 
@@ -60,7 +60,7 @@ class RecordFiles:
         Raises `UnreadableRecord` if it is there without content.
         """
         try:
-            return self._reader.get(name)
+            return self.reader.get(name)
         except NotADirectoryError:
             return None
         except OSError as error:
@@ -70,14 +70,14 @@ class RecordFiles:
     def time(self, name: Name) -> float | None:
         """When a file last changed, in seconds since the epoch; None if that is not to be had."""
         try:
-            return self._reader.changed_s(name)
+            return self.reader.changed_s(name)
         except OSError:
             return None
 
     def published(self, name: Name) -> bool:
         """Whether there is a record of that name, be it readable or not."""
         try:
-            return self._reader.published(name)
+            return self.reader.published(name)
         except NotADirectoryError:
             return False
 
@@ -85,7 +85,7 @@ class RecordFiles:
         """Names in a directory as `store.paths` spells them, listed once; none if it is absent."""
         if directory not in self._names:
             try:
-                entries = self._reader.names(directory)
+                entries = self.reader.names(directory)
             except NotADirectoryError:
                 entries = []
             except OSError as error:

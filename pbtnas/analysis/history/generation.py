@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.records import paths
 from pbtnas.records.members import members_of
 from pbtnas.records.names import Digest, Slot
-from pbtnas.records.schema import Child, Job, Manifest, Result, Selected
+from pbtnas.records.schema import Child, Extension, Job, Manifest, Result, Selected
 from pbtnas.search.births import Birth
 from pbtnas.search.objectives import Objectives
 from pbtnas.search.population import Member
@@ -138,6 +138,10 @@ def read_generation(
     jobs = Manifest.from_json(manifest.core).jobs if manifest is not None else ()
     record = files.read(paths.selection(number), "selection", expected=over)
     selected = Selected.from_json(record.core) if record is not None else None
+    if selected is not None and not selected.births:
+        extended = files.read(paths.extension(number), "extension")
+        if extended is not None:
+            selected = replace(selected, births=Extension.from_json(extended.core).births)
     members = _members(jobs, selected, earlier)
     results = _results(files, number, members, selected)
     return Generation(

@@ -24,12 +24,15 @@ from pbtnas.analysis.history.generation import (
 )
 from pbtnas.processor import Processor, processor_of
 from pbtnas.records import paths
+from pbtnas.records.controls import Steering, end_of
 from pbtnas.records.envelope import Record
+from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, FrontMember
 from pbtnas.records.task_code import Codes, known_codes
 from pbtnas.search.archive import Archive
 from pbtnas.search.objectives import Objectives, recorded
 from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.store.controls import steering_of
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format, stored_space, with_engine
 
@@ -79,6 +82,8 @@ class History:
         space: The search space; None where it is not recorded.
         processor: The processor that it was started with; None where it is not recorded.
         codes: The code of its task.
+        steering: What operators have asked of it.
+        end: Name of the final record; None until the run is finished.
     """
 
     root: Path
@@ -93,6 +98,16 @@ class History:
     space: SearchSpace | None = None
     processor: Processor | None = None
     codes: Codes = Codes()
+    steering: Steering = Steering()
+    end: Name | None = None
+
+    @property
+    def length(self) -> int | None:
+        """How many generations it has, or is about to have; None if that cannot be read."""
+        if self.final is not None:
+            return self.final.generations
+        configured = self.config.get("search", {}).get("generations")
+        return None if configured is None else self.steering.length(configured)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -137,9 +152,11 @@ class History:
         files.run = None if run is None else run.run
         config = files.read(paths.CONFIG, "config", expected=begun)
         # How far the run is comes before the rest: what appears meanwhile leaves no gap behind.
-        final = files.read(paths.FINAL, "final")
+        steering = _steering(files)
+        end = end_of((name.rpartition("/")[2] for name in files.names(Name("."))), steering)
+        final = None if end is None else files.read(end, "final")
         noted = {} if config is None else config.meta
-        count = _count(files, final, {} if config is None else config.core)
+        count = _count(files, final, {} if config is None else config.core, steering)
         begun_run = cls(
             root=run_dir,
             run="" if run is None else run.run,
@@ -153,6 +170,8 @@ class History:
             space=stored_space(noted, None if run is None else run.core.get("space")),
             processor=processor_of(noted),
             codes=Codes() if config is None else known_codes(noted, files.bytes, config.run),
+            steering=steering,
+            end=end,
         )
         return begun_run, count
 
@@ -246,14 +265,28 @@ def metrics_line(generation: Generation, before: Generation | None, member: int)
 _TOLD = ("worker", "attempt", "train_s", "evaluate_s", "wall_s")
 
 
-def _count(files: RecordFiles, final: Record | None, config: Mapping[str, Any]) -> int:
+def _steering(files: RecordFiles) -> Steering:
+    try:
+        steering, problems = steering_of(files.reader, files.run)
+    except NotADirectoryError:
+        return Steering()
+    except OSError as error:
+        files.problems.append(f"{paths.SETTINGS}: cannot be read ({error.strerror})")
+        return Steering()
+    files.problems += problems
+    return steering
+
+
+def _count(
+    files: RecordFiles, final: Record | None, config: Mapping[str, Any], steering: Steering
+) -> int:
     """How many generations there are: as the end says, or up to the newest manifest."""
     if final is not None:
         return int(final.core["generations"])
     directory = paths.directory_of(paths.generation(0))
     numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
     # A name is made quickly that stands for a million generations.
-    most = config.get("search", {}).get("generations", len(numbers))
+    most = config.get("search", {}).get("generations", len(numbers)) + sum(steering.extensions)
     newest_first = sorted((n for n in numbers if n < most), reverse=True)
     return next((n + 1 for n in newest_first if files.published(paths.manifest(n))), 0)
 

@@ -231,7 +231,7 @@ def _pictures(figures: Figures) -> list[Picture]:
 
 def _facts(history: History) -> dict[str, str]:
     final = history.final
-    done, total = len(history.generations), history.config["search"]["generations"]
+    done, total = len(history.generations), history.length
     facts = {
         "state": "finished" if final else f"in generation {done} of {total}",
         "fingerprint": final.fingerprint if final else "",

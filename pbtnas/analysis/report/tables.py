@@ -242,7 +242,7 @@ def _failures(generation: Generation) -> Iterable[tuple[str | int, ...]]:
 def _run_row(run: NamedRun) -> tuple[str | int | float, ...]:
     history = run.history
     final = history.final
-    total = history.config["search"]["generations"]
+    total = history.length
     ever, last = (final.best_ever, final.best_last) if final else (None, None)
     return (
         run.name,

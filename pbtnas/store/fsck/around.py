@@ -10,7 +10,8 @@ from typing import Any
 
 from pbtnas.protocol.coordinator import view_of
 from pbtnas.records import paths
-from pbtnas.records.envelope import Record, digest, encode
+from pbtnas.records.controls import control_of
+from pbtnas.records.envelope import CorruptRecord, Record, digest, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Result, Soup, Trial
 from pbtnas.records.sealed import unseal
@@ -23,6 +24,7 @@ PREPARED = "made again when the task is prepared"
 SAME_COMMAND = "made again by the same command"
 COOKED = "made again by `pbtnas soup`"
 VIEWED = "written again by the coordinator"
+GIVE_AGAIN = "not obeyed; give the command again"
 CODE_BEFORE = "ignored; the code before it holds"
 
 
@@ -152,7 +154,7 @@ def examine_views(x: Examination, chain: Chain) -> None:
     summed = x.content(paths.SUMMARY, VIEWED)
     right = summed is not None and unseal(summed) is not None
     x.aside(paths.SUMMARY, None, right=right, remedy=VIEWED)
-    over = chain.whole and chain.newest == chain.last and x.there(paths.FINAL)
+    over = chain.whole and chain.newest == chain.last and chain.over
     members = {job.member for manifest in chain.manifests.values() for job in manifest.jobs}
     for member in sorted(members):
         name = paths.metrics(member)
@@ -194,6 +196,8 @@ def examine_settings(x: Examination, run: Record | None, config: Mapping[str, An
     """Examine later engine settings and code; `run.json` and the configuration have to agree."""
     _numbered(x, paths.engine, "engine", "ignored; give its settings again")
     _numbered(x, paths.code, "code", CODE_BEFORE)
+    for name in x.of(paths.control(1)):
+        _control(x, name)
     for name in x.of(paths.code(1)):
         record = x.record(name, "code", CODE_BEFORE)
         accepted = parsed(x, name, record, _accepted, CODE_BEFORE)
@@ -212,6 +216,20 @@ def examine_settings(x: Examination, run: Record | None, config: Mapping[str, An
     if x.at_fault(paths.CONFIG):
         # The chain begins with both, and does not tell which of them is the wrong one.
         x.damaged(paths.RUN, f"does not fit {paths.CONFIG} or {paths.manifest(0)}; {GIVEN}")
+
+
+def _control(x: Examination, name: Name) -> None:
+    """A control.  Its number is used: whoever has looked at it in vain does not look again, so
+    that a note of it takes its place."""
+    record = x.record(name, "control", GIVE_AGAIN)
+    try:
+        if record is not None:
+            control_of(int(name[-9:-5]), record, name)
+    except CorruptRecord as error:
+        x.damaged(name, f"{str(error).removeprefix(f'{name}: ')}; {GIVE_AGAIN}")
+    if x.at_fault(name) and x.run is not None:
+        core = {"action": "note", "text": "what was asked under this number is lost"}
+        x.restore(name, encode(Record("control", x.run, core, {}, new_nonce()), name))
 
 
 def _accepted(core: Mapping[str, Any]) -> Digest:

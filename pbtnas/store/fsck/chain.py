@@ -8,18 +8,20 @@ holds the digest of the other is right about it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pbtnas.protocol import generations
 from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
+from pbtnas.records.controls import OUTCOME
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.members import members_of
 from pbtnas.records.names import Digest, Name
-from pbtnas.records.schema import Champion, Manifest, Result, Selected
+from pbtnas.records.schema import Champion, Extension, Manifest, Result, Selected
 from pbtnas.search.objectives import BY_SCORE, Objectives, recorded
 from pbtnas.search.population import rank
+from pbtnas.store.controls import steering_of
 from pbtnas.store.fsck.examination import Examination
 
 T = TypeVar("T")
@@ -42,6 +44,10 @@ class Chain:
         objectives: What members are ranked by.
         bests: Best members so far after each generation, as far as all before it are known.
         retention: What is kept after the last of these generations.
+        extensions: How the run went on after what would have been its last generations.
+        end: Name of the record that says, or is to say, that the run is over.
+        more: Whether somebody has asked for generations that are not begun.
+        over: Whether the run is over: that record is there, and no more is to come.
     """
 
     newest: int
@@ -51,6 +57,10 @@ class Chain:
     selections: dict[int, Selected] = field(default_factory=dict)
     bests: list[Champion | None] = field(default_factory=list)
     retention: Retention = field(default_factory=Retention)
+    extensions: dict[int, Extension] = field(default_factory=dict)
+    end: Name = paths.FINAL
+    more: bool = False
+    over: bool = False
 
     @property
     def whole(self) -> bool:
@@ -85,17 +95,21 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
     """
     last = None if config is None else config["search"]["generations"] - 1
     objectives = BY_SCORE if config is None else recorded(config["search"])
-    chain = Chain(_newest(x, last), last, objectives)
-    final = x.record(paths.FINAL, "final", AGAIN)
-    over = x.there(paths.FINAL)
+    steering, _ = steering_of(x.files, x.run)
+    steered = bool(steering.of(*OUTCOME))
+    chain = Chain(_newest(x, None if steered else last), last, objectives)
+    _ends(x, chain, len(steering.extensions))
+    final = x.record(chain.end, "final", AGAIN)
     links = [_Link(paths.CONFIG, GIVEN, origin)]
     for generation in range(chain.newest + 1):
         links.append(_manifest(x, chain, generation))
-        links.append(_selection(x, chain, generation, over=over))
+        links.append(_selection(x, chain, generation, over=chain.over))
+        if x.there(paths.extension(generation)):
+            links.append(_extension(x, chain, generation))
     if final is not None and chain.newest == last:
         before = final.core.get("fingerprint")
         links[-1].own = links[-1].own and digest(["pbtnas", links[-1].own])
-        links.append(_Link(paths.FINAL, AGAIN, Digest("the end"), before))
+        links.append(_Link(chain.end, AGAIN, Digest("the end"), before))
     _compare(x, chain, links)
     for generation, selected in list(chain.selections.items()):
         if generation in chain.manifests:
@@ -104,6 +118,9 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
             del chain.selections[generation]
     _fold(chain)
     _final(x, chain, final)
+    for generation in chain.extensions.keys() & chain.selections.keys():
+        births = chain.extensions[generation].births
+        chain.selections[generation] = replace(chain.selections[generation], births=births)
     return chain
 
 
@@ -113,6 +130,37 @@ def _newest(x: Examination, last: int | None) -> int:
     if x.there(paths.FINAL) and last is not None:
         found.add(last)
     return max(found, default=-1)
+
+
+def _ends(x: Examination, chain: Chain, asked: int) -> None:
+    """Find out how long the run is: as configured, but for what operators have asked; so many
+    times for more generations."""
+    for generation in range(chain.newest + 1):
+        selection = x.peek(paths.selection(generation), "selection")
+        if selection is not None and selection.core.get("ended"):
+            chain.last = generation
+        if not x.there(paths.extension(generation)):
+            continue
+        record = x.record(paths.extension(generation), "extension", AGAIN)
+        extension = parsed(x, paths.extension(generation), record, Extension.from_json, AGAIN)
+        chain.last = None
+        if extension is not None:
+            chain.extensions[generation] = extension
+            chain.last = generation + extension.generations
+    count = len(list(x.of(paths.extension(12))))
+    chain.end, chain.more = paths.final(count), asked > count
+    chain.over = x.there(chain.end) and not chain.more
+
+
+def _extension(x: Examination, chain: Chain, generation: int) -> _Link:
+    link = _Link(paths.extension(generation), AGAIN)
+    extension = chain.extensions.get(generation)
+    if extension is not None and extension.generation != generation:
+        x.damaged(link.name, f"of generation {extension.generation}; {AGAIN}")
+    elif extension is not None:
+        link.own = Record("extension", "", extension.to_json()).digest
+        link.before = extension.selection
+    return link
 
 
 def _manifest(x: Examination, chain: Chain, generation: int) -> _Link:
@@ -155,7 +203,7 @@ def _compare(x: Examination, chain: Chain, links: list[_Link]) -> None:
     for i in (i for i, is_broken in enumerate(broken) if is_broken):
         one, other = links[i], links[i + 1]
         witness = i + 1 < len(known) and known[i + 1]
-        if other.name == paths.FINAL:
+        if other.name == chain.end:
             right = _last_selection_is_right(x, chain)
             blamed = [one, other] if right is None else [other if right else one]
         elif not witness:
@@ -186,6 +234,7 @@ def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
         ranking=tuple(member.number for member in rank(members)),
         births=(),
         results=tuple(results.values()),
+        ended=selected.ended,
     )
     return digest(decided.to_json()) == digest(selected.to_json())
 
@@ -210,10 +259,10 @@ def _fold(chain: Chain) -> None:
 
 
 def _final(x: Examination, chain: Chain, final: Record | None) -> None:
-    if not chain.whole or chain.newest != chain.last or chain.newest < 0:
+    if not chain.whole or chain.newest != chain.last or chain.newest < 0 or chain.more:
         return
-    if not x.there(paths.FINAL):
-        x.missing(paths.FINAL, AGAIN)
+    if not x.there(chain.end):
+        x.missing(chain.end, AGAIN)
     if final is None:
         return
     manifest, selected = chain.manifests[chain.newest], chain.selections[chain.newest]
@@ -221,7 +270,7 @@ def _final(x: Examination, chain: Chain, final: Record | None) -> None:
     front = chain.retention.front()
     core = generations.ending(chain.newest + 1, selected, chain.bests[-1], champion, front)
     if final.digest != Record("final", "", core).digest:
-        x.damaged(paths.FINAL, f"not what {paths.selection(chain.newest)} comes to; {AGAIN}")
+        x.damaged(chain.end, f"not what {paths.selection(chain.newest)} comes to; {AGAIN}")
 
 
 def parsed(

@@ -40,7 +40,7 @@ def _result(
     x: Examination, chain: Chain, generation: int, member: int, copy: Result | None
 ) -> Result | None:
     name = paths.result(generation, member)
-    over = generation < chain.newest or x.there(paths.FINAL)
+    over = generation < chain.newest or chain.over
     remedy = "the job will be done again"
     if copy is not None:
         remedy = "restored from the selection"
@@ -94,7 +94,10 @@ def examine_births(x: Examination, chain: Chain) -> None:
                 x.damaged(name, f"not the child that was to be born; {remedy}", restored)
     for name in x.of(paths.birth(12, 7)):
         generation, member = _numbers(name)
-        births = chain.selections[generation].births if generation in chain.selections else None
+        known = generation in chain.selections and (
+            generation in chain.extensions or not x.there(paths.extension(generation))
+        )
+        births = chain.selections[generation].births if known else None
         if births is not None and all(birth.member != member for birth in births):
             x.damaged(name, f"{paths.selection(generation)} has no such birth")
 
@@ -127,7 +130,7 @@ def examine_weights(
         remedy = "the attempt goes on from an older one, or begins anew"
         x.check_digest(name, _stem(name).rpartition("-")[2], algorithm, remedy)
 
-    newest, over = chain.newest, x.there(paths.FINAL)
+    newest, over = chain.newest, chain.over
     final_population = [
         paths.checkpoint(newest, result.checkpoint)
         for (generation, _), result in results.items()
@@ -147,7 +150,7 @@ def examine_weights(
         if not x.there(name):
             x.missing(name, WHEN_NEEDED)
     if over and any(map(x.at_fault, final_population)):
-        x.damaged(paths.FINAL, "to be put aside, so that the run is resumed")
+        x.damaged(chain.end, "to be put aside, so that the run is resumed")
 
 
 def _stem(name: Name) -> str:

@@ -14,6 +14,7 @@ _CHAIN = "tests/protocol/test_coordinator.py"
 _PURE = "tests/protocol/test_generations.py"
 _MADE = "tests/protocol/test_children.py"
 _KEPT = "tests/protocol/test_retention.py"
+_STEERED = "tests/cli/test_control.py"
 _READ = "tests/protocol/test_newest_generation.py"
 
 MUTANTS = (
@@ -81,7 +82,7 @@ MUTANTS = (
     Mutant(
         "end-not-adopted",
         _COORDINATOR,
-        'final = yield from adopt(paths.FINAL, "final", self._run)',
+        'final = yield from adopt(name, "final", self._run)',
         'final = self._record("final", core)',
         (_CHAIN,),
     ),
@@ -130,7 +131,7 @@ MUTANTS = (
     Mutant(
         "manifest-after-another-selection-accepted",
         _COORDINATOR,
-        'if manifest.previous != Record("selection", "", selected.to_json()).digest:',
+        "if manifest.previous != previous:",
         "if False:",
         (_CHAIN,),
     ),
@@ -144,8 +145,8 @@ MUTANTS = (
     Mutant(
         "end-before-the-population-is-complete",
         _COORDINATOR,
-        "        yield from self._all_there(manifest, selected)\n",
-        "",
+        "not (yield from self._all_there(manifest, selected))",
+        "False",
         (_CHAIN,),
     ),
     Mutant(
@@ -166,12 +167,19 @@ MUTANTS = (
         "best-ever-discarded",
         _COORDINATOR,
         """\
-            yield from Discard(old, self._retention.retained())
+            yield from Discard(old, kept)
         self._tidied""",
         """\
             yield from Discard(old, frozenset())
         self._tidied""",
         (_KEPT,),
+    ),
+    Mutant(
+        "pinned-discarded",
+        _COORDINATOR,
+        "return self._retention.retained() | steering.pinned",
+        "return self._retention.retained()",
+        (_STEERED,),
     ),
     Mutant(
         "later-of-equals-is-best-ever",
@@ -226,10 +234,10 @@ MUTANTS = (
         "head-trusted",
         "pbtnas/protocol/reading.py",
         """\
-        if isinstance((yield from Get(paths.manifest(hinted))), bytes):
-            generation = hinted
+        if isinstance(data, bytes):
+            generation, held = hinted, data
 """,
-        "        generation = hinted\n",
+        '        generation, held = hinted, b""\n',
         (_READ,),
     ),
     Mutant(
