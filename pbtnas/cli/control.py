@@ -82,7 +82,7 @@ class Asked:
         """Publish a control, and print what was recorded."""
         from pbtnas.monitoring.text import printable
         from pbtnas.records.controls import told
-        from pbtnas.store.controls import give_control
+        from pbtnas.store.control_giving import give_control
 
         control = give_control(self.root, self.run, core)
         click.echo(printable(f"{self.root}: control {control.number}: {told(control)}"))
@@ -236,7 +236,7 @@ def drain(run_dir: Path, worker: str) -> None:
 @run_dir_argument
 @click.argument("text")
 def note(run_dir: Path, text: str) -> None:
-    """Record a note, e.g. `pbtnas note runs/c10 "disk replaced"`.
+    """Record a note, e.g. `pbtnas note runs/c10 'disk replaced'`.
 
     It changes nothing; `status` shows the latest, `controls` all.
     """

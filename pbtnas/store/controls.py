@@ -1,26 +1,16 @@
-"""Gives controls to a run, and reads those that it has, for people."""
+"""Reads what operators have asked of a run, for people.  `control_giving` publishes it."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.protocol.controls import give
-from pbtnas.protocol.operations import Get, List, Put, Sleep, Stopping, Unreadable
 from pbtnas.records import paths
-from pbtnas.records.controls import OUTCOME, Control, Steering, control_of, end_of
-from pbtnas.records.envelope import CorruptRecord, UnreadableRecord
+from pbtnas.records.controls import Steering, control_of, end_of
+from pbtnas.records.envelope import CorruptRecord
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
-from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import Run, guard
 
 
 class UnfitControl(PbtnasError):
@@ -84,43 +74,3 @@ def study_of(root: Path) -> Path | None:
     runs = root.absolute().parent
     study = runs.parent / paths.STUDY
     return runs.parent if runs.name == paths.STUDY_RUNS and study.exists() else None
-
-
-def give_control(root: Path, run: Run, core: Mapping[str, Any]) -> Control:
-    """Publish a control of this process.  Raises `OSError` when it cannot be written.
-
-    Before one that changes the outcome, versions of pbtnas are kept out that do not know controls.
-    """
-    if core["action"] in OUTCOME:
-        guard(root, run)
-    meta = {
-        "by": this_process("o")["worker"],
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    with PosixStore(root, f"control-{secrets.token_hex(4)}", primitive=run.primitive) as store:
-        steps, reply = give(run.id, core, meta, new_nonce()), None
-        while True:
-            try:
-                operation = steps.send(reply)
-            except StopIteration as stop:
-                return Control(stop.value, core, meta["by"], meta["at"])
-            reply = _carry_out(store, operation)
-
-
-def _carry_out(store: PosixStore, operation: Any) -> Any:
-    """Errors are told at once: an operator stands by, and may give the command again."""
-    match operation:
-        case Put(name, data):
-            return store.put(name, data)
-        case List(directory):
-            return set(store.names(directory))
-        case Get(name):
-            try:
-                return store.get(name)
-            except UnreadableRecord as error:
-                return Unreadable(str(error))
-        case Sleep(seconds):
-            time.sleep(seconds)
-        case Stopping():
-            return False
-    return store.execute(operation)

@@ -308,6 +308,9 @@ def guard(root: Path, run: Run) -> None:
     They look at all engine settings, and refuse a record of a newer version.  Raises `OSError`
     when it cannot be written.
     """
+    from pbtnas.protocol.operations import Published
+    from pbtnas.store.posix import PosixStore
+
     engine = Record("engine", run.id, {"engine": run.config["engine"]}, {}, new_nonce())
     with PosixStore(root, f"guard-{secrets.token_hex(4)}", primitive=run.primitive) as store:
         for number in itertools.count(1):

@@ -16,7 +16,8 @@ from pbtnas.monitoring.progress import status
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, decode, encode
 from pbtnas.records.names import Name
-from pbtnas.store.controls import give_control, steering_of
+from pbtnas.store.control_giving import give_control
+from pbtnas.store.controls import steering_of
 from pbtnas.store.finished import champions, soup_mark, soups
 from pbtnas.store.fsck import check, repair
 from pbtnas.store.reader import RunReader

@@ -41,7 +41,8 @@ from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
 from pbtnas.records.task_code import SourceFile, TaskCode
 from pbtnas.search import SearchSpace, layer, switch
 from pbtnas.search.algorithms import pbtnas
-from pbtnas.store.controls import end_in, give_control, steering_of
+from pbtnas.store.control_giving import give_control
+from pbtnas.store.controls import end_in, steering_of
 from pbtnas.store.finished import champions
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.posix import PosixStore
