@@ -51,7 +51,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas export runs/first -o network --task my_search.py:MySearch",
         "pbtnas export runs/first -o other --which g0003-m02 --task my_search.py:MySearch",
     ),
-    "extend": ("pbtnas extend runs/first --generations 5",),
+    "extend": ("pbtnas extend runs/first --generations 5 --task my_search.py:MySearch",),
     "fsck": ("pbtnas fsck runs/first", "pbtnas fsck runs/first --repair"),
     "log": ("pbtnas log runs/first --to tensorboard",),
     "logs": ("pbtnas logs runs/first", "pbtnas logs runs/first --member 07 -f"),
