@@ -7,7 +7,7 @@ from pathlib import Path
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.records import paths
 from pbtnas.records.controls import Steering, control_of, end_of
-from pbtnas.records.envelope import CorruptRecord
+from pbtnas.records.envelope import CorruptRecord, ForeignRecord
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.store.reader import RunReader
@@ -19,10 +19,13 @@ class UnfitControl(PbtnasError):
     exit_code = ExitCode.USAGE
 
 
-def steering_of(files: RunReader, run: str | None) -> tuple[Steering, tuple[str, ...]]:
+def steering_of(
+    files: RunReader, run: str | None, *, foreign: bool = False
+) -> tuple[Steering, tuple[str, ...]]:
     """What is asked of the run with that id, and a sentence on each control that nobody can obey.
 
-    Raises `ForeignRecord`, and `OSError` when the directory cannot be read.
+    Raises `OSError` when the directory cannot be read, and `ForeignRecord` unless `foreign` ones
+    are to be left out like damaged ones.
     """
     controls, problems = [], []
     numbers = map(paths.control_number, files.names(paths.SETTINGS))
@@ -32,7 +35,9 @@ def steering_of(files: RunReader, run: str | None) -> tuple[Steering, tuple[str,
             record = files.record(name, "control", run)
             if record is not None:
                 controls.append(control_of(number, record, name))
-        except CorruptRecord as error:
+        except (CorruptRecord, ForeignRecord) as error:
+            if isinstance(error, ForeignRecord) and not foreign:
+                raise
             problems.append(f"{error}; not obeyed, give the command again")
     return Steering(tuple(controls)), tuple(problems)
 

@@ -114,7 +114,7 @@ def test_the_flag_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return 75
 
     monkeypatch.setattr("pbtnas.engine.fork_server.keep_running_forked", keep_running)
-    config = Path(__file__).parents[2] / "configs" / "own_task.yaml"
+    config = Path(__file__).parents[2] / "configs" / "digits.yaml"
 
     call("run", config, tmp_path / "run", "--workers", 2, ACCEPT)
     assert [ACCEPT in words for words in started] == [True] * 3

@@ -95,7 +95,7 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
     """
     last = None if config is None else config["search"]["generations"] - 1
     objectives = BY_SCORE if config is None else recorded(config["search"])
-    steering, _ = steering_of(x.files, x.run)
+    steering, _ = steering_of(x.files, x.run, foreign=True)
     steered = bool(steering.of(*OUTCOME))
     chain = Chain(_newest(x, None if steered else last), last, objectives)
     _ends(x, chain, len(steering.extensions))
