@@ -67,6 +67,10 @@ class Ledger:
             self._excuses[work] += 1
         self._count((who, work), work, allowed=1)
 
+    def overlay(self, name: str, mix: Mix) -> None:
+        """A child's overlay may be lost before its birth names it; then it is mixed again."""
+        self._makes[name] = "mix", mix.generation, mix.birth.member
+
     def _count(self, what: Any, work: Work, *, allowed: int) -> None:
         self._done[what] += 1
         if self._done[what] > allowed + self._excuses[work]:

@@ -465,6 +465,7 @@ class World:
         if not all(found):
             return None
         overlay = mixed(mix, digits=int(actor.machine == self.odd))
+        self.watched.ledger.overlay(paths.checkpoint(mix.generation, overlay), mix)
         return Mixed(self.private(overlay), overlay, {})
 
     def intact(self, generation: int, checkpoint: str) -> bool:
