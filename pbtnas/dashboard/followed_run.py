@@ -24,6 +24,7 @@ from pbtnas.analysis.plots.evolution import (
 )
 from pbtnas.dashboard.columns import evolved, population
 from pbtnas.dashboard.json_text import to_text
+from pbtnas.dashboard.previews import PreviewsSeen
 from pbtnas.errors import PbtnasError
 from pbtnas.monitoring.everybody import RECENT, worker_lines
 from pbtnas.monitoring.progress import Status, status
@@ -60,6 +61,7 @@ class FollowedRun:
         self._columns: list[tuple[int, str]] = []  # with the look at which each was last new
         # A page that outlives this process knows earlier looks: later ones have higher numbers.
         self._looks = int(1000 * self._now())
+        self._previews = PreviewsSeen()
         self._over: dict[int, Generation] = {}
         self._workers: list[dict[str, Any]] = []
         self._shade: float | None = None
@@ -129,6 +131,7 @@ class FollowedRun:
         del self._columns[len(found.generations) :]
         with RunReader(self.root) as files:
             self._opened = files.changed_s(paths.manifest(0))
+            self._previews.look(files, len(found.generations), self._looks)
             for number, generation in enumerate(found.generations):
                 same = number < len(known) and known[number] is generation
                 if same and (number < drawn or number >= len(selected)):
@@ -186,6 +189,7 @@ class FollowedRun:
                 "count": len(self._columns),
                 "shade": self._shade,
                 "opened": self._opened,
+                "pictures": self._previews.since(since),
             }
             if not since:
                 head["variables"] = [

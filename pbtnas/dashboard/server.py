@@ -25,6 +25,7 @@ from pbtnas.dashboard.hosts import is_own, own_names
 from pbtnas.dashboard.json_text import to_text
 from pbtnas.dashboard.member import member_data
 from pbtnas.dashboard.pictures import media_type, picture
+from pbtnas.dashboard.previews import preview
 from pbtnas.errors import PbtnasError
 from pbtnas.store.reader import RunReader
 
@@ -36,6 +37,7 @@ FILES = {
     "/figures.js": ("figures.js", "text/javascript"),
     "/member.js": ("member.js", "text/javascript"),
     "/overview.js": ("overview.js", "text/javascript"),
+    "/previews.js": ("previews.js", "text/javascript"),
     "/plotly.css": ("plotly.css", "text/css"),
 }
 PLOTLY = "package_data/plotly.min.js"
@@ -72,6 +74,7 @@ def application(runs: FollowedRuns, host: str) -> Starlette:
         Route("/data/run/{run:int}", _of_run(runs, _run)),
         Route("/data/run/{run:int}/disk", _of_run(runs, _disk)),
         Route("/data/run/{run:int}/{generation:int}/{member:int}", _of_run(runs, _member)),
+        Route("/data/run/{run:int}/{generation:int}/{member:int}/preview", _of_run(runs, _preview)),
         Route("/data/run/{run:int}/picture/{leaf}", _of_run(runs, _picture)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(_Guard, host=host)])
@@ -156,9 +159,25 @@ def _member(request: Request, run: FollowedRun) -> Response:
 
 def _picture(request: Request, run: FollowedRun) -> Response:
     leaf = request.path_params["leaf"]
+    kind = media_type(leaf) or ""
+
+    def read(files: RunReader) -> tuple[bytes, str] | None:
+        content = picture(files, leaf)
+        return None if content is None else (content, kind)
+
+    return _shown(run, read)
+
+
+def _preview(request: Request, run: FollowedRun) -> Response:
+    asked = request.path_params
+    return _shown(run, lambda files: preview(files, asked["generation"], asked["member"]))
+
+
+def _shown(run: FollowedRun, read: Callable[[RunReader], tuple[bytes, str] | None]) -> Response:
+    """A picture of a run, with its media type."""
     try:
         with RunReader(run.root) as files:
-            content = picture(files, leaf)
+            found = read(files)
     except (PbtnasError, OSError) as error:
         return PlainTextResponse(f"{error}\n", 404)
-    return _nothing() if content is None else Response(content, media_type=media_type(leaf))
+    return _nothing() if found is None else Response(found[0], media_type=found[1])

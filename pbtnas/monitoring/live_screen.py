@@ -134,6 +134,7 @@ def _head(status: Status, on: Canvas) -> list[Text]:
     ]
     if status.front is not None:
         lines += _titled(sheet.facts("objectives", run_screen.front_of(status.front)[0]))
+    lines += _titled(run_screen.asked_of(status, sheet))
     if status.ended:
         lines += _titled(sheet.sentences("ended", [status.ended], 3))
     return lines

@@ -21,11 +21,12 @@ from pbtnas.analysis.history.run import History
 from pbtnas.analysis.history.spans import spans_of_claims
 from pbtnas.analysis.history.summary import Failed, Summary
 from pbtnas.analysis.history.summary_view import stored_summary
+from pbtnas.monitoring.asked import Asked, Pinned, asked, pinned
 from pbtnas.monitoring.durations import active_at, elapsed_s, left_s, pauses
 from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
-from pbtnas.records.controls import Steering, by
+from pbtnas.records.controls import by
 from pbtnas.records.members import is_usable
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format
@@ -91,6 +92,8 @@ class Status:
             no members are to be measured.
         paused: Whether operators have paused the run.
         notes: What operators have noted, the latest last.
+        controls: All that operators have asked, in its order.
+        pinned: Members whose checkpoints are kept because operators have asked for it.
     """
 
     run: str
@@ -123,6 +126,8 @@ class Status:
     hypervolume: FrontVolume | None = None
     paused: bool = False
     notes: tuple[str, ...] = ()
+    controls: tuple[Asked, ...] = ()
+    pinned: tuple[Pinned, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -170,13 +175,14 @@ def detailed(run_dir: Path, *, now: float, reference_point: str | None = None) -
         with Look(run_dir, now, lease_s, summary.holders) as look:
             states = {} if current is None else _states(look, current)
             seen = _status(history, files, summary, current, states, look, now, lease_s)
-        seen = _steered(seen, history.steering)
+        seen = _steered(seen, history)
     seen = replace(seen, hypervolume=_hypervolume(history, summary.front, reference_point))
     return Detailed(seen, current, states)
 
 
-def _steered(status: Status, steering: Steering) -> Status:
+def _steered(status: Status, history: History) -> Status:
     """The status with what operators have asked of the run."""
+    steering = history.steering
     paused = steering.paused and not status.over
     held = (f"paused {by(steering.of('pause')[-1])}; `pbtnas resume` goes on",) if paused else ()
     return replace(
@@ -184,6 +190,13 @@ def _steered(status: Status, steering: Steering) -> Status:
         trouble=(*held, *status.trouble),
         paused=paused,
         notes=tuple(str(control.core["text"]) for control in steering.of("note")),
+        controls=asked(
+            steering,
+            _section(history, "search").get("generations"),
+            over=status.over,
+            working=[worker.name for worker in status.workers if not worker.left],
+        ),
+        pinned=pinned(steering),
     )
 
 

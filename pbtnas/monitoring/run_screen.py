@@ -13,6 +13,7 @@ from typing import Any
 
 from pbtnas.analysis.history.front import FrontSoFar
 from pbtnas.analysis.history.run import TopMember
+from pbtnas.monitoring.asked import facts as asked_facts
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.text import (
@@ -36,6 +37,7 @@ from pbtnas.records import paths
 __all__ = ["Status", "render", "status", "to_json"]
 
 LINES, ENDED_LINES = 24, 4
+LEAST = 4  # lines for workers
 WORKER_LINES, FAILED_LINES, TROUBLE_LINES, PROBLEM_LINES = 7, 3, 3, 2
 NAME = 56  # columns of a worker's name: the longest that pbtnas makes
 BESIDE = 24  # columns that are enough for what it does, beside its name
@@ -50,6 +52,9 @@ def render(status: Status, columns: int = COLUMNS) -> str:
     """The status as text for people, without a newline at its end, on so many columns."""
     sheet = Sheet(columns)
     head, trouble = _head(status, sheet), trouble_lines(status, sheet)
+    asked = asked_of(status, sheet)
+    if len(head) + len(asked) + len(trouble) <= sheet.most(LINES) - LEAST:
+        head += asked
     # The last words of workers that ended with the run would only mislead.
     if status.over:
         lines = [*head, *trouble]
@@ -126,6 +131,12 @@ def front_of(front: FrontSoFar) -> tuple[list[str], str]:
     if front.size is None:
         return best or ["nobody yet"], "with one objective there is one best"
     return best or ["nobody yet"], f"{front.size} kept that no other dominates"
+
+
+def asked_of(status: Status, sheet: Sheet) -> list[str]:
+    """What operators have asked of the run and holds; nothing where that is nothing."""
+    told = asked_facts(status.controls, status.pinned)
+    return sheet.facts("asked", told, "; ") if told else []
 
 
 def _options(status: Status, sheet: Sheet) -> list[str]:

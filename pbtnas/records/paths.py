@@ -59,6 +59,7 @@ _MIB = 1 << 20
 _LIMITS = (
     (re.compile(r"FORMAT|HEAD|.*\.beat"), 4096),
     (re.compile(r"products/.*"), 1024 * _MIB),
+    (re.compile(r"generations/[0-9]+/previews/.*"), _MIB),
     (re.compile(r".*"), 256 * _MIB),
 )
 """The most bytes that a file is read of, by its name.  The largest records are the selections of a

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from pbtnas.records import paths
+from pbtnas.records.names import Name
 from pbtnas.records.pictures import suffix_of
 from pbtnas.store.reader import RunReader
 
@@ -31,11 +32,21 @@ def keep_preview(root: Path, generation: int, member: int, data: bytes, *, write
         log.warning("%s: not kept: %s", path, error.strerror)
 
 
+def previews_of(files: RunReader, generation: int) -> dict[int, Name]:
+    """Names of the pictures of a generation, by member."""
+    directory = paths.previews(generation)
+    found: dict[int, Name] = {}
+    for leaf in sorted(files.names(directory)):
+        member = paths.member_number(leaf)
+        if member is not None:
+            found.setdefault(member, paths.within(directory, leaf))
+    return found
+
+
 def preview_of(files: RunReader, generation: int, member: int) -> Path | None:
     """The picture of a member in a generation, if there is one."""
-    names = files.names(paths.previews(generation))
-    name = next((n for n in sorted(names) if paths.member_number(n) == member), None)
-    return None if name is None else files.root / paths.previews(generation) / name
+    name = previews_of(files, generation).get(member)
+    return None if name is None else files.root / name
 
 
 class PreviewRoom:

@@ -26,11 +26,12 @@ from pbtnas.dashboard.followed_run import FollowedRun
 from pbtnas.dashboard.json_text import to_text
 from pbtnas.dashboard.member import member_data
 from pbtnas.engine.views import write_views
-from pbtnas.monitoring.run_screen import status, to_json
+from pbtnas.monitoring.run_screen import render, status, to_json
 from pbtnas.records import paths
 from pbtnas.records.envelope import ForeignRecord
 from pbtnas.records.names import Name
 from pbtnas.store.posix import PosixStore
+from pbtnas.store.previews import PreviewRoom, keep_preview
 from pbtnas.store.reader import RunReader
 from tests.analysis import made_runs
 from tests.analysis.made_runs import (
@@ -48,6 +49,20 @@ from tests.analysis.made_runs import (
 from tests.dashboard.asking import NOW, Asking, page_of
 
 STORY = story(search(space=LADDERS))
+PICTURE = b"GIF8" + bytes(96)
+ASKED: tuple[dict[str, Any], ...] = (
+    {"action": "pause"},
+    {"action": "resume"},
+    {"action": "stop", "after_generation": 2},
+    {"action": "extend", "generations": 5},
+    {"action": "stop", "after_generation": 6},
+    {"action": "stop", "after_generation": 5},
+    {"action": "pin", "generation": 1, "member": 4, "checkpoint": "c0ffee"},
+    {"action": "note", "text": "mind the fan"},
+    {"action": "drain", "worker": "host-7-w"},
+    {"action": "drain", "worker": "host-8-w"},
+    {"action": "pause"},
+)
 
 
 def until(name: str) -> Story:
@@ -165,6 +180,50 @@ def test_only_what_is_new_is_sent_and_read(
     assert answer["count"] == 4 and "variables" not in answer
     assert [name for name in read if name.startswith(paths.generation(0))] == []
     assert columns(page.look("/data/run/0?run=another&since=9")) == [0, 1, 2, 3]
+
+
+def test_pictures_are_named_as_they_come_and_go(page: Asking, root: Path) -> None:
+    """Which members of which generation have one; later looks tell what is new and what is gone."""
+    for generation, member in ((0, 1), (0, 4), (1, 0)):
+        keep_preview(root, generation, member, PICTURE, writer="w")
+    first = page.look("/data/run/0")
+    assert first["pictures"] == {"0": [1, 4], "1": [0]}
+
+    keep_preview(root, 2, 5, PICTURE, writer="w")
+    PreviewRoom(root).trim(3 * len(PICTURE))
+    known = f"/data/run/0?run={first['run']}&since={first['look']}"
+    second = page.look(known)
+    assert second["pictures"] == {"0": [4], "2": [5]}
+    known = f"/data/run/0?run={first['run']}&since={second['look']}"
+    assert page.look(known)["pictures"] == {}
+
+
+def test_what_operators_asked_is_on_the_page(page: Asking, root: Path) -> None:
+    """What holds is told apart from what does not any more, each with who asked for it."""
+    meta = {"by": "host-1-o", "at": "2033-05-18T03:33:20+00:00"}
+    for number, core in enumerate(ASKED, start=1):
+        write(root, [record(paths.control(number), "control", core, meta)])
+    told = page.look("/data/run/0")["status"]
+
+    assert [(c["text"], c["holds"]) for c in told["controls"]] == [
+        ("pause", False),
+        ("resume", False),
+        ("stop after generation 2", False),
+        ("extend by 5 generations, to 8", True),
+        ("stop after generation 6", False),
+        ("stop after generation 5", True),
+        ("pin generation 1 m04", True),
+        ("note: mind the fan", False),
+        ("drain host-7-w", True),
+        ("drain host-8-w", False),
+        ("pause", True),
+    ]
+    assert {c["by"] for c in told["controls"]} == {"by host-1-o at 2033-05-18T03:33:20+00:00"}
+    assert told["pinned"] == [{"generation": 1, "member": 4}]
+    assert told["paused"] and told["generations"] == 6
+    text = render(status(root, now=NOW))
+    assert "asked       extend by 5 generations, to 8; stop after generation 5" in text
+    assert "pinned g0001-m04" in text and "paused by host-1-o at 2033" in text
 
 
 def test_a_page_outlives_the_server(root: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pbtnas.dashboard.hosts import is_loopback, is_own, own_names
 from pbtnas.dashboard.server import FILES
 from pbtnas.records import paths
+from pbtnas.store.previews import keep_preview
 from tests.analysis.made_runs import search, story, write
 from tests.dashboard.asking import Asking, page_of
 
@@ -107,6 +108,26 @@ def test_only_pictures_of_a_run_are_served(page: Asking, tmp_path: Path) -> None
     refused += ("..%2f..%2fsecret.png", "../../secret.png", "..", "run.json")
     for leaf in refused:
         assert page.get(f"/data/run/0/picture/{leaf}").status == 404, leaf
+
+
+def test_a_preview_is_served_as_the_picture_that_it_is(page: Asking, tmp_path: Path) -> None:
+    """By its first bytes, whatever its name says; what is no picture is not shown."""
+    run = tmp_path / "run"
+    keep_preview(run, 1, 2, b"GIF89a content", writer="w")
+    found = page.get("/data/run/0/1/2/preview")
+    assert (found.status, found.headers["content-type"], found.body) == (
+        200,
+        "image/gif",
+        b"GIF89a content",
+    )
+
+    directory = run / paths.previews(1)
+    (directory / "m03.png").write_bytes(b"<script>alert(1)</script>")
+    (directory / "m04.png").symlink_to(directory / "m02.gif")
+    (directory / "m05.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(2 << 20))
+    (directory / "m00.png").mkdir()
+    for member in (0, 1, 3, 4, 5):
+        assert page.get(f"/data/run/0/1/{member}/preview").status == 404, member
 
 
 def test_what_is_not_there_is_told(page: Asking) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pbtnas.analysis.history.run import TopMember
 from pbtnas.analysis.history.summary import Failed
+from pbtnas.monitoring.asked import Asked, Pinned
 from pbtnas.monitoring.durations import elapsed_s, left_s
 from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import Members
@@ -369,6 +370,11 @@ _best = st.none() | st.builds(TopMember, st.integers(0, 10**6), st.integers(0, 1
         active_s=st.none() | st.floats(0, 1e9),
         left_s=st.none() | st.floats(0, 1e9),
         fingerprint=st.none(),
+        controls=st.lists(
+            st.builds(Asked, st.integers(1), st.just("extend"), _names, _names, st.booleans()),
+            max_size=6,
+        ).map(tuple),
+        pinned=st.lists(st.builds(Pinned, st.integers(0), st.integers(0)), max_size=9).map(tuple),
     )
 )
 def test_any_status_fits_the_screen(seen: Status) -> None:

@@ -68,7 +68,7 @@ export function drawHeat(place, seen, chosen, line, pick) {
   const row = new Map(members.map((member, i) => [member, i]));
   const empty = () => members.map(() => new Array(columns.length).fill(null));
   const scores = empty(), words = empty();
-  const marks = { born: [[], []], failed: [[], []], diverged: [[], []], "in work": [[], []], waiting: [[], []] };
+  const marks = { born: [[], []], failed: [[], []], diverged: [[], []], "in work": [[], []], waiting: [[], []], pinned: [[], []] };
   for (const column of columns) {
     column.members.forEach((member, i) => {
       const at = row.get(member), state = column.states[i], base = column.bases[i];
@@ -81,6 +81,11 @@ export function drawHeat(place, seen, chosen, line, pick) {
       if (state in marks) put(state);
     });
   }
+  for (const pin of seen.status?.pinned ?? []) {
+    if (!row.has(pin.member)) continue;
+    marks.pinned[0].push(pin.generation);
+    marks.pinned[1].push(row.get(pin.member));
+  }
   const height = Math.min(highestFigure(place), Math.max(220, members.length * (place.clientWidth < 600 ? 26 : 38))) + 50;
   const cell = Math.min((height - 50) / members.length, place.clientWidth / columns.length);
   const size = Math.max(2.5, Math.min(9, cell * 0.42));
@@ -92,6 +97,7 @@ export function drawHeat(place, seen, chosen, line, pick) {
       colorbar: { thickness: 10, outlinewidth: 0, len: 1, x: 1.01, xpad: 2, tickfont: { color: c.soft, size: 10 } } },
     marked("waiting", { symbol: "square-open", size: size * 1.3, color: c.faint }),
     marked("in work", { symbol: "square", size: size * 1.6, color: c.child }),
+    marked("pinned", { symbol: "star", size: Math.max(9, size * 2), color: "#ffffff", line: { color: "rgba(0,0,0,0.75)", width: 1 } }),
     marked("born", { symbol: "circle", size, color: "#ffffff", line: outline }),
     marked("failed", { symbol: "x", size: size * 1.2, color: c.bad }),
     marked("diverged", { symbol: "triangle-down", size: size * 1.3, color: c.donor }),

@@ -1,6 +1,7 @@
 // One member: what it is, where it comes from, how it was trained, and what went wrong.
 
 import { drawCurve } from "./figures.js";
+import { lineOfPictures } from "./previews.js";
 import { breakable, element, fill, memberName, number, span, table } from "./text.js";
 
 const panel = () => document.getElementById("member");
@@ -9,7 +10,7 @@ export function closeMember() {
   panel().hidden = true;
 }
 
-export function drawMember(found, run, pick, close) {
+export function drawMember(found, run, seen, pick, close) {
   panel().hidden = false;
   if (found.sentence) {
     fill(panel(), element("h2", {}, "Member"), element("p", { class: "bad" }, found.sentence));
@@ -19,12 +20,13 @@ export function drawMember(found, run, pick, close) {
   fill(panel(),
     element("h2", {}, `${memberName(found.member)} in generation ${found.generation} `,
       element("button", { type: "button", on: { click: close }, "aria-label": "close" }, "×")),
-    facts(found),
+    facts(found, isPinned(seen.status, found.generation, found.member)),
     ...trouble(found),
     element("h3", {}, "Ancestors"), path(found.ancestors, pick),
     element("h3", {}, "Its curve, stitched through its ancestors"),
     element("p", { class: "hint" }, "A circle: a birth, at the first score of the child."),
     curve,
+    ...lineOfPictures(seen.pictures, run, found.ancestors, pick),
     ...architecture(found, pick),
     ...pictures(found, run),
     ...attempts(found),
@@ -32,8 +34,12 @@ export function drawMember(found, run, pick, close) {
   drawCurve(curve, found.ancestors);
 }
 
-function facts(found) {
+const isPinned = (status, generation, member) =>
+  status?.pinned.some((pin) => pin.generation === generation && pin.member === member) ?? false;
+
+function facts(found, pinned) {
   const rows = [["outcome", found.outcome || "no result yet"], ["score", number(found.score)]];
+  if (pinned) rows.push(["checkpoint", "pinned"]);
   for (const [name, value] of Object.entries(found.metrics)) if (name !== "score") rows.push([name, number(value)]);
   if (found.evaluation) {
     for (const [name, value] of Object.entries(found.evaluation)) rows.push([`final evaluation: ${name}`, number(value)]);

@@ -76,6 +76,19 @@ export function drawTrouble(status, sentence) {
   fill(byId("trouble").querySelector("ul"), ...found.map((text) => element("li", {}, text)));
 }
 
+// What operators have asked: what holds, the latest note, and all of it on request.
+export function drawControls(status) {
+  const section = byId("controls"), all = status.controls;
+  section.hidden = all.length === 0;
+  const note = all.filter((control) => control.action === "note").slice(-1);
+  const shown = [...all.filter((control) => control.holds), ...note];
+  const line = (control, more = "") => element("li", { value: control.number }, `${control.text} `,
+    element("span", { class: "hint" }, control.by + more));
+  fill(section.querySelector("ul"), ...shown.map((control) => line(control)));
+  section.querySelector("summary").textContent = all.length === 1 ? "the one command so far" : `all ${all.length} commands so far`;
+  fill(section.querySelector("ol"), ...all.map((control) => line(control, control.holds ? "; holds" : "")));
+}
+
 export function drawFailures(status, pick) {
   const section = byId("failures");
   section.hidden = status.failed_in_all === 0;

@@ -2,13 +2,14 @@
 
 import { drawComparison, drawDiversity, drawHeat, drawOptions, drawScores, drawTree } from "./figures.js";
 import { closeMember, drawMember } from "./member.js";
-import { drawFailures, drawRuns, drawTiles, drawTrouble, drawWorkers } from "./overview.js";
+import { drawControls, drawFailures, drawRuns, drawTiles, drawTrouble, drawWorkers } from "./overview.js";
+import { drawPreviews, forgetPreviews, listen } from "./previews.js";
 import { get } from "./text.js";
 
 const PAUSE_MS = 2000, OVER_MS = 10000, RUNS_MS = 5000, DISK_MS = 60000;
 const byId = (id) => document.getElementById(id);
 
-const none = () => ({ run: "", look: 0, columns: [], variables: [], status: null, shade: null, opened: null });
+const none = () => ({ run: "", look: 0, columns: [], variables: [], status: null, shade: null, opened: null, pictures: new Map() });
 
 const page = { number: 0, chosen: null, details: null, byTime: false, disk: null, runs: null, seen: none(), turn: 0 };
 
@@ -36,14 +37,17 @@ function take(reply) {
   const fresh = reply.run !== page.seen.run;
   if (fresh) page.seen = none();
   const seen = page.seen;
+  const pins = seen.status?.pinned.length;
   seen.run = reply.run;
   if (reply.columns) {
     for (const column of reply.columns) seen.columns[column.generation] = column;
     seen.columns.length = reply.count;
     Object.assign(seen, { look: reply.look, status: reply.status, shade: reply.shade, opened: reply.opened });
     if (reply.variables) seen.variables = reply.variables;
+    for (const [generation, members] of Object.entries(reply.pictures)) seen.pictures.set(Number(generation), members);
   }
-  return fresh || (reply.columns ?? []).length > 0;
+  return fresh || (reply.columns ?? []).length > 0 || Object.keys(reply.pictures ?? {}).length > 0 ||
+    pins !== seen.status?.pinned.length;
 }
 
 async function follow(turn) {
@@ -75,8 +79,10 @@ function drawNumbers(reply) {
   byId("title").textContent = label;
   document.title = `${label} – pbtnas`;
   byId("state").hidden = false;
-  byId("state").textContent = status.state === "failed" ? "ended without a usable member" : status.state;
-  byId("state").className = `badge ${status.state}`;
+  const state = status.paused ? "paused" : status.state;
+  byId("state").textContent = state === "failed" ? "ended without a usable member" : state;
+  byId("state").className = `badge ${state}`;
+  drawControls(status);
   drawTiles(status, page.disk);
   drawWorkers(reply.workers, status.coordinator, reply.recent);
   drawFailures(status, pick);
@@ -93,6 +99,7 @@ function drawFigures() {
   if (!drawn) return;
   const line = details?.ancestors ?? null;
   drawHeat(byId("heat"), seen, page.chosen, line, pick);
+  drawPreviews(seen, page.number, page.chosen, pick);
   if (evolved.length) {
     drawScores(byId("score-figure"), evolved, seen.opened, page.byTime, line);
     drawTree(byId("tree-figure"), evolved, seen.shade, line, pick);
@@ -123,11 +130,11 @@ async function openChosen() {
     const found = await get(`data/run/${number}/${chosen.generation}/${chosen.member}`);
     if (chosen !== page.chosen) return;
     page.details = found.sentence ? null : found;
-    drawMember(found, number, pick, close);
+    drawMember(found, number, page.seen, pick, close);
   } catch (error) {
     if (chosen !== page.chosen) return;
     page.details = null;
-    drawMember({ sentence: `Nothing is known of this member (${error.message}).` }, number, pick, close);
+    drawMember({ sentence: `Nothing is known of this member (${error.message}).` }, number, page.seen, pick, close);
   }
   drawFigures();
 }
@@ -143,6 +150,7 @@ function begin() {
   page.turn += 1;
   page.seen = none();
   closeMember();
+  forgetPreviews();
   follow(page.turn).then(openChosen);
   lookAtDisk(page.turn);
 }
@@ -179,12 +187,13 @@ function byTime(chosen) {
   drawFigures();
 }
 
+listen();
 byId("by-time").addEventListener("click", () => byTime(true));
 byId("by-work").addEventListener("click", () => byTime(false));
 byId("run").addEventListener("change", (event) => choose(Number(event.target.value)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawFigures();
-  if (page.details) drawMember(page.details, page.number, pick, close);
+  if (page.details) drawMember(page.details, page.number, page.seen, pick, close);
   if (page.runs) drawComparison(byId("comparison"), page.runs.comparison.figures);
 });
 document.addEventListener("visibilitychange", () => {
