@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "analysis": "config search records store tabular processor",
     "monitoring": "search regular_files records store analysis",
     "loggers": "config records store tasks analysis regular_files",
-    "dashboard": "records search store analysis monitoring",
+    "dashboard": "records store analysis monitoring",
     # Processes.
     "engine": (
         "version config search state weights records protocol checkpoints store tasks analysis "

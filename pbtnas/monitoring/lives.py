@@ -11,7 +11,7 @@ from typing import Any
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.run import History
 from pbtnas.records import paths
-from pbtnas.records.schema import Result, Selected
+from pbtnas.records.schema import Selected
 from pbtnas.search.births import Birth
 from pbtnas.search.space import Architecture
 
@@ -37,20 +37,6 @@ class Lives:
             if birth is not None:
                 return number, birth
         return None
-
-    def ancestors(self, generation: int, member: int) -> list[int]:
-        """The slot of a member's ancestor (through bases) in each generation, its own last."""
-        slots = [member]
-        for number in range(generation, 0, -1):
-            birth = self.birth(number, slots[-1])
-            slots.append(slots[-1] if birth is None else birth.base)
-        return slots[::-1]
-
-    def result(self, generation: int, member: int) -> Result | None:
-        """The result of a member in a generation that is over."""
-        selected = self._selection(generation)
-        results = () if selected is None else selected.results
-        return next((result for result in results if result.member == member), None)
 
     def _selection(self, number: int) -> Selected | None:
         if number not in self._selected:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
-from pbtnas.analysis.history.generation import ClaimHistory, Generation, read_generation
+from pbtnas.analysis.history.generation import (
+    ClaimHistory,
+    Generation,
+    ResultWithMeta,
+    read_attempts,
+)
+from pbtnas.analysis.history.outline import outline
 from pbtnas.analysis.history.run import History
-from pbtnas.monitoring.lives import Lives, options_of
 from pbtnas.records import paths
+from pbtnas.records.names import Digest
+from pbtnas.records.schema import Result
 from pbtnas.search.births import Birth
 from pbtnas.store.reader import RunReader
-from pbtnas.store.run_directory import NotARun, check_format
+from pbtnas.store.run_directory import NotARun
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,14 @@ class Ancestor:
     Args:
         generation: Generation.
         member: Slot.
+        epochs: Epochs that its network had been trained by then, those of its ancestors included.
         score: Score after it; None where there is none.
         donor: Slot of the other parent, if it was born into this generation.
     """
 
     generation: int
     member: int
+    epochs: int
     score: float | None
     donor: int | None
 
@@ -41,13 +50,15 @@ class Choice:
     Args:
         variable: Name.
         option: Option, as text.
-        origin: Who gave it: created (it is of the first generation), base, donor, fresh (changed,
-            and its weights began fresh), or moved (the rung of a ladder, after it was inherited).
+        origin: Who gave it: created (it is of the first generation), base, donor, fresh (its
+            weights began fresh), or moved (the rung of a ladder, after it was inherited).
+        layer: Whether it has modules, and so weights.
     """
 
     variable: str
     option: str
     origin: str
+    layer: bool
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class OneMember:
         architecture: Its variables; empty if no record tells.
         ancestors: Its ancestors through bases, the oldest first, and itself.
         attempts: Number, worker, ended and text of each attempt at its job.
+        checkpoint: Digest of its checkpoint; None where there is none.
         problems: Sentences on records that are damaged or missing.
     """
 
@@ -90,6 +102,7 @@ class OneMember:
     architecture: tuple[Choice, ...]
     ancestors: tuple[Ancestor, ...]
     attempts: tuple[Mapping[str, Any], ...]
+    checkpoint: Digest | None
     problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -99,46 +112,49 @@ class OneMember:
 def one_member(run_dir: Path, member: int, generation: int | None = None) -> OneMember:
     """What is known of a member, in the newest generation that it has a result of unless another
     is asked for.  Raises `NotARun` where there is none, and what `History.read` raises."""
-    check_format(run_dir)
+    history = outline(run_dir)
+    number = _generation(history, member) if generation is None else generation
+    if not 0 <= number < len(history.generations):
+        raise NotARun(f"{run_dir}: has {len(history.generations)} generations, counted from 0")
     with RunReader(run_dir) as reader:
-        files = RecordFiles(reader)
-        history, count = History.beginning(files)
-        read = _generation(files, history, count, member, generation)
-        if member not in read.jobs.keys() | read.results.keys():
-            raise NotARun(
-                f"{run_dir}: generation {read.number} has no member {paths.member_name(member)}"
-            )
-        return _gathered(files, history, read, member)
+        found = known_member(RecordFiles(reader, history.run or None), history, number, member)
+    if found is None:
+        name = paths.member_name(member)
+        raise NotARun(f"{run_dir}: generation {number} has no member {name}")
+    return replace(found, problems=tuple(dict.fromkeys((*history.problems, *found.problems))))
 
 
-def _generation(
-    files: RecordFiles, history: History, count: int, member: int, asked: int | None
-) -> Generation:
-    if asked is not None and asked < count:
-        return read_generation(files, asked, history.over(asked, count), ())
-    if asked is not None or not count:
-        raise NotARun(f"{files.root}: has {count} generations, counted from 0")
-    newest = read_generation(files, count - 1, history.over(count - 1, count), ())
-    if member in newest.results or count == 1:
-        return newest
-    before = read_generation(files, count - 2, True, ())
-    return before if member in before.results else newest
+def _generation(history: History, member: int) -> int:
+    newest = len(history.generations) - 1
+    scored = (n for n in (newest, newest - 1) if member in history.generations[n].results)
+    return next(scored, newest) if newest > 0 else newest
 
 
-def _gathered(files: RecordFiles, history: History, read: Generation, member: int) -> OneMember:
-    lives, number = Lives(files), read.number
-    reported = read.results.get(member)
+def known_member(
+    files: RecordFiles, history: History, generation: int, member: int
+) -> OneMember | None:
+    """What is known of a member of a history, which may be an outline; None where nobody was.
+
+    Args:
+        files: Files of the run, of which those of the member are read.
+        history: The run.
+        generation: Generation, one of the history's.
+        member: Slot.
+    """
+    here = history.generations[generation]
+    if member not in here.jobs.keys() | here.results.keys():
+        return None
+    reported = _reported(files, here, member)
+    result = None if reported is None else reported.result
     meta = dict({} if reported is None else reported.meta)
-    found = lives.latest_birth(number, member)
-    born, birth = found or (None, None)
-    slots = lives.ancestors(number, member)
-    own = None if reported is None else reported.result.score
+    line = history.ancestors(generation, member)
+    born, birth = _latest_birth(history, line) or (None, None)
     return OneMember(
-        generation=number,
+        generation=generation,
         member=member,
-        outcome="" if reported is None else reported.result.outcome,
-        score=own,
-        metrics={} if reported is None else reported.result.metrics,
+        outcome="" if result is None else result.outcome,
+        score=None if result is None else result.score,
+        metrics={} if result is None else result.metrics,
         failure=str(meta.pop("class", "")),
         traceback=str(meta.pop("traceback", "")),
         about=meta,
@@ -147,13 +163,31 @@ def _gathered(files: RecordFiles, history: History, read: Generation, member: in
         donor=None if birth is None else birth.donor,
         operator="" if birth is None else birth.operator,
         origins=_origins(files, born, birth),
-        architecture=_architecture(history, read, member, birth),
-        ancestors=tuple(
-            _ancestor(lives, g, slot, own if g == number else None) for g, slot in enumerate(slots)
+        architecture=_architecture(history, generation, member, birth),
+        ancestors=tuple(_ancestors(history, line)),
+        attempts=tuple(
+            _attempt(attempt)
+            for attempt in read_attempts(files, paths.job_slot(generation, member), reported)
         ),
-        attempts=tuple(_attempt(attempt) for attempt in read.attempts.get(member, ())),
+        checkpoint=None if result is None else result.checkpoint,
         problems=tuple(files.problems),
     )
+
+
+def _reported(files: RecordFiles, here: Generation, member: int) -> ResultWithMeta | None:
+    """The result with its metadata; where its record is lost, the copy in the selection."""
+    known = here.results.get(member)
+    record = files.read(paths.result(here.number, member), "result", expected=known is not None)
+    return known if record is None else ResultWithMeta(Result.from_json(record.core), record.meta)
+
+
+def _latest_birth(history: History, line: Sequence[int]) -> tuple[int, Birth] | None:
+    """The birth of a member, and the generation that it was born into; None if it was created."""
+    for number in range(len(line) - 1, 0, -1):
+        born = history.birth(number, line[number])
+        if born is not None:
+            return number, born.birth
+    return None
 
 
 def _origins(files: RecordFiles, born: int | None, birth: Birth | None) -> Mapping[str, Any]:
@@ -165,15 +199,22 @@ def _origins(files: RecordFiles, born: int | None, birth: Birth | None) -> Mappi
 
 
 def _architecture(
-    history: History, read: Generation, member: int, birth: Birth | None
+    history: History, generation: int, member: int, birth: Birth | None
 ) -> tuple[Choice, ...]:
-    job = read.jobs.get(member)
-    if job is None and birth is None:
-        return ()
-    indices = job.architecture if job is not None else birth.architecture if birth else ()
-    options = options_of(history, indices)
-    named = enumerate(options.items())
-    return tuple(Choice(name, str(option), _origin(birth, i)) for i, (name, option) in named)
+    """Its variables with their options; by their indices where the space is not recorded."""
+    architecture = history.architecture(generation, member) or ()
+    variables = tuple(history.space or ())
+    found = []
+    for i, option in enumerate(architecture):
+        variable = variables[i] if i < len(variables) else None
+        name, chosen = (
+            (f"variable {i}", f"option {option}")
+            if variable is None
+            else (variable.name, str(variable.options[option]))
+        )
+        layer = variable is not None and bool(variable.modules)
+        found.append(Choice(name, chosen, _origin(birth, i), layer))
+    return tuple(found)
 
 
 def _origin(birth: Birth | None, variable: int) -> str:
@@ -183,18 +224,18 @@ def _origin(birth: Birth | None, variable: int) -> str:
         return "moved"
     if variable not in birth.inherited:
         return "base"
-    return "donor" if birth.operator == "mix" else "fresh"
+    return "fresh" if birth.begins_fresh else "donor"
 
 
-def _ancestor(lives: Lives, generation: int, member: int, score: float | None) -> Ancestor:
-    result = lives.result(generation, member) if score is None else None
-    birth = lives.birth(generation, member)
-    return Ancestor(
-        generation,
-        member,
-        score if result is None else result.score,
-        None if birth is None else birth.donor,
-    )
+def _ancestors(history: History, line: Sequence[int]) -> Iterator[Ancestor]:
+    epochs = 0
+    for number, slot in enumerate(line):
+        generation = history.generations[number]
+        job, reported = generation.jobs.get(slot), generation.results.get(slot)
+        born = history.birth(number, slot)
+        epochs += 0 if job is None else job.epochs
+        score = None if reported is None else reported.result.score
+        yield Ancestor(number, slot, epochs, score, None if born is None else born.birth.donor)
 
 
 def _attempt(attempt: ClaimHistory) -> dict[str, Any]:

@@ -49,3 +49,8 @@ class Birth:
     operator: Operator = "mix"
     networks: tuple[str, ...] = ()
     explored: tuple[int, ...] = ()
+
+    @property
+    def begins_fresh(self) -> bool:
+        """Whether nothing is left of the weights of the inherited variables."""
+        return self.operator == "renew" or self.shrink == 0

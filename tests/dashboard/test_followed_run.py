@@ -343,13 +343,13 @@ def test_a_member_is_shown_with_all_that_is_known(page: Asking, root: Path) -> N
     child = next(iter(history.generations[0].births))
     found = page.get(f"/data/run/0/1/{child}").json
     birth = history.generations[0].births[child].birth
-    assert (found["born"]["base"], found["born"]["donor"]) == (birth.base, birth.donor)
+    assert (found["born"], found["base"], found["donor"]) == (1, birth.base, birth.donor)
     given = ["donor" if i in birth.inherited else "base" for i in range(len(LADDERS))]
     for i in birth.explored:
         given[i] = "moved"
-    assert [row["from"] for row in found["architecture"]] == given
+    assert [row["origin"] for row in found["architecture"]] == given
     roots = [[0, birth.donor if i in birth.inherited else birth.base] for i in range(len(LADDERS))]
-    assert [row["root"] for row in found["architecture"]] == roots
+    assert found["roots"] == roots
     options = [variable.options[o] for variable, o in zip(LADDERS, birth.architecture, strict=True)]
     assert [row["option"] for row in found["architecture"]] == [str(option) for option in options]
     assert [(a["generation"], a["member"]) for a in found["ancestors"]] == [
@@ -366,7 +366,12 @@ def test_origins_of_layers_are_those_of_plot(tmp_path: Path) -> None:
     shares = origin_shares(evolution(History.read(tmp_path), tuple(LADDERS)))
     for generation in range(4):
         found = [page.get(f"/data/run/0/{generation}/{m}").json for m in range(6)]
-        roots = [row["root"][1] for each in found for row in each["architecture"] if row["layer"]]
+        roots = [
+            root[1]
+            for each in found
+            for row, root in zip(each["architecture"], each["roots"], strict=True)
+            if row["layer"]
+        ]
         counted = [roots.count(start) / len(roots) for start in range(6)]
         assert [*counted, 0.0] == pytest.approx(list(shares[generation]))
 

@@ -149,7 +149,7 @@ def layer_roots(evolution: Evolution, generation: int, member: int) -> list[tupl
             standing = evolution.at(number, slot)
             birth = standing.birth
             if birth is not None and i in birth.inherited:
-                if begins_fresh(birth):
+                if birth.begins_fresh:
                     break
                 slot = birth.donor
             else:
@@ -240,15 +240,10 @@ def _origins_of(
 ) -> list[int]:
     origins = list(before[standing.parent])
     if standing.birth is not None:
-        fresh = begins_fresh(standing.birth)
+        fresh = standing.birth.begins_fresh
         for i in standing.birth.inherited:
             origins[i] = later if fresh else before[standing.birth.donor][i]
     return origins
-
-
-def begins_fresh(birth: Birth) -> bool:
-    """Whether nothing is left of the weights of a child's inherited variables."""
-    return birth.operator == "renew" or birth.shrink == 0
 
 
 def _relative_entropy(shares: Shares) -> Shares:

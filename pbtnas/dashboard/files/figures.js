@@ -155,7 +155,7 @@ export function drawTree(place, columns, shade, line, pick) {
     if (!rows[g]) continue;
     way.x.push(g);
     way.y.push(rows[g].get(step.member));
-    if (step.born && g && step.donor !== known[g - 1]?.member) donated.add(g - 1, rows[g - 1].get(step.donor), g, rows[g].get(step.member));
+    if (step.donor !== null && g && step.donor !== known[g - 1]?.member) donated.add(g - 1, rows[g - 1].get(step.donor), g, rows[g].get(step.member));
   }
   const height = Math.min(highestFigure(place), Math.max(240, population * 22)) + 40;
   const trace = (at, name, look) => ({ type: "scatter", mode: "lines", x: at.x, y: at.y, name, hoverinfo: "skip", line: look });
@@ -201,7 +201,7 @@ function bestLine(columns) {
   for (let g = columns.length - 1; g >= 0; g -= 1) {
     const at = columns[g].members.indexOf(slot);
     const base = columns[g].bases[at];
-    line.unshift({ generation: g, member: slot, born: base !== null, donor: columns[g].donors[at] });
+    line.unshift({ generation: g, member: slot, donor: columns[g].donors[at] });
     slot = base ?? slot;
   }
   return line;
@@ -242,7 +242,7 @@ export function drawScores(place, columns, opened, byTime, line) {
 
 export function drawCurve(place, ancestors) {
   const c = colours();
-  const births = ancestors.filter((step) => step.born && step.score !== null);
+  const births = ancestors.filter((step) => step.donor !== null && step.score !== null);
   draw(place, [
     { type: "scatter", mode: "lines+markers", x: ancestors.map((step) => step.epochs), y: ancestors.map((step) => step.score),
       text: ancestors.map((step) => `${memberName(step.member)}, generation ${step.generation}<br>score ${number(step.score)}`), hoverinfo: "text",

@@ -44,11 +44,11 @@ function facts(found, pinned) {
   if (found.evaluation) {
     for (const [name, value] of Object.entries(found.evaluation)) rows.push([`final evaluation: ${name}`, number(value)]);
   }
-  if (found.born) {
-    const { generation, base, donor, operator } = found.born;
+  if (found.born !== null) {
+    const { born, base, donor, operator } = found;
     const from = donor === base ? `from ${memberName(base)}` : `base ${memberName(base)}, donor ${memberName(donor)}`;
-    rows.push(["born", `into generation ${generation}, ${from} (${operator})`]);
-    const sections = Object.entries(found.born.origins.sections ?? {}).map(([section, counts]) =>
+    rows.push(["born", `into generation ${born}, ${from} (${operator})`]);
+    const sections = Object.entries(found.origins.sections ?? {}).map(([section, counts]) =>
       `${section}: ${Object.entries(counts).map(([who, count]) => `${count} ${who}`).join(", ")}`);
     if (sections.length) rows.push(["tensors from", sections.join("; ")]);
   } else rows.push(["born", "in the first generation"]);
@@ -68,7 +68,7 @@ function trouble(found) {
     made.push(element("ul", { class: "bad" }, ...found.problems.map((text) => element("li", {}, text))));
   }
   if (found.traceback) {
-    made.push(element("h3", { class: "bad" }, `Failed: ${found.class || "?"}`),
+    made.push(element("h3", { class: "bad" }, `Failed: ${found.failure || "?"}`),
       element("pre", { id: "traceback", tabindex: 0 }, found.traceback));
   }
   return made;
@@ -79,12 +79,12 @@ function path(ancestors, pick) {
   const steps = [];
   for (const ancestor of ancestors) {
     const last = steps.at(-1);
-    if (last && !ancestor.born && last.member === ancestor.member) last.until = ancestor.generation;
+    if (last && ancestor.donor === null && last.member === ancestor.member) last.until = ancestor.generation;
     else steps.push({ ...ancestor, until: ancestor.generation });
   }
   return element("div", { class: "path", id: "ancestors" }, ...steps.flatMap((step, i) => {
     const when = step.until === step.generation ? `g${step.generation}` : `g${step.generation}–${step.until}`;
-    const gift = step.born && step.donor !== null && step.donor !== steps[i - 1]?.member ? ` + ${memberName(step.donor)}` : "";
+    const gift = step.donor !== null && step.donor !== steps[i - 1]?.member ? ` + ${memberName(step.donor)}` : "";
     const button = element("button", { type: "button", on: { click: () => pick(step.until, step.member) } },
       `${memberName(step.member)} ${when}${gift}`);
     return i ? ["→", button] : [button];
@@ -93,15 +93,16 @@ function path(ancestors, pick) {
 
 function architecture(found, pick) {
   if (!found.architecture.length) return [];
-  const base = found.born ? memberName(found.born.base) : "";
-  const donor = found.born ? memberName(found.born.donor) : "";
-  const words = { base: `base ${base}`, donor: `donor ${donor}`, fresh: "begun anew", moved: "moved a rung", "": "drawn" };
-  const rows = found.architecture.map((part) => {
-    const root = part.layer && part.root
-      ? element("button", { type: "button", on: { click: () => pick(part.root[0], part.root[1]) } },
-        `${memberName(part.root[1])} g${part.root[0]}`) : "";
+  const base = found.base === null ? "" : memberName(found.base);
+  const donor = found.donor === null ? "" : memberName(found.donor);
+  const words = { base: `base ${base}`, donor: `donor ${donor}`, fresh: "begun anew", moved: "moved a rung", created: "drawn" };
+  const rows = found.architecture.map((part, i) => {
+    const [generation, member] = found.roots[i] ?? [];
+    const root = part.layer && generation !== undefined
+      ? element("button", { type: "button", on: { click: () => pick(generation, member) } },
+        `${memberName(member)} g${generation}`) : "";
     return element("tr", {}, element("td", {}, breakable(part.variable)), element("td", {}, part.option),
-      element("td", { class: "name" }, words[part.from] ?? part.from), element("td", {}, root));
+      element("td", { class: "name" }, words[part.origin] ?? part.origin), element("td", {}, root));
   });
   return [element("h3", {}, "Architecture"), element("div", { class: "scroll" },
     element("table", { id: "architecture" }, ...table(["variable", "option", "from", "begun in"], rows)))];
