@@ -34,13 +34,13 @@ class Standing:
 
     Args:
         tau: GT-Tau.
-        top1: T1R, the true rank of the subnet ranked first.
+        top1: T1R, the true rank of the subnet ranked first; NaN where none has an accuracy.
         top3: T3R, the best true rank among the first three, or all if there are fewer.
     """
 
     tau: float
-    top1: int
-    top3: int
+    top1: float
+    top3: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Reading:
     between: Agreement
     accuracies: Spread
     best: int
-    kept: int
+    kept: float
 
 
 @dataclass(frozen=True, eq=False)

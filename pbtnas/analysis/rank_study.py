@@ -18,6 +18,7 @@ from pbtnas.analysis.supernets import (
     SubnetRows,
     has_subnets,
     picked,
+    rated_twice,
     single_trainings,
     subnet_rows,
 )
@@ -85,20 +86,29 @@ class Ranked:
         supernets: The rows of each instance.
         alone: Of runs that have trained every architecture alone, the scores [n].
         searches: Of other runs, the architecture that each ended with.
+        left_out: Why a run is none of them, a sentence each.
     """
 
     supernets: Mapping[str, Sequence[SubnetRows]]
     alone: Mapping[str, Sequence[Array]]
     searches: Mapping[str, Sequence[str]]
+    left_out: Sequence[str] = ()
 
 
 def read_runs(runs: Iterable[NamedRun], truth: Truth) -> Ranked:
-    """Read finished runs.  Raises `ComparisonError` for one of another space."""
+    """Read finished runs, but for those that rate a subnet twice.
+
+    Raises `ComparisonError` for one of another space.
+    """
     supernets: dict[str, list[SubnetRows]] = {}
     alone: dict[str, list[Array]] = {}
     searches: dict[str, list[str]] = {}
+    left_out: list[str] = []
     for run in runs:
         history = run.history
+        if (twice := rated_twice(history)) is not None:
+            left_out.append(twice)
+            continue
         if has_subnets(history):
             rows = subnet_rows(history, truth.names, f"the ground truth {truth.name}")
             supernets.setdefault(run.name, []).append(rows)
@@ -121,7 +131,7 @@ def read_runs(runs: Iterable[NamedRun], truth: Truth) -> Ranked:
             alone.setdefault(run.name, []).append(row)
         elif best is not None:
             searches.setdefault(run.name, []).append(best)
-    return Ranked(supernets, alone, searches)
+    return Ranked(supernets, alone, searches, left_out)
 
 
 def usual_k(supernets: Mapping[str, Sequence[SubnetRows]]) -> int:
@@ -141,8 +151,13 @@ def rank_tables(
 ) -> dict[str, Table]:
     """Every variant beside the baselines, intervals over instances, and what searches picked.
 
-    `k` is that of Mean-k and Std-k; None for `usual_k`.
+    `k` is that of Mean-k and Std-k; None for `usual_k`.  Raises `ComparisonError` for more rows
+    than a supernet has.
     """
+    for name, instances in found.supernets.items():
+        fewest = min(len(each.values) for each in instances)
+        if k is not None and fewest < k:
+            raise ComparisonError(f"{name} has {fewest} rows, --last needs {k}")
     k = k or usual_k(found.supernets)
     arms = {}
     if truth.seeds is not None and len(truth.seeds) > 1:
@@ -178,6 +193,7 @@ def _about(found: Ranked, truth: Truth) -> list[str]:
         many = len(truth.seeds) > 1
         seeds = f", the mean over {len(truth.seeds)} trainings each" if many else ", trained once"
     notes = [f"Ground truth: {truth.name}, {len(truth.names)} architectures{seeds}."]
+    notes += [f"Left out: {why}." for why in found.left_out]
     sparse = [
         name
         for name, instances in found.supernets.items()

@@ -70,13 +70,16 @@ def ranks(values: ArrayLike) -> NDArray[np.int64]:
     return found
 
 
-def top_rank(accuracies: ArrayLike, truth: ArrayLike, count: int) -> int:
+def top_rank(accuracies: ArrayLike, truth: ArrayLike, count: int) -> float:
     """TnR: the best ground-truth rank among the `count` subnets with the largest accuracies.
 
+    NaN where no subnet has an accuracy.
     Raises `ValueError` for a count that is not between 1 and n.
     """
     of_truth = ranks(_checked(truth))
     _check_count(count, len(of_truth))
+    if not _any_score(accuracies):
+        return math.nan
     return int(of_truth[_best_first(accuracies)[:count]].min())
 
 
@@ -101,8 +104,13 @@ def expected_top_rank(scores: ArrayLike, truth: ArrayLike, count: int) -> float:
     return best
 
 
-def kept(accuracies: ArrayLike, truth: ArrayLike, best: int, within: int) -> int:
-    """How many of the truly best subnets are among the `within` with the largest accuracies."""
+def kept(accuracies: ArrayLike, truth: ArrayLike, best: int, within: int) -> float:
+    """How many of the truly best subnets are among the `within` with the largest accuracies.
+
+    NaN where no subnet has an accuracy.
+    """
+    if not _any_score(accuracies):
+        return math.nan
     truly = _best_first(_checked(truth))[:best]
     return len(set(truly.tolist()) & set(_best_first(accuracies)[:within].tolist()))
 
@@ -132,6 +140,10 @@ def _taus(first: Array, other: Array) -> Array:
 
 def _best_first(values: ArrayLike) -> NDArray[np.int64]:
     return np.argsort(-_filled(values), kind="stable")
+
+
+def _any_score(accuracies: ArrayLike) -> bool:
+    return not np.isnan(np.asarray(accuracies, np.float64)).all()
 
 
 def _filled(values: ArrayLike) -> Array:

@@ -7,6 +7,7 @@ has the name of its architecture.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -115,6 +116,16 @@ def single_trainings(history: History) -> dict[str, float] | None:
     return scores
 
 
+def rated_twice(history: History) -> str | None:
+    """Why a run gives no ranking: several of its members rate a subnet; None if it gives one."""
+    generation = history.generations[-1]
+    counts = Counter(n for member in generation.results for n in _accuracies(generation, member))
+    for name, count in counts.items():
+        if count > 1:
+            return f"run {history.root.name} has {count} members with a subnet {name}, expected one"
+    return None
+
+
 def subnet_names(history: History) -> tuple[str, ...]:
     """The names of a run's subnets that have an accuracy in some generation, in order."""
     parts = [
@@ -209,6 +220,12 @@ def _joined(
     run = history.root.name
     place = {name: i for i, name in enumerate(names)}
     known = [name for part in parts for name in part.names]
+    lacking = [name for name in known if name not in place]
+    if lacking and set(names) <= set(known):
+        raise ComparisonError(
+            f"{of} has no architecture {lacking[0]}, expected all {len(known)} of which run {run} "
+            "has a subnet"
+        )
     for name in known:
         if name not in place:
             raise ComparisonError(

@@ -378,7 +378,15 @@ def worker(
     try:
         with loggers_beside(run_dir, loggers):
             ending = _work(
-                run_dir, patience, stop, device, scratch, task_file, accept=accept, reuse=reuse
+                run_dir,
+                patience,
+                stop,
+                device,
+                scratch,
+                task_file,
+                accept=accept,
+                reuse=reuse,
+                silent=parent is not None,
             )
     finally:
         if lock is not None:
@@ -405,15 +413,19 @@ def _work(
     *,
     accept: bool,
     reuse: bool,
+    silent: bool,
 ) -> WorkerEnding:
-    """Work on what is in the directory, or will soon be: a run or a study."""
+    """Work on what is in the directory, or will soon be: a run or a study.
+
+    With `silent`, it does not say that it waits: whoever started it started a coordinator, too.
+    """
     from pbtnas.engine.worker import wait_for, work
     from pbtnas.protocol.work_loop import WorkerEnding
     from pbtnas.store.study_directory import Study
     from pbtnas.study.worker import work_on_study
 
     with disk_errors(ExitCode.USAGE, PermissionError, place=root):
-        found = wait_for(root, stop, patience)
+        found = wait_for(root, stop, patience, silent=silent)
     if found is None:
         return WorkerEnding.STOPPED
     if isinstance(found, Study):

@@ -239,6 +239,7 @@ def _figures_of_study(
     """The figures of a study's finished runs; the others are named on stderr."""
     from pbtnas.analysis.compare.gathering import gather
     from pbtnas.analysis.plots.catalogue import study_figures
+    from pbtnas.analysis.supernets import rated_twice
 
     gathered = gather([directory], only)
     if not gathered.finished:
@@ -246,6 +247,9 @@ def _figures_of_study(
     figures = study_figures(gathered.finished, measure, reference)
     for name in gathered.unfinished:
         click.echo(f"left out, not finished: {name}", err=True)
+    for run in gathered.finished:
+        if (why := rated_twice(run.history)) is not None:
+            click.echo(f"left out of figures of subnets: {why}", err=True)
     return figures
 
 

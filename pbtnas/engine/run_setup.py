@@ -225,7 +225,14 @@ def check_task(config: Config, task: Task) -> None:
     """Raise `TaskError` when members are to be trained beyond the end of the task's schedule, or
     when not every architecture is to be trained to the end although the task needs them all."""
     search = config.search
-    if isinstance(task, TrainsEvery) and task.trains_every:
+    whole = isinstance(task, TrainsEvery) and task.trains_every
+    if whole and task.space.size == 1 and search.population > 1:
+        raise TaskError(
+            f"{config.named('search.population')}: expected 1, since the task's only architecture "
+            f"is to be trained once in a run, not {search.population}; runs with other seeds train "
+            "it again"
+        )
+    if whole and task.space.size > 1:
         if search.start != "every":
             raise TaskError(
                 f"{config.named('search.start')}: expected every, since the task needs each of its "

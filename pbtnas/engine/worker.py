@@ -221,8 +221,12 @@ class WorkerDriver(Driver):
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 
 
-def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | None:
+def wait_for(
+    root: Path, stop: StopRequest, patience_s: float, *, silent: bool = False
+) -> Run | Study | None:
     """The run or study in a directory, waiting for somebody to make one; None if asked to stop.
+
+    It says that it waits, unless it is silent: beside a coordinator that is being started.
 
     A directory that cannot be read is waited for in any case.  Raises `NotYetARun` when patience
     ends, and whatever `open_run` and `open_study` raise.
@@ -243,7 +247,7 @@ def wait_for(root: Path, stop: StopRequest, patience_s: float) -> Run | Study | 
             later = isinstance(error, NotYetARun) or is_study(root)
             if not later or time.monotonic() - since_s >= patience_s:
                 raise
-            if not told:
+            if not (told or silent):
                 told = True
                 log.info("%s; waiting up to %g s for a coordinator", error, patience_s)
         stop.wait(LOOK_S)

@@ -35,7 +35,12 @@ class SpectralNorm(nn.Module):
         self.register_buffer("v", F.normalize(torch.randn(shape[1:].numel()), dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """`weight` / sigma, of the same shape; gradients flow through both."""
+        """`weight` / sigma, of the same shape; gradients flow through both.
+
+        A weight on the device "meta", whose costs are counted, has no numbers and stays as it is.
+        """
+        if weight.is_meta:  # where there is no autocast, either
+            return weight
         # Under autocast the products would run in half precision, and so would the estimates.
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)

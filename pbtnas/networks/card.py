@@ -189,7 +189,8 @@ The run does not record what {names} had been: these are the defaults of the ver
 
 
 def _architecture(card: Card) -> str:
-    rows = [(f"`{name}`", _json(option)) for name, option in card.config["choices"].items()]
+    choices = {**card.config["choices"], **card.config.get("subnet_choices", {})}
+    rows = [(f"`{name}`", _json(option)) for name, option in choices.items()]
     return "## Architecture\n\n" + _table(("variable", "option"), rows)
 
 

@@ -3,7 +3,8 @@
 `config.json` has, beside what `directory.py` adds:
 
     which, generation, member   whose network it is; of a soup, with whom it began
-    subnet                      which of the member's subnets it is; only there if it is one
+    subnet, subnet_choices      which of the member's subnets it is, and its options by variable if
+                                its task says them; only there if it is one
     task                        name, and all options; names of those that are assumed to have had
                                 the defaults of now, because the run does not record them
     architecture, choices       option indices; the same as options by variable
@@ -53,7 +54,7 @@ from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import SUBNET, TaskError
 from pbtnas.tasks.loading import complete_options
-from pbtnas.tasks.optional import ShowsUse
+from pbtnas.tasks.optional import DescribesSubnets, ShowsUse
 from pbtnas.version import __version__
 
 
@@ -153,7 +154,7 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
         "which": member.which,
         "generation": best.generation,
         "member": best.member,
-        **({} if member.subnet is None else {"subnet": member.subnet}),
+        **_subnet(member),
         "task": {
             "name": config.task.name,
             "options": options,
@@ -174,6 +175,16 @@ def _config(member: RunNetwork, results: _Results) -> dict[str, Any]:
         "code": member.run.codes.summary(),
         "versions": {"pbtnas": __version__, "torch": torch.__version__},
     }
+
+
+def _subnet(member: RunNetwork) -> dict[str, Any]:
+    task, name = member.task, member.subnet
+    if name is None:
+        return {}
+    if not isinstance(task, DescribesSubnets):
+        return {"subnet": name}
+    choices = dict(task.subnet_choices(member.best.architecture, name))
+    return {"subnet": name, "subnet_choices": choices}
 
 
 def _weights(network: nn.Module) -> bytes:

@@ -91,7 +91,16 @@ class TrainsEvery(Protocol):
     """A task whose architectures are parts of one whole, as groups of a supernet are."""
 
     trains_every: bool
-    """Whether a run has to train each architecture of the space, with `search.start: every`."""
+    """Whether a run has to train each architecture of the space once, with `search.start: every`
+    where there are several."""
+
+
+@runtime_checkable
+class DescribesSubnets(Protocol):
+    """A task with subnets that says in words what each of them is made of."""
+
+    def subnet_choices(self, architecture: Architecture, name: str) -> Mapping[str, Any]:
+        """The options by variable of a subnet of a member of that architecture, for its card."""
 
 
 @runtime_checkable

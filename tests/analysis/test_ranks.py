@@ -61,6 +61,14 @@ def test_a_subnet_without_a_score_ranks_last() -> None:
     assert ranks.top_rank([math.nan, 0.1, 0.2, 0.3], truth, 4) == 1
 
 
+def test_without_any_score_nothing_ranks_first() -> None:
+    """The order of the space is no ranking, and its first subnet not its best."""
+    truth, none = [0.2, 0.3, 0.4, 0.5], [math.nan] * 4
+
+    assert math.isnan(ranks.top_rank(none, truth, 1))
+    assert math.isnan(ranks.kept(none, truth, best=1, within=2))
+
+
 def test_truth_without_a_value_is_refused() -> None:
     """A hole in the truth would count as the worst architecture of all."""
     with pytest.raises(ValueError, match="finite for every architecture"):

@@ -15,6 +15,7 @@ from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.history.generation import Generation, ResultWithMeta
 from pbtnas.analysis.history.run import FinalRecord, History
+from pbtnas.analysis.plots.supernet_figures import supernet_figures
 from pbtnas.analysis.rank_study import Truth, rank_tables, read_runs, truth_of
 from pbtnas.analysis.rated_subnets import ratings_table, true_ranks
 from pbtnas.analysis.supernets import single_trainings, subnet_rows
@@ -188,6 +189,40 @@ def test_other_architectures_are_refused(tmp_path: Path, names: Sequence[str], t
     table = Truth("gt.csv", NAMES, np.array([0.1, 0.2, 0.3, 0.4]))
     with pytest.raises(ComparisonError, match="architectures of the ground truth gt.csv[,;]"):
         read_runs([named], table)
+
+
+def test_truth_that_lacks_architectures_is_told_as_lacking_them(tmp_path: Path) -> None:
+    """Not as a run that has too many."""
+    told = "^the ground truth has no architecture 22, expected all 4 of which run .* has a subnet$"
+    with pytest.raises(ComparisonError, match=told):
+        subnet_rows(supernet(tmp_path, [0.5] * 4), NAMES[:3])
+
+
+def test_a_run_that_rates_a_subnet_twice_is_left_out_and_named(tmp_path: Path) -> None:
+    """The other runs of the study are compared and drawn all the same."""
+    row = dict(zip(NAMES, (0.1, 0.2, 0.3, 0.4), strict=True))
+    twice = [Result(i, "ok", 0.5, metrics(row), None) for i in range(2)]
+    bad = NamedRun("bad", history(tmp_path / "bad", [twice], [(0,), (0,)]))
+    good = NamedRun("good", supernet(tmp_path / "good", tuple(row.values()), tuple(row.values())))
+    truth = Truth("gt.csv", NAMES, np.array([0.1, 0.2, 0.3, 0.4]))
+
+    tables = rank_tables(read_runs([bad, good], truth), truth)
+
+    told = "Left out: run bad has 2 members with a subnet 11, expected one."
+    assert told in tables["ranks"].notes
+    assert [row[0] for row in tables["ranks"].rows] == ["good", "random"]
+    assert supernet_figures([bad, good]).keys() == supernet_figures([good]).keys()
+
+
+def test_more_rows_than_a_supernet_has_are_refused(tmp_path: Path) -> None:
+    """Else its means would be missing without a reason."""
+    run = NamedRun("arm", supernet(tmp_path, (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.3, 0.4)))
+    truth = Truth("gt.csv", NAMES, np.array([0.1, 0.2, 0.3, 0.4]))
+    ranked = read_runs([run], truth)
+
+    assert rank_tables(ranked, truth, k=2)
+    with pytest.raises(ComparisonError, match="^arm has 2 rows, --last needs 3$"):
+        rank_tables(ranked, truth, k=3)
 
 
 def test_ground_truth_is_the_mean_over_trainings(tmp_path: Path) -> None:

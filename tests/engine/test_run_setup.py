@@ -35,6 +35,8 @@ from pbtnas.store.run_directory import OtherSpace, Run, open_run, space_digest
 from pbtnas.store.task_code import OtherCode
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.loading import complete_options
+from pbtnas.tasks.weight_sharing import SupernetTask
+from pbtnas.tasks.weight_sharing.options import SupernetOptions
 
 SPACE = SearchSpace([switch("activation", ["relu", "tanh"])])
 
@@ -134,6 +136,20 @@ def test_a_task_may_need_every_architecture(tmp_path: Path) -> None:
         check_task(load(path, [nobody]), task)
     with pytest.raises(TaskError, match="algorithm: expected one of random-search, .* not pbt"):
         check_task(load(path, [every]), task)
+
+
+def test_a_supernet_of_the_whole_space_is_trained_once_in_a_run(tmp_path: Path) -> None:
+    """Several would rate each subnet several times, and no ranking could be read from that."""
+    task = SupernetTask(SupernetOptions(data="gratings", side=8, cells=1, width=4, held_out=200))
+    path = tmp_path / "try.yaml"
+    path.write_text(
+        "task: {name: supernet}\nsearch:\n  population: 1\n  generations: 2\n  epochs: 1\n"
+    )
+
+    check_task(load(path, ["search.algorithm=random-search"]), task)
+    told = "search.population: expected 1, since the task's only architecture .* not 4; runs with"
+    with pytest.raises(TaskError, match=told):
+        check_task(load(path, ["search.population=4", "search.algorithm=random-search"]), task)
 
 
 def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:

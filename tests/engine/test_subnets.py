@@ -179,10 +179,10 @@ def test_a_subnet_is_exported_as_a_plain_network(run: Path, tmp_path: Path) -> N
     assert sum(p.numel() for p in network.parameters()) == sum(
         p.numel() for p in task().network(only((3, 3, 2)), seed=0).parameters()
     )
-    assert (
-        "Subnet 443, with the shared weights of member"
-        in (tmp_path / "443" / "README.md").read_text()
-    )
+    card = (tmp_path / "443" / "README.md").read_text()
+    assert "Subnet 443, with the shared weights of member" in card
+    for edge, operation in task().choices.decode((3, 3, 2)).items():
+        assert f"| `{edge}` | {operation} |" in card
 
     said = call("export", run, "-o", tmp_path / "no", "--subnet", "343")
     assert (said.exit_code, "has no subnet '343', but 441 to 444" in said.output) == (2, True)

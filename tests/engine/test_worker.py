@@ -63,6 +63,22 @@ def test_a_study_that_is_made_while_a_worker_looks_is_found(
     assert wait_for(tmp_path / "study", StopRequest(()), patience_s=60.0) == made[0]
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_only_a_worker_without_a_coordinator_beside_it_says_that_it_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, silent: bool
+) -> None:
+    """Who starts a run is not told to wait ten minutes for what is refused, or begins, at once."""
+    caplog.set_level("INFO", "pbtnas")
+
+    class Asked(StopRequest):
+        def wait(self, *_: Any, **__: Any) -> bool:
+            self.asked = True
+            return True
+
+    assert wait_for(tmp_path / "none", Asked(()), patience_s=600.0, silent=silent) is None
+    assert ("waiting up to 600 s" in caplog.text) is not silent
+
+
 class NoTraining:
     """Stands for a training process that is killed at whatever it is given."""
 

@@ -18,6 +18,7 @@ import torch
 
 from pbtnas.determinism import seed_everything
 from pbtnas.search import Architecture, SearchSpace
+from pbtnas.search.objectives import COUNTED
 from pbtnas.state import Json, State, assemble
 from pbtnas.tasks.base import Diverged, Task, Trainee
 from pbtnas.tasks.checking.naming import ladder_faults, naming_faults
@@ -29,6 +30,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.costs import costs_of
 from pbtnas.tasks.findings import preview_fault
 from pbtnas.tasks.fresh import fresh_tensors
 from pbtnas.tasks.optional import epoch_steps
@@ -40,6 +42,7 @@ class TaskContract:
     device: str = "cpu"
     epochs: ClassVar[int] = 1
     artifacts: ClassVar[frozenset[str]] = frozenset()
+    costs: ClassVar[frozenset[str]] = COUNTED
     _products: ClassVar[dict[type, dict[str, bytes]]] = {}
 
     def make_task(self) -> Task:
@@ -208,6 +211,20 @@ class TaskContract:
         assert math.isfinite(final.score)
         assert set(final.artifacts) == self.artifacts
         assert all(final.artifacts.values())
+
+    def test_costs_are_a_function_of_the_architecture(self, task: Task) -> None:
+        """Objectives may ask for the multiply-adds of any architecture; a job counts them last, and
+        fails where they cannot be counted."""
+        for architecture in architectures(task.space, 5):
+            trainee = task.create(architecture, 1)
+            state = copy_of(trainee.state())
+
+            costs = costs_of(trainee, COUNTED)
+
+            assert all(math.isfinite(number) and number > 0 for number in costs.values())
+            assert costs == costs_of(task.create(architecture, 2), COUNTED)
+            assert set(costs) == self.costs
+            assert difference(trainee.state(), state) is None
 
     def test_broken_weights_cannot_win(self, task: Task, tmp_path: Path) -> None:
         """NaN in all weights ends in Diverged or in a score that is not finite."""

@@ -22,6 +22,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own_training.py"
 class TestOwnTraining(TaskContract):
     """The example keeps the contract, of which it writes a training loop and a score only."""
 
+    costs = frozenset()
+
     def make_task(self) -> Task:
         return load_task("Denoising", {}, task_file=f"{EXAMPLE}:Denoising")
 

@@ -15,6 +15,8 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own_interface.py"
 class TestOwnInterface(TaskContract):
     """Six methods of one's own are enough for a task and its members."""
 
+    costs = frozenset()
+
     def make_task(self) -> Task:
         return load_task("Carts", {}, task_file=f"{EXAMPLE}:Carts")
 

@@ -80,6 +80,8 @@ class TestCell64(TaskContract):
 class TestSupernet(TaskContract):
     """The contract for supernets, each of a group of four."""
 
+    costs = frozenset()
+
     def make_task(self) -> Task:
         options = {"sharing": "groups", "groups": 16, "grouping": "similar", "order": "reshuffled"}
         return SupernetTask(SupernetOptions(**TINY | options))

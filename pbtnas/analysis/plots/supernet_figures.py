@@ -23,6 +23,7 @@ from pbtnas.analysis.rated_subnets import score_rows
 from pbtnas.analysis.supernets import (
     SubnetRows,
     has_subnets,
+    rated_twice,
     rows_by_generation,
     single_trainings,
     subnet_names,
@@ -42,10 +43,12 @@ def supernet_figures(runs: Sequence[NamedRun]) -> Figures:
 
     `stability` where a variant has two instances; with ground truth, `rank-boxes` there too, and
     `finetune` where `pbtnas subnets --finetune` has tuned the subnets of a run; `last-steps` of
-    each variant that keeps dense rows; `sharing` where variants have groups or prefixes.  Raises
-    what reading the runs raises.
+    each variant that keeps dense rows; `sharing` where variants have groups or prefixes.  Runs
+    that rate a subnet twice are left out.  Raises what reading the runs raises.
     """
-    supernets = [run for run in runs if has_subnets(run.history)]
+    supernets = [
+        run for run in runs if has_subnets(run.history) and rated_twice(run.history) is None
+    ]
     supernets.sort(
         key=lambda run: _task(run).get("sharing", "all") != "all"
     )  # what the paper is about

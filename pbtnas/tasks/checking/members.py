@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pbtnas.determinism import global_rngs, seed_everything
+from pbtnas.search.objectives import COUNTED
 from pbtnas.search.space import Architecture
 from pbtnas.state import State, assemble
 from pbtnas.tasks.base import Diverged, Evaluation, Task, Trainee
@@ -26,6 +27,7 @@ from pbtnas.tasks.checking.rehearsal import (
     train,
 )
 from pbtnas.tasks.checking.report import Level, Report, Tell
+from pbtnas.tasks.costs import costs_of
 from pbtnas.tasks.findings import artifact_faults, numbers_of, preview_fault
 from pbtnas.tasks.fresh import fresh_tensors, offers_modules
 from pbtnas.tasks.optional import HasNetwork
@@ -98,6 +100,7 @@ class MemberChecks(Report):
             self._scored += 1
             self.finally_evaluated(snapshot.state, trainee, seed)
             self.exported(trainee, architecture)
+            self.counted(trainee)
             self.judged(snapshot.state, architecture, seed)
         return snapshot.state
 
@@ -279,6 +282,12 @@ class MemberChecks(Report):
         with self.reporting("loading an exported network without data", Level.WARNING):
             check_export(trainee, copy.deepcopy(self.unprepared), architecture, self.made)
             self.say(Level.OK, "its network can be exported, and loaded without data")
+
+    def counted(self, trainee: Trainee) -> None:
+        """Count what the network costs, as a job does where an objective asks for it."""
+        # No error: a search for the score alone goes well without it.
+        with self.reporting("costs(), which objectives may ask for,", Level.WARNING):
+            costs_of(trainee, COUNTED)
 
     def judged(self, state: State, architecture: Architecture, seed: int) -> None:
         """Check that a network of NaN has no score.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from pbtnas.models.edges import only
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import LazyTensor
 from pbtnas.tasks.base import Context, Evaluation
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.weight_sharing.classifier import Classifier, accuracy
 from pbtnas.tasks.weight_sharing.classifying import Classifying, unseen
 from pbtnas.tasks.weight_sharing.options import Cell64Options
@@ -55,3 +57,9 @@ class Cell64Trainee(Classifier):
     def trained_network(self) -> nn.Module:
         """The network, which maps normalised images to logits."""
         return self.networks
+
+    def costs(self) -> Mapping[str, float]:
+        """The multiply-adds of one image."""
+        side = self.task.options.side
+        image = torch.zeros(1, 3, side, side, device="meta")
+        return {"multiply_adds": multiply_adds(self.networks, lambda n: n(image))}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
@@ -34,6 +35,7 @@ class SupernetTask(Classifying):
     Options = SupernetOptions
     options: SupernetOptions
     space: SearchSpace
+    trains_every = True
 
     def __init__(self, options: SupernetOptions | None = None) -> None:
         super().__init__(options or SupernetOptions())
@@ -44,7 +46,6 @@ class SupernetTask(Classifying):
         if found := list(self._misfits(every, network)):
             raise UnfitOptions(options, found)
         self.parts = parts_of(every, options.groups, options.grouping)
-        self.trains_every = len(self.parts) > 1
         modules = [name for name, _ in network.named_children()]
         if options.sharing in ("prefix", "names"):
             named = (*network.named_parameters(), *network.named_buffers())
@@ -111,6 +112,10 @@ class SupernetTask(Classifying):
     def subnets(self, architecture: Architecture) -> Sequence[str]:
         """The names of the subnets of a member, in order."""
         return list(self.spanned(architecture))
+
+    def subnet_choices(self, architecture: Architecture, name: str) -> Mapping[str, Any]:
+        """The operations of a subnet by variable."""
+        return self.choices.decode(self.spanned(architecture)[name])
 
     def rater(
         self,

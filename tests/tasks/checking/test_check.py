@@ -45,6 +45,11 @@ def test_a_good_task_is_told_so() -> None:
         (broken.LenientTask, Level.ERROR, "load() must restore all of state()"),
         (broken.RenamingTask, Level.WARNING, "the switch 'activation' decides whether"),
         (broken.TypoTask, Level.WARNING, "owns the module 'hiden'"),
+        (
+            broken.LookingTask,
+            Level.WARNING,
+            "costs(), which objectives may ask for, raised RuntimeError",
+        ),
         (broken.LeavingTask, Level.ERROR, "train() raised SystemExit: 0; a task must not end"),
         (broken.WideningTask, Level.ERROR, "train() raised RuntimeError"),
     ],
