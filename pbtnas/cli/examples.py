@@ -37,7 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas data get cifar10",
         "pbtnas data get stl10 --from stl10_binary.tar.gz",
     ),
-    "doctor": ("pbtnas doctor /shared/runs",),
+    "doctor": ("pbtnas doctor /shared/runs", "pbtnas doctor /shared/runs --with 2"),
     "drain": ("pbtnas drain runs/first node3-17390-w-84a96d",),
     "estimate": (
         "pbtnas estimate config.yaml --task my_search.py:MySearch",
