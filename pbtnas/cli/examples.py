@@ -108,6 +108,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "task list": ("pbtnas task list",),
     "watch": ("pbtnas watch runs/first",),
     "worker": ("pbtnas worker /shared/runs/first --device cuda:0 --task my_search.py:MySearch",),
+    "worker-alive": (
+        "pbtnas worker-alive runs/first",
+        "pbtnas worker-alive /shared/runs/first node3-17390-w-84a96d",
+    ),
     "workers": ("pbtnas workers runs/first",),
 }
 
