@@ -63,7 +63,7 @@ def examine_between(directory: Path, party: Party) -> Iterator[Answer]:
     """
     yield Answer(True, f"met: {', '.join(map(machine_of, party.members))}")
     for sort in (RECORDS, LISTED, PLAIN):
-        (directory / _answers(party, sort, party.me)).mkdir()
+        (directory / _answers(party, sort, party.me)).mkdir(parents=True)
     with PosixStore(directory, party.name, primitive=party.primitive) as store:
         together = _Together(store, party)
         together.all_have("begun")
@@ -234,9 +234,12 @@ def _answer_until(over: threading.Event, directory: Path, party: Party) -> None:
 
 
 def _answers(party: Party, sort: str, asker: int) -> Name:
-    """Where the answers to a member lie: who asks never writes there, which would refresh what its
-    machine remembers of the directory."""
-    return within(party.place, f"{sort}-{asker}")
+    """Where the answers to a member lie.
+
+    Who asks never writes there or in the directory above, nor do others meanwhile: it would
+    refresh what the asking machine remembers of the directory.
+    """
+    return within(party.place, f"{sort}-{asker}/answers")
 
 
 def _list(told: object) -> list[object]:
