@@ -35,7 +35,7 @@ USAGE = {
     *("NoTime", "NoTimeLimit"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    *("BadReference", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),
+    *("BadReference", "MissingExtra", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),
     *(
         "OtherCode",
         "OtherSpace",
