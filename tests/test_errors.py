@@ -32,7 +32,7 @@ NOT_ERRORS = {
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
-    *("NoTime", "NoTimeLimit"),
+    *("NoTime", "NoTimeLimit", "EngineTrouble", "UnfitLaunch"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
     *("BadReference", "MissingExtra", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),

@@ -39,7 +39,9 @@ from pbtnas.cli.shared import (
     name_in,
     overrides_option,
     parent_option,
+    queue_again,
     quietly,
+    requeue_option,
     reuse_option,
     run_dir_argument,
     scratch_option,
@@ -72,6 +74,7 @@ ELSEWHERE: Mapping[str, str] = {
     "export": "networks",
     "extend": "control",
     "fsck": "inspect",
+    "launch": "launch",
     "log": "log",
     "logs": "logs",
     "member": "everybody",
@@ -232,6 +235,7 @@ def run(
 @overrides_option
 @log_option
 @until_option
+@requeue_option
 @parent_option
 @click.option(
     "--dry-run",
@@ -242,6 +246,7 @@ def coordinator(
     arguments: tuple[str, ...],
     schedule_of: Path | None,
     until: float | None,
+    requeue: str | None,
     parent: int | None,
     task_file: str | None,
     accept: bool,
@@ -290,12 +295,15 @@ def coordinator(
             with loggers_beside(root, list(told)):
                 ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
     except AskedToStop:
+        queue_again(requeue, stop, ExitCode.STOPPED)
         sys.exit(ExitCode.STOPPED)  # before anything was begun
     except BrokenChain as error:
         leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
     if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
-    sys.exit(ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED)
+    code = ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED
+    queue_again(requeue, stop, code)
+    sys.exit(code)
 
 
 def _run_and_config(
@@ -351,6 +359,7 @@ def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
     help="How long to wait for a coordinator to start the run.",
 )
 @until_option
+@requeue_option
 @parent_option
 @reuse_option
 @task_file_option
@@ -365,6 +374,7 @@ def worker(
     slots: int,
     patience: float,
     until: float | None,
+    requeue: str | None,
     parent: int | None,
     reuse: bool,
     task_file: str | None,
@@ -409,6 +419,7 @@ def worker(
         WorkerEnding.STOPPED: ExitCode.STOPPED,
         WorkerEnding.HANDED_BACK: ExitCode.STOPPED,
     }
+    queue_again(requeue, stop, codes[ending])
     sys.exit(codes[ending])
 
 

@@ -115,6 +115,15 @@ def _scheduled() -> float | None:
     return seconds_left()
 
 
+def _check_job(_: click.Context, __: click.Parameter, requeue: str | None) -> str | None:
+    """Learn at the start, and not after hours, that this is no job of a scheduler."""
+    if requeue is not None:
+        from pbtnas.launch.slurm import this_job
+
+        this_job()
+    return requeue
+
+
 SECONDS_OR_FOREVER = Seconds("forever", lambda: math.inf)
 until_option = click.option(
     "--until",
@@ -122,6 +131,13 @@ until_option = click.option(
     metavar="SECONDS|auto",
     help="Stop in time to have left in so many seconds; `auto`: when the job's time limit ends, "
     "if the scheduler says when.",
+)
+requeue_option = click.option(
+    "--requeue",
+    type=click.Choice(["slurm"]),
+    callback=_check_job,
+    help="Have that scheduler queue this job again when its time ends, or it is asked to stop by "
+    "SIGUSR1 or SIGUSR2: not when the run is finished, nor when it was cancelled.",
 )
 parent_option = click.option(
     "--parent",
@@ -206,6 +222,22 @@ def pin_as(run_dir: Path, stop: StopRequest) -> None:
     except AskedToStop:
         raise SystemExit(ExitCode.STOPPED) from None
     pin(from_json(run.config).run.cpu_capability)
+
+
+def queue_again(requeue: str | None, stop: StopRequest, code: int) -> None:
+    """Have the scheduler queue this job again, if it is to and was only stopped by its time.
+
+    Who was cancelled is not to come back, and whom Slurm preempts it queues again itself.
+    """
+    if requeue is None or code != ExitCode.STOPPED or stop.cancelled:
+        return
+    from pbtnas.launch.errors import EngineTrouble
+    from pbtnas.launch.slurm import requeue_this_job
+
+    try:
+        log.info("job %s is queued again", requeue_this_job())
+    except EngineTrouble as error:
+        log.warning("%s; `pbtnas launch slurm` submits this job again", error)
 
 
 def check_logging(names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from pbtnas.cli.app import cli
 from pbtnas.engine.signals import LEAVE_S, StopRequest
-from pbtnas.engine.time_limit import END_TIME, seconds_left
+from pbtnas.engine.time_limit import END_TIME, JOB, parsed, seconds_left
 from pbtnas.engine.worker import NoTime, is_stopping, need_time
 
 GRACE_S = 20.0
@@ -49,11 +50,45 @@ def test_a_time_in_which_nothing_can_be_trained_is_refused() -> None:
 def test_the_end_of_the_job_is_what_slurm_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--until auto`; without a limit, there is none."""
     monkeypatch.delenv(END_TIME, raising=False)
+    monkeypatch.delenv(JOB, raising=False)
     assert seconds_left() is None
     monkeypatch.setenv(END_TIME, str(int(time.time()) + 1000))
     assert 900 < (seconds_left() or 0.0) <= 1000
     monkeypatch.setenv(END_TIME, "1")
     assert seconds_left() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1-02:03:04", 93784.0),
+        ("2:03:04", 7384.0),
+        ("03:04", 184.0),
+        ("0:00", 0.0),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("", None),
+    ],
+)
+def test_times_are_read_as_slurm_writes_them(text: str, seconds: float | None) -> None:
+    """Versions before 23.02 set no variable, and are asked."""
+    assert parsed(text) == seconds
+
+
+def test_earlier_versions_of_slurm_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """About the job of this process; one that does not answer is said, and no end is known."""
+    monkeypatch.delenv(END_TIME, raising=False)
+    monkeypatch.setenv(JOB, "43")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    squeue = tmp_path / "squeue"
+    squeue.write_text('#!/bin/bash\n[[ "$*" == *--jobs=43* ]] && echo 1:30\n')
+    squeue.chmod(0o755)
+    assert seconds_left() == 90.0
+    squeue.write_text("#!/bin/bash\nexit 1\n")
+    assert seconds_left() is None
+    assert "no end is known" in caplog.text
 
 
 @pytest.mark.parametrize(
