@@ -7,7 +7,7 @@ RUNS ?= runs
 # Two processes with a thread each: with more, their threads wait for each other's cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo demo-crash test test-slow test-loggers test-browser test-gpu device-check mutants faults check format benchmark clean
+.PHONY: demo demo-crash test test-slow test-loggers test-browser test-engines test-gpu device-check mutants faults check format benchmark image clean
 
 demo: $(VENV)/installed  ## search digits, compare with random search, draw
 	$(BIN)/python examples/demo.py $(RUNS)/demo
@@ -28,6 +28,10 @@ test-loggers: $(VENV)/installed-dev  ## what wandb, MLflow and pandas are told; 
 test-browser: $(VENV)/installed-dev  ## the page of `pbtnas dashboard` in an installed Chromium
 	$(BIN)/python -m pip install --quiet --requirement requirements-browser.txt
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/dashboard
+
+test-engines: $(VENV)/installed-dev  ## workers in Ray and Dask, manifests for Kubernetes; installs them
+	$(BIN)/python -m pip install --quiet --requirement requirements-engines.txt
+	$(BIN)/python -m pytest -m "slow or not slow" tests/system/test_engines.py tests/launch/test_k8s.py
 
 test-gpu: $(VENV)/installed-dev  ## what only a GPU shows: on cuda:0, or PBTNAS_TEST_DEVICE
 	$(BIN)/python -m pytest -m gpu
@@ -72,6 +76,9 @@ $(VENV)/installed: requirements.txt pyproject.toml
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	touch $@
+
+image:  ## a container image of workers and coordinators; EXTRAS=gan,rl,report adds what they need
+	docker build --tag pbtnas --build-arg EXTRAS=$(EXTRAS) .
 
 clean:
 	rm -rf $(VENV) $(RUNS)

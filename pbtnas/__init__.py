@@ -12,7 +12,8 @@ from pbtnas.version import __version__
 if TYPE_CHECKING:
     from pbtnas.api.opened import OpenedRun
 
-__all__ = ["__version__", "check", "load", "run"]  # not `open`: a star must not hide Python's own
+# Not `open`: a star must not hide Python's own.
+__all__ = ["__version__", "check", "load", "run", "work"]
 
 
 def run(
@@ -61,6 +62,59 @@ def run(
         loggers=log,
         scratch=None if scratch is None else Path(scratch),
         accept=accept_code_change,
+    )
+
+
+def work(
+    run: str | PathLike[str],
+    device: str | None = None,
+    until: float | str | None = None,
+    *,
+    task: type | str | None = None,
+    machine: str | None = None,
+    slots: int = 1,
+    patience: float = float("inf"),
+    scratch: str | PathLike[str] | None = None,
+    log: Sequence[str] = (),
+) -> bool:
+    """Work on a run, as `pbtnas worker` does: the whole of a worker, for any engine to call.
+
+    See docs/python.md.  The worker is a process of its own, so this may be
+    called from any thread; call it once for each GPU.  An exception raised in the calling thread
+    meanwhile (Ctrl-C, an engine's exit) asks the worker to hand its job back, and waits for that.
+    If this process is killed, the worker hands back and ends too.
+
+    Args:
+        run: The run directory, also of a run that nobody has started yet, or of a study.
+        device: A torch device; by default the one that the engine has assigned to this process
+            (CUDA_VISIBLE_DEVICES and the like), else the first GPU, else the CPU.
+        until: Seconds after which the worker hands its job back and returns, or "auto": the time
+            that the scheduler of this machine sets.
+        task: The class of a task of your own, or "FILE.py:Class", as for `run`.
+        machine: The name of this machine, where containers hide it.
+        slots: Workers that may share the GPU.
+        patience: Seconds to wait for somebody to start the run.
+        scratch: Directory of this machine for data and replay buffers.
+        log: Loggers to be told of the run, as for `pbtnas worker --log`.
+
+    Returns True when there is nothing more to do (the run is finished, or an operator has drained
+    this worker), and False when it was stopped before: calling again goes on from there.
+
+    Raises a `pbtnas.errors.PbtnasError` with one sentence: `pbtnas.api.working.WorkerEnded`, with
+    the exit code of the worker as `code`, and `pbtnas.api.classes.NotImportable`.
+    """
+    from pbtnas.api.working import work_on
+
+    return work_on(
+        Path(run),
+        device=device,
+        until=until,
+        task=task,
+        machine=machine,
+        slots=slots,
+        patience=patience,
+        scratch=None if scratch is None else Path(scratch),
+        loggers=log,
     )
 
 

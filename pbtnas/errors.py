@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -45,3 +47,27 @@ class MachineTrouble(PbtnasError):
     """
 
     exit_code = ExitCode.UNFIT
+
+
+class MissingExtra(PbtnasError):
+    """A package is not installed that an extra of pbtnas brings: most machines do not need it."""
+
+    exit_code = ExitCode.USAGE
+
+
+@contextmanager
+def from_extra(extra: str, what: str) -> Iterator[None]:
+    """Import inside what an extra of pbtnas brings.
+
+    Args:
+        extra: Name of the extra.
+        what: What needs it, in the words of the user.
+
+    Raises `MissingExtra` with one sentence.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f'{what} needs {error.name}: `pip install "pbtnas[{extra}]"` brings it'
+        ) from error

@@ -32,9 +32,10 @@ NOT_ERRORS = {
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
+    *("NoTime", "NoTimeLimit", "EngineTrouble", "UnfitLaunch"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
-    *("BadReference", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),
+    *("BadReference", "MissingExtra", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),
     *(
         "OtherCode",
         "OtherSpace",

@@ -63,19 +63,20 @@ def run_search(
         overrides = [*overrides, f"task.name={named.name}"]
     with _configuration(config, overrides) as file:
         arguments = ["run", str(file), str(run_dir)]
-        arguments += _options("--set", overrides) + _options("--device", devices)
-        arguments += _options("--log", [logger_words(logger) for logger in loggers])
+        arguments += options("--set", overrides) + options("--device", devices)
+        arguments += options("--log", [logger_words(logger) for logger in loggers])
         arguments += [] if workers is None else ["--workers", str(workers)]
         arguments += [] if scratch is None else ["--scratch", str(scratch)]
         arguments += [ACCEPT] if accept else []
         arguments += [] if named is None or named.words is None else ["--task", named.words]
-        code, said = _carry_out(arguments, None if named is None else named.root)
+        code, said = carry_out(arguments, None if named is None else named.root)
     if code != ExitCode.OK:
         raise SearchEnded(said or f"{run_dir}: the search ended with exit code {code}", code)
     return OpenedRun(run_dir, None if named is None else named.words)
 
 
-def _options(option: str, values: Sequence[str]) -> list[str]:
+def options(option: str, values: Sequence[str]) -> list[str]:
+    """The words of an option that is given once for each value."""
     return [word for value in values for word in (option, value)]
 
 
@@ -93,8 +94,16 @@ def _configuration(config: Path | Mapping[str, Any], overrides: Sequence[str]) -
         yield file
 
 
-def _carry_out(arguments: Sequence[str], root: Path | None) -> tuple[int, str]:
-    """Run `pbtnas ARGUMENTS` to its end; its exit code, and the sentence that it ended with."""
+def carry_out(arguments: Sequence[str], root: Path | None) -> tuple[int, str]:
+    """Run `pbtnas ARGUMENTS` to its end; its exit code, and the sentence that it ended with.
+
+    An exception in this process, such as `KeyboardInterrupt`, asks it to stop, and waits until it
+    has handed back what it did.  It stops too if this process ends without one.
+
+    Args:
+        arguments: Words of the command, which takes `--parent`.
+        root: A directory to add to the module paths, or None.
+    """
     paths = [os.environ.get("PYTHONPATH", ""), "" if root is None else str(root)]
     added = {} if root is None else {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     said = ""

@@ -21,6 +21,7 @@ from pbtnas.cli.examples import examples_of, with_examples
 from pbtnas.cli.overview import write_overview
 from pbtnas.cli.shared import (
     EXIT_CODES,
+    SECONDS_OR_FOREVER,
     accept_option,
     accepting,
     check_installed,
@@ -38,12 +39,15 @@ from pbtnas.cli.shared import (
     name_in,
     overrides_option,
     parent_option,
+    queue_again,
     quietly,
+    requeue_option,
     reuse_option,
     run_dir_argument,
     scratch_option,
     task_file_option,
     until_asked_to_stop,
+    until_option,
     worker_lines,
 )
 from pbtnas.errors import ExitCode, PbtnasError
@@ -70,6 +74,7 @@ ELSEWHERE: Mapping[str, str] = {
     "export": "networks",
     "extend": "control",
     "fsck": "inspect",
+    "launch": "launch",
     "log": "log",
     "logs": "logs",
     "member": "everybody",
@@ -93,6 +98,7 @@ ELSEWHERE: Mapping[str, str] = {
     "subnets": "subnets",
     "task": "tasks",
     "watch": "watch",
+    "worker-alive": "alive",
     "workers": "everybody",
 }
 """The module of this folder in which a command stands.  It is imported when the command is called:
@@ -112,7 +118,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in ELSEWHERE:
             module = import_module(f"pbtnas.cli.{ELSEWHERE[name]}")
-            self.add_command(getattr(module, name), name)
+            self.add_command(getattr(module, name.replace("-", "_")), name)
         found = super().get_command(ctx, name)
         return None if found is None else with_examples(found, name)
 
@@ -228,6 +234,8 @@ def run(
 @machine_option
 @overrides_option
 @log_option
+@until_option
+@requeue_option
 @parent_option
 @click.option(
     "--dry-run",
@@ -237,6 +245,8 @@ def run(
 def coordinator(
     arguments: tuple[str, ...],
     schedule_of: Path | None,
+    until: float | None,
+    requeue: str | None,
     parent: int | None,
     task_file: str | None,
     accept: bool,
@@ -250,7 +260,7 @@ def coordinator(
     Without CONFIG, the configuration stored in RUN_DIR is used.  Of a run that was started only
     the engine section can be changed; it never changes the outcome.
     """
-    stop = until_asked_to_stop(parent)  # before the seconds in which torch is imported
+    stop = until_asked_to_stop(parent, until)  # before the seconds in which torch is imported
     from pbtnas.config import to_json
     from pbtnas.engine.devices import default_scratch
     from pbtnas.processor import pin
@@ -285,12 +295,15 @@ def coordinator(
             with loggers_beside(root, list(told)):
                 ending = coordinate(root, config, task, scratch=scratch, stop=stop, accept=accept)
     except AskedToStop:
+        queue_again(requeue, stop, ExitCode.STOPPED)
         sys.exit(ExitCode.STOPPED)  # before anything was begun
     except BrokenChain as error:
         leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
     if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
-    sys.exit(ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED)
+    code = ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED
+    queue_again(requeue, stop, code)
+    sys.exit(code)
 
 
 def _run_and_config(
@@ -329,16 +342,24 @@ def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
 
 @cli.command()
 @run_dir_argument
-@click.option("--device", help="A torch device; the first GPU if there is one, else cpu.")
+@click.option(
+    "--device",
+    help="A torch device; the first GPU if there is one, else cpu.  `auto`: the one that Slurm, "
+    "torchrun or MPI has started this worker for.",
+)
 @click.option(
     "--slots", default=1, show_default=True, type=click.IntRange(1), help="Workers a GPU may have."
 )
 @click.option(
     "--patience",
+    type=SECONDS_OR_FOREVER,
     default=600.0,
     show_default=True,
-    help="Seconds to wait for a coordinator to start the run.",
+    metavar="SECONDS|forever",
+    help="How long to wait for a coordinator to start the run.",
 )
+@until_option
+@requeue_option
 @parent_option
 @reuse_option
 @task_file_option
@@ -352,6 +373,8 @@ def worker(
     device: str | None,
     slots: int,
     patience: float,
+    until: float | None,
+    requeue: str | None,
     parent: int | None,
     reuse: bool,
     task_file: str | None,
@@ -362,7 +385,7 @@ def worker(
 
     Start one for each GPU, on any machine.
     """
-    stop = until_asked_to_stop(parent)
+    stop = until_asked_to_stop(parent, until)
     check_logging(loggers)
     from pbtnas.engine import devices
     from pbtnas.engine.loggers_beside import loggers_beside
@@ -372,9 +395,13 @@ def worker(
     scratch = scratch or devices.default_scratch()
     with disk_errors(ExitCode.USAGE, PermissionError, place=scratch):
         make_directory(scratch)
+    named = False
+    if device == "auto":
+        device, named = devices.assigned_device()
     device = device or devices.default_device()
     devices.check_device(device)
-    lock = devices.hold_device(device, slots)
+    # Launchers that name the GPUs share them out, and may number those of each job from 0.
+    lock = None if named else devices.hold_device(device, slots)
     try:
         with loggers_beside(run_dir, loggers):
             ending = _work(
@@ -400,6 +427,7 @@ def worker(
         WorkerEnding.STOPPED: ExitCode.STOPPED,
         WorkerEnding.HANDED_BACK: ExitCode.STOPPED,
     }
+    queue_again(requeue, stop, codes[ending])
     sys.exit(codes[ending])
 
 
@@ -419,11 +447,13 @@ def _work(
 
     With `silent`, it does not say that it waits: whoever started it started a coordinator, too.
     """
+    from pbtnas.engine.presence import note_presence
     from pbtnas.engine.worker import wait_for, work
     from pbtnas.protocol.work_loop import WorkerEnding
     from pbtnas.store.study_directory import Study
     from pbtnas.study.worker import work_on_study
 
+    note_presence(root)
     with disk_errors(ExitCode.USAGE, PermissionError, place=root):
         found = wait_for(root, stop, patience, silent=silent)
     if found is None:

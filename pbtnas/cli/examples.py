@@ -37,7 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas data get cifar10",
         "pbtnas data get stl10 --from stl10_binary.tar.gz",
     ),
-    "doctor": ("pbtnas doctor /shared/runs",),
+    "doctor": ("pbtnas doctor /shared/runs", "pbtnas doctor /shared/runs --with 2"),
     "drain": ("pbtnas drain runs/first node3-17390-w-84a96d",),
     "estimate": (
         "pbtnas estimate config.yaml --task my_search.py:MySearch",
@@ -57,6 +57,18 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "logs": ("pbtnas logs runs/first", "pbtnas logs runs/first --member 07 -f"),
     "member": ("pbtnas member runs/first 07", "pbtnas member runs/first g0003-m02 --json"),
     "members": ("pbtnas members runs/first", "pbtnas members runs/first --generation 2"),
+    "launch": (
+        "pbtnas launch slurm config.yaml /shared/runs/first --workers 16 --time 4:00:00",
+        "pbtnas launch list /shared/runs/first",
+    ),
+    "launch list": ("pbtnas launch list /shared/runs/first",),
+    "launch scale": ("pbtnas launch scale 32 /shared/runs/first",),
+    "launch slurm": (
+        "pbtnas launch slurm config.yaml /shared/runs/first --workers 16 --dry-run",
+        "pbtnas launch slurm config.yaml /shared/runs/first --workers 16 --time 4:00:00 "
+        "--sbatch partition=gpu",
+    ),
+    "launch stop": ("pbtnas launch stop /shared/runs/first",),
     "new": ("pbtnas new my_search", "pbtnas new my_gan --kind gan"),
     "note": ("pbtnas note runs/first 'disk replaced'",),
     "pause": ("pbtnas pause runs/first",),
@@ -108,6 +120,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "task list": ("pbtnas task list",),
     "watch": ("pbtnas watch runs/first",),
     "worker": ("pbtnas worker /shared/runs/first --device cuda:0 --task my_search.py:MySearch",),
+    "worker-alive": (
+        "pbtnas worker-alive runs/first",
+        "pbtnas worker-alive /shared/runs/first node3-17390-w-84a96d",
+    ),
     "workers": ("pbtnas workers runs/first",),
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
     from pbtnas.search.space import SearchSpace
+    from pbtnas.store.doctor import Answer
 
 
 @click.command()
@@ -110,18 +113,46 @@ def fsck(run_dir: Path, repair: bool) -> None:
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-def doctor(directory: Path) -> None:
+@click.option(
+    "--with",
+    "count",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Measure what passes between N machines, too: start this on each of them.",
+)
+@click.option(
+    "--wait",
+    default=300.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait for the others, with --with.",
+)
+def doctor(directory: Path, count: int | None, wait: float) -> None:
     """Try out whether a directory can carry a run, and how fast it is."""
     from pbtnas.store.doctor import examine
 
+    sound = True
     try:
-        answers = examine(directory)
+        for answer in chain(examine(directory), _between(directory, count, wait)):
+            click.echo(f"{'ok ' if answer.good else 'BAD'}  {answer.text}")
+            sound = sound and answer.good
     except OSError as error:  # of a temporary file below the directory
         leave(ExitCode.USAGE, f"{directory}: {error.strerror}")
-    for answer in answers:
-        click.echo(f"{'ok ' if answer.good else 'BAD'}  {answer.text}")
-    if not all(answer.good for answer in answers):
+    if not sound:
         sys.exit(ExitCode.FAILED)
+
+
+def _between(directory: Path, count: int | None, wait_s: float) -> Iterator[Answer]:
+    """What passes between this machine and others, where they are asked for."""
+    from pbtnas.store.between import examine_between
+    from pbtnas.store.meeting import meet
+    from pbtnas.store.run_directory import best_primitive
+
+    if count is None:
+        return
+    click.echo(f"waiting for {count - 1} more, up to {wait_s:g} s")
+    with meet(directory, count, wait_s, best_primitive(directory)) as party:
+        yield from examine_between(directory, party)
 
 
 @click.command()

@@ -9,9 +9,10 @@ import click
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("new", "task", "space", "config", "data", "doctor", "estimate"),
-    "Search": ("run", "coordinator", "worker", "study"),
+    "Search": ("run", "coordinator", "worker", "study", "launch"),
     "Look at a run": (
-        *("status", "watch", "dashboard", "show", "members", "member", "workers", "logs"),
+        *("status", "watch", "dashboard", "show", "members", "member", "workers", "worker-alive"),
+        "logs",
         *("plot", "report", "log"),
     ),
     "Steer a run": (

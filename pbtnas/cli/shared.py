@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -77,6 +78,67 @@ machine_option = click.option(
     expose_value=False,
     help="The name of this machine, where its host name is none (PBTNAS_MACHINE).",
 )
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # which click 8.1 has none of
+    """A number of seconds, or one word that stands for another.
+
+    Args:
+        word: The word.
+        meaning: The function that gives the seconds that it stands for; None for no limit.
+    """
+
+    name = "seconds"
+
+    def __init__(self, word: str, meaning: Callable[[], float | None]) -> None:
+        self._word = word
+        self._meaning = meaning
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """The seconds; ends the command for anything that is neither."""
+        if value == self._word:
+            return self._meaning()
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < math.inf:
+            self.fail(f"{value!r}: expected a number of seconds, or {self._word}", param, ctx)
+        return seconds
+
+
+def _scheduled() -> float | None:
+    from pbtnas.engine.time_limit import seconds_left
+
+    return seconds_left()
+
+
+def _check_job(_: click.Context, __: click.Parameter, requeue: str | None) -> str | None:
+    """Learn at the start, and not after hours, that this is no job of a scheduler."""
+    if requeue is not None:
+        from pbtnas.launch.slurm import this_job
+
+        this_job()
+    return requeue
+
+
+SECONDS_OR_FOREVER = Seconds("forever", lambda: math.inf)
+until_option = click.option(
+    "--until",
+    type=Seconds("auto", _scheduled),
+    metavar="SECONDS|auto",
+    help="Stop in time to have left in so many seconds; `auto`: when the job's time limit ends, "
+    "if the scheduler says when.",
+)
+requeue_option = click.option(
+    "--requeue",
+    type=click.Choice(["slurm"]),
+    callback=_check_job,
+    help="Have that scheduler queue this job again when its time ends, or it is asked to stop by "
+    "SIGUSR1 or SIGUSR2: not when the run is finished, nor when it was cancelled.",
+)
 parent_option = click.option(
     "--parent",
     type=int,
@@ -124,8 +186,9 @@ config_argument = click.argument("config", type=click.Path(path_type=Path, dir_o
 log = logging.getLogger(__name__)
 
 
-def until_asked_to_stop(parent: int | None = None) -> StopRequest:
-    """Heed signals from now on, and the end of the parent where its process id is given.
+def until_asked_to_stop(parent: int | None = None, until_s: float | None = None) -> StopRequest:
+    """Heed signals from now on, the end of the parent where its process id is given, and the end
+    of the time where it is known.
 
     Ends the command if the parent is gone already.
     """
@@ -133,9 +196,11 @@ def until_asked_to_stop(parent: int | None = None) -> StopRequest:
     from pbtnas.engine.signals import StopRequest
 
     stop = StopRequest()
+    if until_s is not None:
+        stop.end_in(until_s)
     if parent is not None:
         stop_with_parent(parent)
-    if parent is not None and stop.asked:
+    if parent is not None and stop.asked_by_signal:
         leave(ExitCode.STOPPED, f"process {parent}, which is to have started this one, is gone")
     return stop
 
@@ -157,6 +222,22 @@ def pin_as(run_dir: Path, stop: StopRequest) -> None:
     except AskedToStop:
         raise SystemExit(ExitCode.STOPPED) from None
     pin(from_json(run.config).run.cpu_capability)
+
+
+def queue_again(requeue: str | None, stop: StopRequest, code: int) -> None:
+    """Have the scheduler queue this job again, if it is to and was only stopped by its time.
+
+    Who was cancelled is not to come back, and whom Slurm preempts it queues again itself.
+    """
+    if requeue is None or code != ExitCode.STOPPED or stop.cancelled:
+        return
+    from pbtnas.launch.errors import EngineTrouble
+    from pbtnas.launch.slurm import requeue_this_job
+
+    try:
+        log.info("job %s is queued again", requeue_this_job())
+    except EngineTrouble as error:
+        log.warning("%s; `pbtnas launch slurm` submits this job again", error)
 
 
 def check_logging(names: Iterable[str]) -> None:

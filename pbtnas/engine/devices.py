@@ -29,6 +29,27 @@ def default_device() -> str:
     return "cuda:0" if visible_gpus() else "cpu"
 
 
+LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
+"""Variables in which launchers number the processes that they start on one machine."""
+
+
+def assigned_device() -> tuple[str, bool]:
+    """The device that this process was started for, and whether its launcher has named the GPUs.
+
+    Of the GPUs that the launcher lets it see, the one of its number among the processes of this
+    machine; where there are more processes than GPUs, they are dealt out in turn.  Raises
+    `NoSuchDevice` for a number that is none.
+    """
+    gpus = visible_gpus()
+    rank = next((name for name in LOCAL_RANKS if os.environ.get(name)), None)
+    if rank is not None and not os.environ[rank].isdigit():
+        raise NoSuchDevice(f"--device auto: {rank}={os.environ[rank]}: expected a whole number")
+    named = "CUDA_VISIBLE_DEVICES" in os.environ
+    if not gpus:
+        return "cpu", named
+    return f"cuda:{int(os.environ[rank]) % len(gpus) if rank else 0}", named
+
+
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use, by what the driver calls them: numbers, or UUIDs.
 

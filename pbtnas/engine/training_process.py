@@ -58,7 +58,7 @@ class TrainingProcess:
         self._setting = setting
         self._log = log
         self._environment = environment
-        self._start_s, self._hang_s, self._grace_s = start_s, hang_s, grace_s
+        self._start_s, self._hang_s, self.grace_s = start_s, hang_s, grace_s
         # The guard, which ends as the training process does, and what lets it live.
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self._alive: int | None = None
@@ -122,6 +122,11 @@ class TrainingProcess:
     def news(self) -> Event | None:
         """The next event of the current job, if there is one; never waits."""
         return self._next_event() if self._busy else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a job."""
+        return self._busy
 
     @property
     def ready(self) -> bool:
@@ -268,7 +273,7 @@ class TrainingProcess:
             self._receive()  # what it said before it ended says more than its end
             return None if self.unread else self._ended(code)
         # Before it is ready, the job has not begun, and there is nothing to snapshot.
-        if self._halted and not (self._ready and self._halted.look() <= self._grace_s):
+        if self._halted and not (self._ready and self._halted.look() <= self.grace_s):
             self.discard()
             return Stopped(self._done)
         seen = see(self.pid or self._process.pid)

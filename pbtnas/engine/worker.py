@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import Any
 from pbtnas.config import Config, EngineConfig, from_json
 from pbtnas.engine.driver import Driver, drive, once_reachable
 from pbtnas.engine.other_versions import warn_of_other_versions
-from pbtnas.engine.signals import StopRequest
+from pbtnas.engine.presence import note_presence
+from pbtnas.engine.signals import LEAVE_S, StopRequest
 from pbtnas.engine.training_process import TrainingProcess
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.processor import check_possible, variables_of
@@ -28,7 +30,7 @@ from pbtnas.protocol.attempts import (
     Trained,
 )
 from pbtnas.protocol.claims import Claims
-from pbtnas.protocol.operations import AskedToStop, WriteHeartbeat
+from pbtnas.protocol.operations import AskedToStop, Stopping, WriteHeartbeat
 from pbtnas.protocol.work_loop import WorkerEnding
 from pbtnas.protocol.worker import Pace, Worker
 from pbtnas.records import paths
@@ -48,6 +50,12 @@ LOOK_READY_S = 1.0  # between two looks whether a training process has ended bef
 
 class TaskDoesNotFit(PbtnasError):
     """The task of this worker cannot be loaded, or is not the one that the run was started with."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NoTime(PbtnasError):
+    """The time that this worker has is too short to train anything."""
 
     exit_code = ExitCode.USAGE
 
@@ -107,6 +115,8 @@ class WorkerDriver(Driver):
                 return self._poll(seconds)
             case Halt():
                 self._training.halt()
+            case Stopping():
+                return is_stopping(self.stop, self._training)
             case _:
                 return super().execute(operation)
         return None
@@ -221,6 +231,30 @@ class WorkerDriver(Driver):
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
 
 
+def is_stopping(stop: StopRequest, training: TrainingProcess) -> bool:
+    """Whether a worker with that training process is to stop.
+
+    One without a job stops earlier, where its time ends: a job that it began now would be cut off
+    before its first snapshot.
+    """
+    return stop.asked or (not training.busy and stop.left_s <= training.grace_s)
+
+
+def need_time(stop: StopRequest, configs: Sequence[Config]) -> None:
+    """Let a worker of these runs stop early enough for a snapshot before its time ends.
+
+    Raises `NoTime` when it would have to stop at once.
+    """
+    grace_s = max(config.engine.grace_s for config in configs)
+    stop.needs(grace_s)
+    if stop.left_s <= grace_s and not stop.asked_by_signal:
+        least_s = 2 * grace_s + LEAVE_S
+        raise NoTime(
+            f"--until: the time ends before a job could be trained; a worker of this run needs "
+            f"more than {least_s:g} s (twice engine.grace_s, and {LEAVE_S:g} s to leave)"
+        )
+
+
 def wait_for(
     root: Path, stop: StopRequest, patience_s: float, *, silent: bool = False
 ) -> Run | Study | None:
@@ -249,7 +283,8 @@ def wait_for(
                 raise
             if not (told or silent):
                 told = True
-                log.info("%s; waiting up to %g s for a coordinator", error, patience_s)
+                limit = "" if math.isinf(patience_s) else f" up to {patience_s:g} s"
+                log.info("%s; waiting%s for a coordinator", error, limit)
         stop.wait(LOOK_S)
         if stop.asked:
             return None
@@ -269,13 +304,15 @@ def work(
 
     With `accept`, other code of the task than that of the run is recorded and goes on.
     Raises `ConfigError` for a stored configuration that this version does not understand,
-    `UnfitProcessor` and `ForeignRecord`.
+    `UnfitProcessor`, `ForeignRecord` and `NoTime`.
     """
     warn_of_other_versions(run)
     config = from_json(run.config)
+    need_time(stop, [config])
     engine, objectives = config.engine, config.search.ranking()
     identity = this_process("w")
     name = identity["worker"]
+    note_presence(root, identity)
     log_file = root / paths.worker_log(name)
     training = training_process(
         root, name, log_file, [config], device, scratch, task_file, accept=accept

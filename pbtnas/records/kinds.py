@@ -127,6 +127,8 @@ RUN_KINDS = Kinds(
     Kind(paths.engine(1), Role.OPTIONAL, "the coordinator that is given the CONFIG", "engine"),
     Kind(paths.code(1), Role.OPTIONAL, "nobody; who has that code is asked again", "code"),
     Kind(paths.control(1), Role.OPTIONAL, "nobody; the command can be given again", "control"),
+    Kind(paths.launch(1), Role.OPTIONAL, "nobody; the command can be given again", "launch"),
+    Kind(f"{paths.LAUNCH}/...", Role.TEXT, "`pbtnas launch`"),
     *_claimed(paths.TERM, "nobody; the next term has another number"),
     Kind(paths.COORDINATOR_LOCK, Role.LOCK, "the next coordinator"),
     Kind(paths.manifest(_G), Role.NEEDED, "the coordinator", "manifest"),

@@ -27,6 +27,7 @@ REPORT = Name("artifacts/report.html")
 PRODUCTS = Name("products")
 TRASH = Name("trash")
 LOG = Name("log")
+LAUNCH = Name("launch")
 GENERATIONS = Name("generations")
 INSIDE = "record"  # file in a record that is published as a directory
 PRIVATE = ".tmp-"  # how the name of every private file begins
@@ -67,6 +68,7 @@ large population and the file of a large study, a few MiB."""
 
 _JOB_CLAIM = re.compile(r"m(\d+)\.(\d+)(\.end)?\.json")
 _FINAL = re.compile(r"final(?:\.(\d{4,}))?\.json")
+_LAUNCH = re.compile(r"(\d{4,})\.json")
 _CONTROL = re.compile(r"control\.(\d{4,})\.json")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -131,6 +133,22 @@ def control_number(leaf: str) -> int | None:
     """The number of the control that has that file name; None if it is no control."""
     found = _CONTROL.fullmatch(leaf)
     return None if found is None else int(found[1])
+
+
+def launch(number: int) -> Name:
+    """What was asked of another scheduler for this run; the last holds, they begin at 1."""
+    return Name(f"{LAUNCH}/{number:04d}.json")
+
+
+def launch_number(leaf: str) -> int | None:
+    """The number of the record of a launch that has that file name; None if it is none."""
+    found = _LAUNCH.fullmatch(leaf)
+    return None if found is None else int(found[1])
+
+
+def launch_file(leaf: str) -> Name:
+    """A script or a log of processes that another scheduler starts."""
+    return Name(f"{LAUNCH}/{safe(leaf)}")
 
 
 def generation(number: int) -> Name:

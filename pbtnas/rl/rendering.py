@@ -30,7 +30,8 @@ class NoRenderer(PbtnasError):
 def choose_renderer(device: str = "cpu") -> str:
     """Set MUJOCO_GL where it is unset: egl, else osmesa; returns what will be used.
 
-    EGL renders on the GPU of `device` ("cuda:1"), unless MUJOCO_EGL_DEVICE_ID says otherwise.
+    EGL renders on the GPU of `device` ("cuda:1"), unless MUJOCO_EGL_DEVICE_ID says otherwise; in a
+    container or a job that may use some GPUs only, on the first one that lets it.
     Raises `NoRenderer` when neither works on this machine.
     """
     if importlib.util.find_spec("triton"):
@@ -38,7 +39,7 @@ def choose_renderer(device: str = "cpu") -> str:
         # is the first to be loaded, and torch's first optimiser loads Triton.
         importlib.import_module("triton")
     if device.startswith("cuda") and "MUJOCO_EGL_DEVICE_ID" not in os.environ:
-        os.environ["MUJOCO_EGL_DEVICE_ID"] = _egl_device(device)
+        _choose_egl_device(device)
     chosen = os.environ.get("MUJOCO_GL")
     if not chosen:
         chosen = next((name for name in ("egl", "osmesa") if _works(name)), None)
@@ -50,6 +51,21 @@ def choose_renderer(device: str = "cpu") -> str:
         os.environ["MUJOCO_GL"] = chosen
     _say(chosen, device)
     return chosen
+
+
+def _choose_egl_device(device: str) -> None:
+    """Set MUJOCO_EGL_DEVICE_ID to that of a CUDA device, if EGL works there.
+
+    EGL counts the GPUs of the machine, a scheduler may count those of the job, and refuse the
+    others.  Without the variable MuJoCo tries one device after the other.
+    """
+    os.environ["MUJOCO_EGL_DEVICE_ID"] = _egl_device(device)
+    if os.environ.get("MUJOCO_GL") not in (None, "", "egl"):
+        return
+    if _works("egl"):
+        os.environ["MUJOCO_GL"] = "egl"
+    else:
+        del os.environ["MUJOCO_EGL_DEVICE_ID"]
 
 
 def _say(chosen: str, device: str) -> None:

@@ -1,6 +1,7 @@
 """`pbtnas doctor`: can this directory carry a run, and how fast is it?
 
-Tries on the very file system what the protocol rests on.  Nothing of it stays behind.
+Tries on the very file system what the protocol rests on.  Nothing of it stays behind.  What passes
+between machines is measured by `between`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,27 +37,43 @@ class Answer:
     text: str
 
 
-def examine(directory: Path) -> list[Answer]:
-    """Try everything out in a directory below; raises `OSError` if none can be made there."""
+def examine(directory: Path) -> Iterator[Answer]:
+    """Try everything out in a directory below, and answer as soon as something is known.
+
+    Raises `OSError` if none can be made there.
+    """
     with tempfile.TemporaryDirectory(prefix=".pbtnas-doctor-", dir=directory) as name:
         root = Path(name)
         primitive = best_primitive(root)
-        answers = [_file_system(root), _primitive(primitive)]
-        answers += [_one_winner(root, each) for each in ("link", "directory") if _has(root, each)]
-        return [*answers, _in_place(root), _latency(root, primitive), _space(root)]
+        yield _file_system(root)
+        yield _primitive(primitive)
+        for each in ("link", "directory") if primitive == "link" else ("directory",):
+            yield _one_winner(root, each)
+        yield _in_place(root)
+        yield _latency(root, primitive)
+        yield _space(root)
+
+
+def mount_of(directory: Path) -> tuple[str, str]:
+    """The kind of file system of a directory, such as "nfs4", and the options of its mount."""
+    return _mount(directory)[1:]
+
+
+def _mount(directory: Path) -> tuple[str, str, str]:
+    best, kind, options = "", "unknown", ""
+    resolved = directory.resolve()
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, mount, found, told, *_ = line.split()
+        if Path(mount) in (resolved, *resolved.parents) and len(mount) >= len(best):
+            best, kind, options = mount, found, told
+    return best, kind, options
 
 
 def _file_system(root: Path) -> Answer:
-    best, kind = "", "unknown"
     try:
-        lines = Path("/proc/self/mounts").read_text().splitlines()
+        best, kind, _ = _mount(root)
     except OSError:
         return Answer(True, "file system: unknown (this machine has no /proc)")
-    resolved = root.resolve()
-    for line in lines:
-        _, mount, found, *_ = line.split()
-        if Path(mount) in resolved.parents and len(mount) >= len(best):
-            best, kind = mount, found
     if kind.startswith("nfs"):
         hint = "; every name that is absent is looked for twice, past the client's cache"
         return Answer(True, f"file system: {kind} at {best}{hint}")
@@ -67,10 +84,6 @@ def _primitive(primitive: Primitive) -> Answer:
     if primitive == "link":
         return Answer(True, "records are published by hard link")
     return Answer(True, "no hard links here: records are published as directories instead")
-
-
-def _has(root: Path, primitive: str) -> bool:
-    return primitive == "directory" or best_primitive(root) == "link"
 
 
 def _one_winner(root: Path, primitive: Primitive) -> Answer:

@@ -254,7 +254,7 @@ def check_format(root: Path) -> None:
                 f"{root}: a study, not a run; name one of its runs, which are directories in "
                 f"{root / paths.STUDY_RUNS}"
             )
-        unexpected = names - set(paths.TOP_DIRECTORIES)
+        unexpected = names - {*paths.TOP_DIRECTORIES, paths.LAUNCH}
         if unexpected:
             raise NotARun(
                 f"{root}: not a run directory: it has no file {paths.FORMAT}, but for example "

@@ -13,11 +13,18 @@ from typing import Any
 from pbtnas.config import Config, from_json
 from pbtnas.engine.driver import Driver, Trouble, drive, once_reachable
 from pbtnas.engine.other_versions import warn_of_other_versions
+from pbtnas.engine.presence import note_presence
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.training_process import TrainingProcess
-from pbtnas.engine.worker import WorkerDriver, pace_of, training_process
+from pbtnas.engine.worker import (
+    WorkerDriver,
+    is_stopping,
+    need_time,
+    pace_of,
+    training_process,
+)
 from pbtnas.protocol.addressed import InRun, RunOfStudy
-from pbtnas.protocol.operations import AskedToStop
+from pbtnas.protocol.operations import AskedToStop, Stopping
 from pbtnas.protocol.reuse import ReadKind, TakeCheckpoint
 from pbtnas.protocol.study import BusyElsewhere, CloseRun, OpenedRun, OpenRun, StudyWorker
 from pbtnas.protocol.work_loop import WorkerEnding
@@ -109,6 +116,8 @@ class StudyWorkerDriver(Driver):
                 for run in runs:
                     self._open[run].driver.store.settle()
                     self._open[run].driver.sign_of_life(busy_with(works_for))
+            case Stopping() if self._training is not None:
+                return is_stopping(self.stop, self._training)
             case _:
                 return super().execute(operation)
         return None
@@ -177,10 +186,12 @@ def work_on_study(
     """Work on the runs of a study until it is over or this worker is asked to stop.
 
     A run that is damaged is left alone.  Raises `ConfigError` for stored configurations that this
-    version does not understand.
+    version does not understand, and `NoTime`.
     """
+    need_time(stop, [from_json(run.config, run.label) for run in study.runs])
     identity = this_process("w")
     name = identity["worker"]
+    note_presence(study.root, identity)
     runs = [RunOfStudy(run.label, run.seed) for run in study.runs]
     worker = StudyWorker(runs, identity, new_nonce, device=device, reuse=reuse, broken=BROKEN)
     log.info("%s: working on the study %s with %s", name, study.root, device)

@@ -8,8 +8,10 @@ import pytest
 
 from pbtnas.engine import devices
 from pbtnas.engine.devices import (
+    LOCAL_RANKS,
     DeviceBusy,
     NoSuchDevice,
+    assigned_device,
     check_device,
     default_device,
     default_workers,
@@ -84,3 +86,36 @@ def test_a_machine_is_used_whole_unless_told_otherwise(monkeypatch: pytest.Monke
 def test_cores_are_those_that_this_process_may_use() -> None:
     """At least one, and no more than it is bound to."""
     assert 1 <= usable_cores()
+
+
+@pytest.mark.parametrize(
+    ("variables", "device", "named"),
+    [
+        ({}, "cuda:0", False),
+        ({"CUDA_VISIBLE_DEVICES": "2"}, "cuda:0", True),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "cpu", True),
+        ({"SLURM_LOCALID": "0"}, "cuda:0", False),
+        ({"SLURM_LOCALID": "3", "LOCAL_RANK": "1"}, "cuda:1", False),
+        ({"LOCAL_RANK": "3", "CUDA_VISIBLE_DEVICES": "0,2"}, "cuda:1", True),
+    ],
+)
+def test_the_device_is_the_one_that_the_launcher_has_assigned(
+    variables: dict[str, str], device: str, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--device auto`: of the GPUs that it may see, the one of its number on this machine."""
+    for name in LOCAL_RANKS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert assigned_device() == (device, named)
+
+
+def test_a_number_among_the_processes_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sentence has the variable and its value."""
+    monkeypatch.setenv("LOCAL_RANK", "first")
+
+    with pytest.raises(NoSuchDevice, match="LOCAL_RANK=first: expected a whole number"):
+        assigned_device()

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pbtnas.cli.app import cli
 from pbtnas.engine import parent_death, signals
-from pbtnas.engine.signals import PASSED_ON, TOGETHER_S, StopRequest
+from pbtnas.engine.signals import LEAVE_S, PASSED_ON, TOGETHER_S, StopRequest
 from pbtnas.errors import ExitCode
 
 
@@ -43,6 +43,43 @@ def test_signals_that_come_together_are_one_request(clock: list[float]) -> None:
     assert (before, stop.asked) == (False, True)
     with pytest.raises(Exited, match=str(128 + signal.SIGTERM)):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_end_of_the_time_is_a_request_that_comes_early_enough(clock: list[float]) -> None:
+    """A worker that a scheduler will end has left by then, its snapshot included; nobody has
+    cancelled it."""
+    stop = StopRequest((), clock=lambda: clock[0])
+    stop.end_in(100.0)
+    stop.needs(20.0)
+    clock[0] += 69.0
+    before = stop.asked
+    clock[0] += 1.0
+
+    assert (before, stop.asked) == (False, True)
+    assert (stop.asked_by_signal, stop.cancelled) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("number", "cancelled"), [(signal.SIGTERM, True), (signal.SIGINT, True), (PASSED_ON, False)]
+)
+def test_who_was_cancelled_can_be_told(
+    number: signal.Signals, cancelled: bool, clock: list[float]
+) -> None:
+    """Also while its time ends: who was cancelled is not queued again."""
+    stop = StopRequest((number,), clock=lambda: clock[0])
+    stop.end_in(0.0)
+    os.kill(os.getpid(), number)
+
+    assert stop.cancelled == cancelled
+
+
+def test_a_sleep_ends_with_the_time() -> None:
+    """A worker that waits for work does not oversleep the end of its time."""
+    stop = StopRequest(())
+    stop.end_in(0.2 + LEAVE_S)
+    stop.wait(3600.0)
+
+    assert stop.asked
 
 
 def test_a_request_that_is_passed_on_late_is_the_same_request(clock: list[float]) -> None:

@@ -96,3 +96,16 @@ def test_the_egl_device_is_that_of_the_worker(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     rendering.choose_renderer(device)
     assert os.environ.get("MUJOCO_EGL_DEVICE_ID") == expected
+
+
+def test_another_egl_device_is_tried_where_that_of_the_worker_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a job that may use the third GPU only, CUDA calls it 0 and EGL refuses that: MuJoCo is
+    left to try one after the other."""
+    monkeypatch.setattr(
+        rendering, "_works", lambda name: "MUJOCO_EGL_DEVICE_ID" not in os.environ and name == "egl"
+    )
+
+    assert rendering.choose_renderer("cuda:0") == "egl"
+    assert "MUJOCO_EGL_DEVICE_ID" not in os.environ

@@ -70,6 +70,8 @@ NOT_MADE_HERE = {
     "final.0001.json",
     "generations/0012/previews/...",
     "log/...",
+    "launch/0001.json",
+    "launch/...",
     "generations/0012/claims/m07.001.beat",
     "generations/0012/claims/m07-repair.001.beat",
     "artifacts/DIGEST.subnets.json",

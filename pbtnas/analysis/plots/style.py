@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pbtnas.errors import from_extra
+
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -104,9 +106,11 @@ def looks_in_turn(names: Iterable[str]) -> dict[str, Look]:
 def style() -> Iterator[None]:
     """matplotlib's defaults and ours, whatever the user's matplotlibrc says, while inside.
 
-    matplotlib keeps its settings in one global table: not for two threads at once.
+    matplotlib keeps its settings in one global table: not for two threads at once.  Raises
+    `MissingExtra` without it.
     """
-    import matplotlib
+    with from_extra("plot", "a figure"):
+        import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from pbtnas.analysis.compare.comparison import ComparisonError
 from pbtnas.analysis.compare.gathering import Gathered, NamedRun, comparable
 from pbtnas.analysis.compare.observations import budget, evolution, variant
@@ -38,6 +36,7 @@ from pbtnas.analysis.report.tables import (
 )
 from pbtnas.analysis.schedules import schedule, schedule_table
 from pbtnas.analysis.tables import Table, written
+from pbtnas.errors import from_extra
 from pbtnas.search.space import Variable
 from pbtnas.store.study_directory import is_study
 
@@ -165,7 +164,9 @@ def study_report(root: Path, gathered: Gathered, question: Question) -> Report:
 
 
 def to_html(report: Report) -> str:
-    """Render the whole page."""
+    """Render the whole page.  Raises `MissingExtra` without jinja2."""
+    with from_extra("report", "a report"):
+        import jinja2
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pbtnas.analysis.report", "templates"),
         autoescape=True,

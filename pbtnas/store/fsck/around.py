@@ -11,7 +11,7 @@ from typing import Any
 from pbtnas.protocol.coordinator import view_of
 from pbtnas.records import paths
 from pbtnas.records.controls import control_of
-from pbtnas.records.envelope import CorruptRecord, Record, digest, encode
+from pbtnas.records.envelope import CorruptRecord, Record, RecordError, digest, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Result, Soup, Trial
 from pbtnas.records.sealed import unseal
@@ -198,6 +198,8 @@ def examine_settings(x: Examination, run: Record | None, config: Mapping[str, An
     _numbered(x, paths.code, "code", CODE_BEFORE)
     for name in x.of(paths.control(1)):
         _control(x, name)
+    for name in x.of(paths.launch(1)):
+        _launch(x, name)
     for name in x.of(paths.code(1)):
         record = x.record(name, "code", CODE_BEFORE)
         accepted = parsed(x, name, record, _accepted, CODE_BEFORE)
@@ -230,6 +232,16 @@ def _control(x: Examination, name: Name) -> None:
     if x.at_fault(name) and x.run is not None:
         core = {"action": "note", "text": "what was asked under this number is lost"}
         x.restore(name, encode(Record("control", x.run, core, {}, new_nonce()), name))
+
+
+def _launch(x: Examination, name: Name) -> None:
+    """The record of a launch, which may be older than the run, and so bears no id of it."""
+    try:
+        x.files.record(name, "launch")
+    except RecordError as error:
+        x.damaged(name, f"{str(error).removeprefix(f'{name}: ')}; {GIVE_AGAIN}")
+    except OSError as error:
+        x.unreadable(name, error, GIVE_AGAIN)
 
 
 def _accepted(core: Mapping[str, Any]) -> Digest:

@@ -1,0 +1,1 @@
+"""Has other schedulers start workers: writes what their own tools run, calls these, and leaves."""

@@ -1,0 +1,140 @@
+"""Writes the two sbatch files of a launch: what a person would write, and can read and change."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pbtnas.launch.errors import UnfitLaunch
+from pbtnas.records import paths
+from pbtnas.records.launches import Launch
+
+OURS = {
+    "array": "--workers and --at-once set it",
+    "job-name": "`pbtnas launch list` finds the jobs by it",
+    "output": "logs lie in the run directory",
+    "error": "logs lie in the run directory",
+    "open-mode": "logs are appended to",
+    "requeue": "workers are queued again",
+    "no-requeue": "workers are queued again",
+    "signal": "workers are told before their time ends",
+    "chdir": "jobs begin in this directory",
+    "time": "--time sets it",
+    "wrap": "the script is what runs",
+}
+"""Options of sbatch that a launch sets itself, and why; `--sbatch` may have any other."""
+
+_KEY = re.compile(r"[a-z][a-z0-9-]*")
+_SHORT = {"J": "job-name", "a": "array", "o": "output", "e": "error", "t": "time", "D": "chdir"}
+
+
+def checked_options(options: Iterable[str], where: str) -> tuple[str, ...]:
+    """The options KEY=VALUE of sbatch, unknown ones too: Slurm knows more than we do.
+
+    Raises `UnfitLaunch` for what is no option, and for one that the launch sets itself.
+    """
+    found = []
+    for option in options:
+        key, _, value = option.removeprefix("--").partition("=")
+        key = _SHORT.get(key, key)
+        if not _KEY.fullmatch(key) or "\n" in value:
+            raise UnfitLaunch(f"{where} {option}: expected KEY or KEY=VALUE, as in account=physics")
+        if key in OURS:
+            raise UnfitLaunch(f"{where} {option}: {OURS[key]}")
+        found.append(f"{key}={value}" if value else key)
+    return tuple(found)
+
+
+def worker_script(root: Path, launch: Launch) -> str:
+    """The sbatch file of the workers: an array, with a worker in each task."""
+    options = launch.options
+    limit = f"%{options['at_once']}" if options["at_once"] else ""
+    resources = {
+        "time": options["time"],
+        "gres": f"gpu:{options['gpus']}" if options["gpus"] else None,
+        "cpus-per-task": options["cpus"],
+        "mem": options["mem"],
+    }
+    return _script(
+        root,
+        launch,
+        f"{launch.workers} workers of the run in {root}, one a task.",
+        {"job-name": launch.name, "array": f"0-{launch.workers - 1}{limit}"},
+        resources,
+        options["sbatch"],
+        "worker-%a.log",
+        launch.worker,
+    )
+
+
+def coordinator_script(root: Path, launch: Launch) -> str:
+    """The sbatch file of the coordinator."""
+    options = launch.options
+    return _script(
+        root,
+        launch,
+        f"The coordinator of the run in {root}; it needs no GPU.",
+        {"job-name": coordinator_name(launch)},
+        {"time": options["time"]},
+        [*options["sbatch"], *options["coordinator_sbatch"]],
+        "coordinator.log",
+        launch.coordinate,
+    )
+
+
+def coordinator_name(launch: Launch) -> str:
+    """What the coordinator's job is called."""
+    return f"{launch.name}-coordinator"
+
+
+def _script(
+    root: Path,
+    launch: Launch,
+    about: str,
+    job: Mapping[str, object],
+    resources: Mapping[str, object],
+    more: Sequence[str],
+    log: str,
+    arguments: Sequence[str],
+) -> str:
+    log_file = root / paths.LAUNCH / log
+    named = {option.partition("=")[0]: option for option in more}  # the last of a key counts
+    directives = [
+        *(f"{key}={value}" for key, value in job.items()),
+        *(f"{k}={v}" for k, v in resources.items() if v is not None and k not in named),
+        *named.values(),
+        f"chdir={_quoted(launch.directory)}",
+        f"output={_quoted(str(log_file))}",
+        "open-mode=append",
+        "requeue",
+        "signal=B:USR1@60",
+    ]
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *(f"#SBATCH --{directive}" for directive in directives),
+            "#",
+            f"# {about}",
+            "# Written by `pbtnas launch slurm`, and read by Slurm when it is submitted.  A minute",
+            "# before its time ends, the process hands back what it does and has itself queued",
+            "# again, unless it was cancelled.",
+            "",
+            f'export PATH={shlex.quote(launch.path)}:"$PATH"',
+            *launch.setup,
+            f"exec pbtnas {shlex.join(arguments)}",
+            "",
+        ]
+    )
+
+
+def _quoted(path: str) -> str:
+    """A path as sbatch reads it in a directive, where % begins a pattern of its own."""
+    name = path.rpartition("/")[2]
+    directory = path.removesuffix(name)
+    if any(c in directory for c in '%\\"\n') or any(c in name for c in '\\"\n'):
+        raise UnfitLaunch(
+            f'{path}: sbatch reads %, \\ and " in another way; take another directory'
+        )
+    return f'"{path}"' if re.search(r"\s", path) else path

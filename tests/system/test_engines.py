@@ -1,0 +1,62 @@
+"""Workers that engines of others call end a search with the same bits.
+
+Needs what `make test-engines` installs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from pbtnas.store.identity import process_stat
+from tests.docs.test_docs import ROOT
+from tests.system.site import TASK, Running, Site
+
+pytestmark = pytest.mark.slow
+
+
+def parent_of(pid: int) -> int:
+    """The process that has started another one."""
+    stat = process_stat(pid)
+    assert stat is not None
+    return int(stat[1])
+
+
+def program(site: Site, *command: str) -> Running:
+    """A program of another engine, in a session of its own."""
+    log = site.directory / "program.txt"
+    # The engine's own warnings are none of ours, and each line of each process counts.
+    environment = {**site.environment, "PYTHONWARNINGS": "", "RAY_DEDUP_LOGS": "0"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+    running = Running(process, log)
+    site.started.append(running)
+    return running
+
+
+def test_a_ray_cluster_searches_and_restarts_what_is_killed(
+    site: Site, reference: dict[str, Any]
+) -> None:
+    """The example ends with the bits of any run, also when an actor dies while it trains."""
+    pytest.importorskip("ray")
+    site.plan(1, 2, "hang")
+    given = ["--workers", "2", "--task", TASK]
+    example = str(ROOT / "examples" / "ray_workers.py")
+    running = program(site, example, str(site.config), str(site.run_dir), *given)
+
+    worker = int(running.until_it_says(r"-(\d+)-w-[0-9a-f]{6}: training g0001 m02")[1])
+    os.kill(parent_of(worker), signal.SIGKILL)
+
+    assert running.ends() == 0, running.said()
+    assert site.outcome() == reference
