@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol.controls import give
-from pbtnas.protocol.operations import Steps
+from pbtnas.protocol.operations import AskedToStop, Steps
 from pbtnas.records import paths
 from pbtnas.records.controls import Control, Steering, control_of
 from pbtnas.records.envelope import decode
@@ -36,11 +36,14 @@ class SteeredWorld(World):
     def life_of(self, name: str, kind: str) -> Any:
         return self.operate(name) if kind == "operator" else super().life_of(name, kind)
 
-    def operate(self, name: str, action: str | None = None) -> Steps[int]:
-        """The life of an operator: one command."""
+    def operate(self, name: str, action: str | None = None) -> Steps[int | None]:
+        """The life of an operator: one command; None if it is interrupted while the disk is full."""
         core = self.asked_for(action or self.rng.choice(self.actions))
         self.injected[f"control: {core['action']}"] += 1
-        return (yield from give(RUN, core, {"by": name}, f"{name}/control"))
+        try:
+            return (yield from give(RUN, core, {"by": name}, f"{name}/control"))
+        except AskedToStop:
+            return None
 
     def asked_for(self, action: str) -> Mapping[str, Any]:
         """A control as its command would record it."""
