@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE: Mapping[str, str] = {
     "algorithm": "algorithms",
+    "cancel": "in_work",
     "compare": "compare",
     "config": "inspect",
     "controls": "control",
@@ -290,7 +291,8 @@ def coordinator(
         leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
     if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
-    sys.exit(ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED)
+    over = ending in (CoordinatorEnding.FINISHED, CoordinatorEnding.CANCELLED)
+    sys.exit(ExitCode.OK if over else ExitCode.STOPPED)
 
 
 def _run_and_config(
@@ -385,6 +387,7 @@ def worker(
             lock.release()
     codes = {
         WorkerEnding.FINISHED: ExitCode.OK,
+        WorkerEnding.CANCELLED: ExitCode.OK,
         WorkerEnding.DRAINED: ExitCode.OK,
         WorkerEnding.EXTINCT: ExitCode.FAILED,
         WorkerEnding.QUARANTINED: ExitCode.UNFIT,

@@ -51,6 +51,11 @@ class Controls:
         self._missed_s: dict[int, float] = {}  # since when, of numbers that others follow
         self._looked_s = float("-inf")
 
+    @property
+    def steered(self) -> bool:
+        """Whether anything was ever asked of the run, as far as the last look has seen."""
+        return bool(self._known or self._failed or self._missed_s)
+
     def look(self, every_s: float = 0.0) -> Steps[Steering]:
         """What is asked of the run now; by the last look, if that was less than `every_s` ago.
 
