@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE: Mapping[str, str] = {
     "algorithm": "algorithms",
+    "cancel": "in_work",
     "compare": "compare",
     "config": "inspect",
     "controls": "control",
@@ -301,7 +302,8 @@ def coordinator(
         leave(error.exit_code, f"{error}; `pbtnas fsck {root}` says more")
     if ending in (CoordinatorEnding.HELD, CoordinatorEnding.SUPERSEDED):
         leave(ExitCode.HELD, f"{root}: {ending.value}{holder_of(root)}")
-    code = ExitCode.OK if ending is CoordinatorEnding.FINISHED else ExitCode.STOPPED
+    over = ending in (CoordinatorEnding.FINISHED, CoordinatorEnding.CANCELLED)
+    code = ExitCode.OK if over else ExitCode.STOPPED
     queue_again(requeue, stop, code)
     sys.exit(code)
 
@@ -420,6 +422,7 @@ def worker(
             lock.release()
     codes = {
         WorkerEnding.FINISHED: ExitCode.OK,
+        WorkerEnding.CANCELLED: ExitCode.OK,
         WorkerEnding.DRAINED: ExitCode.OK,
         WorkerEnding.EXTINCT: ExitCode.FAILED,
         WorkerEnding.QUARANTINED: ExitCode.UNFIT,

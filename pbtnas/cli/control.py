@@ -37,12 +37,24 @@ class Asked:
     run: Run
     steering: Steering
 
-    def refuse_if_finished(self, because: str) -> None:
-        """End the command if the run is over."""
+    def refuse_if_over(self, because: str) -> None:
+        """End the command if the run is over, or about to end."""
         from pbtnas.store.controls import UnfitControl, end_in
 
+        self.refuse_if_cancelled()
         if end_in(self.files, self.steering) is not None:
             raise UnfitControl(f"{self.root}: the run is finished; {because}")
+
+    def refuse_if_cancelled(self) -> None:
+        """End the command if somebody has cancelled the run."""
+        from pbtnas.records.controls import by
+        from pbtnas.store.controls import UnfitControl
+
+        for control in self.steering.of("cancel")[:1]:
+            raise UnfitControl(
+                f"{self.root}: the run was cancelled {by(control)}, which nothing takes back; "
+                "start a new one"
+            )
 
     def refuse_in_study(self, what: str) -> None:
         """End the command if the run is one of a study."""
@@ -112,7 +124,7 @@ def pause(run_dir: Path) -> None:
     from pbtnas.store.controls import UnfitControl
 
     with asked(run_dir) as found:
-        found.refuse_if_finished("there is nothing to pause")
+        found.refuse_if_over("there is nothing to pause")
         if found.steering.paused:
             raise UnfitControl(f"{run_dir}: is paused already")
         found.give({"action": "pause"})
@@ -125,7 +137,7 @@ def resume(run_dir: Path) -> None:
     from pbtnas.store.controls import UnfitControl
 
     with asked(run_dir) as found:
-        found.refuse_if_finished("there is nothing to resume")
+        found.refuse_if_over("there is nothing to resume")
         if not found.steering.paused:
             raise UnfitControl(f"{run_dir}: is not paused")
         found.give({"action": "resume"})
@@ -151,7 +163,7 @@ def stop(run_dir: Path, generation: int) -> None:
 
     with asked(run_dir) as found:
         found.refuse_in_study("stop")
-        found.refuse_if_finished("there is nothing to stop")
+        found.refuse_if_over("there is nothing to stop")
         if found.begun_extensions < len(found.steering.extensions):
             raise UnfitControl(
                 f"{run_dir}: is to be extended, and the extension has not begun; stop it when it "
@@ -195,6 +207,7 @@ def extend(run_dir: Path, generations: int, task_file: str | None) -> None:
 
     with asked(run_dir) as found:
         found.refuse_in_study("extend")
+        found.refuse_if_cancelled()
         config = from_json(found.run.config, recorded=found.run.options)
         if config.search.schedule:
             raise UnfitControl(
@@ -225,7 +238,7 @@ def drain(run_dir: Path, worker: str) -> None:
                 f"{run_dir}: is a run of {study}, whose workers serve all its runs; stop one with "
                 "SIGTERM, which hands its job back"
             )
-        found.refuse_if_finished("its workers leave by themselves")
+        found.refuse_if_over("its workers leave by themselves")
         name = worker_named(found.files, worker)
         if name in found.steering.drained:
             raise UnfitControl(f"{run_dir}: {name} was told already")

@@ -17,6 +17,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "algorithm": ("pbtnas algorithm list",),
     "algorithm check": ("pbtnas algorithm check pbt-nas",),
     "algorithm list": ("pbtnas algorithm list",),
+    "cancel": ("pbtnas cancel runs/first",),
     "compare": (
         "pbtnas compare studies/digits",
         "pbtnas compare studies/digits --claims 'pbt-nas>random-search' -o tables",

@@ -180,7 +180,7 @@ class OpenCoordinator:
 
     def finish(self, ending: CoordinatorEnding) -> None:
         """Clear up after it has ended."""
-        if ending is CoordinatorEnding.FINISHED:
+        if ending in (CoordinatorEnding.FINISHED, CoordinatorEnding.CANCELLED):
             self.driver.finish()
 
 

@@ -55,6 +55,9 @@ class Members:
         return self.done + self.in_work + self.put_back + self.pending
 
 
+State = Literal["new", "running", "finished", "failed", "cancelled"]
+
+
 @dataclass(frozen=True)
 class Status:
     """The state of a run, as the screen shows it.  Durations are in seconds, None while unknown.
@@ -64,8 +67,9 @@ class Status:
         task: Name of the task.
         algorithm: Name of the algorithm.
         seed: Seed of the run.
-        state: State: new (no generation yet), running, finished, or failed: no member of the
-            generation has a score, so the run has ended without a usable one.
+        state: State: new (no generation yet), running, finished, cancelled by an operator, or
+            failed: no member of the generation has a score, so the run has ended without a usable
+            one.
         generation: Generation in work, counted from 0; None for a new run.
         generations: Generations of the whole run; None if the configuration cannot be read.
         progress: Share of the run that is done, 0 to 1.
@@ -77,7 +81,7 @@ class Status:
         failures: Counts of failed attempts and diverged members, by class.
         failed: Members recorded as failed, the latest first; of very many, the latest.
         trouble: Sentences on what workers wait for and which processes are missing.
-        ended: Sentence on why a failed run ended; "" for others.
+        ended: Sentence on why a failed or cancelled run ended; "" for others.
         elapsed_s: Seconds since the first generation was opened; a hint.
         active_s: The same without pauses, in which nobody trained or coordinated; a hint.
         left_s: Seconds until the run is done, estimated from its generations; a hint.
@@ -100,7 +104,7 @@ class Status:
     task: str
     algorithm: str
     seed: int | None
-    state: Literal["new", "running", "finished", "failed"]
+    state: State
     generation: int | None
     generations: int | None
     progress: float
@@ -136,7 +140,7 @@ class Status:
     @property
     def over(self) -> bool:
         """Whether nothing more will come."""
-        return self.state in ("finished", "failed")
+        return self.state in ("finished", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -183,11 +187,18 @@ def detailed(run_dir: Path, *, now: float, reference_point: str | None = None) -
 def _steered(status: Status, history: History) -> Status:
     """The status with what operators have asked of the run."""
     steering = history.steering
-    paused = steering.paused and not status.over
+    cancelled = steering.of("cancel")[:1]
+    paused = steering.paused and not (status.over or cancelled)
     held = (f"paused {by(steering.of('pause')[-1])}; `pbtnas resume` goes on",) if paused else ()
+    if cancelled and not status.over:
+        held = (f"cancelled {by(cancelled[0])}; the coordinator is to end it",)
+    ended = status.ended
+    if status.state == "cancelled":
+        ended = " ".join(["cancelled", *map(by, cancelled)])
     return replace(
         status,
         trouble=(*held, *status.trouble),
+        ended=ended,
         paused=paused,
         notes=tuple(str(control.core["text"]) for control in steering.of("note")),
         controls=asked(
@@ -244,6 +255,7 @@ def _status(
     lease_s: float,
 ) -> Status:
     finished = history.final is not None
+    cancelled = history.final is not None and history.final.cancelled
     ended = "" if finished or current is None else _ended(history, current)
     over = finished or bool(ended)
     members = _members(states, history) if current else Members(0, 0, 0, 0)
@@ -256,16 +268,19 @@ def _status(
     spans = [*summary.active, *spans_of_claims(files, history.terms)]
     active = active_at(pauses(spans, until, lease_s))
     began = [None if at is None else active(at) for at in summary.opened]
+    state: State = "failed" if ended else "running" if current else "new"
+    if finished:
+        state = "cancelled" if cancelled else "finished"
     to_open = None if total is None else total - (summary.generations - len(began))
     return Status(
         run=history.run,
         task=str(_section(history, "task").get("name", history.about.get("task", "?"))),
         algorithm=str(_section(history, "search").get("algorithm", "?")),
         seed=history.about.get("seed"),
-        state="finished" if finished else "failed" if ended else "running" if current else "new",
+        state=state,
         generation=current.number if current else None,
         generations=total,
-        progress=1.0 if finished else _progress(current, members, total),
+        progress=1.0 if state == "finished" else _progress(current, members, total),
         members=members,
         best_ever=summary.best,
         best_last=summary.best_last,

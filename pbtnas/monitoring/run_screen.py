@@ -163,7 +163,7 @@ def generation_of(status: Status) -> str:
     """How many generations are complete, which is the number of the one in work."""
     if status.generation is None:
         return "none yet"
-    complete = status.generation + 1 if status.finished else status.generation
+    complete = status.generation + (status.state in ("finished", "cancelled"))
     return f"{complete} of {or_unknown(status.generations)}"
 
 

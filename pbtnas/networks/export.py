@@ -137,9 +137,10 @@ def _found(reader: RunReader, member: RunNetwork) -> Mapping[str, Any]:
     if isinstance(best, Soup):
         return {"score": best.score, "metrics": {}, "ingredients": list(best.ingredients)}
     record = reader.record(paths.selection(best.generation), "selection", member.run.id)
-    if record is not None:
-        result = Selected.from_json(record.core).result(best.member)
-    else:  # of a generation in work
+    selected = None if record is None else Selected.from_json(record.core)
+    if selected is not None and not selected.cancelled:
+        result = selected.result(best.member)
+    else:  # of a generation in work, or in whose midst the run was cancelled
         record = reader.record(paths.result(best.generation, best.member), "result", member.run.id)
         assert record is not None, "its score was read from it"
         result = Result.from_json(record.core)

@@ -143,11 +143,11 @@ class AttemptMonitor:
     def held_back(self) -> bool:
         """Whether no training is to begin, as far as this worker has read what is asked."""
         steering = self._controls.steering
-        return steering.paused or self._name in steering.drained
+        return steering.paused or steering.cancelled or self._name in steering.drained
 
     def watch(self, attempt: Attempt) -> Steps[Trained | AttemptFailed | Stopped]:
-        """Beat while the training makes progress; stop it when there is no use in it, and while
-        the run is paused."""
+        """Beat while the training makes progress; stop it when there is no use in it, while the
+        run is paused, and when it is cancelled."""
         job = attempt.job
         result = paths.result(job.generation, job.member)
         counter, done = 0, 0
@@ -171,7 +171,8 @@ class AttemptMonitor:
                 if not attempt.repair:
                     # One that cannot be read decides nothing: this attempt may have to fill it.
                     useless = isinstance((yield from Get(result)), bytes)
-                useless = useless or (yield from self._controls.look(self._beat_s)).paused
+                steering = yield from self._controls.look(self._beat_s)
+                useless = useless or steering.paused or steering.cancelled
             if not halted and (useless or (yield from Stopping())):
                 halted = True
                 yield from Halt()

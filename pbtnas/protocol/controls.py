@@ -10,11 +10,23 @@ gave it can give it again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from math import inf
 from typing import Any
 
-from pbtnas.protocol.operations import Get, List, Now, Published, Put, Say, Steps, persist
-from pbtnas.protocol.reading import content
+from pbtnas.protocol.backoff import backoff
+from pbtnas.protocol.operations import (
+    Get,
+    List,
+    Now,
+    Published,
+    Put,
+    Say,
+    Sleep,
+    Steps,
+    Unreadable,
+    persist,
+)
 from pbtnas.records import paths
 from pbtnas.records.controls import Control, Steering, control_of
 from pbtnas.records.envelope import CorruptRecord, Record, decode, encode
@@ -38,6 +50,11 @@ class Controls:
         self._failed: dict[int, int] = {}
         self._missed_s: dict[int, float] = {}  # since when, of numbers that others follow
         self._looked_s = float("-inf")
+
+    @property
+    def steered(self) -> bool:
+        """Whether anything was ever asked of the run, as far as the last look has seen."""
+        return bool(self._known or self._failed or self._missed_s)
 
     def look(self, every_s: float = 0.0) -> Steps[Steering]:
         """What is asked of the run now; by the last look, if that was less than `every_s` ago.
@@ -94,13 +111,22 @@ def give(run: str, core: Mapping[str, Any], meta: Mapping[str, Any], nonce: str)
         if (yield from persist(Put(name, encode(record, name)))) is Published.WON:
             return number
         # After an error the name may be there nevertheless: a control must not be given twice.
-        there = yield from content(name)
-        if there is not None and _nonce(there, name, run) == nonce:
+        if (yield from _nonce(name, run)) == nonce:
             return number
         number += 1
 
 
-def _nonce(data: bytes, name: Name, run: str) -> str:
+def _nonce(name: Name, run: str) -> Steps[str]:
+    """The nonce of a control; "" where it cannot be had.  It is not put aside then, as other
+    records are: its number is used."""
+    data = yield from Get(name)
+    for rest_s in islice(backoff(), TRIES):
+        if not isinstance(data, Unreadable):
+            break
+        yield from Sleep(rest_s)
+        data = yield from Get(name)
+    if not isinstance(data, bytes):
+        return ""
     try:
         return decode(data, name, kind="control", run=run).nonce
     except CorruptRecord:

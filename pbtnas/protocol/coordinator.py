@@ -71,6 +71,7 @@ from pbtnas.records.causes import cause
 from pbtnas.records.envelope import Record, canonical, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import (
+    CANCELLED,
     EXTENDED,
     TRAINED_BY,
     Champion,
@@ -80,6 +81,7 @@ from pbtnas.records.schema import (
     Result,
     Selected,
 )
+from pbtnas.search.algorithms import NoParentsError
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
 STALE_S = 180.0  # no file system goes on missing a file for so long
@@ -104,15 +106,18 @@ class Coordinator:
         self._search = search
         self._claims = claims
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
+        self._beat_s = beat_s
         self._poll_s = poll_s
         self._retention = Retention(search.objectives, search.space.ladders)
         self._controls = Controls(run)
         self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
         self._recent: list[Manifest] = []  # the last generation and this one
+        self._last_best: Champion | None = None  # of the generation finished last
         self._workers: dict[int, str] = {}  # by member, who trained in the generation in work
         self._trained_by: dict[str, str] = {}  # what the manifest in work says of that
         self._extensions = 0  # how often the run was extended before the generation in work
+        self._ending = CoordinatorEnding.FINISHED
         self._tidied = 0  # generations before this one have been seen to
         self._told = False
 
@@ -128,7 +133,7 @@ class Coordinator:
             while manifest is not None:
                 manifest = yield from self._carry(manifest)
             yield from self._term.end()
-            return CoordinatorEnding.FINISHED
+            return self._ending
         except AskedToStop:  # while the disk was full
             yield from self._term.end()
             return CoordinatorEnding.STOPPED
@@ -161,7 +166,12 @@ class Coordinator:
         generation = manifest.generation
         self._recent = [*self._recent[-1:], manifest]
         selected = yield from self._selected(manifest)
-        self._retention.add(generations.champion(manifest, selected), manifest, selected)
+        if selected.cancelled:
+            yield from self._finish(manifest, selected)
+            self._ending = CoordinatorEnding.CANCELLED
+            return None
+        self._last_best = generations.champion(manifest, selected)
+        self._retention.add(self._last_best, manifest, selected)
         extension = None
         if selected.ended or self._search.last(generation):
             extension = yield from self._extension(manifest, selected)
@@ -190,13 +200,34 @@ class Coordinator:
                     "both missing or damaged, and the checkpoints to make them from were discarded",
                     now_s - orphaned_s,
                 )
+            nothing_more = generations.nothing_more(manifest, previous)
+            if (yield from self._cancelled_before(nothing_more)):
+                yield from persist(Sync(paths.generation(generation)))
+                self._trained_by = {}
+                return _continues((yield from self._open(nothing_more)), previous)
             # What was read must be at least as durable as what is about to be written.
             yield from persist(Sync(paths.generation(generation)))
-            children = yield from self._children(manifest, selected)
+            children = yield from self._children(manifest, selected, nothing_more)
         yield from persist(Sync(paths.births(generation)))
         upcoming = generations.next_manifest(self._search, manifest, selected, children, previous)
         self._trained_by = yield from self._trainers(manifest, upcoming, selected)
         return _continues((yield from self._open(upcoming)), previous)
+
+    def _cancelled_before(self, nothing_more: Manifest) -> Steps[bool]:
+        """Whether the run ends before a generation is opened: then that gets no jobs.
+
+        Unless it had some: then its selection, which names the manifest, is there.
+        """
+        if not (yield from self._cancelled()):
+            return False
+        name = paths.selection(nothing_more.generation)
+        record = yield from read(name, "selection", self._run)
+        empty = Record("manifest", "", nothing_more.to_json()).digest
+        return record is None or record.core["manifest"] == empty
+
+    def _cancelled(self) -> Steps[bool]:
+        """Whether an operator has cancelled the run, by a look that is as old as a heartbeat."""
+        return (yield from self._controls.look(self._beat_s)).cancelled
 
     def _extension(self, manifest: Manifest, selected: Selected) -> Steps[Extension | None]:
         """How the run goes on after what would have been its last generation: read, or decided
@@ -247,9 +278,7 @@ class Coordinator:
             results = {number: Result.from_json(r.core) for number, r in collected.items()}
             causes = {n: cause(result, collected[n].meta) for n, result in results.items()}
             self._workers = {number: _worker_of(record) for number, record in collected.items()}
-            asked = (yield from self._controls.look()).stops(generation)
-            ended = "stop" if asked and not self._search.last(generation) else ""
-            selected = generations.select(self._search, manifest, results, causes, ended=ended)
+            selected = yield from self._select(manifest, results, causes)
             yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
@@ -259,10 +288,41 @@ class Coordinator:
             raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
         return selected
 
+    def _select(
+        self, manifest: Manifest, results: Mapping[int, Result], causes: Mapping[int, str]
+    ) -> Steps[Selected]:
+        """Select from the results; some of them are missing only where the run was cancelled."""
+        steering = yield from self._controls.look()
+        ended = (yield from self._ended(manifest)) if self._controls.steered else ""
+        if ended == CANCELLED or len(results) < len(manifest.jobs) or not manifest.jobs:
+            return generations.cancelled(manifest)
+        try:
+            return generations.select(self._search, manifest, results, causes, ended=ended)
+        except NoParentsError:
+            if steering.cancelled:
+                return generations.cancelled(manifest)
+            raise
+
+    def _ended(self, manifest: Manifest) -> Steps[str]:
+        """Whether the run ends with this generation before its time: as what rests on the selection
+        says, should that be lost; else as operators have asked."""
+        generation, last = manifest.generation, self._search.last(manifest.generation)
+        if (yield from content(paths.extension(generation))) is not None:
+            return "" if last else "stop"
+        if (yield from content(paths.manifest(generation + 1))) is not None:
+            return ""
+        final = yield from read(paths.final(self._extensions), "final", self._run)
+        if final is not None:
+            if final.core.get("ended") == CANCELLED and final.core["generations"] == generation:
+                return CANCELLED
+            return "" if last else "stop"
+        return "stop" if self._controls.steering.stops(generation) and not last else ""
+
     def _collect(self, manifest: Manifest) -> Steps[dict[int, Record] | None]:
         """Wait for the results of all members, one after the other.
 
-        None when the selection was made by another coordinator in the meantime.
+        None when the selection was made by another coordinator in the meantime; those that are
+        there when the run is cancelled.
         """
         results: dict[int, Record] = {}
         since_s = yield from Now()
@@ -274,6 +334,8 @@ class Coordinator:
                 yield from self._term.beat()
                 if (yield from content(paths.selection(manifest.generation))) is not None:
                     return None
+                if (yield from self._cancelled()) and (yield from self._is_newest(manifest)):
+                    return results
                 now_s = yield from Now()
                 if now_s > since_s:
                     yield from self._suspicion.look(manifest.generation, results, job.member)
@@ -299,11 +361,20 @@ class Coordinator:
             results[job.member] = record
         return results
 
-    def _children(self, manifest: Manifest, selected: Selected) -> Steps[dict[int, Child] | None]:
-        """The children of all births, by slot; None when a parent's checkpoint is missing."""
+    def _is_newest(self, manifest: Manifest) -> Steps[bool]:
+        """Whether no generation was opened after this one."""
+        return (yield from content(paths.manifest(manifest.generation + 1))) is None
+
+    def _children(
+        self, manifest: Manifest, selected: Selected, nothing_more: Manifest
+    ) -> Steps[dict[int, Child] | None]:
+        """The children of all births, by slot; None when a parent's checkpoint is missing, or the
+        run is cancelled."""
         children = {}
         for birth in selected.births:
             yield from self._term.beat()
+            if (yield from self._cancelled_before(nothing_more)):
+                return None
             child = yield from self._children_maker.child(birth, selected)
             if child is None:
                 # An idle worker computes the parent again: see that it has what that takes.
@@ -327,9 +398,14 @@ class Coordinator:
                 return Manifest.from_json(record.core)
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
-        best, last = self._retention.best(), generations.champion(manifest, selected)
+        """Say that the run is over, when the checkpoints are there that its end names.
+
+        Of a cancelled run nobody waits for what is lost: its workers leave.
+        """
+        best, last, cancelled = self._retention.best(), self._last_best, selected.cancelled
         front = self._retention.front()
-        core = generations.ending(manifest.generation + 1, selected, best, last, front)
+        count = manifest.generation + (not cancelled)
+        core = generations.ending(count, selected, best, last, front, cancelled=cancelled)
         name = paths.final(self._extensions)
         final = yield from read(name, "final", self._run)
         # A final record may be older than the loss of what it names.
@@ -337,7 +413,7 @@ class Coordinator:
             if not (yield from self._await_champion(manifest, champion)):
                 return
         if final is None:
-            if not (yield from self._all_there(manifest, selected)):
+            if not cancelled and not (yield from self._all_there(manifest, selected)):
                 return
             yield from persist(Sync(paths.generation(manifest.generation)))
         while final is None:
@@ -367,6 +443,8 @@ class Coordinator:
             while not (yield from Has(name)) and (yield from content(final)) is None:
                 if (yield from self._goes_on(manifest)):
                     return False
+                if (yield from self._cancelled()):
+                    return True
                 yield from self._await_repair(manifest)
         return True
 
@@ -384,6 +462,8 @@ class Coordinator:
         while not (yield from Has(name)):
             if (yield from self._goes_on(manifest)):
                 return False
+            if (yield from self._cancelled()):
+                return True
             if not told:
                 told = True
                 yield from Say(f"{name}: lost, the best member's; waiting for idle workers")
@@ -505,6 +585,8 @@ def _continues(manifest: Manifest, previous: Digest) -> Manifest:
 
 
 def _summary(search: Search, manifest: Manifest, selected: Selected) -> str:
+    if selected.cancelled:
+        return f"cancelled in the midst of generation {selected.generation}"
     best = generations.champion(manifest, selected)
     assert best is not None, "somebody has a score, or there is no selection"
     lost = sum(result.outcome != "ok" for result in selected.results)

@@ -17,6 +17,7 @@ from pbtnas.records.envelope import Record, digest
 from pbtnas.records.members import lacking, members_of
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import (
+    CANCELLED,
     Champion,
     Child,
     Extension,
@@ -186,6 +187,17 @@ def select(
     )
 
 
+def cancelled(manifest: Manifest) -> Selected:
+    """The end of a run in the midst of a generation: nobody is ranked, and nothing follows."""
+    manifest_digest = Record("manifest", "", manifest.to_json()).digest
+    return Selected(manifest.generation, manifest_digest, (), (), (), ended=CANCELLED)
+
+
+def nothing_more(manifest: Manifest, previous: Digest) -> Manifest:
+    """The generation after, of a run that was cancelled before it was opened: without jobs."""
+    return Manifest(manifest.generation + 1, previous, manifest.config, ())
+
+
 def extension(search: Search, manifest: Manifest, selected: Selected, count: int) -> Extension:
     """How the run goes on for so many generations after one that would have been its last.
 
@@ -289,16 +301,19 @@ def ending(
     best: Champion | None,
     last: Champion | None,
     front: Sequence[FrontMember] | None = None,
+    *,
+    cancelled: bool = False,
 ) -> dict[str, Any]:
     """The core of the record that a run is over.
 
     Args:
-        count: Number of generations.
+        count: Number of generations that were finished.
         selected: Selection of the last generation.
         best: Best member of all generations.
-        last: Best member of the last generation.
+        last: Best member of the last generation that was finished.
         front: Members that no other dominates, best in the first objective first; None where
             there is only one objective.
+        cancelled: Whether an operator has ended the run in the midst of the generation after.
     """
     core = {
         "fingerprint": fingerprint(selected),
@@ -308,7 +323,7 @@ def ending(
     }
     if front is not None:
         core["front"] = [member.to_json() for member in front]
-    return core
+    return {**core, "ended": CANCELLED} if cancelled else core
 
 
 def _births(search: Search, generation: int, members: Sequence[Member]) -> tuple[Birth, ...]:

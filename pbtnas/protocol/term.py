@@ -20,6 +20,7 @@ class CoordinatorEnding(enum.Enum):
     """How a coordinator ends."""
 
     FINISHED = "the run is finished"
+    CANCELLED = "the run was cancelled"
     STOPPED = "stopped; the same command goes on from here"
     HELD = "another coordinator holds the run"
     SUPERSEDED = "another coordinator took over"

@@ -19,6 +19,7 @@ class WorkerEnding(enum.Enum):
     HANDED_BACK = "stopped, its job handed back unfinished"
     QUARANTINED = "stopped after three failures of this machine in a row"
     TASK_UNFIT = "stopped: its task does not fit the run"
+    CANCELLED = "the run was cancelled"
     DRAINED = "drained: it leaves as an operator asked, with nothing in hand"
     EXTINCT = "no member has a score, so the run cannot go on"
 

@@ -371,6 +371,8 @@ class Worker(WorkLoop[Attempt]):
         Whatever the population, this costs three reads a second once it has lasted for long.
         """
         steering = yield from self._controls.look(LOOK_IDLE_S)
+        if steering.cancelled:
+            return WorkerEnding.CANCELLED  # its coordinator needs nobody to end it
         if self._name in steering.drained:
             return WorkerEnding.DRAINED
         if steering.paused:
@@ -419,7 +421,7 @@ class Worker(WorkLoop[Attempt]):
             if (yield from Stopping()):
                 return WorkerEnding.STOPPED
             steering = yield from self._controls.look(LOOK_S)
-            if not steering.paused or self._name in steering.drained:
+            if not steering.paused or steering.cancelled or self._name in steering.drained:
                 return None
             if (yield from self.finished()):
                 return WorkerEnding.FINISHED

@@ -27,6 +27,7 @@ def _number(value: Any) -> bool:
 ACTIONS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "pause": {},
     "resume": {},
+    "cancel": {},
     "stop": {"after_generation": _number},
     "extend": {"generations": lambda value: _number(value) and value > 0},
     "drain": {"worker": _text},
@@ -77,6 +78,11 @@ class Steering:
     def paused(self) -> bool:
         """Whether no job is to be trained now: the last word counts."""
         return [control.action for control in self.of("pause", "resume")][-1:] == ["pause"]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is to end without finishing its generation; nothing takes that back."""
+        return bool(self.of("cancel"))
 
     @property
     def drained(self) -> frozenset[str]:
@@ -130,15 +136,27 @@ def control_of(number: int, record: Record, name: Name) -> Control:
     return Control(number, core, str(meta.get("by", "")), str(meta.get("at", "")))
 
 
-OUTCOME = frozenset({"stop", "extend"})
+OUTCOME = frozenset({"stop", "extend", "cancel"})
 """Actions that change the outcome of a run."""
 
 
-def end_of(leaves: Iterable[str], steering: Steering) -> Name | None:
+def end_of(
+    leaves: Iterable[str], steering: Steering, says_cancelled: Callable[[Name], bool]
+) -> Name | None:
     """The record that says that a run is over, by the names in its directory; None while it goes
-    on, or is to go on."""
+    on, or is to go on.
+
+    Args:
+        leaves: Names in the directory of the run.
+        steering: What operators have asked of it.
+        says_cancelled: Whether a record of an end says that the run was cancelled: then it ends
+            there, whatever extensions were asked for.
+    """
     found = max((n for n in map(paths.final_number, leaves) if n is not None), default=-1)
-    return paths.final(found) if found >= len(steering.of("extend")) else None
+    if found < 0:
+        return None
+    end = paths.final(found)
+    return end if found >= len(steering.of("extend")) or says_cancelled(end) else None
 
 
 def by(control: Control) -> str:

@@ -28,6 +28,9 @@ SUBNET = "subnet."
 EXTENDED = "extended"
 """Key in the meta of a manifest: how many extensions come before it; absent where none does."""
 
+CANCELLED = "cancelled"
+"""What `ended` says where an operator has ended the run in the midst of a generation."""
+
 TRAINED_BY = "trained_by"
 """Key in the meta of a manifest: by member, the worker that trained what its job starts from."""
 
@@ -159,7 +162,8 @@ class Selected:
         ranking: Member numbers, best first.
         births: Births that fill slots of the next generation; empty after the last one.
         results: Results that it rests on, by member.
-        ended: "stop" where an operator has ended the run after it; else "".
+        ended: "stop" where an operator has ended the run after it, `CANCELLED` where in its midst:
+            then it has neither ranking nor results; else "".
     """
 
     generation: int
@@ -189,6 +193,11 @@ class Selected:
             results=tuple(Result.from_json(result) for result in data["results"]),
             ended=data.get("ended", ""),
         )
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run was ended before this generation was over."""
+        return self.ended == CANCELLED
 
     def result(self, member: int) -> Result:
         return self._by_member[member]

@@ -10,6 +10,7 @@ from pbtnas.records.controls import Steering, control_of, end_of
 from pbtnas.records.envelope import CorruptRecord, ForeignRecord
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
+from pbtnas.records.schema import CANCELLED
 from pbtnas.store.reader import RunReader
 
 
@@ -44,7 +45,15 @@ def steering_of(
 
 def end_in(files: RunReader, steering: Steering) -> Name | None:
     """The record that says that a run is over; None while it goes on."""
-    return end_of(files.names(Name(".")), steering)
+
+    def says_cancelled(name: Name) -> bool:
+        try:
+            record = files.record(name, "final", None)
+        except CorruptRecord:
+            return False  # its coordinator publishes it again
+        return record is not None and record.core.get("ended") == CANCELLED
+
+    return end_of(files.names(Name(".")), steering, says_cancelled)
 
 
 def worker_named(files: RunReader, beginning: str) -> str:

@@ -22,9 +22,14 @@ _MEMBER = re.compile(r"(?:g(?P<generation>\d{1,9})-)?m(?P<member>\d{1,9})")
 def champions(files: RunReader, run: Run) -> dict[str, Champion]:
     """The best members of a finished run: "best-ever" by score, and "best-last".
 
-    Raises `NotARun` when it is not finished.
+    Raises `NotARun` when it is not finished, or was cancelled before a generation was.
     """
     core = _final(files, run)
+    if not core["generations"]:
+        raise NotARun(
+            f"{files.root}: the run was cancelled in its first generation, so it has no best "
+            "member; `pbtnas show` lists the members that were trained"
+        )
     found = {"best-ever": core["best_ever"], "best-last": core["best_last"]}
     return {which: Champion.from_json(best) for which, best in found.items() if best}
 

@@ -162,6 +162,8 @@ class Witness:
         asked = [core for _, core in sorted(self._asked[who].items())]
         last = [core["action"] for core in asked if core["action"] in ("pause", "resume")][-1:]
         _require(last != ["pause"], who, f"trains {slot}, though it knows that the run is paused")
+        cancelled = {"action": "cancel"} in asked
+        _require(not cancelled, who, f"trains {slot}, though it knows that the run is cancelled")
         drained = {"action": "drain", "worker": who} in asked
         _require(not drained, who, f"trains {slot}, though it knows that it is to leave")
 
@@ -222,7 +224,7 @@ class Witness:
                 yield from (_checkpoint(here, core[which]) for which in ("overlay", "base"))
 
     def _final_rests_on(self, core: Mapping[str, Any]) -> Iterator[str]:
-        last = f"generations/{core['generations'] - 1:04d}"
+        last = f"generations/{_last_selection(core):04d}"
         yield f"{last}/selection.json"
         for best in (core["best_ever"], core["best_last"], *core.get("front", ())):
             if best is not None:
@@ -256,7 +258,7 @@ class Witness:
             case "result":
                 right = core["member"] == _job(name)[1]
             case "final":
-                selection = f"generations/{core['generations'] - 1:04d}/selection.json"
+                selection = f"generations/{_last_selection(core):04d}/selection.json"
                 fingerprints = {_digest(["pbtnas", d]) for d in self._digests(selection)}
                 right = core["fingerprint"] in fingerprints
             case _:
@@ -380,6 +382,12 @@ def _checkpoint(generation: str, digest: str) -> str:
 
 def _is_blob(name: str) -> bool:
     return name.endswith(".safetensors")
+
+
+def _last_selection(final: Mapping[str, Any]) -> int:
+    """The generation whose selection ends a run: of a cancelled one, the unfinished."""
+    count = int(final["generations"])
+    return count if final.get("ended") == "cancelled" else count - 1
 
 
 def _job(name: str) -> tuple[int, int]:

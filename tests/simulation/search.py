@@ -79,7 +79,12 @@ def mixed(mix: Mix, digits: int = 0) -> str:
 
 
 def reference(
-    search: Search | None = None, stopped: Collection[int] = (), extended: Sequence[int] = ()
+    search: Search | None = None,
+    stopped: Collection[int] = (),
+    extended: Sequence[int] = (),
+    *,
+    cancelled: int | None = None,
+    unopened: bool = False,
 ) -> str:
     """The fingerprint of the undisturbed search, from the pure functions alone.
 
@@ -87,11 +92,15 @@ def reference(
         search: the search.
         stopped: generations after which an operator has ended it.
         extended: generations that operators have added, one time after the other.
+        cancelled: generation in whose midst an operator has ended it.
+        unopened: whether that was before that generation had jobs.
     """
     search = search or SEARCH
     more = list(extended)
     manifest = generations.first_manifest(search)
     while True:
+        if manifest.generation == cancelled:
+            return generations.fingerprint(generations.cancelled(manifest))
         results = {
             job.member: Result(job.member, "failed", None, {}, None)
             if always_fails(job)
@@ -108,6 +117,9 @@ def reference(
             extension = generations.extension(search, manifest, selected, more.pop(0))
             search = replace(search, generations=generation + 1 + extension.generations)
         selected, previous = generations.continued(selected, extension)
+        if unopened and generation + 1 == cancelled:
+            manifest = generations.nothing_more(manifest, previous)
+            continue
         children = {}
         for birth in selected.births:
             base = selected.result(birth.base).checkpoint

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.protocol.controls import give
-from pbtnas.protocol.operations import Steps
+from pbtnas.protocol.operations import AskedToStop, Steps
 from pbtnas.records import paths
 from pbtnas.records.controls import Control, Steering, control_of
 from pbtnas.records.envelope import decode
 from pbtnas.records.names import Name
+from pbtnas.records.schema import CANCELLED
 from tests.simulation.processes import Actor
 from tests.simulation.search import reference
 from tests.simulation.world import RUN, World
@@ -36,11 +37,14 @@ class SteeredWorld(World):
     def life_of(self, name: str, kind: str) -> Any:
         return self.operate(name) if kind == "operator" else super().life_of(name, kind)
 
-    def operate(self, name: str, action: str | None = None) -> Steps[int]:
-        """The life of an operator: one command."""
+    def operate(self, name: str, action: str | None = None) -> Steps[int | None]:
+        """The life of an operator: one command; None if it is interrupted on a full disk."""
         core = self.asked_for(action or self.rng.choice(self.actions))
         self.injected[f"control: {core['action']}"] += 1
-        return (yield from give(RUN, core, {"by": name}, f"{name}/control"))
+        try:
+            return (yield from give(RUN, core, {"by": name}, f"{name}/control"))
+        except AskedToStop:
+            return None
 
     def asked_for(self, action: str) -> Mapping[str, Any]:
         """A control as its command would record it."""
@@ -123,6 +127,8 @@ class LengthenedWorld(SteeredWorld):
             name = paths.selection(generation)
             if name in self.store.entries and b'"ended":' in self.store.entries[name].written:
                 length = generation + 1
+                if CANCELLED.encode() in self.store.entries[name].written:
+                    return length
             if (
                 generation + 1 == length
                 and waiting
@@ -133,12 +139,16 @@ class LengthenedWorld(SteeredWorld):
 
     @property
     def expected(self) -> str:
-        stopped = [
+        return reference(self.search, self.stopped, self.steering().extensions)
+
+    @property
+    def stopped(self) -> list[int]:
+        """The generations after which operators have ended the run."""
+        return [
             generation
             for generation in range(self.length)
-            if self._core(paths.selection(generation), "selection").get("ended")
+            if self._core(paths.selection(generation), "selection").get("ended") == "stop"
         ]
-        return reference(self.search, stopped, self.steering().extensions)
 
     def run(self, limit_s: float = 40_000.0) -> str:
         """Until it is over, and nobody asks for more."""
@@ -150,3 +160,31 @@ class LengthenedWorld(SteeredWorld):
             assert self.now < limit_s, "the run does not end"
         self.commands = 0
         return super().run(limit_s)
+
+
+class CancelledWorld(LengthenedWorld):
+    """A run that operators also cancel: then it ends in the midst of a generation, or before one,
+    and what it comes to is that of the same cancellation there."""
+
+    actions = (*LengthenedWorld.actions, "cancel", "cancel")
+
+    @property
+    def end(self) -> Name:
+        finals = sorted(n for n in self.store.entries if paths.final_number(n) is not None)
+        if finals and b'"ended":' in self.store.entries[finals[-1]].written:
+            return Name(finals[-1])
+        return super().end
+
+    @property
+    def expected(self) -> str:
+        last = self._core(paths.selection(self.length - 1), "selection")
+        if last.get("ended") != CANCELLED:
+            return super().expected
+        jobs = self._core(paths.manifest(self.length - 1), "manifest")["jobs"]
+        return reference(
+            self.search,
+            self.stopped,
+            self.steering().extensions,
+            cancelled=self.length - 1,
+            unopened=not jobs,
+        )

@@ -18,7 +18,7 @@ from pbtnas.records.envelope import ForeignRecord, Record, decode, encode
 from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.search import OBJECTIVES, SEARCH, reference, trained
-from tests.simulation.steering import LengthenedWorld, SteeredWorld
+from tests.simulation.steering import CancelledWorld, LengthenedWorld, SteeredWorld
 from tests.simulation.store import Entry
 from tests.simulation.world import (
     RUN,
@@ -154,6 +154,34 @@ def test_the_same_controls_at_the_same_generations_give_the_same_search() -> Non
 def test_two_thousand_searches_stopped_and_extended() -> None:
     """The same with 2,000 seeds."""
     assert run_all(range(2000), LengthenedWorld)[0] == []
+
+
+def test_a_cancelled_search_ends_where_it_was_cancelled() -> None:
+    """Whenever and by however many it is cancelled, a run ends with what the same cancellation at
+    the same place comes to, before its generation has jobs or in its midst."""
+    seeds = range(12)
+    problems, counts = run_all(seeds, CancelledWorld)
+
+    assert problems == []
+    assert counts["control: cancel"]
+    known = [reference(SEARCH)]
+    for generation in range(1, 4):
+        known.append(reference(SEARCH, cancelled=generation))
+        known.append(reference(SEARCH, cancelled=generation, unopened=True))
+    assert len(set(known)) == len(known)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_cancelled_searches() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), CancelledWorld)[0] == []
+
+
+def test_mutant_that_trains_in_a_cancelled_run_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has read that a run is cancelled takes no job more."""
+    monkeypatch.setattr(Steering, "cancelled", False)
+    assert any(run_and_count(seed, CancelledWorld)[0] for seed in range(60))
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,8 @@ def read_generation(
     jobs = Manifest.from_json(manifest.core).jobs if manifest is not None else ()
     record = files.read(paths.selection(number), "selection", expected=over)
     selected = Selected.from_json(record.core) if record is not None else None
+    if selected is not None and selected.cancelled:
+        record = selected = None  # nothing was selected from; it stays as it was left
     if selected is not None and not selected.births:
         extended = files.read(paths.extension(number), "extension")
         if extended is not None:
@@ -188,13 +190,21 @@ def _births(files: RecordFiles, selected: Selected, over: bool) -> dict[int, Bor
     births = {}
     for birth in selected.births:
         name = paths.birth(selected.generation, birth.member)
-        record = files.read(name, "birth", expected=over)
+        record = files.read(name, "birth")
         if record is None:
+            if over and _opened(files, selected.generation + 1):
+                files.read(name, "birth", expected=True)
             births[birth.member] = Born(birth)
         else:
             origins = record.meta.get("origins", {})
             births[birth.member] = Born(birth, Child.from_json(record.core), origins)
     return births
+
+
+def _opened(files: RecordFiles, number: int) -> bool:
+    """Whether a generation has jobs, or had some: not where the run was cancelled before it."""
+    manifest = files.read(paths.manifest(number), "manifest")
+    return manifest is None or bool(manifest.core["jobs"])
 
 
 def read_attempts(

@@ -47,12 +47,15 @@ def _whole(generation: Generation) -> bool:
 
 
 def _selected(files: RecordFiles, number: int) -> Generation | None:
-    """A generation by its manifest and its selection; None where one of them is not to be had."""
+    """A generation by its manifest and its selection; None where one of them is not to be had, or
+    the run was cancelled there."""
     selection = files.read(paths.selection(number), "selection")
     manifest = None if selection is None else files.read(paths.manifest(number), "manifest")
     if selection is None or manifest is None:
         return None
     selected = Selected.from_json(selection.core)
+    if selected.cancelled:
+        return None
     return Generation(
         number=number,
         jobs={job.member: job for job in Manifest.from_json(manifest.core).jobs},

@@ -27,7 +27,7 @@ from pbtnas.records import paths
 from pbtnas.records.controls import Steering, end_of
 from pbtnas.records.envelope import Record
 from pbtnas.records.names import Name
-from pbtnas.records.schema import Champion, FrontMember
+from pbtnas.records.schema import CANCELLED, Champion, FrontMember
 from pbtnas.records.task_code import Codes, known_codes
 from pbtnas.search.archive import Archive
 from pbtnas.search.objectives import Objectives, recorded
@@ -54,13 +54,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """The outcome of the run; without a front where there is one objective only."""
+    """The outcome of the run; without a front where there is one objective only.
+
+    A cancelled one has the generations that were finished.
+    """
 
     fingerprint: str
     generations: int
     best_ever: Champion | None
     best_last: Champion | None
     front: tuple[FrontMember, ...] | None = None
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,9 @@ class History:
 
     @property
     def length(self) -> int | None:
-        """How many generations it has, or is about to have; None if that cannot be read."""
-        if self.final is not None:
+        """How many generations it has, or is about to have; of a cancelled run, how many it was to
+        have.  None if that cannot be read."""
+        if self.final is not None and not self.final.cancelled:
             return self.final.generations
         configured = self.config.get("search", {}).get("generations")
         return None if configured is None else self.steering.length(configured)
@@ -153,7 +158,8 @@ class History:
         config = files.read(paths.CONFIG, "config", expected=begun)
         # How far the run is comes before the rest: what appears meanwhile leaves no gap behind.
         steering = _steering(files)
-        end = end_of((name.rpartition("/")[2] for name in files.names(Name("."))), steering)
+        leaves = (name.rpartition("/")[2] for name in files.names(Name(".")))
+        end = end_of(leaves, steering, lambda name: _is_cancelled(files.read(name, "final")))
         final = None if end is None else files.read(end, "final")
         noted = {} if config is None else config.meta
         count = _count(files, final, {} if config is None else config.core, steering)
@@ -303,4 +309,9 @@ def _final(core: Mapping[str, Any]) -> FinalRecord:
         best_ever=Champion.from_json(ever) if ever is not None else None,
         best_last=Champion.from_json(last) if last is not None else None,
         front=None if front is None else tuple(map(FrontMember.from_json, front)),
+        cancelled=core.get("ended") == CANCELLED,
     )
+
+
+def _is_cancelled(final: Record | None) -> bool:
+    return final is not None and final.core.get("ended") == CANCELLED

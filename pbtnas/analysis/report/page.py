@@ -33,6 +33,7 @@ from pbtnas.analysis.report.tables import (
     machines_table,
     runs_table,
     settings_table,
+    state_of,
 )
 from pbtnas.analysis.schedules import schedule, schedule_table
 from pbtnas.analysis.tables import Table, written
@@ -232,9 +233,8 @@ def _pictures(figures: Figures) -> list[Picture]:
 
 def _facts(history: History) -> dict[str, str]:
     final = history.final
-    done, total = len(history.generations), history.length
     facts = {
-        "state": "finished" if final else f"in generation {done} of {total}",
+        "state": state_of(history),
         "fingerprint": final.fingerprint if final else "",
         "begun": str(history.about.get("created", "")),
         "begun on": "" if history.processor is None else str(history.processor),

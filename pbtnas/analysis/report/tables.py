@@ -14,6 +14,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots.evolution import NothingToShow
 from pbtnas.analysis.tables import Table
 from pbtnas.config import outcome
+from pbtnas.records.controls import by
 from pbtnas.records.paths import member_name
 from pbtnas.records.schema import NO_FAILURE, Champion, last_line
 from pbtnas.search.space import Variable
@@ -239,15 +240,25 @@ def _failures(generation: Generation) -> Iterable[tuple[str | int, ...]]:
             yield number, member_name(member), attempt_number, reported.result.outcome, who, words
 
 
+def state_of(history: History) -> str:
+    """How far a run is, or how it ended, in words."""
+    if history.final is not None and not history.final.cancelled:
+        return "finished"
+    done, total = len(history.generations), history.length
+    if history.final is None:
+        return f"in generation {done} of {total}"
+    asked = " ".join(map(by, history.steering.of("cancel")[:1]))
+    return f"cancelled after {done} of {total} generations {asked}".rstrip()
+
+
 def _run_row(run: NamedRun) -> tuple[str | int | float, ...]:
     history = run.history
     final = history.final
-    total = history.length
     ever, last = (final.best_ever, final.best_last) if final else (None, None)
     return (
         run.name,
         str(run.seed),
-        "finished" if final else f"generation {len(history.generations)} of {total}",
+        state_of(history),
         math.nan if last is None else last.score,
         math.nan if ever is None else ever.score,
         len({job.architecture for g in history.generations[-1:] for job in g.jobs.values()}),

@@ -11,7 +11,7 @@ const best = (top) =>
 
 export function drawTiles(status, disk) {
   const complete = status.generation === null ? 0
-    : status.generation + (status.state === "finished" ? 1 : 0);
+    : status.generation + (["finished", "cancelled"].includes(status.state) ? 1 : 0);
   const members = status.members;
   const all = members.done + members.in_work + members.put_back + members.pending;
   const live = status.workers.filter((worker) => worker.live).length;
@@ -19,7 +19,7 @@ export function drawTiles(status, disk) {
   const failures = Object.entries(status.failures);
   const [everScore, everWho] = best(status.best_ever);
   const [lastScore, lastWho] = best(status.best_last);
-  const over = status.state === "finished" || status.state === "failed";
+  const over = ["finished", "failed", "cancelled"].includes(status.state);
   const bar = element("progress", { max: 1, value: status.progress, "aria-label": "progress of the run" });
   const tiles = [
     tile("generations", "Generations complete", `${complete} of ${status.generations ?? "?"}`,
@@ -131,7 +131,7 @@ export function drawRuns(data, chosen, choose) {
   const rows = data.runs.map((run, i) => element("tr", { class: i === chosen ? "chosen" : null },
     element("td", {}, element("button", { type: "button", on: { click: () => choose(i) } }, run.label)),
     element("td", {}, run.state ?? (run.sentence ? "not to be read" : "?")),
-    element("td", {}, run.generation === null ? "–" : `${run.generation + (run.state === "finished" ? 1 : 0)} of ${run.generations ?? "?"}`),
+    element("td", {}, run.generation === null ? "–" : `${run.generation + (["finished", "cancelled"].includes(run.state) ? 1 : 0)} of ${run.generations ?? "?"}`),
     element("td", {}, number(run.best)),
     element("td", { class: "bad" }, run.sentence)));
   fill(byId("runs"), ...table(["run", "state", "generations", "best so far", ""], rows));

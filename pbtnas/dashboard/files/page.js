@@ -58,7 +58,7 @@ async function follow(turn) {
       if (turn !== page.turn) return;
       const changed = take(reply);
       const { status } = page.seen;
-      over = status !== null && ["finished", "failed"].includes(status.state);
+      over = status !== null && ["finished", "failed", "cancelled"].includes(status.state);
       drawTrouble(status, reply.sentence);
       if (status) drawNumbers(reply);
       if (changed) drawFigures();

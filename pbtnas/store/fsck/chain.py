@@ -18,7 +18,7 @@ from pbtnas.records.controls import OUTCOME
 from pbtnas.records.envelope import Record, digest
 from pbtnas.records.members import members_of
 from pbtnas.records.names import Digest, Name
-from pbtnas.records.schema import Champion, Extension, Manifest, Result, Selected
+from pbtnas.records.schema import CANCELLED, Champion, Extension, Manifest, Result, Selected
 from pbtnas.search.objectives import BY_SCORE, Objectives, recorded
 from pbtnas.search.population import rank
 from pbtnas.store.controls import steering_of
@@ -48,6 +48,8 @@ class Chain:
         end: Name of the record that says, or is to say, that the run is over.
         more: Whether somebody has asked for generations that are not begun.
         over: Whether the run is over: that record is there, and no more is to come.
+        cancelled: Number of the generation in whose midst the run was cancelled; None if it was
+            not.
     """
 
     newest: int
@@ -61,11 +63,12 @@ class Chain:
     end: Name = paths.FINAL
     more: bool = False
     over: bool = False
+    cancelled: int | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether every generation up to the newest can be relied on."""
-        return len(self.bests) == self.newest + 1
+        """Whether every generation can be relied on that was finished, or is in work."""
+        return len(self.bests) == self.newest + (self.cancelled is None)
 
     @property
     def named(self) -> list[Champion]:
@@ -139,6 +142,8 @@ def _ends(x: Examination, chain: Chain, asked: int) -> None:
         selection = x.peek(paths.selection(generation), "selection")
         if selection is not None and selection.core.get("ended"):
             chain.last = generation
+            if selection.core["ended"] == CANCELLED:
+                chain.cancelled = generation
         if not x.there(paths.extension(generation)):
             continue
         record = x.record(paths.extension(generation), "extension", AGAIN)
@@ -148,7 +153,11 @@ def _ends(x: Examination, chain: Chain, asked: int) -> None:
             chain.extensions[generation] = extension
             chain.last = generation + extension.generations
     count = len(list(x.of(paths.extension(12))))
-    chain.end, chain.more = paths.final(count), asked > count
+    chain.end = paths.final(count)
+    final = x.peek(chain.end, "final")
+    if final is not None and final.core.get("ended") == CANCELLED:
+        chain.cancelled = chain.last = final.core.get("generations")
+    chain.more = asked > count and chain.cancelled is None
     chain.over = x.there(chain.end) and not chain.more
 
 
@@ -220,6 +229,8 @@ def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
     selected, manifest = chain.selections[chain.newest], chain.manifests.get(chain.newest)
     if manifest is None:
         return None
+    if selected.cancelled:
+        return selected == generations.cancelled(manifest)
     results = {}
     for job in manifest.jobs:
         name = paths.result(chain.newest, job.member)
@@ -241,7 +252,7 @@ def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
 
 def _results_fit(x: Examination, manifest: Manifest, selected: Selected) -> None:
     """Note a selection that is not one of this manifest's members."""
-    members = [job.member for job in manifest.jobs]
+    members = [] if selected.cancelled else [job.member for job in manifest.jobs]
     if [r.member for r in selected.results] != members or sorted(selected.ranking) != members:
         name = paths.selection(selected.generation)
         x.damaged(name, f"not of the members of {paths.manifest(manifest.generation)}; {DECIDED}")
@@ -252,7 +263,7 @@ def _fold(chain: Chain) -> None:
     chain.retention = Retention(chain.objectives)
     for generation in range(chain.newest + 1):
         manifest, selected = chain.manifests.get(generation), chain.selections.get(generation)
-        if manifest is None or selected is None:
+        if manifest is None or selected is None or selected.cancelled:
             break
         chain.retention.add(generations.champion(manifest, selected), manifest, selected)
         chain.bests.append(chain.retention.best())
@@ -265,10 +276,16 @@ def _final(x: Examination, chain: Chain, final: Record | None) -> None:
         x.missing(chain.end, AGAIN)
     if final is None:
         return
-    manifest, selected = chain.manifests[chain.newest], chain.selections[chain.newest]
-    champion = generations.champion(manifest, selected)
-    front = chain.retention.front()
-    core = generations.ending(chain.newest + 1, selected, chain.bests[-1], champion, front)
+    selected = chain.selections.get(chain.newest)
+    if selected is None:
+        return
+    cancelled = chain.cancelled is not None
+    count = chain.newest + (not cancelled)
+    champion = None
+    if count:
+        champion = generations.champion(chain.manifests[count - 1], chain.selections[count - 1])
+    best, front = next(iter(chain.bests[-1:]), None), chain.retention.front()
+    core = generations.ending(count, selected, best, champion, front, cancelled=cancelled)
     if final.digest != Record("final", "", core).digest:
         x.damaged(chain.end, f"not what {paths.selection(chain.newest)} comes to; {AGAIN}")
 

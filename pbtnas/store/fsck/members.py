@@ -25,7 +25,9 @@ def examine_results(x: Examination, chain: Chain) -> dict[tuple[int, int], Resul
     for generation, manifest in chain.manifests.items():
         selected = chain.selections.get(generation)
         for job in manifest.jobs:
-            copy = None if selected is None else selected.result(job.member)
+            copy = None
+            if selected is not None and not selected.cancelled:
+                copy = selected.result(job.member)
             result = _result(x, chain, generation, job.member, copy)
             if result is not None:
                 known[generation, job.member] = result
@@ -40,7 +42,7 @@ def _result(
     x: Examination, chain: Chain, generation: int, member: int, copy: Result | None
 ) -> Result | None:
     name = paths.result(generation, member)
-    over = generation < chain.newest or chain.over
+    over = (generation < chain.newest or chain.over) and generation != chain.cancelled
     remedy = "the job will be done again"
     if copy is not None:
         remedy = "restored from the selection"
@@ -134,7 +136,7 @@ def examine_weights(
     final_population = [
         paths.checkpoint(newest, result.checkpoint)
         for (generation, _), result in results.items()
-        if generation == newest and result.checkpoint is not None
+        if generation == newest != chain.cancelled and result.checkpoint is not None
     ]
     needed = [
         paths.checkpoint(newest - 1, result.checkpoint)

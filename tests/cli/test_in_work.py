@@ -1,0 +1,140 @@
+"""Commands that change what becomes of the generation in work: what they record, and refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pbtnas.analysis.history.outline import outline
+from pbtnas.analysis.history.run import History
+from pbtnas.analysis.report.tables import state_of
+from pbtnas.monitoring.progress import status
+from pbtnas.monitoring.run_screen import render
+from pbtnas.records import paths
+from pbtnas.store.control_giving import give_control
+from pbtnas.store.finished import champions
+from pbtnas.store.fsck import check, repair
+from pbtnas.store.reader import RunReader
+from pbtnas.store.run_directory import NotARun, open_run
+from tests.cli.test_control import asked_of, begun, begun_once, call, core_of, ended, refused
+from tests.store.simulated_run import SimulatedRun, fingerprint
+
+__all__ = ["begun", "begun_once", "ended"]
+
+
+def cancelled(root: Path) -> Path:
+    """The run, cancelled and ended by its coordinator."""
+    assert call("cancel", root).exit_code == 0
+    assert SimulatedRun(root).carry_on() == "the run was cancelled"
+    return root
+
+
+def test_a_cancelled_run_ends_in_the_midst_of_its_generation(begun: Path) -> None:
+    """What was finished stays, with its best member; who cancelled it is told everywhere, and the
+    directory is whole."""
+    newest = len(History.read(begun).generations) - 1
+    before = status(begun, now=0.0)
+    assert call("cancel", begun).exit_code == 0
+    assert "is cancelled already" in call("cancel", begun).stdout
+    assert status(begun, now=0.0).trouble[0].startswith("cancelled by ")
+
+    assert SimulatedRun(begun).carry_on() == "the run was cancelled"
+
+    seen = status(begun, now=0.0)
+    assert (seen.state, seen.over, seen.finished) == ("cancelled", True, False)
+    assert (seen.best_ever, seen.generations) == (before.best_last, before.generations)
+    assert seen.ended.startswith("cancelled by ") and seen.problems == ()
+    words = render(seen)
+    assert "cancelled by" in words and f"{newest} of {before.generations}" in words
+    final = core_of(begun, paths.FINAL, "final")
+    assert (final["ended"], final["generations"]) == ("cancelled", newest)
+    with RunReader(begun) as files:
+        best = champions(files, open_run(begun)).values()
+        assert all(files.exists(paths.checkpoint(b.generation, b.checkpoint)) for b in best)
+    for history in (History.read(begun), outline(begun)):
+        assert len(history.generations) == newest and history.problems == ()
+        assert state_of(history).startswith(f"cancelled after {newest} of 5 generations by ")
+    assert check(begun) == []
+    assert asked_of(begun) == ["cancel"]
+
+
+def test_a_run_is_cancelled_before_its_first_generation_is_over(tmp_path: Path) -> None:
+    """It has no best member, and says so in a sentence instead of failing."""
+    root = tmp_path / "run"
+    SimulatedRun(root, limit_s=1.0).carry_on()
+    assert not (root / paths.selection(0)).exists()
+
+    cancelled(root)
+
+    seen = status(root, now=0.0)
+    assert (seen.state, seen.best_ever, seen.problems) == ("cancelled", None, ())
+    assert "cancelled" in render(seen)
+    with RunReader(root) as files, pytest.raises(NotARun, match="in its first generation"):
+        champions(files, open_run(root))
+    assert check(root) == []
+    assert state_of(History.read(root)).startswith("cancelled after 0 of 5 generations by ")
+    for command in ("status", "members", "workers", "logs", "controls"):
+        shown = call(command, root)
+        assert shown.exit_code == 0 and "Traceback" not in shown.output, (command, shown.output)
+
+
+def test_nothing_takes_a_cancellation_back(begun: Path) -> None:
+    """Before its end and after it, what else is asked of the run is refused in a sentence."""
+    give_control(begun, open_run(begun), {"action": "cancel"})
+    for over in (False, True):
+        if over:
+            cancelled(begun)
+        for command in (
+            ("pause",),
+            ("resume",),
+            ("stop", "--after-generation", 3),
+            ("extend", "--generations", 1),
+            ("drain", "w"),
+        ):
+            name, *options = command
+            refused(call(name, begun, *options), "the run was cancelled by ")
+
+
+def test_a_finished_run_is_not_cancelled(ended: Path) -> None:
+    """There is nothing in work, and nothing is recorded."""
+    refused(call("cancel", ended), "the run is finished; there is nothing to cancel")
+    assert asked_of(ended) == []
+
+
+@pytest.mark.parametrize("name", [paths.FINAL, paths.selection(1), paths.manifest(1)])
+def test_a_damaged_record_of_a_cancelled_run_is_decided_again(begun: Path, name: str) -> None:
+    """To the same bytes, also when the cancelled generation has had all its results since."""
+    newest = len(History.read(begun).generations) - 1
+    cancelled(begun)
+    name = name.replace("0001", f"{newest:04d}")
+    right = json.loads((begun / name).read_bytes())["core"]
+    other = (begun / paths.manifest(0)).read_bytes()
+    (begun / name).write_bytes(other)
+    assert [fault.name for fault in check(begun)][:1] == [name]
+
+    repair(begun, check(begun))
+    assert SimulatedRun(begun).carry_on() == "the run was cancelled"
+
+    assert json.loads((begun / name).read_bytes())["core"] == right
+    assert check(begun) == []
+
+
+def test_an_extension_that_was_asked_for_is_cancelled_with_the_run(
+    ended: Path, tmp_path: Path
+) -> None:
+    """The run is over then, though more had been asked for, and another than the finished one."""
+    root = Path(shutil.copytree(ended, tmp_path / "run"))
+    give_control(root, open_run(root), {"action": "extend", "generations": 2})
+    give_control(root, open_run(root), {"action": "extend", "generations": 2})
+
+    cancelled(root)
+
+    seen = status(root, now=0.0)
+    assert (seen.state, seen.generations, seen.problems) == ("cancelled", 9, ())
+    assert core_of(root, paths.final(1), "final")["generations"] == 5
+    assert fingerprint(root) != fingerprint(ended)
+    assert check(root) == []
+    assert len(History.read(root).generations) == 5
