@@ -21,7 +21,7 @@ from pbtnas.records import paths
 from pbtnas.records.schema import SUBNET, Result
 from pbtnas.search.population import subnet_name
 from pbtnas.store.arrays import read_arrays
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 ACCURACY, STEPS, TRAINED = "rows.accuracy", "rows.steps", "rows.trained"
 """Tensors in the section `extra` of a supernet's checkpoint: after each of its last mini-batches
@@ -140,7 +140,7 @@ def tuned_subnets(history: History) -> dict[tuple[int, ...], list[RatedSubnet]]:
     """
     ended = {result.checkpoint for result in _last_results(history)}
     found: dict[tuple[int, ...], list[RatedSubnet]] = {}
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         files = RecordFiles(reader, history.run)
         for leaf in sorted(name.rpartition("/")[2] for name in files.names(paths.ARTIFACTS)):
             if paths.kind_afterwards(leaf) != "subnets":

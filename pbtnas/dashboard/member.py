@@ -15,7 +15,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.schema import Result
 from pbtnas.search.births import Birth
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 LINES = 200  # of a log, the last ones
 
@@ -29,7 +29,7 @@ def member_data(
     here = history.generations[generation]
     if member not in here.jobs.keys() | here.results.keys():
         return None
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         files = RecordFiles(reader, history.run or None)
         reported = _reported(files, history, generation, member)
         attempts = read_attempts(files, paths.job_slot(generation, member), reported)

@@ -26,7 +26,7 @@ from pbtnas.dashboard.json_text import to_text
 from pbtnas.dashboard.member import member_data
 from pbtnas.dashboard.pictures import media_type, picture
 from pbtnas.errors import PbtnasError
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 FILES = {
     "/": ("page.html", "text/html"),
@@ -157,7 +157,7 @@ def _member(request: Request, run: FollowedRun) -> Response:
 def _picture(request: Request, run: FollowedRun) -> Response:
     leaf = request.path_params["leaf"]
     try:
-        with RunReader(run.root) as files:
+        with open_files(run.root) as files:
             content = picture(files, leaf)
     except (PbtnasError, OSError) as error:
         return PlainTextResponse(f"{error}\n", 404)

@@ -31,11 +31,10 @@ from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_files, open_store
 from pbtnas.store.private_files import clear_overlays, sweep
 from pbtnas.store.products import Products
 from pbtnas.store.quick_lock import quick_lock
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import make_directory
 from pbtnas.store.task_code import CodeInForce
 from pbtnas.store.trash import Deletion
@@ -66,7 +65,7 @@ class CoordinatorDriver(Driver):
 
     def __init__(
         self,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         task: Task,
         algorithm: str,
@@ -201,7 +200,7 @@ def coordinate(
     `NoParentsError`, `BrokenChain`, `ForeignRecord`.
     """
 
-    def prepared(store: PosixStore) -> Prepared:
+    def prepared(store: Store) -> Prepared:
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     make_directory(scratch)
@@ -221,7 +220,7 @@ def open_coordinator(
     root: Path,
     config: Config,
     task: Task,
-    prepared: Callable[[PosixStore], Prepared],
+    prepared: Callable[[Store], Prepared],
     *,
     stop: StopRequest,
     label: str = "",
@@ -246,8 +245,8 @@ def open_coordinator(
     def begun(step: Callable[[], T]) -> T:
         return once_reachable(step, root, stop, label)
 
-    def opened_store() -> PosixStore:
-        return PosixStore(root, identity["worker"], primitive=run.primitive)
+    def opened_store() -> Store:
+        return open_store(root, identity["worker"], primitive=run.primitive)
 
     ending: CoordinatorEnding | None = None
     with ExitStack() as opened:
@@ -288,7 +287,7 @@ def open_coordinator(
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
     try:
-        with RunReader(root) as reader:
+        with open_files(root) as reader:
             terms = read_attempts(RecordFiles(reader), paths.TERM)
     except OSError as error:
         return f" (by whom cannot be read: {error.strerror})"

@@ -39,8 +39,8 @@ from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
 from pbtnas.store.absent import look_again
+from pbtnas.store.opening import Store
 from pbtnas.store.patience import patiently
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_soup
 from pbtnas.store.products import Products, check_products
 from pbtnas.store.run_directory import Run, make_directory
@@ -107,7 +107,7 @@ class Evaluator(Driver):
 
     def __init__(
         self,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         run: Run,
         config: Config,

@@ -28,9 +28,8 @@ from pbtnas.config.schema import PREVIEWS_MIB
 from pbtnas.records import paths
 from pbtnas.regular_files import BROKEN
 from pbtnas.store.lines import Lines, NoLines
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_files
 from pbtnas.store.previews import PreviewRoom
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import open_run
 
 VIEWS_S = 30.0  # at least, between two writings
@@ -45,7 +44,7 @@ class Views:
         report: Called with a sentence when they cannot be written; they are tried again later.
     """
 
-    def __init__(self, store: PosixStore, report: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, report: Callable[[str], None]) -> None:
         self._store = store
         self._report = report
         self._room = PreviewRoom(store.root)
@@ -91,9 +90,9 @@ class Views:
             self._report(f"{error.filename or self._store.root}: {error.strerror}")
 
 
-def write_views(store: PosixStore, stopping: Callable[[], bool] = lambda: False) -> None:
+def write_views(store: Store, stopping: Callable[[], bool] = lambda: False) -> None:
     """Add to the views whatever the records say and they do not."""
-    with RunReader(store.root) as reader:
+    with open_files(store.root) as reader:
         files = RecordFiles(reader)
         history, count = History.beginning(files)
         lease_s = float(history.config.get("engine", {}).get("lease_s", LEASE_S))
@@ -125,7 +124,7 @@ def write_views(store: PosixStore, stopping: Callable[[], bool] = lambda: False)
             store.replace(paths.SUMMARY, to_view(summary, run=history.run, lease_s=lease_s))
 
 
-def _last_told(store: PosixStore, member: int, count: int) -> int:
+def _last_told(store: Store, member: int, count: int) -> int:
     """The last generation of which there is a line about a member; -1 if there is none."""
     name = paths.metrics(member)
     try:
@@ -147,7 +146,7 @@ def _generation_of(line: bytes) -> int:
 
 
 def _add(
-    store: PosixStore, generation: Generation, before: Generation | None, told: dict[int, int]
+    store: Store, generation: Generation, before: Generation | None, told: dict[int, int]
 ) -> None:
     """Add the lines about a generation that are missing, and take down which were added."""
     for member, last in told.items():

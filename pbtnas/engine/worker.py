@@ -35,7 +35,7 @@ from pbtnas.records import paths
 from pbtnas.records.causes import cause
 from pbtnas.records.heartbeat import IDLE, Heartbeat, left, waiting_for
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_store
 from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, make_directory, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
@@ -66,7 +66,7 @@ class WorkerDriver(Driver):
 
     def __init__(
         self,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         training: TrainingProcess,
         name: str,
@@ -277,7 +277,7 @@ def work(
         root, name, log_file, [config], device, scratch, task_file, accept=accept
     )
     try:
-        store = once_reachable(lambda: PosixStore(root, name, primitive=run.primitive), root, stop)
+        store = once_reachable(lambda: open_store(root, name, primitive=run.primitive), root, stop)
     except AskedToStop:
         return WorkerEnding.STOPPED
     driver = WorkerDriver(store, stop, training, name, engine.beat_s)

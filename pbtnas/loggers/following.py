@@ -23,6 +23,7 @@ from pbtnas.loggers.population import population_step
 from pbtnas.loggers.training_logs import training_lines
 from pbtnas.records import paths
 from pbtnas.regular_files import append_regular
+from pbtnas.store.opening import open_files
 from pbtnas.store.previews import preview_of
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
@@ -74,7 +75,7 @@ class Follower:
 
         Raises what the logger raises, and goes on behind that with the next look.
         """
-        with RunReader(self._root) as reader:
+        with open_files(self._root) as reader:
             files = RecordFiles(reader)
             history, count = History.beginning(files)
             self._begin(history)
@@ -140,6 +141,6 @@ class Follower:
 
 
 def _listed(root: Path, name: str) -> set[bytes]:
-    with RunReader(root) as reader:
+    with open_files(root) as reader:
         data = reader.get(paths.logger_told(name)) or b""
     return {line for line in data.split(b"\n") if _TOLD.fullmatch(line)}

@@ -20,7 +20,7 @@ from pbtnas.monitoring.text import at_clock, printable
 from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.regular_files import open_regular
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import NotARun, check_format
 from pbtnas.store.study_directory import is_study
 
@@ -48,7 +48,7 @@ class RunLog:
         Raises `NotARun` and `ForeignRecord` as `History.read` does.
         """
         check_format(self._root)
-        with RunReader(self._root) as reader:
+        with open_files(self._root) as reader:
             files = RecordFiles(reader)
             history, count = History.beginning(files)
             first, self._next = max(0, self._next - 2), count

@@ -13,7 +13,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.monitoring.lives import Lives, options_of
 from pbtnas.records import paths
 from pbtnas.search.births import Birth
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import NotARun, check_format
 
 
@@ -100,7 +100,7 @@ def one_member(run_dir: Path, member: int, generation: int | None = None) -> One
     """What is known of a member, in the newest generation that it has a result of unless another
     is asked for.  Raises `NotARun` where there is none, and what `History.read` raises."""
     check_format(run_dir)
-    with RunReader(run_dir) as reader:
+    with open_files(run_dir) as reader:
         files = RecordFiles(reader)
         history, count = History.beginning(files)
         read = _generation(files, history, count, member, generation)

@@ -49,6 +49,7 @@ from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.regular_files import read_regular
 from pbtnas.store.controls import end_in, steering_of
+from pbtnas.store.opening import open_files
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import SUBNET, TaskError
@@ -86,7 +87,7 @@ def export(
             f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
         )
     member = load_from_run(root, which, task_file, subnet, accept=accept)
-    with RunReader(root) as reader:
+    with open_files(root) as reader:
         results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:

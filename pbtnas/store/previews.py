@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pbtnas.records import paths
 from pbtnas.records.pictures import suffix_of
+from pbtnas.store.opening import open_files
 from pbtnas.store.reader import RunReader
 
 log = logging.getLogger("pbtnas")
@@ -57,7 +58,7 @@ class PreviewRoom:
         Raises `OSError` where one cannot be deleted.
         """
         settled = max(self._sizes, default=0) - STILL_ADDED
-        with RunReader(self._root) as files:
+        with open_files(self._root) as files:
             for name in files.names(paths.GENERATIONS):
                 if name.isdecimal() and int(name) >= settled:
                     self._sizes[int(name)] = sum(s for _, s in self._pictures(files, int(name)))

@@ -20,7 +20,7 @@ from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.study_coordinator import StudyOutcomes
 from pbtnas.records import paths
 from pbtnas.store.identity import this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_store
 from pbtnas.store.private_files import sweep
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.run_directory import best_primitive
@@ -138,15 +138,15 @@ def conduct(
     return outcomes, [] if outcomes.over else codes
 
 
-def _opened(study: Study, stop: StopRequest) -> PosixStore:
+def _opened(study: Study, stop: StopRequest) -> Store:
     """The study's directory to write to, however full it is at first.
 
     Raises `AskedToStop` while it waits for that.
     """
     name = this_process("s")["worker"]
 
-    def opened() -> PosixStore:
-        return PosixStore(study.root, name, primitive=best_primitive(study.root))
+    def opened() -> Store:
+        return open_store(study.root, name, primitive=best_primitive(study.root))
 
     sweep(study.root)
     return once_reachable(opened, study.root, stop)
@@ -154,7 +154,7 @@ def _opened(study: Study, stop: StopRequest) -> PosixStore:
 
 def _driver(
     study: Study,
-    store: PosixStore,
+    store: Store,
     stop: StopRequest,
     tasks: PreparedTasks,
     helpers: Sequence[Supervised],

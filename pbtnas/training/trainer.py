@@ -38,11 +38,10 @@ from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
 from pbtnas.store.absent import look_again
+from pbtnas.store.opening import open_files, open_store
 from pbtnas.store.patience import UNWRITABLE, patiently
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.previews import keep_preview
 from pbtnas.store.products import check_products
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import OtherSpace, check_space, open_run
 from pbtnas.store.task_code import ACCEPT, CodeInForce, OtherCode, check_code
 from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, TaskError, Trainee
@@ -164,7 +163,7 @@ class Trainer:
                 with self._channel.at_disk("comparing the code of the task"):
                     check_code(root, run, code_of(task), accept=self._accept)
 
-            with PosixStore(root, writer, primitive=run.primitive) as store:
+            with open_store(root, writer, primitive=run.primitive) as store:
                 ready = self._tasks.of(config.task, store, threads=config.run.threads, fits=fits)
             in_force = CodeInForce(root, run, code_of(ready.task))
             self._places[root] = Place(
@@ -210,7 +209,7 @@ class Trainer:
             with self._channel.at_disk("looking for other code of the task"):
                 place.in_force.check()
         if place.root not in self._agreed:
-            with self._channel.at_disk("reading the first manifest"), RunReader(root) as files:
+            with self._channel.at_disk("reading the first manifest"), open_files(root) as files:
                 if check_products(files, place.run, place.products):
                     self._agreed.add(place.root)
         return place
