@@ -182,14 +182,19 @@ def _dense(history: History, result: Result) -> _Part | None:
     assert result.checkpoint is not None, "asked for by the caller"
     generation = history.generations[-1].number
     keys = {f"extra/{key}": key for key in (ACCURACY, STEPS, TRAINED)}
-    file = history.root / paths.checkpoint(generation, result.checkpoint)
+    name = paths.checkpoint(generation, result.checkpoint)
     try:
-        read = read_arrays(
-            file, result.checkpoint, tuple(keys), algorithm=str(history.about["hash"])
-        )
+        with open_files(history.root) as files:
+            read = read_arrays(
+                files.fetch(name),
+                result.checkpoint,
+                tuple(keys),
+                algorithm=str(history.about["hash"]),
+            )
     except OSError as error:
         raise ComparisonError(
-            f"run {history.root.name}: its checkpoint {file} cannot be read ({error.strerror})"
+            f"run {history.root.name}: its checkpoint {history.root}/{name} cannot be read "
+            f"({error.strerror})"
         ) from error
     tensors = {keys[key]: array for key, array in read.tensors.items()}
     if len(tensors) < len(keys):

@@ -65,7 +65,7 @@ class Work:
             record = self.read(lambda: self.store.record(name, kind, self.run.id))
             if record is None:
                 root = self.store.root
-                raise NotARun(f"{root / name}: missing; `pbtnas fsck {root}` says more")
+                raise NotARun(f"{root}/{name}: missing; `pbtnas fsck {root}` says more")
             return record.core
 
         manifest = found(paths.manifest(number), "manifest")

@@ -47,7 +47,7 @@ class Views:
     def __init__(self, store: Store, report: Callable[[str], None]) -> None:
         self._store = store
         self._report = report
-        self._room = PreviewRoom(store.root)
+        self._room = PreviewRoom(store)
         self._closing = Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views")
         self._running: Future[None] | None = None
@@ -128,7 +128,7 @@ def _last_told(store: Store, member: int, count: int) -> int:
     """The last generation of which there is a line about a member; -1 if there is none."""
     name = paths.metrics(member)
     try:
-        with Lines(store.root / name) as lines:
+        with store.edited(name) as path, Lines(path) as lines:
             last = lines.last(_generation_of)
         if last is None or last < count:
             return -1 if last is None else last
@@ -153,7 +153,11 @@ def _add(
         line = metrics_line(generation, before, member) if generation.number > last else None
         if line is None:
             continue
-        with suppress(NoLines), Lines(store.root / paths.metrics(member)) as lines:
+        with (
+            suppress(NoLines),
+            store.edited(paths.metrics(member)) as path,
+            Lines(path) as lines,
+        ):
             found = lines.last(_generation_of)
             # Whatever else is there now was not there when this began: the next writing sees to it.
             if found == (last if last >= 0 else None):

@@ -173,6 +173,7 @@ class WorkerDriver(Driver):
                     self._tell_result(event)
                 if isinstance(event, AttemptFailed | Stopped):
                     self._clear_up()
+                    self._share_log()
                 return event
             if over:
                 return None
@@ -195,6 +196,14 @@ class WorkerDriver(Driver):
         self._beats += 1
         content = Heartbeat(self._beats, 0, left(ending)).encode()
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
+        self._share_log()
+
+    def _share_log(self) -> None:
+        """Let others see what the training process has printed; it is for people only."""
+        try:
+            self.store.share(paths.worker_log(self._name))
+        except OSError as error:
+            log.debug("%s: its log is not shared (%s)", self._name, error.strerror)
 
     def _clear_up(self) -> None:
         """Delete what the training process has not finished, and will not."""
@@ -272,14 +281,14 @@ def work(
     engine, objectives = config.engine, config.search.ranking()
     identity = this_process("w")
     name = identity["worker"]
-    log_file = root / paths.worker_log(name)
-    training = training_process(
-        root, name, log_file, [config], device, scratch, task_file, accept=accept
-    )
     try:
         store = once_reachable(lambda: open_store(root, name, primitive=run.primitive), root, stop)
     except AskedToStop:
         return WorkerEnding.STOPPED
+    log_file = store.private(paths.worker_log(name))
+    training = training_process(
+        root, name, log_file, [config], device, scratch, task_file, accept=accept
+    )
     driver = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)

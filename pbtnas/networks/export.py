@@ -91,10 +91,10 @@ def export(
         results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:
-            checkpoint = root / _checkpoint(member.best)
+            checkpoint = reader.fetch(_checkpoint(member.best))
             files[STATE] = read_bytes(checkpoint, member.best.checkpoint, algorithm=member.run.hash)
         artifacts = {
-            name: _picture(root / paths.artifact_of(member.best.checkpoint, name))
+            name: _picture(reader, paths.artifact_of(member.best.checkpoint, name))
             for name in results.artifacts
         }
     config = _config(member, results)
@@ -203,9 +203,9 @@ def _checkpoint(best: Champion | Soup) -> Name:
     return paths.checkpoint(best.generation, best.checkpoint)
 
 
-def _picture(path: Path) -> bytes:
+def _picture(files: RunReader, name: Name) -> bytes:
     """What the final evaluation has left for people; nobody has its digest."""
     try:
-        return read_regular(path, limit=LIMIT)
+        return read_regular(files.fetch(name), limit=LIMIT)
     except OSError as error:
-        raise NotARun(f"{path}: cannot be read: {error.strerror}") from error
+        raise NotARun(f"{files.root}/{name}: cannot be read: {error.strerror}") from error

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pbtnas.protocol.operations import Published
 from pbtnas.records.names import Name
+from pbtnas.store.bucket.address import address_of
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.run_directory import best_primitive
 
@@ -37,7 +38,17 @@ class Answer:
 
 
 def examine(directory: Path) -> list[Answer]:
-    """Try everything out in a directory below; raises `OSError` if none can be made there."""
+    """Try everything out in a directory below, or in the bucket that the directory stands for.
+
+    Raises `OSError` if nothing can be made there.
+    """
+    address = address_of(directory)
+    if address is not None:
+        from pbtnas.store.bucket.checking import trials
+        from pbtnas.store.bucket.client import client_of
+
+        client = client_of(address.url, make=True)
+        return [Answer(good, text) for good, text in trials(client)]
     with tempfile.TemporaryDirectory(prefix=".pbtnas-doctor-", dir=directory) as name:
         root = Path(name)
         primitive = best_primitive(root)

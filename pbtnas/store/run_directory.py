@@ -37,6 +37,7 @@ from pbtnas.records.names import Name
 from pbtnas.records.spaces import space_from_json, space_to_json
 from pbtnas.records.task_code import Codes, TaskCode, known_codes
 from pbtnas.search.space import SearchSpace
+from pbtnas.store.bucket.address import address_of
 from pbtnas.store.identity import new_nonce
 from pbtnas.store.opening import Store, open_files, open_store
 from pbtnas.store.patience import UNWRITABLE
@@ -368,6 +369,8 @@ def best_primitive(root: Path) -> Primitive:
     """
     from pbtnas.store.posix import NO_HARD_LINKS
 
+    if address_of(root) is not None:
+        return "bucket"
     probe = root / f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
     linked = probe.with_suffix(".linked")
     probe.touch()

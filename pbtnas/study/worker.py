@@ -25,7 +25,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError
 from pbtnas.records.heartbeat import busy_with
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.opening import Store, open_store
+from pbtnas.store.opening import Store, beside, open_store
 from pbtnas.store.patience import UNWRITABLE
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study
@@ -148,7 +148,7 @@ class StudyWorkerDriver(Driver):
         """The training process of all runs, which imports while there is nothing to do."""
         warn_of_other_versions(run)
         configs: list[Config] = [from_json(run.config, run.label) for run in self._study.runs]
-        log_file = self._study.root / paths.worker_log(self._name)
+        log_file = beside(self._study.root, paths.worker_log(self._name))
         machine = self._machine
         self._training = training_process(
             root,

@@ -22,8 +22,8 @@ def repair(root: Path, faults: Iterable[Fault]) -> None:
         for fault in faults:
             if fault.damaged:
                 if store.execute(Quarantine(fault.name)) is not Published.WON:
-                    raise OSError(f"{root / fault.name}: cannot be put aside")
+                    raise OSError(f"{root}/{fault.name}: cannot be put aside")
             if fault.directory:
-                (root / fault.name).mkdir(exist_ok=True)
+                store.make(fault.name)
             if fault.restored is not None:
                 store.put(fault.name, fault.restored)
