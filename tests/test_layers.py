@@ -231,6 +231,8 @@ OPENS_FILES = {
     "store/reader.py": "directories",
     "store/posix.py": "directories, and files that it makes or overwrites",
     "store/identity.py": "/proc",
+    "store/bucket/client.py": "what a process of this machine has written, to upload it",
+    "store/bucket/store.py": "its own copies of objects",
     "store/doctor.py": "/proc, and files that it has made itself",
     "processor.py": "/proc",
     "engine/devices.py": "/sys, for the limit of the cgroup",

@@ -22,7 +22,7 @@ from pbtnas.records import paths
 from pbtnas.records.schema import SUBNET, Result
 from pbtnas.search.population import subnet_name
 from pbtnas.store.arrays import read_arrays
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 ACCURACY, STEPS, TRAINED = "rows.accuracy", "rows.steps", "rows.trained"
 """Tensors in the section `extra` of a supernet's checkpoint: after each of its last mini-batches
@@ -151,7 +151,7 @@ def tuned_subnets(history: History) -> dict[tuple[int, ...], list[RatedSubnet]]:
     """
     ended = {result.checkpoint for result in _last_results(history)}
     found: dict[tuple[int, ...], list[RatedSubnet]] = {}
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         files = RecordFiles(reader, history.run)
         for leaf in sorted(name.rpartition("/")[2] for name in files.names(paths.ARTIFACTS)):
             if paths.kind_afterwards(leaf) != "subnets":
@@ -193,14 +193,19 @@ def _dense(history: History, result: Result) -> _Part | None:
     assert result.checkpoint is not None, "asked for by the caller"
     generation = history.generations[-1].number
     keys = {f"extra/{key}": key for key in (ACCURACY, STEPS, TRAINED)}
-    file = history.root / paths.checkpoint(generation, result.checkpoint)
+    name = paths.checkpoint(generation, result.checkpoint)
     try:
-        read = read_arrays(
-            file, result.checkpoint, tuple(keys), algorithm=str(history.about["hash"])
-        )
+        with open_files(history.root) as files:
+            read = read_arrays(
+                files.fetch(name),
+                result.checkpoint,
+                tuple(keys),
+                algorithm=str(history.about["hash"]),
+            )
     except OSError as error:
         raise ComparisonError(
-            f"run {history.root.name}: its checkpoint {file} cannot be read ({error.strerror})"
+            f"run {history.root.name}: its checkpoint {history.root}/{name} cannot be read "
+            f"({error.strerror})"
         ) from error
     tensors = {keys[key]: array for key, array in read.tensors.items()}
     if len(tensors) < len(keys):

@@ -19,6 +19,7 @@ import click
 
 from pbtnas.cli.examples import examples_of, with_examples
 from pbtnas.cli.overview import write_overview
+from pbtnas.cli.places import PlainPath, cache_options, run_place
 from pbtnas.cli.shared import (
     EXIT_CODES,
     SECONDS_OR_FOREVER,
@@ -152,7 +153,7 @@ def cli(quiet: bool, verbose: bool) -> None:
 schedule_option = click.option(
     "--schedule-of",
     metavar="RUN",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PlainPath(file_okay=False),
     help="Instead of CONFIG: train one member alone, from scratch, with the network of the best "
     "member at the end of that finished run and the ladders that its ancestors had.",
 )
@@ -170,6 +171,7 @@ schedule_option = click.option(
 @task_file_option
 @accept_option
 @scratch_option
+@cache_options
 @machine_option
 @overrides_option
 @log_option
@@ -199,7 +201,7 @@ def run(
         stop_with_parent(parent)
     if len(arguments) != (2 if schedule_of is None else 1):
         raise click.UsageError("expected CONFIG RUN_DIR, or --schedule-of RUN RUN_DIR")
-    run_dir = Path(arguments[-1])
+    run_dir = run_place(arguments[-1])
     # A typo is better told once, and before anything starts.
     if schedule_of is None:
         checked = load(Path(arguments[0]), overrides, task=name_in(task_file))
@@ -232,6 +234,7 @@ def run(
 @task_file_option
 @accept_option
 @scratch_option
+@cache_options
 @machine_option
 @overrides_option
 @log_option
@@ -325,7 +328,7 @@ def _run_and_config(
 
     if len(arguments) > (2 if schedule_of is None else 1):
         raise click.UsageError("expected [CONFIG] RUN_DIR, or --schedule-of RUN RUN_DIR")
-    root = Path(arguments[-1])
+    root = run_place(arguments[-1])
     if schedule_of is not None:
         return root, _alone(schedule_of, overrides)
     if len(arguments) == 2:
@@ -367,6 +370,7 @@ def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:
 @task_file_option
 @accept_option
 @scratch_option
+@cache_options
 @machine_option
 @log_option
 def worker(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbtnas.cli.places import PlainPath, RunPath
 from pbtnas.cli.shared import (
     disk_errors,
     format_option,
@@ -30,7 +31,7 @@ runs_argument = click.argument(
     nargs=-1,
     required=True,
     metavar="RUN_DIR... | STUDY_DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PlainPath(file_okay=False),
 )
 only_option = click.option(
     "--only",
@@ -110,7 +111,7 @@ better_option = click.option(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PlainPath(file_okay=False),
     help="Directory for all tables in all formats.",
 )
 def compare(
@@ -182,18 +183,14 @@ def _ranks(
 
 
 @click.command()
-@click.argument(
-    "directory", metavar="RUN_DIR|STUDY_DIR", type=click.Path(path_type=Path, file_okay=False)
-)
+@click.argument("directory", metavar="RUN_DIR|STUDY_DIR", type=RunPath())
 @only_option
 @metric_option
 @better_option
 @click.option("--ever", is_flag=True, help="The best of all generations, not of the last.")
 @click.option("--final", is_flag=True, help="Its final evaluation, of `pbtnas evaluate`.")
 @reference_point_option
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where to draw to."
-)
+@click.option("-o", "--output", type=PlainPath(file_okay=False), help="Where to draw to.")
 @task_file_option
 def plot(
     directory: Path,
@@ -280,7 +277,7 @@ def _figures_of_run(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PlainPath(dir_okay=False),
     help="The file; in the directory of figures by default.",
 )
 @reference_point_option
@@ -304,6 +301,7 @@ def report(
     from pbtnas.analysis.report import page as making
     from pbtnas.cli.reading import reading_told
     from pbtnas.records import paths
+    from pbtnas.store.opening import beside
     from pbtnas.store.study_directory import is_study
 
     root = directories[0]
@@ -314,7 +312,7 @@ def report(
         history = History.read(root, reading_told())
         check_several(history, reference_point)
         made = making.run_report(history, *_variables(history, task_file), reference_point)
-    output = output or root / paths.REPORT
+    output = output or beside(root, paths.REPORT)
     with disk_errors(ExitCode.USAGE, place=output):
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(making.to_html(made), encoding="utf-8")

@@ -12,6 +12,7 @@ import click
 
 from pbtnas.cli.shared import disk_errors, load_task_of, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode
+from pbtnas.store.opening import open_files
 
 if TYPE_CHECKING:
     from pbtnas.records.controls import Steering
@@ -104,12 +105,11 @@ class Asked:
 def asked(run_dir: Path) -> Iterator[Asked]:
     """The run in a directory; what the disk refuses ends the command with a sentence."""
     from pbtnas.store.controls import steering_of
-    from pbtnas.store.reader import RunReader
     from pbtnas.store.run_directory import open_run
 
     with disk_errors(ExitCode.USAGE, PermissionError, place=run_dir):
         run = open_run(run_dir)
-        with RunReader(run_dir) as files:
+        with open_files(run_dir) as files:
             yield Asked(run_dir, files, run, steering_of(files, run.id)[0])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import disk_errors, leave
 from pbtnas.errors import ExitCode
 
@@ -21,7 +22,7 @@ NEEDED = ("plotly", "starlette", "uvicorn")
     nargs=-1,
     required=True,
     metavar="RUN_DIR|STUDY_DIR...",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PlainPath(file_okay=False),
 )
 @click.option(
     "--port",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.cli.places import RunPath, as_typed
 from pbtnas.cli.shared import (
     columns,
     complete_file,
@@ -99,10 +100,10 @@ def fsck(run_dir: Path, repair: bool) -> None:
     faults = (checking.check_study if holds_study(run_dir) else checking.check)(run_dir)
     for fault in faults:
         note = "note: " if fault.notice else ""
-        click.echo(f"{note}{run_dir / fault.name}: {fault.what}")
+        click.echo(as_typed(f"{note}{run_dir}/{fault.name}: {fault.what}"))
     sound = all(fault.notice for fault in faults)
     if sound:
-        click.echo(f"{run_dir}: every record and checkpoint is as it was written")
+        click.echo(as_typed(f"{run_dir}: every record and checkpoint is as it was written"))
     if repair and faults:
         with disk_errors(ExitCode.FAILED, place=run_dir):
             checking.repair(run_dir, faults)
@@ -112,7 +113,7 @@ def fsck(run_dir: Path, repair: bool) -> None:
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("directory", type=RunPath(exists=True))
 @click.option(
     "--with",
     "count",

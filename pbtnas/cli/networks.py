@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.cli.places import PlainPath, RunPath
 from pbtnas.cli.shared import accept_option, disk_errors, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode
 
@@ -29,7 +30,7 @@ which_option = click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PlainPath(),
     help="Directory to make; an older export in it is replaced.",
 )
 @which_option
@@ -65,13 +66,13 @@ def export(
 
 
 @click.command()
-@click.argument("directory", metavar="RUN_OR_EXPORT", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="RUN_OR_EXPORT", type=RunPath(file_okay=True))
 @click.option(
     "-o",
     "--output",
     default="play.webp",
     show_default=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PlainPath(dir_okay=False),
     help="The video: .webp, or .mp4 where imageio-ffmpeg is installed.",
 )
 @which_option

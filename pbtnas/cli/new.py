@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import disk_errors
 from pbtnas.errors import ExitCode
 from pbtnas.tasks.starters.writing import KINDS, class_name, write
 
 
 @click.command()
-@click.argument("directory", metavar="NAME", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="NAME", type=PlainPath())
 @click.option(
     "--kind",
     type=click.Choice(KINDS),

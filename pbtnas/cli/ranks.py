@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import format_option
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("truth", metavar="TABLE")
-@click.argument(
-    "files", nargs=-1, required=True, metavar="ROWS...", type=click.Path(path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, metavar="ROWS...", type=PlainPath())
 @click.option(
     "--last",
     "k",
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--groups",
-    type=click.Path(path_type=Path),
+    type=PlainPath(),
     help="A label a line: the group of each architecture, in the order of TABLE.",
 )
 @click.option(

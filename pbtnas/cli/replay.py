@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import (
     accept_option,
     disk_errors,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--device", help="A torch device; the first GPU if there is one, else cpu.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PlainPath(dir_okay=False),
     help="Where to write how the member came about; artifacts/replay-NAME.json by default.",
 )
 @task_file_option

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from pbtnas.cli.places import PlainPath, RunPath, as_typed
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ accept_option = click.option(
 )
 scratch_option = click.option(
     "--scratch",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PlainPath(file_okay=False),
     help="Directory of this machine for data and replay buffers.",
 )
 
@@ -179,8 +180,8 @@ reference_point_option = click.option(
     help="Of several objectives: what the hypervolume is measured against, a value for each, in "
     "the order of search.objectives, worse than those of every member that no other dominates.",
 )
-run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
-config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+run_dir_argument = click.argument("run_dir", type=RunPath())
+config_argument = click.argument("config", type=PlainPath(dir_okay=False))
 
 
 log = logging.getLogger(__name__)
@@ -315,7 +316,7 @@ def columns() -> int:
 
 def leave(code: int, text: str) -> NoReturn:
     """End the command with one sentence on stderr."""
-    click.echo(f"pbtnas: {text}", err=True)
+    click.echo(f"pbtnas: {as_typed(text)}", err=True)
     raise SystemExit(code)
 
 

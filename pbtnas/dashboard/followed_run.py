@@ -30,7 +30,7 @@ from pbtnas.monitoring.everybody import RECENT, worker_lines
 from pbtnas.monitoring.progress import Status, status
 from pbtnas.monitoring.run_screen import to_json
 from pbtnas.records import paths
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 PAUSE_S = 1.0  # at least, between two looks
 SHARE = 10  # a look may take one second in so many
@@ -129,7 +129,7 @@ class FollowedRun:
         spent = work(found, len(selected))
         self._looks += 1
         del self._columns[len(found.generations) :]
-        with RunReader(self.root) as files:
+        with open_files(self.root) as files:
             self._opened = files.changed_s(paths.manifest(0))
             self._previews.look(files, len(found.generations), self._looks)
             for number, generation in enumerate(found.generations):
@@ -153,7 +153,7 @@ class FollowedRun:
         """The newest generations first, with their attempts; those that are over are read once."""
         count = len(found.generations)
         recent = []
-        with RunReader(self.root) as reader:
+        with open_files(self.root) as reader:
             files = RecordFiles(reader, found.run or None)
             for number in range(count - 1, max(-1, count - 1 - RECENT), -1):
                 generation = self._over.get(number)

@@ -12,7 +12,7 @@ from pbtnas.dashboard.pictures import pictures_of
 from pbtnas.monitoring.one_member import OneMember, known_member
 from pbtnas.records import paths
 from pbtnas.records.envelope import UnreadableRecord
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 LINES = 200  # of a log, the last ones
 
@@ -23,7 +23,7 @@ def member_data(
     """What is known of a member, as JSON data; None where nobody was."""
     if generation >= len(history.generations):
         return None
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         files = RecordFiles(reader, history.run or None)
         found = known_member(files, history, generation, member)
         if found is None:

@@ -27,7 +27,7 @@ from pbtnas.dashboard.member import member_data
 from pbtnas.dashboard.pictures import media_type, picture
 from pbtnas.dashboard.previews import preview
 from pbtnas.errors import PbtnasError
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 FILES = {
     "/": ("page.html", "text/html"),
@@ -176,7 +176,7 @@ def _preview(request: Request, run: FollowedRun) -> Response:
 def _shown(run: FollowedRun, read: Callable[[RunReader], tuple[bytes, str] | None]) -> Response:
     """A picture of a run, with its media type."""
     try:
-        with RunReader(run.root) as files:
+        with open_files(run.root) as files:
             found = read(files)
     except (PbtnasError, OSError) as error:
         return PlainTextResponse(f"{error}\n", 404)

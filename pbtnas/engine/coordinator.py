@@ -29,16 +29,13 @@ from pbtnas.protocol.operations import AskedToStop, EmptyTrash, Quarantine
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.store.absent import look_again
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, deletion_of, open_files, open_store
 from pbtnas.store.private_files import clear_overlays, sweep
 from pbtnas.store.products import Products
 from pbtnas.store.quick_lock import quick_lock
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import make_directory
 from pbtnas.store.task_code import CodeInForce
-from pbtnas.store.trash import Deletion
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.code import code_of
 from pbtnas.tasks.fresh import fresh_tensors
@@ -66,7 +63,7 @@ class CoordinatorDriver(Driver):
 
     def __init__(
         self,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         task: Task,
         algorithm: str,
@@ -84,7 +81,7 @@ class CoordinatorDriver(Driver):
         self._writer = writer
         self._cleared: set[int] = set()  # generations without children of earlier coordinators
         self._views = Views(store, self.report)
-        self._deletion = Deletion(store.root)
+        self._deletion = deletion_of(store)
 
     def execute(self, operation: Any) -> Any:
         match operation:
@@ -109,9 +106,8 @@ class CoordinatorDriver(Driver):
         self._deletion.close()
 
     def _mix(self, mix: Mix) -> Mixed | None:
-        root = self.store.root
         parents = {
-            root / paths.checkpoint(mix.generation, checkpoint): checkpoint
+            paths.checkpoint(mix.generation, checkpoint): checkpoint
             for checkpoint in (mix.base_checkpoint, mix.donor_checkpoint)
         }
         if mix.generation not in self._cleared:
@@ -128,12 +124,15 @@ class CoordinatorDriver(Driver):
             return written
         except CorruptCheckpoint as error:
             log.warning("%s; put aside, to be computed again", error)
-            self.store.execute(Quarantine(paths.checkpoint(mix.generation, parents[error.path])))
+            damaged = paths.checkpoint(mix.generation, Digest(error.path.stem))
+            assert damaged in parents, "nothing else was read"
+            self.store.execute(Quarantine(damaged))
         except OSError as error:
-            if not (isinstance(error, FileNotFoundError) and Path(str(error.filename)) in parents):
+            missing = isinstance(error, FileNotFoundError)
+            if not (missing and str(error.filename).endswith(tuple(parents))):
                 self.report(str(error))
         with suppress(OSError):  # what is left is litter
-            (root / private).unlink(missing_ok=True)
+            self.store.private(private).unlink(missing_ok=True)
         return None
 
     def _written(self, mix: Mix, private: str) -> Mixed:
@@ -151,17 +150,14 @@ class CoordinatorDriver(Driver):
             seed_everything(birth.seed, "cpu")
             fresh = fresh_tensors(self._task, birth.architecture, birth.seed)
             child = carry_out(space, birth, base=ours, donor=theirs, fresh=fresh)
-            path = self.store.root / private
+            path = self.store.private(private)
             overlay = write_overlay(path, child.overlay, child.origins, algorithm=self._algorithm)
         origins: Mapping[str, Any] = report(space, child.origins)
         return Mixed(private, Digest(overlay), origins)
 
     def _parent(self, generation: int, checkpoint: Digest, opened: ExitStack) -> Layers:
-        path = self.store.root / paths.checkpoint(generation, checkpoint)
-        return look_again(
-            lambda: opened.enter_context(read_lazily(path, checkpoint, algorithm=self._algorithm)),
-            path,
-        )
+        path = self.store.fetch(paths.checkpoint(generation, checkpoint))
+        return opened.enter_context(read_lazily(path, checkpoint, algorithm=self._algorithm))
 
 
 @dataclass(frozen=True)
@@ -201,7 +197,7 @@ def coordinate(
     `NoParentsError`, `BrokenChain`, `ForeignRecord`.
     """
 
-    def prepared(store: PosixStore) -> Prepared:
+    def prepared(store: Store) -> Prepared:
         return prepare(task, Products(store, scratch), threads=config.run.threads)
 
     make_directory(scratch)
@@ -221,7 +217,7 @@ def open_coordinator(
     root: Path,
     config: Config,
     task: Task,
-    prepared: Callable[[PosixStore], Prepared],
+    prepared: Callable[[Store], Prepared],
     *,
     stop: StopRequest,
     label: str = "",
@@ -246,16 +242,18 @@ def open_coordinator(
     def begun(step: Callable[[], T]) -> T:
         return once_reachable(step, root, stop, label)
 
-    def opened_store() -> PosixStore:
-        return PosixStore(root, identity["worker"], primitive=run.primitive)
+    def opened_store() -> Store:
+        return open_store(root, identity["worker"], primitive=run.primitive)
 
     ending: CoordinatorEnding | None = None
     with ExitStack() as opened:
         try:
             complete, code = partial(complete_options, task), code_of(task)
             run = begun(lambda: start_run(root, config, task.space, complete, code, accept=accept))
-            opened.enter_context(begun(lambda: quick_lock(root / paths.COORDINATOR_LOCK)))
-            store = opened.enter_context(begun(opened_store))
+            store = begun(opened_store)
+            opened.callback(store.close)
+            lock = store.private(paths.COORDINATOR_LOCK)
+            opened.enter_context(begun(lambda: quick_lock(lock)))
             sweep(root)
             ready = begun(lambda: prepared(store))
         except AskedToStop:
@@ -288,7 +286,7 @@ def open_coordinator(
 def holder_of(root: Path) -> str:
     """Who coordinates a run, in words, from the newest claim of a term; "" if unknown."""
     try:
-        with RunReader(root) as reader:
+        with open_files(root) as reader:
             terms = read_attempts(RecordFiles(reader), paths.TERM)
     except OSError as error:
         return f" (by whom cannot be read: {error.strerror})"

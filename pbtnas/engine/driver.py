@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pbtnas.engine.signals import StopRequest
 from pbtnas.protocol.operations import Dead, Now, Say, Sleep, Steps, Stopping
 from pbtnas.store.identity import provably_dead
+from pbtnas.store.opening import Store
 from pbtnas.store.patience import FORBIDDEN, patiently
-from pbtnas.store.posix import PosixStore
 
 T = TypeVar("T")
 log = logging.getLogger("pbtnas")
@@ -77,7 +77,7 @@ class Driver:
         label: Label of the run, said before everything that is told; "" where there is only one.
     """
 
-    def __init__(self, store: PosixStore, stop: StopRequest, label: str = "") -> None:
+    def __init__(self, store: Store, stop: StopRequest, label: str = "") -> None:
         self.store = store
         self.stop = stop
         self.label = f"{label}: " if label else ""

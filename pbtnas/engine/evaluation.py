@@ -30,6 +30,7 @@ from pbtnas.store.finished import (
     soup_mark,
     soups,
 )
+from pbtnas.store.opening import open_files
 from pbtnas.tasks.base import HasParts, Task
 
 T = TypeVar("T")
@@ -200,6 +201,8 @@ def _final_evaluation(
 ) -> FinalEvaluation:
     checkpoint = champion.checkpoint if soup is None else soup.checkpoint
     core = known[paths.evaluation(checkpoint)]
-    files = tuple(root / paths.artifact_of(checkpoint, leaf) for leaf in core["artifacts"])
+    with open_files(root) as reader:
+        names = [paths.artifact_of(checkpoint, leaf) for leaf in core["artifacts"]]
+        files = tuple(reader.fetch(name) for name in names if reader.exists(name))
     score = math.nan if core["score"] is None else core["score"]
     return FinalEvaluation(which, champion, soup, score, core["metrics"], files)

@@ -38,9 +38,8 @@ from pbtnas.records.names import Digest, Name
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
-from pbtnas.store.absent import look_again
+from pbtnas.store.opening import Store
 from pbtnas.store.patience import patiently
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.private_files import clear_soup
 from pbtnas.store.products import Products, check_products
 from pbtnas.store.run_directory import Run, make_directory
@@ -107,7 +106,7 @@ class Evaluator(Driver):
 
     def __init__(
         self,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         run: Run,
         config: Config,
@@ -140,7 +139,7 @@ class Evaluator(Driver):
 
         def ready() -> None:
             for name in paths.AFTERWARDS_DIRECTORIES:
-                (self.store.root / name).mkdir(exist_ok=True)
+                self.store.make(Name(name))
             make_directory(self._scratch)
             products = Products(self.store, self._scratch)
             used = prepare(self._task, products, threads=self._config.run.threads).products
@@ -239,7 +238,7 @@ class Evaluator(Driver):
             raise self._lost(missing.file, "missing") from None
         clear_soup(self.store.root, item)
         private = f"{paths.SOUPS}/{paths.PRIVATE}{self._writer}-{item}"
-        path = self.store.root / private
+        path = self.store.private(private)
         digest = self._patiently(lambda: write(path, soup, algorithm=self._run.hash))
         return Completed({"checkpoint": digest}, private)
 
@@ -254,10 +253,12 @@ class Evaluator(Driver):
 
     def _read(self, file: Name, digest: Digest) -> State:
         self._tick(0)
-        path = self.store.root / file
-        read = partial(read_verified, [path], [digest], algorithm=self._run.hash)
+
+        def read() -> State:
+            return read_verified([self.store.fetch(file)], [digest], algorithm=self._run.hash)
+
         try:
-            return self._patiently(lambda: look_again(read, path))
+            return self._patiently(read)
         except FileNotFoundError:
             raise _Missing(file) from None
         except UnreadableCheckpoint as error:
@@ -267,7 +268,6 @@ class Evaluator(Driver):
 
     def _lost(self, file: Name, how: str) -> LostCheckpoint:
         """What to do about a checkpoint that nobody can do without."""
-        path = self.store.root / file
         if file.startswith(f"{paths.SOUPS}/"):
             remedy = "`pbtnas soup` makes it again"
             if how != "missing":
@@ -279,7 +279,7 @@ class Evaluator(Driver):
             )
         else:
             remedy = "restore it from a backup"
-        return LostCheckpoint(f"{path}: {how}; {remedy}")
+        return LostCheckpoint(f"{self.store.root}/{file}: {how}; {remedy}")
 
     def _is_last(self, generation: int) -> bool:
         return not self.store.published(paths.manifest(generation + 1))

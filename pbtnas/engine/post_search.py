@@ -21,7 +21,7 @@ from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Manifest, Selected
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_store
 from pbtnas.store.run_directory import NotARun, Run, open_run
 from pbtnas.tasks.base import HandedBack, Task
 
@@ -43,7 +43,7 @@ class Work:
     What takes time raises `HandedBack` when this process was asked to stop.
     """
 
-    store: PosixStore
+    store: Store
     run: Run
     config: Config
     protocol: PostSearch
@@ -65,7 +65,7 @@ class Work:
             record = self.read(lambda: self.store.record(name, kind, self.run.id))
             if record is None:
                 root = self.store.root
-                raise NotARun(f"{root / name}: missing; `pbtnas fsck {root}` says more")
+                raise NotARun(f"{root}/{name}: missing; `pbtnas fsck {root}` says more")
             return record.core
 
         manifest = found(paths.manifest(number), "manifest")
@@ -106,9 +106,9 @@ def opened_work(
     identity = this_process("e")
     name = identity["worker"]
 
-    def opened() -> tuple[Run, PosixStore]:
+    def opened() -> tuple[Run, Store]:
         run = open_run(root)
-        return run, PosixStore(root, name, primitive=run.primitive)
+        return run, open_store(root, name, primitive=run.primitive)
 
     run, store = _or_handed_back(opened, root, stop)
     config = from_json(run.config, recorded=run.options)

@@ -21,7 +21,7 @@ from pbtnas.records.envelope import digest
 from pbtnas.records.task_code import TaskCode
 from pbtnas.search.algorithms import REPLACING_NOBODY
 from pbtnas.search.space import Architecture, SearchSpace
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import (
     NotYetARun,
     Run,
@@ -48,7 +48,7 @@ class ChangedConfig(PbtnasError):
     def __init__(self, root: Path, differences: list[str]) -> None:
         lines = "\n".join(f"  {line}" for line in differences)
         remedy = "go on with the stored one (leave the configuration out), or use a new directory"
-        with RunReader(root) as files:
+        with open_files(root) as files:
             begun = files.published(paths.manifest(0))
         if not begun:
             remedy = (

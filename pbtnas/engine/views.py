@@ -28,9 +28,8 @@ from pbtnas.config.schema import PREVIEWS_MIB
 from pbtnas.records import paths
 from pbtnas.regular_files import BROKEN
 from pbtnas.store.lines import Lines, NoLines
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_files
 from pbtnas.store.previews import PreviewRoom
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import open_run
 
 VIEWS_S = 30.0  # at least, between two writings
@@ -45,10 +44,10 @@ class Views:
         report: Called with a sentence when they cannot be written; they are tried again later.
     """
 
-    def __init__(self, store: PosixStore, report: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, report: Callable[[str], None]) -> None:
         self._store = store
         self._report = report
-        self._room = PreviewRoom(store.root)
+        self._room = PreviewRoom(store)
         self._closing = Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views")
         self._running: Future[None] | None = None
@@ -91,9 +90,9 @@ class Views:
             self._report(f"{error.filename or self._store.root}: {error.strerror}")
 
 
-def write_views(store: PosixStore, stopping: Callable[[], bool] = lambda: False) -> None:
+def write_views(store: Store, stopping: Callable[[], bool] = lambda: False) -> None:
     """Add to the views whatever the records say and they do not."""
-    with RunReader(store.root) as reader:
+    with open_files(store.root) as reader:
         files = RecordFiles(reader)
         history, count = History.beginning(files)
         lease_s = float(history.config.get("engine", {}).get("lease_s", LEASE_S))
@@ -125,11 +124,11 @@ def write_views(store: PosixStore, stopping: Callable[[], bool] = lambda: False)
             store.replace(paths.SUMMARY, to_view(summary, run=history.run, lease_s=lease_s))
 
 
-def _last_told(store: PosixStore, member: int, count: int) -> int:
+def _last_told(store: Store, member: int, count: int) -> int:
     """The last generation of which there is a line about a member; -1 if there is none."""
     name = paths.metrics(member)
     try:
-        with Lines(store.root / name) as lines:
+        with store.edited(name) as path, Lines(path) as lines:
             last = lines.last(_generation_of)
         if last is None or last < count:
             return -1 if last is None else last
@@ -147,14 +146,18 @@ def _generation_of(line: bytes) -> int:
 
 
 def _add(
-    store: PosixStore, generation: Generation, before: Generation | None, told: dict[int, int]
+    store: Store, generation: Generation, before: Generation | None, told: dict[int, int]
 ) -> None:
     """Add the lines about a generation that are missing, and take down which were added."""
     for member, last in told.items():
         line = metrics_line(generation, before, member) if generation.number > last else None
         if line is None:
             continue
-        with suppress(NoLines), Lines(store.root / paths.metrics(member)) as lines:
+        with (
+            suppress(NoLines),
+            store.edited(paths.metrics(member)) as path,
+            Lines(path) as lines,
+        ):
             found = lines.last(_generation_of)
             # Whatever else is there now was not there when this began: the next writing sees to it.
             if found == (last if last >= 0 else None):

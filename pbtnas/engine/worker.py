@@ -37,7 +37,7 @@ from pbtnas.records import paths
 from pbtnas.records.causes import cause
 from pbtnas.records.heartbeat import IDLE, Heartbeat, left, waiting_for
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_store
 from pbtnas.store.private_files import clear_earlier_attempts, clear_own_attempt
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, make_directory, open_run
 from pbtnas.store.study_directory import Study, is_study, open_study
@@ -74,7 +74,7 @@ class WorkerDriver(Driver):
 
     def __init__(
         self,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         training: TrainingProcess,
         name: str,
@@ -183,6 +183,7 @@ class WorkerDriver(Driver):
                     self._tell_result(event)
                 if isinstance(event, AttemptFailed | Stopped):
                     self._clear_up()
+                    self._share_log()
                 return event
             if over:
                 return None
@@ -205,6 +206,14 @@ class WorkerDriver(Driver):
         self._beats += 1
         content = Heartbeat(self._beats, 0, left(ending)).encode()
         self.store.execute(WriteHeartbeat(paths.worker(self._name), content))
+        self._share_log()
+
+    def _share_log(self) -> None:
+        """Let others see what the training process has printed; it is for people only."""
+        try:
+            self.store.share(paths.worker_log(self._name))
+        except OSError as error:
+            log.debug("%s: its log is not shared (%s)", self._name, error.strerror)
 
     def _clear_up(self) -> None:
         """Delete what the training process has not finished, and will not."""
@@ -313,14 +322,14 @@ def work(
     identity = this_process("w")
     name = identity["worker"]
     note_presence(root, identity)
-    log_file = root / paths.worker_log(name)
+    try:
+        store = once_reachable(lambda: open_store(root, name, primitive=run.primitive), root, stop)
+    except AskedToStop:
+        return WorkerEnding.STOPPED
+    log_file = store.private(paths.worker_log(name))
     training = training_process(
         root, name, log_file, [config], device, scratch, task_file, accept=accept
     )
-    try:
-        store = once_reachable(lambda: PosixStore(root, name, primitive=run.primitive), root, stop)
-    except AskedToStop:
-        return WorkerEnding.STOPPED
     driver = WorkerDriver(store, stop, training, name, engine.beat_s)
     claims = Claims(run.id, identity, lease_s=engine.lease_s, new_nonce=new_nonce)
     log.info("%s: working on %s with %s", name, root, device)

@@ -23,6 +23,7 @@ from pbtnas.loggers.population import population_step
 from pbtnas.loggers.training_logs import training_lines
 from pbtnas.records import paths
 from pbtnas.regular_files import append_regular
+from pbtnas.store.opening import beside, open_files
 from pbtnas.store.previews import preview_of
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
@@ -47,8 +48,8 @@ class Follower:
         self._name = name
         self._logger = logger
         self._held = ExitStack()
-        (root / paths.logger_directory(name)).mkdir(parents=True, exist_ok=True)
-        self._held.enter_context(quick_lock(root / paths.logger_lock(name)))
+        beside(root, paths.logger_directory(name)).mkdir(parents=True, exist_ok=True)
+        self._held.enter_context(quick_lock(beside(root, paths.logger_lock(name))))
         self._told = _listed(root, name)
         self._begun = False
         self._number = 0
@@ -74,7 +75,7 @@ class Follower:
 
         Raises what the logger raises, and goes on behind that with the next look.
         """
-        with RunReader(self._root) as reader:
+        with open_files(self._root) as reader:
             files = RecordFiles(reader)
             history, count = History.beginning(files)
             self._begin(history)
@@ -89,7 +90,7 @@ class Follower:
             LoggedRun(
                 history.run,
                 self._root.resolve().name,
-                (self._root / paths.logger_directory(self._name)).resolve(),
+                beside(self._root, paths.logger_directory(self._name)).resolve(),
                 history.settings,
                 told_before=bool(self._told),
             )
@@ -132,7 +133,7 @@ class Follower:
         return name.encode() not in self._told
 
     def _note(self, name: str) -> None:
-        path = self._root / paths.logger_told(self._name)
+        path = beside(self._root, paths.logger_told(self._name))
         with os.fdopen(append_regular(path), "ab") as file:
             # In a line of its own, even if the last process was killed within one.
             file.write(f"\n{name}\n".encode())
@@ -140,6 +141,6 @@ class Follower:
 
 
 def _listed(root: Path, name: str) -> set[bytes]:
-    with RunReader(root) as reader:
+    with open_files(root) as reader:
         data = reader.get(paths.logger_told(name)) or b""
     return {line for line in data.split(b"\n") if _TOLD.fullmatch(line)}

@@ -14,6 +14,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Manifest
+from pbtnas.store.opening import open_files
 from pbtnas.store.reader import RunReader
 
 
@@ -23,7 +24,7 @@ def account(runs: Iterable[Path]) -> Account:
 
 
 def _account(root: Path) -> Account:
-    with suppress(FileNotFoundError, NotADirectoryError), RunReader(root) as files:
+    with suppress(FileNotFoundError, NotADirectoryError), open_files(root) as files:
         summary = _summed(files)
         total, generation = summary.account, summary.generations
         while manifest := _read(files, paths.manifest(generation), "manifest"):

@@ -17,7 +17,7 @@ from pbtnas.monitoring.processes import Seen
 from pbtnas.monitoring.progress import detailed
 from pbtnas.records import paths
 from pbtnas.records.schema import NO_FAILURE
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import NotARun
 
 RECENT = 5  # newest generations, in which attempts and failures of workers are counted
@@ -67,7 +67,7 @@ def member_lines(run_dir: Path, generation: int | None = None) -> list[MemberLin
     count = found.current.number + 1
     if generation is not None and generation >= count:
         raise NotARun(f"{run_dir}: has {count} generations, counted from 0")
-    with RunReader(run_dir) as reader:
+    with open_files(run_dir) as reader:
         files = RecordFiles(reader, found.status.run or None)
         history, _ = History.beginning(files)
         read, states = found.current, found.states
@@ -137,7 +137,7 @@ def worker_rows(run_dir: Path) -> list[WorkerLine]:
     """
     found = detailed(run_dir, now=time.time())
     recent = [] if found.current is None else [found.current]
-    with RunReader(run_dir) as reader:
+    with open_files(run_dir) as reader:
         files = RecordFiles(reader, found.status.run or None)
         newest = recent[0].number if recent else 0
         for number in range(newest - 1, max(-1, newest - RECENT), -1):

@@ -14,7 +14,7 @@ from pbtnas.monitoring.progress import Status, detailed
 from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.records.schema import Selected
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 GENERATIONS = 100  # the newest ones, which a frame has: as many as a wide terminal has room for
 EVENTS = 100  # the latest ones
@@ -78,7 +78,7 @@ class Frames:
             self._forget(found.status.run)
         if found.current is None:
             return Frame(found.status, {}, ())
-        with RunReader(self._root) as reader:
+        with open_files(self._root) as reader:
             files = RecordFiles(reader, self._run or None)
             current = found.current
             first = max(0, current.number + 1 - GENERATIONS)

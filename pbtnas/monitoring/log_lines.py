@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pbtnas.monitoring.text import at_clock, printable
 from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.regular_files import open_regular
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import NotARun, check_format
 from pbtnas.store.study_directory import is_study
 
@@ -48,7 +49,7 @@ class RunLog:
         Raises `NotARun` and `ForeignRecord` as `History.read` does.
         """
         check_format(self._root)
-        with RunReader(self._root) as reader:
+        with open_files(self._root) as reader:
             files = RecordFiles(reader)
             history, count = History.beginning(files)
             first, self._next = max(0, self._next - 2), count
@@ -105,13 +106,14 @@ class WorkerLog:
     """
 
     def __init__(self, directory: Path, name: str) -> None:
-        self._path = _log_of(directory, name)
+        self._root, self._name = _log_of(directory, name)
         self._read = 0  # bytes
         self._rest = b""
 
     def new(self) -> list[dict[str, Any]]:
         """Whole lines that have come.  Raises `OSError`."""
-        fd = open_regular(self._path)
+        with open_files(self._root) as files:
+            fd = open_regular(files.fetch(paths.within(paths.WORKERS, self._name)))
         try:
             while piece := os.pread(fd, PIECE, self._read):
                 self._read += len(piece)
@@ -127,23 +129,26 @@ class WorkerLog:
 
     def _line(self, line: bytes) -> dict[str, Any]:
         text = printable(line.decode(errors="replace"))
-        return {"worker": self._path.stem, "line": text}
+        return {"worker": self._name.removesuffix(".log"), "line": text}
 
 
-def _log_of(directory: Path, name: str) -> Path:
-    """The one log that the name means.  A worker of a study has its log in the study's directory.
+def _log_of(directory: Path, name: str) -> tuple[Path, str]:
+    """The directory and the name of the one log that the name means.
 
+    A worker of a study has its log in the study's directory.
     Raises `NotARun` where it means none or several.
     """
     places = [directory, *([directory.parents[1]] if len(directory.parents) > 1 else [])]
-    found: list[Path] = []
+    found: list[tuple[Path, str]] = []
     for place in places:
         if place == directory or is_study(place):
-            found += (place / paths.WORKERS).glob("*.log")
-    exact = [path for path in found if path.stem == name]
-    meant = exact or [path for path in found if name in path.stem]
+            with suppress(FileNotFoundError), open_files(place) as files:
+                leaves = files.names(paths.WORKERS)
+            found += [(place, leaf) for leaf in leaves if leaf.endswith(".log")]
+    exact = [(place, leaf) for place, leaf in found if leaf == f"{name}.log"]
+    meant = exact or [(place, leaf) for place, leaf in found if name in leaf[: -len(".log")]]
     if len(meant) == 1:
         return meant[0]
-    known = ", ".join(sorted(path.stem for path in meant or found)) or "none"
+    known = ", ".join(sorted(leaf[: -len(".log")] for _, leaf in meant or found)) or "none"
     what = "means several workers" if meant else "is no worker with a log here"
     raise NotARun(f"{directory}: --worker {name}: {what}: {known}")

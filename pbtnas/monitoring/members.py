@@ -9,7 +9,7 @@ from pathlib import Path
 from pbtnas.analysis.history.run import Generation, History
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class MemberRow:
 def members(history: History) -> list[MemberRow]:
     """The members that are worth a look, the best first: those of the newest generation that has
     results, and others that still have a checkpoint."""
-    with RunReader(history.root) as files:
+    with open_files(history.root) as files:
         newest = max((g.number for g in history.generations if g.results), default=-1)
         rows = []
         for generation in history.generations:

@@ -20,7 +20,7 @@ from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Result
 from pbtnas.search.births import Birth
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import NotARun
 
 
@@ -116,7 +116,7 @@ def one_member(run_dir: Path, member: int, generation: int | None = None) -> One
     number = _generation(history, member) if generation is None else generation
     if not 0 <= number < len(history.generations):
         raise NotARun(f"{run_dir}: has {len(history.generations)} generations, counted from 0")
-    with RunReader(run_dir) as reader:
+    with open_files(run_dir) as reader:
         found = known_member(RecordFiles(reader, history.run or None), history, number, member)
     if found is None:
         name = paths.member_name(member)

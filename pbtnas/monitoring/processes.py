@@ -16,7 +16,7 @@ from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.heartbeat import Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.store.identity import provably_dead
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Look:
     def __init__(
         self, root: Path, now: float, lease_s: float, holders: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        self._files = RunReader(root)
+        self._files = open_files(root)
         self._now = now
         self._lease_s = lease_s
         self._holders = holders

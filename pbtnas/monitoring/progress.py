@@ -28,7 +28,7 @@ from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.controls import by
 from pbtnas.records.members import is_usable
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format
 
 LEASE_S = 60.0  # where the configuration cannot be read
@@ -170,7 +170,7 @@ def status(run_dir: Path, *, now: float, reference_point: str | None = None) -> 
 def detailed(run_dir: Path, *, now: float, reference_point: str | None = None) -> Detailed:
     """The same with the generation in work, which is read only once."""
     check_format(run_dir)
-    with RunReader(run_dir) as reader:
+    with open_files(run_dir) as reader:
         files = RecordFiles(reader)
         history, count = History.beginning(files)
         check_several(history, reference_point)

@@ -50,6 +50,7 @@ from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.regular_files import read_regular
 from pbtnas.store.controls import end_in, steering_of
+from pbtnas.store.opening import open_files
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
 from pbtnas.tasks.base import SUBNET, TaskError
@@ -87,14 +88,14 @@ def export(
             f"{root}: {SO_FAR} changes while a run goes on; only finished ones are exported"
         )
     member = load_from_run(root, which, task_file, subnet, accept=accept)
-    with RunReader(root) as reader:
+    with open_files(root) as reader:
         results = _results(reader, member)
         files = {MODEL: _weights(member.network), SEARCH: _search(member), **member.products}
         if whole:
-            checkpoint = root / _checkpoint(member.best)
+            checkpoint = reader.fetch(_checkpoint(member.best))
             files[STATE] = read_bytes(checkpoint, member.best.checkpoint, algorithm=member.run.hash)
         artifacts = {
-            name: _picture(root / paths.artifact_of(member.best.checkpoint, name))
+            name: _picture(reader, paths.artifact_of(member.best.checkpoint, name))
             for name in results.artifacts
         }
     config = _config(member, results)
@@ -214,9 +215,9 @@ def _checkpoint(best: Champion | Soup) -> Name:
     return paths.checkpoint(best.generation, best.checkpoint)
 
 
-def _picture(path: Path) -> bytes:
+def _picture(files: RunReader, name: Name) -> bytes:
     """What the final evaluation has left for people; nobody has its digest."""
     try:
-        return read_regular(path, limit=LIMIT)
+        return read_regular(files.fetch(name), limit=LIMIT)
     except OSError as error:
-        raise NotARun(f"{path}: cannot be read: {error.strerror}") from error
+        raise NotARun(f"{files.root}/{name}: cannot be read: {error.strerror}") from error

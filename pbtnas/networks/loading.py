@@ -28,6 +28,7 @@ from pbtnas.store.finished import (
     named_member,
     soups,
 )
+from pbtnas.store.opening import open_files
 from pbtnas.store.products import check_products, lookup
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun, Run, open_run, space_digest
@@ -115,7 +116,7 @@ def load_from_run(
     """
     run = open_run(root)
     config = from_json(run.config, recorded=run.options)
-    with RunReader(root) as files:
+    with open_files(root) as files:
         if which == SO_FAR:
             best: Champion | Soup = best_so_far(files)
         elif is_member(which):

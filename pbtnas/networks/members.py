@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from pbtnas.checkpoints.files import read_verified
@@ -12,7 +11,7 @@ from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Champion, Soup
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture
-from pbtnas.store.absent import look_again
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import Task, Trainee
 from pbtnas.tasks.faults import blamed
@@ -41,6 +40,6 @@ def _load(
 ) -> Trainee:
     with blamed("create()", type(task)):
         trainee = task.create(architecture, derive(config.run.seed, "load"))
-    read = partial(read_verified, [root / file], [digest], algorithm=run.hash)
-    trainee.load(look_again(read, root / file))
+    with open_files(root) as files:
+        trainee.load(read_verified([files.fetch(file)], [digest], algorithm=run.hash))
     return trainee

@@ -14,8 +14,8 @@ from typing import Any
 from pbtnas.config import from_json
 from pbtnas.errors import PbtnasError
 from pbtnas.search.space import Architecture, SearchSpace
+from pbtnas.store.opening import open_files
 from pbtnas.store.products import lookup
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import Run, check_space
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.loading import installed_tasks, load_task
@@ -79,7 +79,7 @@ def naming_of(root: Path, run: Run, task_file: str | None) -> Naming:
     task = load_task(section.name, section.in_force, task_file=task_file)
     check_space(root, run, task.space, task_file or section.name)
     if isinstance(task, Recalls):
-        with RunReader(root) as files:
+        with open_files(root) as files:
             try:
                 task.recall(partial(lookup, files))
             except PbtnasError as error:

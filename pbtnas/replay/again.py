@@ -21,8 +21,7 @@ from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Job, Result
 from pbtnas.replay.ancestry import Step
 from pbtnas.search.births import Birth
-from pbtnas.store.posix import PosixStore
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import Store, open_files, open_store
 from pbtnas.store.run_directory import Run
 from pbtnas.tasks.base import HandedBack
 from pbtnas.training.channel import Channel
@@ -83,7 +82,7 @@ def replay(
         _begin(root, copy, run)
         setting = Setting(str(copy), WRITER, task_file, device, str(scratch), accept)
         trainer = Trainer(setting, Alone(stop))
-        with PosixStore(copy, WRITER, primitive=run.primitive) as store:
+        with open_store(copy, WRITER, primitive=run.primitive) as store:
             driver = CoordinatorDriver(store, stop, trainer.task, run.hash, WRITER)
             with closing(driver):
                 for generation, step in enumerate(steps):
@@ -103,7 +102,7 @@ def _begin(root: Path, copy: Path, run: Run) -> None:
     """Copy what a run begins with: which it is, its settings, products and first manifest."""
     for directory in paths.TOP_DIRECTORIES:
         (copy / directory).mkdir(parents=True)
-    with RunReader(root) as files, PosixStore(copy, WRITER, primitive=run.primitive) as store:
+    with open_files(root) as files, open_store(copy, WRITER, primitive=run.primitive) as store:
         store.execute(MakeGeneration(0))
         names = [paths.FORMAT, paths.RUN, paths.manifest(0)]
         for directory in (paths.SETTINGS, paths.PRODUCTS):
@@ -114,7 +113,7 @@ def _begin(root: Path, copy: Path, run: Run) -> None:
                 store.put(name, content)
 
 
-def _train(trainer: Trainer, store: PosixStore, root: Path, job: Job, recorded: Result) -> None:
+def _train(trainer: Trainer, store: Store, root: Path, job: Job, recorded: Result) -> None:
     outcome = trainer.carry_out(root, job, 1)
     where = f"generation {job.generation} {_name(job.member)}"
     if outcome.get("interrupted"):
@@ -132,7 +131,7 @@ def _train(trainer: Trainer, store: PosixStore, root: Path, job: Job, recorded: 
 
 def _mix(
     driver: CoordinatorDriver,
-    store: PosixStore,
+    store: Store,
     generation: int,
     birth: Birth,
     known: dict[int, Result],

@@ -14,7 +14,7 @@ from pbtnas.protocol.operations import Get, List, Put, Sleep, Stopping, Unreadab
 from pbtnas.records.controls import OUTCOME, Control
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, open_store
 from pbtnas.store.run_directory import Run, guard
 
 
@@ -29,7 +29,7 @@ def give_control(root: Path, run: Run, core: Mapping[str, Any]) -> Control:
         "by": this_process("o")["worker"],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with PosixStore(root, f"control-{secrets.token_hex(4)}", primitive=run.primitive) as store:
+    with open_store(root, f"control-{secrets.token_hex(4)}", primitive=run.primitive) as store:
         steps, reply = give(run.id, core, meta, new_nonce()), None
         while True:
             try:
@@ -39,7 +39,7 @@ def give_control(root: Path, run: Run, core: Mapping[str, Any]) -> Control:
             reply = _carry_out(store, operation)
 
 
-def _carry_out(store: PosixStore, operation: Any) -> Any:
+def _carry_out(store: Store, operation: Any) -> Any:
     """Errors are told at once: an operator stands by, and may give the command again."""
     match operation:
         case Put(name, data):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pbtnas.protocol.operations import Published
 from pbtnas.records.names import Name
+from pbtnas.store.bucket.address import address_of
 from pbtnas.store.posix import PosixStore, Primitive
 from pbtnas.store.run_directory import best_primitive
 
@@ -38,10 +39,18 @@ class Answer:
 
 
 def examine(directory: Path) -> Iterator[Answer]:
-    """Try everything out in a directory below, and answer as soon as something is known.
+    """Try everything out in a directory below, or in the bucket that the directory stands for.
 
-    Raises `OSError` if none can be made there.
+    Answers as soon as something is known.  Raises `OSError` if nothing can be made there.
     """
+    address = address_of(directory)
+    if address is not None:
+        from pbtnas.store.bucket.checking import trials
+        from pbtnas.store.bucket.client import client_of
+
+        client = client_of(address.url, make=True)
+        yield from (Answer(good, text) for good, text in trials(client))
+        return
     with tempfile.TemporaryDirectory(prefix=".pbtnas-doctor-", dir=directory) as name:
         root = Path(name)
         primitive = best_primitive(root)

@@ -12,8 +12,8 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,9 +37,10 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.names import Digest, Name
 from pbtnas.regular_files import BROKEN, open_regular
+from pbtnas.store.executing import Executing
 from pbtnas.store.reader import RunReader
 
-Primitive = Literal["link", "directory"]
+Primitive = Literal["link", "directory", "bucket"]
 
 NO_HARD_LINKS = (
     *(errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS),
@@ -63,7 +64,7 @@ GROUP_S = 0.05
 AGAIN_S = 1.0  # between two tries to make names durable
 
 
-class PosixStore(RunReader):
+class PosixStore(RunReader, Executing):
     """A run directory, and the way to carry out storage operations in it.
 
     Args:
@@ -71,9 +72,6 @@ class PosixStore(RunReader):
         writer: The writer's name, unique to this process; part of the names of its private files.
         primitive: The way a name is published without replacing one: by hard link, or, where the
             file system has none, by renaming a non-empty directory.
-
-    `trouble` is called with a sentence when an operation failed (disk full, no permission), and
-    with "" when all that failed succeeded again; set it to learn of them.
 
     Raises `OSError` when the directory cannot be opened.
     """
@@ -85,11 +83,10 @@ class PosixStore(RunReader):
         *,
         primitive: Primitive = "link",
     ) -> None:
-        super().__init__(root.absolute())  # a task may change the current directory
+        RunReader.__init__(self, root.absolute())  # a task may change the current directory
+        Executing.__init__(self)
         self._writer = writer
         self._primitive = primitive
-        self.trouble: Callable[[str], None] = lambda text: None
-        self._troubled: set[str] = set()  # sorts of operations that failed when last tried
         self._count = itertools.count(1)
         self._unwritten: set[str] = set()  # private files that could not be made durable
         self._unsynced: dict[str, float] = {}  # directories to sync, and until when
@@ -103,20 +100,8 @@ class PosixStore(RunReader):
         super().close()
 
     def execute(self, operation: Any) -> Any:
-        """Carry out a storage operation and reply; failures are replies too, never raised."""
         self.touch()
-        try:
-            reply = self._execute(operation)
-        except OSError as error:
-            trouble = self._complain(operation, error)
-            if isinstance(operation, Get | ReadHeartbeat):
-                return Unreadable(trouble, passing=True)
-            if isinstance(operation, _PUBLISHES):
-                return Published.ERROR
-            return set() if isinstance(operation, List) else None
-        if self._troubled:
-            self._over(_sort(operation))
-        return reply
+        return super().execute(operation)
 
     def _execute(self, operation: Any) -> Any:
         match operation:
@@ -310,6 +295,37 @@ class PosixStore(RunReader):
         finally:
             os.close(fd)
 
+    def private(self, name: str) -> Path:
+        """Where this process may write a private file of that name, to be published then."""
+        return self.root / name
+
+    def share(
+        self,
+        name: Name,
+        *,
+        instead_of: Callable[[str], bool] = lambda leaf: False,
+        among: Sequence[Name] = (),
+    ) -> None:
+        """Let others see a file that this process has written; in a directory they do."""
+
+    def bring(self, directory: Name, key: Callable[[str], int | None]) -> None:
+        """Have the file of a directory here whose last part has the highest key; it is."""
+
+    def delete(self, name: Name) -> None:
+        """Delete a file that nobody needs, unless it is gone already.  Raises `OSError`."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def make(self, directory: Name) -> None:
+        """Make a directory beside those of the protocol, unless it is there.  Raises `OSError`."""
+        with suppress(FileExistsError):
+            os.mkdir(directory, dir_fd=self._fd)
+
+    @contextmanager
+    def edited(self, name: Name) -> Iterator[Path]:
+        """A file that is there or will be, to be changed in place.  Raises `OSError`."""
+        yield self.root / name
+
     def _discard(self, generation: int, keep: frozenset[Digest] | None) -> None:
         """Move a generation's checkpoints, snapshots and private files to the trash."""
         home, attempts = paths.generation(generation), paths.attempts(generation)
@@ -419,25 +435,10 @@ class PosixStore(RunReader):
         except OSError:
             return  # a private file left behind is litter, not harm
 
-    def _over(self, sort: str) -> None:
-        """Report that what had failed succeeds again, when nothing else fails."""
-        self._troubled.discard(sort)
-        if not self._troubled:
-            self.trouble("")
-
-    def _complain(self, operation: Any, error: OSError, sort: str = "") -> str:
-        """Report an error; returns the sentence."""
-        self._troubled.add(sort or _sort(operation))
-        name = getattr(operation, "name", None) or getattr(operation, "directory", "")
-        hint = ""
-        if error.errno in NO_HARD_LINKS:
-            hint = " (no hard links here? `pbtnas doctor` tells)"
-        sentence = f"{self.root / str(name)}: {error.strerror}{hint}"
-        self.trouble(sentence)
-        return sentence
-
-
-_PUBLISHES = (Put, PutBlob, Sync, MakeGeneration, Quarantine)
+    def _hint(self, error: OSError) -> str:
+        return (
+            " (no hard links here? `pbtnas doctor` tells)" if error.errno in NO_HARD_LINKS else ""
+        )
 
 
 def sync_directory(fd: int) -> None:
@@ -448,11 +449,6 @@ def sync_directory(fd: int) -> None:
         # Some file systems cannot sync a directory, and do it with every operation.
         if error.errno not in (errno.EINVAL, errno.EBADF):
             raise
-
-
-def _sort(operation: Any) -> str:
-    """What one success says of another failure: a file system that publishes once may again."""
-    return "publish" if isinstance(operation, _PUBLISHES) else type(operation).__name__
 
 
 def _parent(name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pbtnas.records import paths
 from pbtnas.records.names import Name
 from pbtnas.records.pictures import suffix_of
+from pbtnas.store.opening import Store
 from pbtnas.store.reader import RunReader
 
 log = logging.getLogger("pbtnas")
@@ -18,18 +19,16 @@ log = logging.getLogger("pbtnas")
 STILL_ADDED = 2  # generations before the newest in which a picture may come yet, or again
 
 
-def keep_preview(root: Path, generation: int, member: int, data: bytes, *, writer: str) -> None:
+def keep_preview(store: Store, generation: int, member: int, data: bytes) -> None:
     """Keep the picture of a member; one that cannot be written is told in the log, and missing."""
     suffix = suffix_of(data)
     assert suffix is not None, "checked before"
-    path = root / paths.preview(generation, member, suffix)
-    private = path.with_name(f"{paths.PRIVATE}{writer}-{path.name}")
+    name = paths.preview(generation, member, suffix)
     try:
-        path.parent.mkdir(exist_ok=True)
-        private.write_bytes(data)
-        private.replace(path)
+        store.make(paths.previews(generation))
+        store.replace(name, data)
     except OSError as error:
-        log.warning("%s: not kept: %s", path, error.strerror)
+        log.warning("%s: not kept: %s", error.filename or name, error.strerror)
 
 
 def previews_of(files: RunReader, generation: int) -> dict[int, Name]:
@@ -46,7 +45,7 @@ def previews_of(files: RunReader, generation: int) -> dict[int, Name]:
 def preview_of(files: RunReader, generation: int, member: int) -> Path | None:
     """The picture of a member in a generation, if there is one."""
     name = previews_of(files, generation).get(member)
-    return None if name is None else files.root / name
+    return None if name is None else files.fetch(name)
 
 
 class PreviewRoom:
@@ -55,11 +54,11 @@ class PreviewRoom:
     It looks through all generations once, and then only where there may be new pictures.
 
     Args:
-        root: Run directory.
+        store: Run directory.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._sizes: dict[int, int] = {}  # bytes by generation
 
     def trim(self, most_bytes: float) -> None:
@@ -68,22 +67,21 @@ class PreviewRoom:
         Raises `OSError` where one cannot be deleted.
         """
         settled = max(self._sizes, default=0) - STILL_ADDED
-        with RunReader(self._root) as files:
-            for name in files.names(paths.GENERATIONS):
-                if name.isdecimal() and int(name) >= settled:
-                    self._sizes[int(name)] = sum(s for _, s in self._pictures(files, int(name)))
-            excess = sum(self._sizes.values()) - most_bytes
-            for generation in sorted(self._sizes):
-                if excess <= 0:
-                    break
-                for path, size in self._pictures(files, generation):
-                    if excess > 0:
-                        path.unlink(missing_ok=True)
-                        self._sizes[generation] -= size
-                        excess -= size
+        for name in self._store.names(paths.GENERATIONS):
+            if name.isdecimal() and int(name) >= settled:
+                self._sizes[int(name)] = sum(size for _, size in self._pictures(int(name)))
+        excess = sum(self._sizes.values()) - most_bytes
+        for generation in sorted(self._sizes):
+            if excess <= 0:
+                break
+            for name, size in self._pictures(generation):
+                if excess > 0:
+                    self._store.delete(name)
+                    self._sizes[generation] -= size
+                    excess -= size
 
-    def _pictures(self, files: RunReader, generation: int) -> list[tuple[Path, int]]:
+    def _pictures(self, generation: int) -> list[tuple[Name, int]]:
         directory = paths.previews(generation)
-        leaves = sorted(files.names(directory))
-        found = [self._root / directory / n for n in leaves if not n.startswith(paths.PRIVATE)]
-        return [(path, path.lstat().st_size) for path in found]
+        leaves = sorted(self._store.names(directory))
+        found = [paths.within(directory, n) for n in leaves if not n.startswith(paths.PRIVATE)]
+        return [(name, self._store.size(name)) for name in found]

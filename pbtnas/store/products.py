@@ -13,7 +13,7 @@ from pbtnas.protocol.generations import other_product
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord
 from pbtnas.records.schema import Manifest
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store
 from pbtnas.store.reader import RunReader
 
 _DIGEST_LENGTH = 64
@@ -97,7 +97,7 @@ class Products:
         directory: A directory of this machine, for what need not be shared.
     """
 
-    def __init__(self, store: PosixStore, directory: Path) -> None:
+    def __init__(self, store: Store, directory: Path) -> None:
         self._store = store
         self.directory = directory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Self, TypeVar
@@ -110,6 +110,29 @@ class RunReader:
         """When a file was last written, in seconds since the epoch; None if it is absent."""
         status = self._status(name)
         return None if status is None else status.st_mtime
+
+    def everything(self) -> Iterator[Name] | None:
+        """The names of all files, where there are no directories; None where there are."""
+        return None
+
+    def size(self, name: Name) -> int:
+        """The bytes of a file.  Raises `FileNotFoundError` if it is absent."""
+        return self._stated(name).st_size
+
+    def fetch(self, name: Name) -> Path:
+        """A file of this machine with the content of that name, to be read.
+
+        Raises `FileNotFoundError` if it is absent.
+        """
+        self._stated(name)
+        return self.root / name
+
+    def _stated(self, name: Name) -> os.stat_result:
+        status = self._status(name)
+        if status is None:
+            text = os.strerror(errno.ENOENT)
+            raise FileNotFoundError(errno.ENOENT, text, str(self.root / name))
+        return status
 
     def _status(self, name: Name) -> os.stat_result | None:
         try:

@@ -37,13 +37,14 @@ from pbtnas.records.names import Name
 from pbtnas.records.spaces import space_from_json, space_to_json
 from pbtnas.records.task_code import Codes, TaskCode, known_codes
 from pbtnas.search.space import SearchSpace
+from pbtnas.store.bucket.address import address_of
 from pbtnas.store.identity import new_nonce
+from pbtnas.store.opening import Store, open_files, open_store
 from pbtnas.store.patience import UNWRITABLE
-from pbtnas.store.reader import RunReader
 
 if TYPE_CHECKING:
     from pbtnas.protocol.operations import Published
-    from pbtnas.store.posix import PosixStore, Primitive
+    from pbtnas.store.posix import Primitive
 
 log = logging.getLogger(__name__)
 
@@ -133,10 +134,9 @@ def create(
     except CorruptRecord:
         log.warning("%s: what is damaged of run.json and the configuration is written again", root)
         damaged = True
-    from pbtnas.store.posix import PosixStore
 
     primitive = best_primitive(root)
-    with PosixStore(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
+    with open_store(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
         if damaged:
             _put_aside_what_is_damaged(store)
         for name in paths.TOP_DIRECTORIES:
@@ -162,7 +162,7 @@ def create(
     return open_run(root)
 
 
-def _put_aside_what_is_damaged(store: PosixStore) -> None:
+def _put_aside_what_is_damaged(store: Store) -> None:
     from pbtnas.protocol.operations import Quarantine
 
     for name, kind in ((paths.RUN, "run"), (paths.CONFIG, "config")):
@@ -207,7 +207,7 @@ def open_run(root: Path) -> Run:
 
 def _open_run(root: Path) -> Run:
     check_format(root)
-    with RunReader(root) as files:
+    with open_files(root) as files:
         record = files.record(paths.RUN, "run")
         config = record and files.record(paths.CONFIG, "config", record.run)
         if record is None or config is None:
@@ -239,7 +239,7 @@ def check_format(root: Path) -> None:
     `ForeignRecord` for another version's, `NotARun` for anything else.
     """
     try:
-        with RunReader(root) as files:
+        with open_files(root) as files:
             text = files.get(paths.FORMAT)
             names = {name for name in files.names(Name(".")) if not name.startswith(".")}
     except FileNotFoundError:
@@ -291,11 +291,10 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
     Raises `OSError` when they cannot be written.
     """
     from pbtnas.protocol.operations import Published
-    from pbtnas.store.posix import PosixStore
 
     record = Record("engine", run.id, {"engine": dict(engine)}, {}, new_nonce())
     writer = f"engine-{secrets.token_hex(4)}"
-    with PosixStore(root, writer, primitive=run.primitive) as store:
+    with open_store(root, writer, primitive=run.primitive) as store:
         for number in itertools.count(1):
             if _put(store, paths.engine(number), record) is Published.WON:
                 break
@@ -309,10 +308,9 @@ def guard(root: Path, run: Run) -> None:
     when it cannot be written.
     """
     from pbtnas.protocol.operations import Published
-    from pbtnas.store.posix import PosixStore
 
     engine = Record("engine", run.id, {"engine": run.config["engine"]}, {}, new_nonce())
-    with PosixStore(root, f"guard-{secrets.token_hex(4)}", primitive=run.primitive) as store:
+    with open_store(root, f"guard-{secrets.token_hex(4)}", primitive=run.primitive) as store:
         for number in itertools.count(1):
             name = paths.engine(number)
             with suppress(UnreadableRecord):
@@ -360,7 +358,7 @@ def check_space(root: Path, run: Run, space: SearchSpace, task: str) -> None:
         )
 
 
-def _put(store: PosixStore, name: Name, record: Record) -> Published:
+def _put(store: Store, name: Name, record: Record) -> Published:
     return store.put(name, encode(record, name))
 
 
@@ -371,6 +369,8 @@ def best_primitive(root: Path) -> Primitive:
     """
     from pbtnas.store.posix import NO_HARD_LINKS
 
+    if address_of(root) is not None:
+        return "bucket"
     probe = root / f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
     linked = probe.with_suffix(".linked")
     probe.touch()

@@ -24,7 +24,7 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.names import Name
 from pbtnas.store.identity import new_nonce
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files, open_store
 from pbtnas.store.run_directory import NotARun, best_primitive, make_directory
 
 
@@ -73,7 +73,7 @@ class Study:
 
     def ended(self) -> Mapping[str, str] | None:
         """How each run ended, by label: its fingerprint, or a sentence; None before the end."""
-        with RunReader(self.root) as files:
+        with open_files(self.root) as files:
             record = files.record(paths.STUDY_ENDED, "ended", self.id)
         return None if record is None else record.core["runs"]
 
@@ -117,7 +117,7 @@ def create_study(root: Path, runs: Sequence[Mapping[str, Any]], *, pbtnas: str) 
 
 def _identifier(root: Path) -> str:
     """The id of a new study, or of the one whose first record was lost and whose last was not."""
-    with RunReader(root) as files:
+    with open_files(root) as files:
         ended = files.record(paths.STUDY_ENDED, "ended")
     return uuid.uuid4().hex if ended is None else ended.run
 
@@ -129,7 +129,7 @@ def open_study(root: Path) -> Study:
     too new.
     """
     record = None
-    with suppress(FileNotFoundError, NotADirectoryError), RunReader(root) as files:
+    with suppress(FileNotFoundError, NotADirectoryError), open_files(root) as files:
         record = files.record(paths.STUDY, "study")
     if record is None:
         raise NotARun(f"{root}: not the directory of a study: it has no {paths.STUDY}")
@@ -148,15 +148,13 @@ def open_study(root: Path) -> Study:
 
 def _has(root: Path, name: Name) -> bool:
     try:
-        with RunReader(root) as files:
+        with open_files(root) as files:
             return files.published(name)
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
 def _put(root: Path, name: Name, record: Record) -> None:
-    from pbtnas.store.posix import PosixStore  # of which who only looks has no need
-
     writer = f"study-{secrets.token_hex(4)}"
-    with PosixStore(root, writer, primitive=best_primitive(root)) as store:
+    with open_store(root, writer, primitive=best_primitive(root)) as store:
         store.put(name, encode(record, name))

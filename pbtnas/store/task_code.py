@@ -14,8 +14,7 @@ from pbtnas.records.code_changes import changes
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.task_code import TaskCode
 from pbtnas.store.identity import new_nonce, this_process
-from pbtnas.store.posix import PosixStore
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files, open_store
 from pbtnas.store.run_directory import Run, open_run
 
 ACCEPT = "--accept-code-change"
@@ -53,7 +52,7 @@ def check_code(root: Path, run: Run, code: TaskCode, *, accept: bool) -> None:
 
 
 def _accept(root: Path, run: Run, code: TaskCode) -> None:
-    with PosixStore(root, f"code-{secrets.token_hex(4)}", primitive=run.primitive) as store:
+    with open_store(root, f"code-{secrets.token_hex(4)}", primitive=run.primitive) as store:
         while True:
             codes = open_run(root).codes
             then = codes.in_force
@@ -97,7 +96,7 @@ class CodeInForce:
     def check(self) -> None:
         """Raise `OtherCode` if another code was accepted since."""
         self._looked_s = time.monotonic()
-        with RunReader(self._root) as files:
+        with open_files(self._root) as files:
             if not files.published(self._next):
                 return
         codes = open_run(self._root).codes

@@ -20,7 +20,7 @@ from pbtnas.protocol.operations import AskedToStop
 from pbtnas.protocol.study_coordinator import StudyOutcomes
 from pbtnas.records import paths
 from pbtnas.store.identity import this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store, beside, open_store
 from pbtnas.store.private_files import sweep
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.run_directory import best_primitive
@@ -70,7 +70,7 @@ def make_study(
         for run in planned
     ]
     study = create_study(root, runs, pbtnas=__version__)
-    given = {root / paths.study_run(run.name, run.seed): run.config for run in planned}
+    given = {beside(root, paths.study_run(run.name, run.seed)): run.config for run in planned}
     stored = {
         run.root: from_json(run.config, run.label, recorded=run.options) for run in study.runs
     }
@@ -117,7 +117,7 @@ def conduct(
     Raises `StudyHeld`; `AskedToStop` before anything was begun.
     """
     try:
-        path = study.root / paths.STUDY_LOCK
+        path = beside(study.root, paths.STUDY_LOCK)
         lock = once_reachable(lambda: quick_lock(path), study.root, stop)
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
@@ -138,15 +138,15 @@ def conduct(
     return outcomes, [] if outcomes.over else codes
 
 
-def _opened(study: Study, stop: StopRequest) -> PosixStore:
+def _opened(study: Study, stop: StopRequest) -> Store:
     """The study's directory to write to, however full it is at first.
 
     Raises `AskedToStop` while it waits for that.
     """
     name = this_process("s")["worker"]
 
-    def opened() -> PosixStore:
-        return PosixStore(study.root, name, primitive=best_primitive(study.root))
+    def opened() -> Store:
+        return open_store(study.root, name, primitive=best_primitive(study.root))
 
     sweep(study.root)
     return once_reachable(opened, study.root, stop)
@@ -154,7 +154,7 @@ def _opened(study: Study, stop: StopRequest) -> PosixStore:
 
 def _driver(
     study: Study,
-    store: PosixStore,
+    store: Store,
     stop: StopRequest,
     tasks: PreparedTasks,
     helpers: Sequence[Supervised],

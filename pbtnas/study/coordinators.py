@@ -23,8 +23,7 @@ from pbtnas.protocol.study_coordinator import EndCoordinator, StartCoordinator, 
 from pbtnas.protocol.term import CoordinatorEnding
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.store.identity import new_nonce
-from pbtnas.store.posix import PosixStore
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import Store, open_files
 from pbtnas.store.study_directory import Study
 from pbtnas.training.prepared_tasks import PreparedTasks
 
@@ -56,7 +55,7 @@ class CoordinatorsDriver(Driver):
     def __init__(
         self,
         study: Study,
-        store: PosixStore,
+        store: Store,
         stop: StopRequest,
         tasks: PreparedTasks,
         sleep: Callable[[float], None],
@@ -94,7 +93,7 @@ class CoordinatorsDriver(Driver):
         assert isinstance(operation, Get), f"{run} is not open: {operation!r}"
         root = self._runs[run].root
         # What cannot be read now is waited for, or put aside, when the run is opened.
-        with suppress(OSError, UnreadableRecord), RunReader(root) as reader:
+        with suppress(OSError, UnreadableRecord), open_files(root) as reader:
             return reader.get(operation.name)
         return None
 

@@ -12,12 +12,13 @@ from pbtnas.records.envelope import CorruptRecord, digest
 from pbtnas.records.members import counted_of
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Job
-from pbtnas.store.posix import NO_HARD_LINKS, PosixStore
+from pbtnas.store.opening import Store
+from pbtnas.store.posix import NO_HARD_LINKS
 from pbtnas.store.products import published, started_with
 from pbtnas.store.run_directory import Run
 
 
-def kind_of(run: Run, store: PosixStore) -> str | None:
+def kind_of(run: Run, store: Store) -> str | None:
     """Digest of what, besides a job's record, decides its result; None if it cannot be read."""
     try:
         found, started = published(store), started_with(store, run.id)

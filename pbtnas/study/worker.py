@@ -32,8 +32,8 @@ from pbtnas.records import paths
 from pbtnas.records.envelope import RecordError
 from pbtnas.records.heartbeat import busy_with
 from pbtnas.store.identity import new_nonce, this_process
+from pbtnas.store.opening import Store, beside, open_store
 from pbtnas.store.patience import UNWRITABLE
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.run_directory import NotARun, NotYetARun, Run, open_run
 from pbtnas.store.study_directory import Study
 from pbtnas.study.reuse import kind_of, take_checkpoint
@@ -81,7 +81,7 @@ class StudyWorkerDriver(Driver):
     """
 
     def __init__(
-        self, study: Study, store: PosixStore, stop: StopRequest, name: str, machine: Machine
+        self, study: Study, store: Store, stop: StopRequest, name: str, machine: Machine
     ) -> None:
         super().__init__(store, stop)
         self._study = study
@@ -136,7 +136,7 @@ class StudyWorkerDriver(Driver):
             run = open_run(root)
             config = from_json(run.config, label)
             engine = config.engine
-            store = PosixStore(root, self._name, primitive=run.primitive)
+            store = open_store(root, self._name, primitive=run.primitive)
         except NotYetARun:
             return None
         except OSError as error:
@@ -157,7 +157,7 @@ class StudyWorkerDriver(Driver):
         """The training process of all runs, which imports while there is nothing to do."""
         warn_of_other_versions(run)
         configs: list[Config] = [from_json(run.config, run.label) for run in self._study.runs]
-        log_file = self._study.root / paths.worker_log(self._name)
+        log_file = beside(self._study.root, paths.worker_log(self._name))
         machine = self._machine
         self._training = training_process(
             root,
@@ -196,7 +196,7 @@ def work_on_study(
     worker = StudyWorker(runs, identity, new_nonce, device=device, reuse=reuse, broken=BROKEN)
     log.info("%s: working on the study %s with %s", name, study.root, device)
     try:
-        opened = once_reachable(lambda: PosixStore(study.root, name), study.root, stop)
+        opened = once_reachable(lambda: open_store(study.root, name), study.root, stop)
     except AskedToStop:
         return WorkerEnding.STOPPED
     with opened as store:

@@ -16,7 +16,7 @@ from typing import Any
 from pbtnas.config import TaskConfig
 from pbtnas.records.code_changes import changes
 from pbtnas.records.task_code import TaskCode
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import Store
 from pbtnas.store.products import Products, published
 from pbtnas.tasks.base import Task, TaskError
 from pbtnas.tasks.code import code_of
@@ -79,7 +79,7 @@ class PreparedTasks:
     def of(
         self,
         section: TaskConfig,
-        store: PosixStore,
+        store: Store,
         *,
         threads: int,
         fits: Callable[[Task], None] = lambda _: None,
@@ -124,7 +124,7 @@ class PreparedTasks:
 class _Announced(Products):
     """Products of which each reading and writing is announced."""
 
-    def __init__(self, store: PosixStore, directory: Path, at_disk: AtDisk) -> None:
+    def __init__(self, store: Store, directory: Path, at_disk: AtDisk) -> None:
         super().__init__(store, directory)
         self._at_disk = at_disk
 
@@ -137,6 +137,6 @@ class _Announced(Products):
             return super().lookup(name)
 
 
-def _all(products: Products, store: PosixStore) -> dict[str, bytes]:
+def _all(products: Products, store: Store) -> dict[str, bytes]:
     found = {name: products.lookup(name) for name in published(store)}
     return {name: data for name, data in found.items() if data is not None}

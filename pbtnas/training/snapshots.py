@@ -49,9 +49,9 @@ def save(
     device: str,
     algorithm: str,
     earlier: Iterable[Path] = (),
-) -> None:
+) -> Path:
     """Write a snapshot, durable before older ones go: of this attempt, and those with no more
-    steps of earlier attempts, which are over.
+    steps of earlier attempts, which are over.  Returns its file.
 
     Raises `Superseded` when somebody has deleted it meanwhile; `OSError`, having left the older
     ones, for any other reason.
@@ -80,6 +80,7 @@ def save(
     for path in older:
         if path != final:
             remove(path)
+    return final
 
 
 def newest(
@@ -118,6 +119,18 @@ def load(path: Path, digest: str, *, device: str, algorithm: str) -> Snapshot:
     assert isinstance(python, dict) and isinstance(done, int) and isinstance(trained, bool)
     restore_global_rngs(tensors, python, device)
     return Snapshot(state, done, trained)
+
+
+def steps_in(leaf: str) -> int | None:
+    """The number of steps that the name of a snapshot says; None if it is none."""
+    match = _NAME.fullmatch(leaf)
+    return None if match is None else int(match[1])
+
+
+def has_no_more_steps(done: int, leaf: str) -> bool:
+    """Whether a name is that of a snapshot after at most so many steps."""
+    steps = steps_in(leaf)
+    return steps is not None and steps <= done
 
 
 def remove(path: Path) -> None:

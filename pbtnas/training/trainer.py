@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,16 +34,14 @@ from pbtnas.determinism import full_float32, refuse_nondeterminism, seed_everyth
 from pbtnas.errors import ExitCode, MachineTrouble, PbtnasError
 from pbtnas.processor import UnfitProcessor, check_pinned, remark, this_processor
 from pbtnas.records import paths
-from pbtnas.records.names import Digest
+from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import Job, Result
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
-from pbtnas.store.absent import look_again
+from pbtnas.store.opening import Store, open_files, open_store
 from pbtnas.store.patience import UNWRITABLE, patiently
-from pbtnas.store.posix import PosixStore
 from pbtnas.store.previews import keep_preview
 from pbtnas.store.products import check_products
-from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import OtherSpace, check_space, open_run
 from pbtnas.store.task_code import ACCEPT, CodeInForce, OtherCode, check_code
 from pbtnas.tasks.base import Diverged, Evaluation, HandedBack, Task, TaskError, Trainee
@@ -88,6 +87,7 @@ class Place:
 
     Args:
         root: The run directory.
+        store: Its files.
         run: The id of the run.
         hash: The algorithm of its checkpoints' digests.
         snapshot_s: Seconds between two snapshots.
@@ -99,6 +99,7 @@ class Place:
     """
 
     root: Path
+    store: Store
     run: str
     hash: str
     snapshot_s: float
@@ -164,11 +165,16 @@ class Trainer:
                 with self._channel.at_disk("comparing the code of the task"):
                     check_code(root, run, code_of(task), accept=self._accept)
 
-            with PosixStore(root, writer, primitive=run.primitive) as store:
+            store = open_store(root, writer, primitive=run.primitive)  # for as long as this lives
+            try:
                 ready = self._tasks.of(config.task, store, threads=config.run.threads, fits=fits)
+            except BaseException:
+                store.close()
+                raise
             in_force = CodeInForce(root, run, code_of(ready.task))
             self._places[root] = Place(
                 root,
+                store,
                 run.id,
                 run.hash,
                 config.engine.snapshot_s,
@@ -210,7 +216,7 @@ class Trainer:
             with self._channel.at_disk("looking for other code of the task"):
                 place.in_force.check()
         if place.root not in self._agreed:
-            with self._channel.at_disk("reading the first manifest"), RunReader(root) as files:
+            with self._channel.at_disk("reading the first manifest"), open_files(root) as files:
                 if check_products(files, place.run, place.products):
                     self._agreed.add(place.root)
         return place
@@ -247,7 +253,7 @@ class Trainer:
         except CorruptCheckpoint as error:
             return {"failure": "input", "text": str(error), "damaged": error.path.stem}
         except FileNotFoundError as error:
-            if str(error.filename).startswith(str(root / "generations")):
+            if str(error.filename).startswith(f"{root}/{paths.GENERATIONS}/"):
                 return {"failure": "input", "text": str(error), "damaged": None}
             return self._raised(error)
         except OSError as error:
@@ -282,14 +288,12 @@ class Trainer:
         full_float32()  # whatever the task of another run has allowed before
         self._doing = "create()"
         trainee = self._place.task.create(job.architecture, derive(job.seed, "create"))
-        directory = self._place.root / paths.attempt(job.generation, job.member, attempt)
-        earlier = [
-            self._place.root / paths.attempt(job.generation, job.member, number)
-            for number in range(1, attempt)
+        names = [
+            paths.attempt(job.generation, job.member, number) for number in range(1, attempt + 1)
         ]
-        context = self._context(job, trainee, directory, earlier)
+        context = self._context(job, trainee, names)
         self._doing = "load()"
-        self._begin(job, [*earlier, directory], trainee, context)
+        self._begin(job, names, trainee, context)
         self._doing = "train()"
         if not context.trained:
             trainee.train(job.epochs, context)
@@ -306,6 +310,10 @@ class Trainer:
         self._doing = "state()"
         result, file = self._outcome(job, trainee, score, metrics, context)
         self._keep_preview(job, evaluation, trainee)
+        context.patiently(
+            lambda: self._place.store.share(paths.attempt_log(job.generation, job.member, attempt)),
+            "writing its log",
+        )
         diverged = f"the score is {score}"
         meta = {
             **({"diverged": diverged} if result.outcome == "diverged" else {}),
@@ -321,24 +329,27 @@ class Trainer:
         }
         return {"result": result.to_json(), "meta": meta, "file": file}
 
-    def _context(
-        self, job: Job, trainee: Trainee, directory: Path, earlier: Sequence[Path]
-    ) -> JobContext:
+    def _context(self, job: Job, trainee: Trainee, names: Sequence[Name]) -> JobContext:
+        store = self._place.store
+        *earlier, directory = (store.private(name) for name in names)
+
+        def save(state: State, done: int) -> None:
+            written = snapshots.save(
+                directory,
+                state,
+                done=done,
+                trained=context.trained,
+                device=self._device,
+                algorithm=self._place.hash,
+                earlier=earlier,
+            )
+            older = partial(snapshots.has_no_more_steps, done)
+            store.share(paths.within(names[-1], written.name), instead_of=older, among=names)
+
         def snapshot(done: int) -> None:
             state = self._state(trainee)
             try:
-                context.patiently(
-                    lambda: snapshots.save(
-                        directory,
-                        state,
-                        done=done,
-                        trained=context.trained,
-                        device=self._device,
-                        algorithm=self._place.hash,
-                        earlier=earlier,
-                    ),
-                    "writing a snapshot",
-                )
+                context.patiently(lambda: save(state, done), "writing a snapshot")
             except snapshots.Superseded:
                 raise HandedBack from None
 
@@ -354,11 +365,13 @@ class Trainer:
         return context
 
     def _begin(
-        self, job: Job, directories: Sequence[Path], trainee: Trainee, context: JobContext
+        self, job: Job, names: Sequence[Name], trainee: Trainee, context: JobContext
     ) -> None:
         """Go on from the newest snapshot of any attempt, else from the inputs, else fresh."""
         with self._channel.at_disk("reading what it begins with"):
-            snapshot = self._snapshot_of(directories)
+            for name in names:
+                self._place.store.bring(name, snapshots.steps_in)
+            snapshot = self._snapshot_of([self._place.store.private(name) for name in names])
             state = self._input_of(job) if snapshot is None else snapshot.state
         if state is not None:
             self._load(trainee, state)
@@ -384,10 +397,8 @@ class Trainer:
         if not job.inputs:
             return None
         names = [paths.checkpoint(job.generation - 1, digest) for digest in job.inputs]
-        files = [self._place.root / name for name in names]
-        return look_again(
-            lambda: read_verified(files, job.inputs, algorithm=self._place.hash), files[0]
-        )
+        files = [self._place.store.fetch(name) for name in names]
+        return read_verified(files, job.inputs, algorithm=self._place.hash)
 
     def _load(self, trainee: Trainee, state: State) -> None:
         """Let a new network take a state of this run.
@@ -423,7 +434,7 @@ class Trainer:
         what = paths.member_name(job.member)
         name = paths.private_checkpoint(job.generation, self._writer, what)
         state = self._state(trainee)
-        path, algorithm = self._place.root / name, self._place.hash
+        path, algorithm = self._place.store.private(name), self._place.hash
         digest = context.patiently(
             lambda: write(path, state, algorithm=algorithm), "writing the checkpoint"
         )
@@ -436,9 +447,7 @@ class Trainer:
         if unkept := preview_fault(evaluation, trainee):
             log.warning("%s", unkept)  # for people only: the result is complete without it
             return
-        keep_preview(
-            self._place.root, job.generation, job.member, evaluation.preview, writer=self._writer
-        )
+        keep_preview(self._place.store, job.generation, job.member, evaluation.preview)
 
     def _state(self, trainee: Trainee) -> State:
         """What is to be written, once it is computed: an endless kernel is no slow disk."""

@@ -19,7 +19,7 @@ from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, numbers
 from pbtnas.search.space import Variable
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 SEARCH_ALSO = "search_also"
 """The option of a task that lists those of its options that are ladders."""
@@ -145,7 +145,7 @@ def final_evaluation(history: History, checkpoint: Digest) -> dict[str, float] |
 
     A score that diverged is NaN.  None if it was not evaluated, or that cannot be read.
     """
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         record = RecordFiles(reader, history.run).read(paths.evaluation(checkpoint), "evaluation")
     if record is None:
         return None

@@ -16,7 +16,7 @@ from pbtnas.analysis.tables import Cell, Table
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Soup
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 
 class NoSoups(ComparisonError):
@@ -144,7 +144,7 @@ def _none(runs: Sequence[NamedRun]) -> NoSoups:
 def _soups(run: NamedRun) -> list[Soup]:
     """The records of all soups of a run, by name."""
     history = run.history
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         files = RecordFiles(reader, history.run)
         leaves = sorted(name.rpartition("/")[2] for name in files.names(paths.SOUPS))
         names = [which for leaf in leaves if (which := paths.soup_of(leaf)) is not None]

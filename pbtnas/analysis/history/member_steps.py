@@ -14,7 +14,7 @@ from pbtnas.records.names import Digest
 from pbtnas.records.schema import last_line
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.finished import named_member
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class MemberStep:
 
 def member_steps(history: History) -> list[MemberStep]:
     """All members of all generations that have a result, by generation and member."""
-    with RunReader(history.root) as reader:
+    with open_files(history.root) as reader:
         files = RecordFiles(reader, history.run or None)
         steps: list[MemberStep] = []
         before: Generation | None = None

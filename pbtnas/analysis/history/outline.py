@@ -14,7 +14,7 @@ from pbtnas.analysis.history.generation import Born, Generation, ResultWithMeta,
 from pbtnas.analysis.history.run import History
 from pbtnas.records import paths
 from pbtnas.records.schema import Manifest, Selected
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format
 
 
@@ -24,7 +24,7 @@ def outline(run_dir: Path, before: History | None = None) -> History:
     Raises what `History.read` raises.
     """
     check_format(run_dir)
-    with RunReader(run_dir) as reader:
+    with open_files(run_dir) as reader:
         files = RecordFiles(reader)
         begun, count = History.beginning(files)
         known = () if before is None or before.run != begun.run else before.generations

@@ -33,7 +33,7 @@ from pbtnas.search.archive import Archive
 from pbtnas.search.objectives import Objectives, recorded
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.store.controls import steering_of
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format, stored_space, with_engine
 
 Told = Callable[[int, int], None]
@@ -129,7 +129,7 @@ class History:
         `ForeignRecord` for a newer format version or a record of another run.
         """
         check_format(run_dir)
-        with RunReader(run_dir) as reader:
+        with open_files(run_dir) as reader:
             return cls._read(RecordFiles(reader), told)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,7 +54,11 @@ class Examination:
         self._read: dict[Name, Record | None] = {}
         self.kind_of: dict[Name, Kind] = {}
         """Kinds of the files that are there, by name."""
-        self._list(Name("."), kinds)
+        everything = files.everything()
+        if everything is None:
+            self._list(Name("."), kinds)
+        else:
+            self._sort(everything, kinds)
 
     def faults(self) -> list[Fault]:
         """Everything found so far, by name."""
@@ -155,7 +159,7 @@ class Examination:
         """Note it if a large file does not have a digest."""
         found = hasher(algorithm)
         try:
-            with os.fdopen(open_regular(f"{self.files.root}/{name}"), "rb", buffering=0) as file:
+            with os.fdopen(open_regular(self.files.fetch(name)), "rb", buffering=0) as file:
                 while data := file.read(CHUNK):
                     found.update(data)
         except FileNotFoundError:
@@ -174,6 +178,15 @@ class Examination:
         self.note(Fault(name, f"{text}; {remedy}" if known else text, damaged=broken))
 
     # -- names ---------------------------------------------------------------------------------
+
+    def _sort(self, names: Iterable[Name], kinds: Kinds) -> None:
+        """Find the kind of each file where there are no directories, and note those of none."""
+        for name in names:
+            kind = kinds.of(name)
+            if kind is not None:
+                self.kind_of[name] = kind
+            else:
+                self.notice(Fault(name, "unknown; nothing of this name belongs here"))
 
     def _list(self, directory: Name, kinds: Kinds) -> None:
         """Find the kind of each file below a directory, and note those of none."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from pbtnas.protocol.operations import Published, Quarantine
 from pbtnas.store.fsck.examination import Fault
 from pbtnas.store.identity import this_process
-from pbtnas.store.posix import PosixStore
+from pbtnas.store.opening import open_store
 from pbtnas.store.run_directory import best_primitive
 
 
@@ -18,12 +18,12 @@ def repair(root: Path, faults: Iterable[Fault]) -> None:
     Raises `OSError`.
     """
     writer = this_process("f")["worker"]
-    with PosixStore(root, writer, primitive=best_primitive(root)) as store:
+    with open_store(root, writer, primitive=best_primitive(root)) as store:
         for fault in faults:
             if fault.damaged:
                 if store.execute(Quarantine(fault.name)) is not Published.WON:
-                    raise OSError(f"{root / fault.name}: cannot be put aside")
+                    raise OSError(f"{root}/{fault.name}: cannot be put aside")
             if fault.directory:
-                (root / fault.name).mkdir(exist_ok=True)
+                store.make(fault.name)
             if fault.restored is not None:
                 store.put(fault.name, fault.restored)

@@ -29,7 +29,7 @@ from pbtnas.store.fsck.members import (
     examine_results,
     examine_weights,
 )
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import NotARun, check_format
 
 
@@ -40,7 +40,7 @@ def check(root: Path) -> list[Fault]:
     """
     if not _holds_records(root):
         check_format(root)
-    with RunReader(root) as files:
+    with open_files(root) as files:
         x = Examination(files, RUN_KINDS)
         _format(x, root)
         run, config = _beginning(x)
@@ -62,7 +62,7 @@ def check(root: Path) -> list[Fault]:
 def _holds_records(root: Path) -> bool:
     """Whether a directory is that of a run, whatever its file FORMAT says."""
     try:
-        with RunReader(root) as files:
+        with open_files(root) as files:
             return files.published(paths.RUN) or files.published(paths.CONFIG)
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -14,7 +14,7 @@ from pbtnas.records.names import Name
 from pbtnas.store.fsck.chain import SENSELESS
 from pbtnas.store.fsck.examination import Examination, Fault
 from pbtnas.store.fsck.run import check
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import beside, open_files
 from pbtnas.store.run_directory import NotARun
 
 SAME = "written again by `pbtnas study` with the same file"
@@ -23,7 +23,7 @@ SAME = "written again by `pbtnas study` with the same file"
 def check_study(root: Path) -> list[Fault]:
     """Everything wrong with a study's directory and its runs, by name; `Fault.name` begins
     there.  Raises `ForeignRecord` when one of the runs is of another version."""
-    with RunReader(root) as files:
+    with open_files(root) as files:
         x = Examination(files, STUDY_KINDS)
         study = x.record(paths.STUDY, "study", SAME)
         x.run = None if study is None else study.run
@@ -65,7 +65,7 @@ def _planned(x: Examination, study: Record | None) -> Mapping[str, Any] | None:
 
 def _run(root: Path, label: str) -> list[Fault]:
     try:
-        return [replace(f, name=_of(label, f.name)) for f in check(root / _of(label))]
+        return [replace(f, name=_of(label, f.name)) for f in check(beside(root, _of(label)))]
     except NotARun:
         return []  # not begun yet
 
@@ -75,7 +75,7 @@ def _record(x: Examination, label: str, name: Name, kind: str) -> Record | None:
     if x.at_fault(_of(label, name)):
         return None
     try:
-        with RunReader(x.files.root / _of(label)) as files:
+        with open_files(beside(x.files.root, _of(label))) as files:
             return files.record(name, kind)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -1,0 +1,90 @@
+"""A search in a bucket: three machines that share nothing but an object store.
+
+Whatever happens to processes, local directories and requests, it ends like the `reference`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pbtnas.records import paths
+from pbtnas.store.bucket.client import Client
+from tests.store.object_store import Faults, environment_of, moto, proxy
+from tests.system.site import TASK, Running, Site
+
+pytest.importorskip("obstore")
+pytest.importorskip("moto")
+
+URL = "s3://runs/search"
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults(lost=0.02, repeated=0.02, busy=0.02, conflict=0.05)
+
+
+@pytest.fixture
+def endpoint(faults: Faults) -> Iterator[str]:
+    with moto() as upstream, proxy(upstream, faults) as found:
+        yield found
+
+
+def objects_of(endpoint: str) -> Client:
+    """The objects of the run, seen by the test itself."""
+    from obstore.store import S3Store
+
+    told = environment_of(endpoint)
+    store = S3Store(
+        "runs",
+        prefix="search",
+        endpoint=endpoint,
+        access_key_id=told["AWS_ACCESS_KEY_ID"],
+        secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+        region=told["AWS_REGION"],
+        client_options={"allow_http": True},
+    )
+    return Client(store, URL)
+
+
+def start(site: Site, endpoint: str, machine: str, command: str, *more: str) -> Running:
+    """A process on a machine of its own: another name, another local directory."""
+    cache = site.directory / machine
+    words = ["--cache", str(cache), "--machine", machine, "--task", TASK]
+    words += ["--scratch", str(site.directory / "scratch")]
+    config = [str(site.config)] if command == "coordinator" else []
+    device = ["--device", "cpu"] if command == "worker" else []
+    return site.start(command, *config, URL, *words, *device, *more, **environment_of(endpoint))
+
+
+def test_machines_that_share_a_bucket_alone_find_the_same_members(
+    site: Site, reference: dict[str, Any], endpoint: str, faults: Faults
+) -> None:
+    """Two workers and a coordinator; one worker is killed in the middle of a job and its disk
+    lost, and another takes over: bit for bit the search of a directory."""
+    objects = objects_of(endpoint)
+    coordinator = start(site, endpoint, "head", "coordinator", "--set", "engine.lease_s=6")
+    first = start(site, endpoint, "lost", "worker")
+    first.until_it_says("training g0000 m")
+    first.kill()
+    site.until(lambda: not site.training_processes(), "its training process to end")
+    shutil.rmtree(site.directory / "lost")
+    workers = [start(site, endpoint, name, "worker") for name in ("left", "right")]
+
+    assert coordinator.ends() == 0, coordinator.said()
+    for worker in workers:
+        assert worker.ends() == 0, worker.said()
+    for found in objects.everything():
+        path = site.run_dir / found.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(objects.get(found.name) or b"")
+    assert site.outcome() == reference
+    assert all(faults.counts[what] for what in ("lost", "repeated", "busy", "conflict"))
+    assert (site.run_dir / paths.HEAD).exists()
+    told = {**environment_of(endpoint), "PBTNAS_CACHE": str(site.directory / "looking")}
+    looked = site.start("fsck", URL, **told)
+    assert looked.ends() == 0, looked.said()
+    assert f"{URL}: every record and checkpoint is as it was written" in looked.said()
