@@ -24,6 +24,13 @@ Outcome = Literal["ok", "diverged", "failed"]
 SUBNET = "subnet."
 """Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
 
+CHOICE = "architecture."
+"""Prefix of the metrics of a member that are the architecture which it would return now: for each
+variable of the searched space, in its order, the index of an option, e.g. "architecture.e01"."""
+
+COST = "cost"
+"""The metric that is the multiply-adds of a job: of every forward and backward pass."""
+
 
 EXTENDED = "extended"
 """Key in the meta of a manifest: how many extensions come before it; absent where none does."""

@@ -39,6 +39,7 @@ class Classifier(Learner):
             options.learning_rate,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
+            nesterov=options.nesterov,
         )
         super().__init__(network, [self.optimizer])
         self.steps = 0  # since the member was created
