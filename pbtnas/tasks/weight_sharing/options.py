@@ -154,6 +154,10 @@ class SupernetOptions(Cell64Options):
             affine=self.affine,
         )
 
+    def counts_cost(self) -> bool:
+        """Whether members report the multiply-adds of their jobs."""
+        return self.space == "nb201" if self.count_cost is None else self.count_cost
+
     def most_scored(self) -> int | None:
         """How many subnets of a part are scored at most; None for all."""
         if self.scored_count is None and self.space == "nb201":
