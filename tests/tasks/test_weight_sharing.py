@@ -704,17 +704,17 @@ def cost(task: Any, architecture: tuple[int, ...], scratch: Path, *, jobs: int =
 
 
 def test_a_job_costs_the_multiply_adds_of_its_passes(tmp_path: Path) -> None:
-    """Three forward passes for each image that trains, one for each that scores: of each job alone.
+    """Three forward passes for each image that trains, one for each that scores.
 
-    The count of one pass is torch's own."""
-    task = cell64(count_cost=True)
+    Each job says its own cost alone; the count of one pass is torch's own."""
+    task = cell64(count_cost=True, batch_size=64)
     network = task.network(only((1, 2, 3)), 0)
     one = multiply_adds(network, lambda n: n(torch.empty(1, 3, 8, 8, device="meta")))
 
     first, second = (cost(task, (1, 2, 3), tmp_path, jobs=n) for n in (1, 2))
 
-    # 40 images train, in batches of 32 and 8: four steps are two passes; 60 score.
-    assert first == second == one * (3 * 80 + 60)
+    # 160 images train, in batches of 64, 64, 32, 64 and then of 64, 32, 64, 64; 60 score.
+    assert first == second == one * (3 * 224 + 60)
     assert (
         "spent_multiply_adds"
         not in evaluate(cell64().create((1, 2, 3), 5), Rehearsal(tmp_path)).metrics
@@ -724,6 +724,7 @@ def test_a_job_costs_the_multiply_adds_of_its_passes(tmp_path: Path) -> None:
 def test_the_cost_of_a_supernet_is_that_of_the_subnets_it_ran(tmp_path: Path) -> None:
     """Those whose turn it was in training, in the rows, and in the evaluation."""
     options = {"count_cost": True, "scored": ("434",), "schedule_epochs": 1, "dense_rows": 2}
+    options["batch_size"] = 64
     one = {
         a: cell64().pass_costs(only(a)).path(a)
         for a in ((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3), (3, 2, 3))
@@ -731,7 +732,7 @@ def test_the_cost_of_a_supernet_is_that_of_the_subnets_it_ran(tmp_path: Path) ->
 
     found = cost(supernet(**options), WHOLE, tmp_path)
 
-    batches = (32, 8, 32, 8)
+    batches = (64, 64, 32, 64)
     trained_on = sum(one[0, 0, step] * images for step, images in enumerate(batches))
     assert found == 3 * trained_on + 3 * 60 * one[3, 2, 3]
 
