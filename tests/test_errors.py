@@ -54,6 +54,7 @@ USAGE = {
         "UnfitPopulation",
         "UnfitControl",
         "UnfitProcessor",
+        "UnfitArchitecture",
         "UnfitSchedule",
         "UnsaidError",
     ),

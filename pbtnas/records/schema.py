@@ -24,6 +24,17 @@ Outcome = Literal["ok", "diverged", "failed"]
 SUBNET = "subnet."
 """Prefix of the metrics of a member that are the scores of its subnets, e.g. "subnet.434"."""
 
+CHOSEN = "chosen."
+"""Prefix of the metrics of a supernet that learns an architecture: the option that it would choose
+now for each variable of its space, counted from 0, by the index of the variable: "chosen.0"."""
+
+ENTROPY = "entropy"
+"""Metric of such a supernet: the mean over variables of the entropy of its mixture, in nats."""
+
+SPENT = "spent_multiply_adds"
+"""Metric of a member: the multiply-adds of all forward and backward passes of its job, training and
+scoring alike, a backward pass counted as two forward passes."""
+
 
 EXTENDED = "extended"
 """Key in the meta of a manifest: how many extensions come before it; absent where none does."""

@@ -14,13 +14,15 @@ from typing import Any, Protocol, runtime_checkable
 
 from pbtnas.config.fields import show
 from pbtnas.errors import ExitCode, PbtnasError
-from pbtnas.records.schema import SUBNET
+from pbtnas.records.schema import CHOSEN, ENTROPY, SPENT, SUBNET
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import Json, State
 
 __all__ = [
+    "CHOSEN",
     "Context",
     "Diverged",
+    "ENTROPY",
     "Evaluation",
     "HasParts",
     "HasSubnets",
@@ -28,6 +30,7 @@ __all__ = [
     "NoSubnets",
     "Options",
     "Preparation",
+    "SPENT",
     "SUBNET",
     "State",
     "Task",

@@ -24,7 +24,7 @@ from pbtnas.records.task_code import TaskCode
 from pbtnas.tasks.base import Options, Task, TaskError
 from pbtnas.tasks.code import code_of_file, code_of_package, note
 from pbtnas.tasks.faults import fault, shown
-from pbtnas.tasks.making import make, parsed
+from pbtnas.tasks.making import make, parsed, preset
 from pbtnas.tasks.task_file import GROUP, file_and_class, module_and_class, not_installed
 
 _PREFIX = "pbtnas_task_file_"  # never the name of an installed module
@@ -62,7 +62,8 @@ def load_task(
 def complete_options(task: Task, options: Options) -> dict[str, Any]:
     """The options with every default written out, as JSON; all that later defaults may change.
 
-    But for those of newer fields, which runs begun before do not have.
+    But for those of newer fields, which runs begun before do not have, unless another option
+    would set them otherwise.
     Raises `ConfigError` for options that are wrong.
     """
     cls: Any = type(task)
@@ -70,7 +71,8 @@ def complete_options(task: Task, options: Options) -> dict[str, Any]:
         return {}
     made = parsed(cls.Options, options, {})
     newer = {f.name: f.default for f in fields(made) if f.metadata.get("newer")}
-    found = {k: v for k, v in vars(made).items() if k not in newer or v != newer[k]}
+    kept = preset(cls.Options, options)
+    found = {k: v for k, v in vars(made).items() if k not in newer or k in kept or v != newer[k]}
     written: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
     return written
 

@@ -76,10 +76,11 @@ def _options(cls: Any, options: Options, places: Mapping[str, str]) -> Any:
 
 
 def parsed(declared: Any, options: Options, places: Mapping[str, str]) -> Any:
-    """The `Options` of a task.
+    """The `Options` of a task, after what one of them presets of the others.
 
     What a run has recorded of a default is accepted as the default itself is: unchecked.
     """
+    options = {**preset(declared, options), **options}
     defaults = {
         f.name: _text(f.default)
         for f in dataclasses.fields(declared)
@@ -87,6 +88,14 @@ def parsed(declared: Any, options: Options, places: Mapping[str, str]) -> Any:
     }
     given = {key: v for key, v in options.items() if defaults.get(key) != _text(v)}
     return parse(declared, given, "task", places)
+
+
+def preset(declared: Any, options: Options) -> dict[str, Any]:
+    """Values that an option sets others to where they are not given, as a named method does.
+
+    They are what the classmethod `preset` of the `Options` returns, if there is one.
+    """
+    return dict(declared.preset(options)) if hasattr(declared, "preset") else {}
 
 
 def _text(value: Any) -> str:

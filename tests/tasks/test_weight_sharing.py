@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from pbtnas.config import ConfigError
+from pbtnas.config import ConfigError, parse
 from pbtnas.data.images import ImageSet
-from pbtnas.models.edges import Candidates, Edge, Traversal, alone
+from pbtnas.models.edges import Candidates, Edge, Traversal, alone, only
 from pbtnas.search.space import SearchSpace, layer
 from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, HasSubnets, Task, TaskError, Trainee
@@ -26,10 +26,12 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.loading import load_task
-from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing import Cell64Task, Nb201Task, SupernetTask
+from pbtnas.tasks.weight_sharing.nb201 import Nb201Options
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
-from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
+from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee, scored_subnets
 from tests.tasks.contract import TaskContract
 
 TINY: dict[str, Any] = {
@@ -615,3 +617,139 @@ def test_missing_images_are_a_sentence_with_the_command(
     for ask in (task.look, lambda: task.prepare(RehearsalProducts(tmp_path))):
         with pytest.raises(TaskError, match="get it with `pbtnas data get cifar10`"):
             ask()
+
+
+NB201: dict[str, Any] = {key: value for key, value in TINY.items() if key != "stem_factor"}
+
+
+def nb201_supernet(**options: Any) -> SupernetTask:
+    """The task of supernets of NAS-Bench-201, ready."""
+    return supernet(**{"space": "nb201", "scored_count": 3} | options)
+
+
+class TestNb201(TaskContract):
+    """The contract for networks of NAS-Bench-201 alone."""
+
+    def make_task(self) -> Task:
+        return Nb201Task(Nb201Options(**NB201))
+
+
+class TestNb201Supernet(TaskContract):
+    """The contract for supernets of it, each of a group of 3,125."""
+
+    def make_task(self) -> Task:
+        options = {"space": "nb201", "sharing": "groups", "groups": 5, "scored_count": 2}
+        return SupernetTask(SupernetOptions(**TINY | options | {"order": "uniform"}))
+
+
+class Same(SupernetTrainee):
+    """A supernet of which every step trains the same subnet."""
+
+    def subnet(self, step: int) -> str:
+        return "333132"
+
+
+def test_training_one_subnet_of_nb201_is_training_it_alone(tmp_path: Path) -> None:
+    """With normalisation as in networks alone, it is the lone network bit by bit."""
+    task = nb201_supernet(affine=True, nesterov=True, bn_momentum=0.1)
+    whole = Same(task, task.spanned(WHOLE), 5)
+
+    after = trained(whole, tmp_path)
+
+    options = {"learning_rate": 0.1, "lowest_rate": 0.001, "weight_decay": 1e-3}
+    alone = Nb201Task(Nb201Options(**NB201 | options))
+    alone.prepare(RehearsalProducts(tmp_path))
+    own = trained(alone.create((3, 3, 3, 1, 3, 2), 5), tmp_path)
+    assert set(own.live) == set(whole.supernet.names("333132")) & set(after.live)
+    for section in ("live", "buffers"):
+        for name, tensor in getattr(own, section).items():
+            assert torch.equal(getattr(after, section)[name], tensor), name
+
+
+def test_of_nb201_a_few_subnets_are_scored(tmp_path: Path) -> None:
+    """Always the same, by the names of the published table; 100 unless it is said."""
+    task = nb201_supernet()
+
+    first, second = (
+        list(evaluate(task.create(WHOLE, seed), Rehearsal(tmp_path)).metrics) for seed in (1, 2)
+    )
+
+    assert first == second
+    assert [name[:7] for name in first] == ["subnet."] * 3 + ["spent_m"]
+    assert all(len(name) == len("subnet.000000") for name in first[:3])
+    usual = SupernetOptions(**TINY | {"space": "nb201"})
+    assert len(scored_subnets([str(i) for i in range(15_625)], usual)) == 100
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"affine": True}, "task.affine: expected false with task.space cell64"),
+        ({"space": "nb201", "sharing": "prefix"}, "task.sharing: expected all or groups with"),
+        ({"scored": ["111"], "scored_count": 2}, "task.scored_count: expected null with"),
+        ({"space": "nb201", "scored": ["111"]}, "task.scored: expected names of subnets, from 000"),
+        ({"nesterov": True, "momentum": 0}, "task.nesterov: expected false with task.momentum 0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_options_of_another_space_are_refused(options: dict[str, Any], sentence: str) -> None:
+    """What means nothing in a space is not passed over."""
+    with pytest.raises((ConfigError, TaskError), match=sentence):
+        SupernetTask(parse(SupernetOptions, TINY | options, "task"))
+
+
+def cost(task: Any, architecture: tuple[int, ...], scratch: Path, *, jobs: int = 1) -> float:
+    """What the last of some jobs of an epoch reports to have cost."""
+    member = task.create(architecture, 5)
+    trained(member, scratch, jobs=jobs)
+    return evaluate(member, Rehearsal(scratch)).metrics["spent_multiply_adds"]
+
+
+def test_a_job_costs_the_multiply_adds_of_its_passes(tmp_path: Path) -> None:
+    """Three forward passes for each image that trains, one for each that scores.
+
+    Each job says its own cost alone; the count of one pass is torch's own."""
+    task = cell64(count_cost=True, batch_size=64)
+    network = task.network(only((1, 2, 3)), 0)
+    one = multiply_adds(network, lambda n: n(torch.empty(1, 3, 8, 8, device="meta")))
+
+    first, second = (cost(task, (1, 2, 3), tmp_path, jobs=n) for n in (1, 2))
+
+    # 160 images train, in batches of 64, 64, 32, 64 and then of 64, 32, 64, 64; 60 score.
+    assert first == second == one * (3 * 224 + 60)
+    assert (
+        "spent_multiply_adds"
+        not in evaluate(cell64().create((1, 2, 3), 5), Rehearsal(tmp_path)).metrics
+    )
+
+
+def test_the_cost_of_a_supernet_is_that_of_the_subnets_it_ran(tmp_path: Path) -> None:
+    """Those whose turn it was in training, in the rows, and in the evaluation."""
+    options = {"count_cost": True, "scored": ("434",), "schedule_epochs": 1, "dense_rows": 2}
+    options["batch_size"] = 64
+    one = {
+        a: cell64().pass_costs(only(a)).path(a)
+        for a in ((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3), (3, 2, 3))
+    }
+
+    found = cost(supernet(**options), WHOLE, tmp_path)
+
+    batches = (64, 64, 32, 64)
+    trained_on = sum(one[0, 0, step] * images for step, images in enumerate(batches))
+    assert found == 3 * trained_on + 3 * 60 * one[3, 2, 3]
+
+
+def test_a_job_that_goes_on_reports_the_cost_of_the_whole_job(tmp_path: Path) -> None:
+    """Interrupted in its middle, and loaded again before it is evaluated."""
+    task = cell64(count_cost=True)
+    whole = cost(task, (1, 2, 3), tmp_path, jobs=2)
+    member = task.create((1, 2, 3), 5)
+    trained(member, tmp_path)
+    train(member, 1, Rehearsal(tmp_path, seed=101, stop_at=2))
+    again = task.create((1, 2, 3), 6)
+    again.load(copy_of(member.state()))
+    train(again, 1, Rehearsal(tmp_path, seed=101, done=2))
+    last = task.create((1, 2, 3), 7)
+    last.load(copy_of(again.state()))
+
+    assert evaluate(last, Rehearsal(tmp_path)).metrics["spent_multiply_adds"] == whole

@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from pbtnas.data import cifar10, gratings
 from pbtnas.data.images import DataError, ImageSet, data_directory
-from pbtnas.models.cell64.networks import Cell64, cell64_space
 from pbtnas.models.edges import Candidates
 from pbtnas.models.initialisation import Fill, fills, initialise
 from pbtnas.search.seeding import derive
-from pbtnas.search.space import SearchSpace
+from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import LazyTensor, State, lazily
+from pbtnas.supernet.costs import PassCosts, pass_costs
 from pbtnas.supernet.schedule import Cosine
 from pbtnas.tasks.base import Context, Preparation, TaskError, UnfitOptions
 from pbtnas.tasks.optional import UNSEEN
+from pbtnas.tasks.weight_sharing.image_options import COUNTS, ImageOptions
 from pbtnas.tasks.weight_sharing.images import (
     Appearance,
     Batches,
@@ -26,14 +27,13 @@ from pbtnas.tasks.weight_sharing.images import (
     examples,
     in_chunks,
 )
-from pbtnas.tasks.weight_sharing.options import COUNTS, Cell64Options
 
 _STATISTICS: dict[str, Fill] = {
     "running_mean": nn.init.zeros_,
     "running_var": nn.init.ones_,
     "num_batches_tracked": nn.init.zeros_,
 }
-"""How batch normalisation begins, by name of the buffer; no other buffers are in `Cell64`."""
+"""How batch normalisation begins, by name of the buffer; no other buffers are in our networks."""
 
 
 class Classifying:
@@ -42,7 +42,7 @@ class Classifying:
     For images of your own, override `load_images`; for a space of your own, `choices` and `build`.
     """
 
-    def __init__(self, options: Cell64Options) -> None:
+    def __init__(self, options: ImageOptions) -> None:
         self.options = options
         if type(self).load_images is Classifying.load_images:
             counts = COUNTS[options.data]
@@ -54,7 +54,7 @@ class Classifying:
     @cached_property
     def choices(self) -> SearchSpace:
         """The space of the architectures of `build`."""
-        return cell64_space(self.options.cells, self.options.kernels)
+        return self.options.sizes().space()
 
     def build(self, candidates: Candidates) -> nn.Module:
         """A network that has the operations of these options, from torch's global generator.
@@ -62,7 +62,11 @@ class Classifying:
         It is called with normalised images and a traversal (`models.edges`), which it calls with
         each `Edge` and its input; without a traversal it is a network alone.
         """
-        return Cell64(self.options.sizes(), candidates)
+        return self.options.sizes().network(candidates)
+
+    def name(self, architecture: Architecture) -> str:
+        """What an architecture of `choices` is called."""
+        return self.options.sizes().name(architecture)
 
     def load_images(self, split: str) -> ImageSet:
         """The images of a half, "train" or "test".  Raises `DataError`."""
@@ -99,6 +103,17 @@ class Classifying:
     def _weights_seed(self, seed: int) -> int:
         pinned = self.options.init_seed
         return derive(seed if pinned is None else pinned, "weights")
+
+    def pass_costs(self, candidates: Candidates) -> PassCosts:
+        """Multiply-adds of a forward pass of one image through such a network."""
+        with torch.random.fork_rng(devices=[]):
+            network = self.build(candidates)
+        return pass_costs(network, self.options.side)
+
+    def images(self, part: str) -> int:
+        """How many images `scored` has of a part."""
+        found: Examples = getattr(self.problem, part)
+        return len(found)
 
     def prepare(self, run: Preparation) -> None:
         """Load the images.  Raises `TaskError` when they are not there, or too few."""

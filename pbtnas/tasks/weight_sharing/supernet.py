@@ -40,7 +40,7 @@ class SupernetTask(Classifying):
     def __init__(self, options: SupernetOptions | None = None) -> None:
         super().__init__(options or SupernetOptions())
         options = self.options
-        every = subnets_of(self.choices)
+        every = subnets_of(self.choices, self.name)
         with torch.random.fork_rng(devices=[]):
             network = self.build(joint(list(every.values())))
         if found := list(self._misfits(every, network)):
