@@ -28,6 +28,7 @@ from pbtnas.dashboard.pictures import media_type, picture
 from pbtnas.dashboard.previews import preview
 from pbtnas.errors import PbtnasError
 from pbtnas.store.opening import open_files
+from pbtnas.store.reader import RunReader
 
 FILES = {
     "/": ("page.html", "text/html"),
