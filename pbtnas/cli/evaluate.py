@@ -52,8 +52,7 @@ def evaluate(
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
-    for final in finals:
-        _print_final(final)
+    _print_finals(finals)
 
 
 @click.command()
@@ -90,8 +89,19 @@ def soup(
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
     _print_traces([final.soup for final in finals if final.soup is not None])
+    _print_finals(finals)
+
+
+def _print_finals(finals: Sequence[FinalEvaluation]) -> None:
+    """Each network once, though it may be the best under several names."""
+    told: dict[str, str] = {}
     for final in finals:
-        _print_final(final)
+        network = (final.champion if final.soup is None else final.soup).checkpoint
+        same = told.setdefault(network, final.which)
+        if same == final.which:
+            _print_final(final)
+        else:
+            click.echo(f"{final.which}: the same as {same}")
 
 
 def _print_final(final: FinalEvaluation) -> None:

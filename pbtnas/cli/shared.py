@@ -275,14 +275,17 @@ def name_in(task_file: str | None) -> str | None:
 
 
 def check_installed(name: str, task_file: str | None) -> None:
-    """End the command where a task's name is none of an installed one, and no file is given.
+    """End the command where a task's name is none of an installed one, or its file is not there.
 
     Unlike loading the task it takes no time, so a command may ask before it starts processes.
     """
     from importlib.metadata import entry_points
 
-    from pbtnas.tasks.task_file import GROUP, not_installed
+    from pbtnas.tasks.task_file import GROUP, not_installed, unfit
 
+    wrong = None if task_file is None else unfit(name, task_file)
+    if wrong is not None:
+        leave(ExitCode.USAGE, wrong)
     known = sorted({point.name for point in entry_points(group=GROUP)})
     if task_file is None and name not in known:
         leave(ExitCode.USAGE, not_installed(name, known))

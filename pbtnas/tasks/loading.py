@@ -25,7 +25,7 @@ from pbtnas.tasks.base import Options, Task, TaskError
 from pbtnas.tasks.code import code_of_file, code_of_package, note
 from pbtnas.tasks.faults import fault, shown
 from pbtnas.tasks.making import make, parsed, preset
-from pbtnas.tasks.task_file import GROUP, file_and_class, module_and_class, not_installed
+from pbtnas.tasks.task_file import GROUP, file_and_class, module_and_class, not_installed, unfit
 
 _PREFIX = "pbtnas_task_file_"  # never the name of an installed module
 
@@ -100,10 +100,8 @@ def _from_file(name: str, task_file: str) -> tuple[Any, TaskCode]:
     if words is None:
         raise _malformed(task_file)
     file, class_name = words
-    _check_name(name, file, class_name)
+    _check_words(name, task_file)
     path = Path(file).resolve()
-    if not path.is_file():
-        raise TaskError(f"--task {task_file}: there is no file {path}")
     module = import_file(path)
     return _class_of(module, class_name, task_file, str(path)), code_of_file(path)
 
@@ -112,7 +110,7 @@ def _from_module(name: str, task_file: str) -> tuple[Any, TaskCode]:
     words = module_and_class(task_file)
     assert words is not None, "asked for by load_task"
     dotted, class_name = words
-    _check_name(name, dotted, class_name)
+    _check_words(name, task_file)
     try:
         module = importlib.import_module(dotted)
     except PbtnasError:
@@ -123,13 +121,10 @@ def _from_module(name: str, task_file: str) -> tuple[Any, TaskCode]:
     return _class_of(module, class_name, task_file, f"the module {dotted}"), code
 
 
-def _check_name(name: str, origin: str, class_name: str) -> None:
-    # Else the same run, resumed without --task, would quietly search something else.
-    if name != class_name:
-        raise TaskError(
-            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but task.name of the run or "
-            f"its configuration is {name!r}; give {origin}:{name}, or leave task.name out"
-        )
+def _check_words(name: str, task_file: str) -> None:
+    wrong = unfit(name, task_file)
+    if wrong is not None:
+        raise TaskError(wrong)
 
 
 def _class_of(module: ModuleType, class_name: str, task_file: str, origin: str) -> Any:

@@ -6,6 +6,7 @@ Needs no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pbtnas.config.fields import closest
 
@@ -41,3 +42,27 @@ def module_and_class(words: str) -> tuple[str, str] | None:
     module, _, class_name = words.rpartition(":")
     dotted = all(part.isidentifier() for part in (*module.split("."), class_name))
     return (module, class_name) if dotted and file_and_class(words) is None else None
+
+
+def unfit(name: str, task_file: str) -> str | None:
+    """What can be seen to be wrong with FILE.py:Class or MODULE:Class before anything is imported,
+    in one sentence; None if nothing is.
+
+    Args:
+        name: The task's name by the run or its configuration.
+        task_file: The words.
+    """
+    file = file_and_class(task_file)
+    words = file or module_and_class(task_file)
+    if words is None:
+        return None
+    origin, class_name = words
+    if name != class_name:
+        # Else the same run, resumed without --task, would quietly search something else.
+        return (
+            f"--task (or PBTNAS_TASK) gives the class {class_name!r}, but task.name of the run or "
+            f"its configuration is {name!r}; give {origin}:{name}, or leave task.name out"
+        )
+    if file is not None and not Path(origin).is_file():
+        return f"--task {task_file}: there is no file {Path(origin).resolve()}"
+    return None

@@ -86,9 +86,10 @@ def test_an_unknown_task_is_told_with_what_there_is(site: Site) -> None:
         assert result.stderr.startswith("pbtnas: task.name: unknown task 'digit'; did you mean ")
         assert "needs --task FILE.py:digit" in result.stderr
 
-    result = call("coordinator", site.config, site.run_dir, "--task", "missing.py:FaultyTask")
-    assert result.exit_code == 2
-    assert "there is no file" in result.stderr
+        result = call(command, site.config, site.run_dir, "--task", "missing.py:FaultyTask")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("pbtnas: --task missing.py:FaultyTask: there is no file ")
+        assert result.stderr.count("\n") == 1  # no process of the run has told it again
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -14,10 +15,12 @@ from typing import Any
 
 import pytest
 import uvicorn
+from PIL import Image
 
 from pbtnas.dashboard.followed_runs import FollowedRuns
 from pbtnas.dashboard.server import application
 from pbtnas.records import paths
+from pbtnas.store.previews import keep_preview
 from tests.analysis.made_runs import LADDERS, record, search, story, study, write
 from tests.dashboard.browser import DESKTOP, PHONE, chromium, look_like, missing
 
@@ -38,7 +41,7 @@ def driver() -> Iterator[Any]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
+def serve(driver: Any) -> Iterator[Callable[..., str]]:
     """Serves directories while a test lasts; gives the address."""
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
@@ -52,6 +55,9 @@ def serve() -> Iterator[Callable[..., str]]:
         return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
 
     yield begin
+    # A page that is still open would complain, in the log of the next test, that nobody answers.
+    driver.get("about:blank")
+    driver.get_log("browser")
     for server, thread in servers:
         server.should_exit = True
         thread.join()
@@ -153,6 +159,7 @@ def test_the_page_follows_a_running_search(
     assert words(driver, "#member h2")[0].startswith("m00 in generation 5")
     assert words(driver, "#ancestors button") and words(driver, "#architecture tbody tr")
     assert words(driver, "#log")[0].startswith('{"step"')
+    assert len(words(driver, "#line-of-pictures button")) == 6  # one of each generation
     assert errors(driver) == []
 
 
@@ -200,6 +207,89 @@ def test_names_and_texts_of_the_directory_are_only_text(
     assert words(driver, "#title") == ["<b>bold<b>"]
     assert words(driver, "#traceback") == [f"ValueError: {evil}"]
     assert words(driver, "img") == [] and driver.title.startswith("<b>bold<b>")
+    assert errors(driver) == []
+
+
+def picture(generation: int, member: int) -> bytes:
+    made = io.BytesIO()
+    Image.new("L", (10 + generation, 10 + member)).save(made, "PNG")
+    return made.getvalue()
+
+
+def sizes(driver: Any) -> list[list[int]]:
+    """Widths and heights of the pictures of the grid, as the browser has loaded them."""
+    script = (
+        "return [...document.querySelectorAll('#picture-grid img')]"
+        ".map((image) => [image.naturalWidth, image.naturalHeight])"
+    )
+    return list(driver.execute_script(script))
+
+
+def test_a_slider_leads_through_the_pictures_of_all_generations(
+    driver: Any, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    """It begins with the newest; a film shows one generation after the other; a click on a picture
+    opens its member, with the pictures of its ancestors."""
+    made = story(search(space=LADDERS))
+    write(tmp_path / "run", made)
+    for generation in range(4):
+        for member in range(generation, 6):
+            data = picture(generation, member)
+            keep_preview(tmp_path / "run", generation, member, data, writer="w")
+    look_like(driver, PHONE, "light")
+    driver.get(serve(tmp_path / "run"))
+    until(lambda: sizes(driver) == [[13, 10 + m] for m in (3, 4, 5)], "the newest are shown")
+    assert words(driver, "#pictures-at") == ["3, the newest is 3"]
+
+    driver.execute_script(
+        "const slider = document.getElementById('pictures-of'); slider.value = 1;"
+        "slider.dispatchEvent(new Event('input'))"
+    )
+    until(lambda: sizes(driver) == [[11, 10 + m] for m in range(1, 6)], "the slider moves")
+    driver.execute_script("document.getElementById('play').click()")
+    until(lambda: sizes(driver) == [[13, 10 + m] for m in (3, 4, 5)], "the film ends")
+    until(lambda: words(driver, "#play") == ["play"], "and stops there")
+
+    driver.execute_script("document.querySelector('#picture-grid button').click()")
+    until(lambda: words(driver, "#line-of-pictures button"), "the member opens")
+    assert words(driver, "#member h2")[0].startswith("m03 in generation 3")
+    assert without_overflow(driver)
+    assert errors(driver) == []
+
+
+def test_the_page_says_what_operators_asked(
+    driver: Any, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    """Who has paused the run, where it will end, and what is pinned; all of it is text."""
+    evil = "<b>now</b>"
+    root = tmp_path / "run"
+    write(root, story(search(space=LADDERS))[:-1])
+    asked: list[dict[str, Any]] = [
+        {"action": "extend", "generations": 3},
+        {"action": "pin", "generation": 1, "member": 4, "checkpoint": "c0ffee"},
+        {"action": "note", "text": evil},
+        {"action": "pause"},
+    ]
+    for number, core in enumerate(asked, start=1):
+        meta = {"by": "host-1-o", "at": "2033-05-18"}
+        write(root, [record(paths.control(number), "control", core, meta)])
+    look_like(driver, DESKTOP, "light")
+    driver.get(f"{serve(root)}#run=0&generation=1&member=4")
+    until(lambda: words(driver, "#member dd"), "all is drawn")
+
+    assert words(driver, "#state") == ["paused"]
+    assert words(driver, "#trouble li")[0].startswith("paused by host-1-o at 2033-05-18")
+    by = "by host-1-o at 2033-05-18"
+    assert words(driver, "#controls ul li") == [
+        f"extend by 3 generations, to 7 {by}",
+        f"pin generation 1 m04 {by}",
+        f"note: {evil} {by}",
+    ]
+    assert len(words(driver, "#controls ol li")) == 4
+    assert "pinned" in words(driver, "#member dd")
+    stars = "return document.getElementById('heat').data.filter(t => t.marker?.symbol === 'star')"
+    (star,) = driver.execute_script(f"{stars}.map(t => [[...t.x], [...t.y]])")
+    assert star == [[1], [4]]
     assert errors(driver) == []
 
 

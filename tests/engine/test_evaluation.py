@@ -223,6 +223,14 @@ def test_evaluate_tells_members_and_soups_and_does_nothing_twice(run_dir: Path) 
     assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
     told = json.loads(call("evaluate", run_dir, "--task", TASK, "--json").stdout)
     assert [final.score for final in finals] == [final["score"] for final in told]
+    shown = call("evaluate", run_dir, "--task", TASK).stdout.splitlines()
+    networks = [(final["soup"] or final["member"])["checkpoint"] for final in told]
+    for i, (final, network) in enumerate(zip(told, networks, strict=True)):
+        first = told[networks.index(network)]["which"]
+        again = f"{final['which']}: the same as {first}"
+        assert (again in shown) == (networks.index(network) < i)
+        assert sum(line.startswith(f"{final['which']}: ") for line in shown) == 1
+    assert len(set(networks)) < len(networks)
     assert fsck.check(run_dir) == []
 
 

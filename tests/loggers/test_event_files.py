@@ -100,3 +100,23 @@ def test_tensorboard_shows_the_pictures_of_members(tmp_path: Path) -> None:
     assert {event.step: event.encoded_image_string for event in shown} == pictures
     assert {(event.width, event.height) for event in shown} == {(6, 4)}
     assert len(loaded.Scalars("generation")) == 4
+
+
+def test_a_film_reaches_tensorboard_with_all_its_frames(tmp_path: Path) -> None:
+    """A moving preview stays the file that a browser plays, not its first frame."""
+    from tensorboard.backend.event_processing import event_accumulator as reading
+    from tensorboard.util import img_mime_type_detector
+
+    run_until(tmp_path, len(STORY))
+    frames = [Image.new("L", (6, 4), color=60 * i) for i in range(4)]
+    film = io.BytesIO()
+    frames[0].save(film, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+    keep_preview(tmp_path, 1, 3, film.getvalue(), writer="w")
+    TELL(tmp_path)
+
+    loaded: Any = reading.EventAccumulator(str(tmp_path / "log" / "tensorboard" / "m03"))
+    loaded.Reload()
+    (shown,) = loaded.Images("preview")
+    assert shown.encoded_image_string == film.getvalue()
+    assert Image.open(io.BytesIO(shown.encoded_image_string)).n_frames == len(frames)
+    assert img_mime_type_detector.from_bytes(shown.encoded_image_string) == "image/gif"

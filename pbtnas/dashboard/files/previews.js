@@ -26,7 +26,7 @@ export function drawPreviews(seen, run, chosen, pick) {
     const generation = film.generations.at(index);
     slider.value = film.generations.indexOf(generation);
     slider.setAttribute("aria-valuetext", `generation ${generation}`);
-    byId("pictures-at").textContent = `${generation} of 0 to ${film.generations.at(-1)}`;
+    byId("pictures-at").textContent = `${generation}, the newest is ${film.generations.at(-1)}`;
     grid(seen, run, generation, chosen, pick);
   };
   film.draw();
