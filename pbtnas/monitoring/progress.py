@@ -26,7 +26,7 @@ from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.controls import Steering, by
-from pbtnas.records.members import is_usable
+from pbtnas.records.members import is_usable, unreported
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format
 
@@ -288,6 +288,11 @@ def _ended(history: History, current: Generation) -> str:
     results = [current.results[member] for member in current.jobs]
     if any(is_usable(history.objectives, reported.result) for reported in results):
         return ""
+    if current.number == 0 and (
+        # As the coordinator has said, which ended by it.
+        said := unreported(history.objectives, [reported.result for reported in results])
+    ):
+        return said
     causes = (cause(reported.result, reported.meta) for reported in results)
     return nobody_left(current.number, causes)
 
