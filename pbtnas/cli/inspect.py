@@ -166,7 +166,8 @@ def space(name: str | None, task_file: str | None, overrides: tuple[str, ...]) -
     """The search space of a task as a table, or one of the paper's: gan, gan-hard, drqv2."""
     from pbtnas.config import TaskConfig
 
-    found = None if name is None else _named_space(name)
+    # With options it is the task that is meant, for one of the spaces has its name.
+    found = None if name is None or overrides else _named_space(name)
     if found is None:
         chosen, task_file = named_task(name, task_file)
         found = load_task_of(TaskConfig(chosen, options_of(overrides)), task_file).space

@@ -47,7 +47,8 @@ def show(
 ) -> None:
     """What a run has found: its members, the best architecture, and the next commands.
 
-    MEMBER is a name in the first column, such as m03 or g0012-m03.  Listed are the members of the
+    MEMBER is a name in the first column, such as m03 or g0012-m03, or a place in the front of a run
+    of several objectives, such as front-2.  Listed are the members of the
     newest generation, and others that still have a checkpoint.
     """
     if code is not None:
@@ -57,6 +58,8 @@ def show(
         raise click.UsageError("give --json or --csv, not both")
     with disk_errors(ExitCode.FAILED, place=run_dir):
         rows, note, finished = table_of(run_dir, task_file)
+        if member is not None:
+            member = _in_front(run_dir, member)
     if member is not None:
         rows = [row for row in rows if _is_called(row, member)][:1]
         if not rows:
@@ -130,6 +133,19 @@ def _row(row: MemberRow, naming: Naming, counts: Mapping[Architecture, int]) -> 
         "options": {} if architecture is None else naming.options(architecture),
         "parameters": counts.get(architecture or ()) if row.parameters is None else row.parameters,
     }
+
+
+def _in_front(run_dir: Path, name: str) -> str:
+    """The name of the member that has a place in the front; any other name as it is."""
+    from pbtnas.store.finished import front_member, is_front, named_member
+    from pbtnas.store.reader import RunReader
+    from pbtnas.store.run_directory import open_run
+
+    if not is_front(name):
+        return name
+    with RunReader(run_dir) as files:
+        found = front_member(files, open_run(run_dir), name)
+    return named_member(found.generation, found.member)
 
 
 def _is_called(row: Row, name: str) -> bool:

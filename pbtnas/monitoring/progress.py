@@ -27,7 +27,7 @@ from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.controls import by
-from pbtnas.records.members import is_usable
+from pbtnas.records.members import is_usable, unreported
 from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format
 
@@ -316,6 +316,11 @@ def _ended(history: History, current: Generation) -> str:
     results = [current.results[member] for member in current.jobs]
     if any(is_usable(history.objectives, reported.result) for reported in results):
         return ""
+    if current.number == 0 and (
+        # As the coordinator has said, which ended by it.
+        said := unreported(history.objectives, [reported.result for reported in results])
+    ):
+        return said
     causes = (cause(reported.result, reported.meta) for reported in results)
     return nobody_left(current.number, causes)
 

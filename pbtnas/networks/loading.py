@@ -26,6 +26,7 @@ from pbtnas.store.finished import (
     is_member,
     member,
     named_member,
+    places_in_front,
     soups,
 )
 from pbtnas.store.opening import open_files
@@ -124,7 +125,9 @@ def load_from_run(
         elif is_front(which):
             best = front_member(files, run, which)
         else:
-            best = _choose(which, {**champions(files, run), **soups(files, run)}, root)
+            found: dict[str, Champion | Soup] = {**champions(files, run), **soups(files, run)}
+            found |= places_in_front(files, run)
+            best = _choose(which, found, root)
         task = _task(config.task, task_file, run.space, root)
         check_code(root, run, code_of(task), accept=accept)
         run = open_run(root) if accept else run

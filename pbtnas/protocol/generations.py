@@ -14,7 +14,7 @@ from pbtnas.errors import ExitCode
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, mistake, nobody_left, without
 from pbtnas.records.envelope import Record, digest
-from pbtnas.records.members import lacking, members_of
+from pbtnas.records.members import lacking, members_of, unreported
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import (
     CANCELLED,
@@ -221,18 +221,8 @@ def extension(search: Search, manifest: Manifest, selected: Selected, count: int
 
 def _check_objectives(objectives: Objectives, results: Mapping[int, Result]) -> None:
     """Raise `UnknownObjective` for one that no member with a score reports."""
-    scored = [result for result in results.values() if result.score is not None]
-    nobody = [
-        objective.name
-        for objective in objectives.each
-        if scored and all(objective.name in lacking(objectives, result) for result in scored)
-    ]
-    if nobody:
-        known = sorted({name for result in scored for name in result.metrics} - {"score"})
-        raise UnknownObjective(
-            f"search.objectives: no member of generation 0 reports a finite {nobody[0]!r}; they "
-            f"report {', '.join(['score', *known])}"
-        )
+    if sentence := unreported(objectives, results.values()):
+        raise UnknownObjective(sentence)
 
 
 def continued(selected: Selected, extension: Extension | None) -> tuple[Selected, Digest]:

@@ -27,6 +27,20 @@ def lacking(objectives: Objectives, result: Result) -> list[str]:
     return objectives.missing(numbers(result.score, result.metrics))
 
 
+def unreported(objectives: Objectives, results: Iterable[Result]) -> str:
+    """The sentence on an objective that no result with a score in generation 0 has; "" if each is
+    there once."""
+    scored = [result for result in results if result.score is not None]
+    for objective in objectives.each:
+        if scored and all(objective.name in lacking(objectives, result) for result in scored):
+            known = sorted({name for result in scored for name in result.metrics} - {"score"})
+            return (
+                f"search.objectives: no member of generation 0 reports a finite "
+                f"{objective.name!r}; they report {', '.join(['score', *known])}"
+            )
+    return ""
+
+
 def is_usable(objectives: Objectives, result: Result) -> bool:
     """Whether a result has a score and every objective."""
     return result.score is not None and not lacking(objectives, result)

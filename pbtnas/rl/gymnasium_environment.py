@@ -43,7 +43,7 @@ class Gymnasium:
         import gymnasium
 
         spec = gymnasium.spec(name)
-        self.endless = spec.max_episode_steps is None
+        self.limit: int | None = spec.max_episode_steps
         steps = min(filter(None, (spec.max_episode_steps, longest)), default=None)
         mode = "rgb_array" if "rgb_array" in _render_modes(spec) else None
         if drawn and mode is None:

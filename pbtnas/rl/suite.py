@@ -65,7 +65,8 @@ class Suite:
         self._mujoco = mujoco
         seed_words = np.random.SeedSequence(seed).generate_state(1)
         self._env: Any = suite.load(domain, task, task_kwargs={"random": int(seed_words[0])})
-        self.endless = math.isinf(self._env._step_limit)
+        limit = self._env._step_limit
+        self.limit = None if math.isinf(limit) else int(limit)
         if longest is not None:
             self._env._step_limit = min(self._env._step_limit, longest)
         self._camera = camera

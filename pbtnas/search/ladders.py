@@ -74,16 +74,16 @@ def ladder(
 
 def _end(name: str, key: str, value: Any, integer: bool) -> float:
     """An end of the ladder as a plain number of the rungs' type."""
-    (plain,) = plain_options(name, (value,))
     expected = "a whole number" if integer else "a finite number"
     try:
+        (plain,) = plain_options(name, (value,))
         if isinstance(plain, int | float) and not isinstance(plain, bool):
             if not integer:
                 return float(plain)
             if math.isfinite(float(plain)) and plain == int(plain):
                 return int(plain)
-    except OverflowError:
-        pass  # an integer larger than any float
+    except (ValueError, OverflowError):
+        pass  # no plain value, or an integer larger than any float
     raise ValueError(f"ladder {name!r}: {key}: expected {expected}, not {value!r}")
 
 

@@ -48,6 +48,15 @@ def front(files: RunReader, run: Run) -> tuple[FrontMember, ...]:
     return tuple(map(FrontMember.from_json, _final(files, run).get("front", ())))
 
 
+def places_in_front(files: RunReader, run: Run) -> dict[str, Champion]:
+    """The members of the front of a finished run by the names of their places, such as "front-3".
+
+    Raises `NotARun` when it is not finished.
+    """
+    members = enumerate(front(files, run), 1)
+    return {f"front-{place}": member.champion for place, member in members}
+
+
 def is_front(which: str) -> bool:
     """Whether a name is that of a place in the front, such as "front-3"."""
     return _FRONT.fullmatch(which) is not None

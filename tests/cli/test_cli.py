@@ -116,6 +116,17 @@ def test_a_task_is_named_in_all_the_ways_there_are(
     assert ("second" in result.stdout) == (arguments != ("space", "digits"))
 
 
+def test_options_of_a_task_are_part_of_its_space() -> None:
+    """Also where a space of the paper has the task's name."""
+    plain, searched = call("space", "gan"), call("space", "gan", "--set", "task.search_also=[ttur]")
+    assert searched.exit_code == 2 and "search_also" in searched.stderr
+
+    searched = call("space", "gan", "--set", "task.search_also=[ema_decay]")
+
+    assert searched.exit_code == 0, searched.stderr
+    assert "ema_decay" in searched.stdout and "ema_decay" not in plain.stdout
+
+
 @pytest.mark.parametrize("with_name", [True, False])
 def test_the_file_of_a_task_implies_its_name(site: Site, with_name: bool) -> None:
     """A configuration need not repeat the class that --task names."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from pbtnas.cli.app import cli
+from pbtnas.records import paths
+from pbtnas.records.envelope import decode, encode
 from pbtnas.search.objectives import objectives_of
 from tests.analysis.made_runs import TWO, search, story, study, write
 
@@ -105,6 +108,38 @@ def test_report_lists_the_front_and_compares_hypervolumes(root: Path, run: Path)
     assert "front-1" in one and "the worst that it began with" in one
     many = next(root.glob("*/report.html")).read_text()
     assert "hypervolume against score 0, size 2000" in many and "score of the best" in many
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Path:
+    """A finished run that records its front, whose second member is its best at the end."""
+    write(tmp_path / "run", story(search(objectives=TWO)))
+    path = tmp_path / "run" / paths.FINAL
+    final = decode(path.read_bytes(), paths.FINAL, kind="final")
+    front = [{**final.core[which], "objectives": {}} for which in ("best_ever", "best_last")]
+    path.write_bytes(encode(replace(final, core={**final.core, "front": front})))
+    return tmp_path / "run"
+
+
+def test_show_knows_the_places_in_the_front(ended: Path) -> None:
+    """As other commands do; a place that is not there is refused with those that are."""
+    last = json.loads((ended / paths.FINAL).read_text())["core"]["best_last"]
+
+    found = call("show", ended, "front-2")
+    beyond = call("show", ended, "front-99")
+
+    assert found.exit_code == 0, found.output
+    assert found.stdout == call("show", ended, f"m{last['member']:02d}").stdout
+    assert beyond.exit_code == 2
+    assert "has no 'front-99': its front has 2 members, front-1 to front-2" in beyond.stderr
+
+
+def test_what_is_no_place_is_refused_with_all_names_there_are(ended: Path, tmp_path: Path) -> None:
+    """Those of the front among them."""
+    refused = call("export", ended, "--which", "front-x", "-o", tmp_path / "none")
+
+    assert refused.exit_code == 2
+    assert "has no 'front-x', but best-ever, best-last, front-1, front-2" in refused.stderr
 
 
 def test_status_shows_what_was_found(run: Path) -> None:

@@ -42,10 +42,18 @@ def populations(draw: st.DrawFn) -> list[Member]:
 
 
 def naive_fronts(found: Sequence[Point]) -> list[list[int]]:
-    """Fronts by their definition, one after the other."""
+    """Fronts by their definition, one after the other.
+
+    It asks nothing of what is tested: with a wrong `dominates` a front could be empty for ever.
+    """
+
+    def better(one: Point, other: Point) -> bool:
+        pairs = list(zip(one, other, strict=True))
+        return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
     left, result = list(range(len(found))), []
     while left:
-        front = [i for i in left if not any(dominates(found[j], found[i]) for j in left)]
+        front = [i for i in left if not any(better(found[j], found[i]) for j in left)]
         result.append(front)
         left = [i for i in left if i not in front]
     return result

@@ -785,6 +785,41 @@ def test_what_the_probe_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     assert said(hangs).startswith(f"{start} takes more than 300 s")
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"nstep": 6}, None),
+        ({"nstep": 7}, "task.nstep: expected at most 6, not 7: an episode of cartpole_swingup has"),
+        ({"nstep": 3, "search_also": ("nstep",)}, None),
+        (
+            {"nstep": 4, "search_also": ("nstep",)},
+            "task.nstep: expected at most 3, whose ladder goes to twice as many, not 4: .* 12 "
+            "frames, which are 6 steps with task.action_repeat 2$",
+        ),
+    ],
+)
+def test_targets_longer_than_an_episode_of_the_environment_are_refused(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str | None
+) -> None:
+    """A member would never learn; how long its episodes are, only the environment knows."""
+    found = subprocess.CompletedProcess([], 0, '{"actions": 1, "features": 5, "frames": 12}\n', "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: found)
+    asked = replace(TINY, action_repeat=2, frames_per_epoch=20, **options)
+
+    if told is None:
+        assert probe(asked, DrQV2Task) == Facts(actions=1, features=5)
+    else:
+        with pytest.raises(TaskError, match=told):
+            probe(asked, DrQV2Task)
+
+
+def test_the_probe_knows_how_long_an_episode_is() -> None:
+    """Of the suite and of Gymnasium, in frames."""
+    assert try_out("cartpole_swingup")["frames"] == 1000
+    pytest.importorskip("gymnasium")
+    assert try_out("Pendulum-v1")["frames"] == 200
+
+
 def test_an_episode_without_an_end_is_cut_as_if_time_were_up() -> None:
     """In training and in every evaluation; and the probe says that it has none."""
     pytest.importorskip("gymnasium")
@@ -793,7 +828,7 @@ def test_an_episode_without_an_end_is_cut_as_if_time_were_up() -> None:
         environment=name, observations="state", action_repeat=2, frame_stack=1, episode_frames=30
     )
 
-    assert try_out(name) == {"actions": 1, "features": 2, "endless": True}
+    assert try_out(name) == {"actions": 1, "features": 2, "frames": None}
     environment = make_environment(options, 0, "cpu")
     first = environment.reset()
     _, length = play_episode(lambda seen: np.zeros(1, np.float32), environment, first, film=None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -161,12 +162,36 @@ def _figures_of_task(runs: Sequence[NamedRun], measure: Measure) -> Figures:
 def _by_population(
     runs: Sequence[NamedRun], measure: Measure
 ) -> Mapping[str, Mapping[int, Sequence[float]]]:
-    """Values of all seeds by variant and population size, of variants with several sizes."""
-    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    """Values of all seeds by variant and population size, of variants with several sizes.
+
+    Runs of a variant differ in nothing else but the numbers that follow from the size.
+    """
+    alike: dict[str, list[NamedRun]] = defaultdict(list)
     for run in runs:
-        size = run.history.config["search"]["population"]
-        values[variant(run.history)][size].append(measure.of(run))
-    return {name: by_size for name, by_size in values.items() if len(by_size) > 1}
+        alike[_but_for_its_size(run)].append(run)
+    several = [group for group in alike.values() if len({_size(run) for run in group}) > 1]
+    variants = Counter(variant(group[0].history) for group in several)
+    found: dict[str, dict[int, list[float]]] = {}
+    for group in several:
+        name = variant(group[0].history)
+        if variants[name] > 1:
+            name = f"{name} ({group[0].name})"
+        values = found.setdefault(name, defaultdict(list))
+        for run in group:
+            values[_size(run)].append(measure.of(run))
+    return found
+
+
+def _size(run: NamedRun) -> int:
+    return int(run.history.config["search"]["population"])
+
+
+def _but_for_its_size(run: NamedRun) -> str:
+    """What decides the outcome of a run besides its seed and the size of its population."""
+    search, task = run.history.config["search"], run.history.config["task"]
+    follow = {"population", "parents", "replaced"}
+    rest = {key: value for key, value in search.items() if key not in follow}
+    return json.dumps([rest, task, variant(run.history)], sort_keys=True, default=str)
 
 
 def _by_shrink_perturb(

@@ -21,10 +21,12 @@ from pbtnas.analysis.plots.style import (
 from pbtnas.search.objectives import Objective
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_NAMED = 9  # members of a front; more names would cover each other
+NAME_WIDTH, NAME_HEIGHT = 0.035, 0.045  # of a figure's only panel
 MARGIN = 0.06  # of the range of what is drawn
 MAGNITUDES = 20.0
 
@@ -52,11 +54,11 @@ def front(run: Measured) -> Figure:
             ends = [_shown(run, point, k) for point in kept]
             label = f"front-1 to front-{len(kept)}, of all generations"
             axes.plot(*_columns(ends), "o", color=BLUE, ms=6, label=label)
-            for number, end in _named(ends):
+            _scale(axes, dots)
+            for number, end in _named(axes, ends, len(panels)):
                 axes.annotate(
                     str(number), end, xytext=(5, 5), textcoords="offset points", fontsize=8
                 )
-            _scale(axes, dots)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
@@ -99,9 +101,20 @@ def fronts(groups: Mapping[str, Sequence[Measured]], reference: Point | None = N
                 axes.autoscale_view()
                 axes.autoscale(enable=False)
                 x, y = _shown(runs[0], reference, k)
-                axes.plot([x], [y], "x", color=BLACK, label="reference point")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, markerscale=1.6)
+                (low, high), (lowest, highest) = axes.get_xlim(), axes.get_ylim()
+                if low <= x <= high and lowest <= y <= highest:
+                    axes.plot([x], [y], "x", color=BLACK, label="reference point")
+        named: dict[str, Artist] = {}  # the point is not in every panel
+        for axes in panels:
+            handles, labels = axes.get_legend_handles_labels()
+            named |= zip(labels, handles, strict=True)
+        figure.legend(
+            list(named.values()),
+            list(named),
+            loc="outside upper center",
+            ncols=3,
+            markerscale=1.6,
+        )
     return figure
 
 
@@ -181,9 +194,18 @@ def _columns(pairs: Sequence[Pair]) -> tuple[list[float], list[float]]:
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _named(ends: Sequence[Pair]) -> list[tuple[int, Pair]]:
-    """The members of a front that are named, by their numbers from 1: some, spread over it."""
+def _named(axes: Axes, ends: Sequence[Pair], panels: int) -> list[tuple[int, Pair]]:
+    """The members of a front that are named, by their numbers from 1: some, spread over it, whose
+    names do not cover each other.  The axes have their scales."""
     last = len(ends) - 1
     count = min(last, MOST_NAMED - 1)
     chosen = sorted({round(i * last / count) for i in range(count + 1)}) if count else [0]
-    return [(i + 1, ends[i]) for i in chosen]
+    places = (axes.transScale + axes.transLimits).transform(ends)
+    named: list[int] = []
+    for i in sorted(chosen, key=lambda i: i not in (0, last)):  # the ends first
+        apart = [
+            abs(places[i] - places[other]) / (NAME_WIDTH * panels, NAME_HEIGHT) for other in named
+        ]
+        if all(distance.max() >= 1 for distance in apart):
+            named.append(i)
+    return [(i + 1, ends[i]) for i in sorted(named)]

@@ -1,8 +1,9 @@
 """Makes the environment that the options name, and finds the sizes of what it shows.
 
 Run as a module it tries an environment out for some steps, and prints what it found as JSON:
-`{"actions": 6, "features": 24, "endless": false}`.  Further arguments name the module or file of
-the user's task, which registers environments.
+`{"actions": 6, "features": 24, "frames": 1000}`, where the frames of an episode are null for one
+without a limit.  Further arguments name the module or file of the user's task, which registers
+environments.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from pbtnas.rl.gymnasium_environment import Gymnasium, gymnasium_environment
 from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from pbtnas.rl.suite import Suite, suite_environment
 from pbtnas.tasks.base import TaskError
-from pbtnas.tasks.drqv2.options import DrQV2Options
+from pbtnas.tasks.drqv2.options import SEARCHABLE, DrQV2Options
 from pbtnas.tasks.loading import import_file, is_task_file
+from pbtnas.tasks.searched_options import most
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,9 @@ class Facts:
 
 
 def probe(options: DrQV2Options, task: type) -> Facts:
-    """Find the facts about the environment.  Raises `TaskError` when it cannot be made.
+    """Find the facts about the environment.
+
+    Raises `TaskError` when it cannot be made, or when its episodes are shorter than `nstep`.
 
     In a process of its own and without OpenGL: MuJoCo settles what renders, and on which GPU,
     when it is first imported, and nobody knows yet which GPU this process will use.  What
@@ -87,14 +91,33 @@ def probe(options: DrQV2Options, task: type) -> Facts:
             f"task.environment: {options.environment!r} cannot be used: {_told(reason)}"
         )
     found = json.loads(done.stdout.splitlines()[-1])
-    if found.pop("endless"):
+    frames = found.pop("frames")
+    if frames is None:
         log.warning(
             "%s says of no step that its episode ends there at the latest; episodes are cut after "
             "%d frames (task.episode_frames)",
             options.environment,
             options.episode_frames,
         )
+    else:
+        _check_nstep(options, frames)
     return Facts(**found)
+
+
+def _check_nstep(options: DrQV2Options, frames: int) -> None:
+    """Refuse targets longer than any episode: the member would never learn."""
+    steps = -(-frames // options.action_repeat)
+    highest = most(options, "nstep", SEARCHABLE)
+    if highest <= steps:
+        return
+    searched = "nstep" in options.search_also
+    expected = steps // 2 if searched else steps
+    ladder = ", whose ladder goes to twice as many" if searched else ""
+    raise TaskError(
+        f"task.nstep: expected at most {expected}{ladder}, not {options.nstep}: an episode of "
+        f"{options.environment} has {frames} frames, which are {steps} steps with "
+        f"task.action_repeat {options.action_repeat}"
+    )
 
 
 def _told(reason: str) -> str:
@@ -174,8 +197,8 @@ def _suite_task(name: str) -> tuple[str, str]:
     return known[name]
 
 
-def try_out(name: str) -> dict[str, int | bool]:
-    """The facts about an environment, and whether it has no limit of time; draws nothing.
+def try_out(name: str) -> dict[str, int | None]:
+    """The facts about an environment, and the frames of an episode at most; draws nothing.
 
     Raises `ValueError` for what would stop every job of a run.
     """
@@ -194,7 +217,7 @@ def try_out(name: str) -> dict[str, int | bool]:
         _check(name, step.observation, step.reward)
         if step.last:
             _check(name, environment.reset(), 0.0)
-    return {**asdict(Facts(core.actions, core.shape[0])), "endless": core.endless}
+    return {**asdict(Facts(core.actions, core.shape[0])), "frames": core.limit}
 
 
 def _check(name: str, observation: Array, reward: float) -> None:

@@ -151,6 +151,28 @@ def test_a_study_has_the_figures_of_what_it_varies(tmp_path: Path) -> None:
     assert "spectrum" in study_figures([*two, NamedRun("copy", history)])
 
 
+def test_arms_that_differ_in_more_than_their_population_have_no_line_in_common(
+    tmp_path: Path,
+) -> None:
+    """A line by size would else join runs of other epochs or options; what follows from the size,
+    as the number of parents, may differ."""
+    sizes = {"pbt-nas": 6, "larger": 8}
+    small, large = gather([study(tmp_path / "s", seeds=(1,), populations=sizes)]).finished
+
+    def with_search(run: NamedRun, name: str, **changed: Any) -> NamedRun:
+        config = run.history.config
+        searched = {**config, "search": {**config["search"], **changed}}
+        return NamedRun(name, replace(run.history, config=searched))
+
+    longer = with_search(large, "longer", explore="step")
+    assert "population" not in study_figures([small, longer])
+    assert "population" in study_figures([small, with_search(large, "more", parents=3)])
+    pair = [with_search(run, f"{run.name}-step", explore="step") for run in (small, large)]
+    drawn = study_figures([small, large, *pair])["population"]()
+    labels = drawn.axes[0].get_legend_handles_labels()[1]
+    assert len(set(labels)) == 2 and all("pbt-nas (" in label for label in labels)
+
+
 def test_nothing_finished_is_nothing_to_draw() -> None:
     """An empty set of runs has no figures, rather than empty ones."""
     assert study_figures(Gathered((), ("a",)).finished) == {}

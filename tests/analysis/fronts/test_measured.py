@@ -10,13 +10,17 @@ import pytest
 from pbtnas.analysis.fronts.hypervolume import hypervolume
 from pbtnas.analysis.fronts.measured import (
     BadReference,
+    Measured,
     check_reference,
     front_volume,
     measured,
     reference_point,
 )
 from pbtnas.analysis.history.run import History
+from pbtnas.analysis.plots import fronts as plots_fronts
+from pbtnas.search.archive import Archive
 from pbtnas.search.objectives import objectives_of
+from pbtnas.search.population import Member
 from tests.analysis.made_runs import SIZED, TWO, search, story, write
 
 
@@ -89,3 +93,20 @@ def test_a_point_that_a_member_does_not_dominate_is_refused(run: History) -> Non
         check_reference((0.0, -smallest), [seen])
     with pytest.raises(BadReference, match=r"has score [\d.]+, expected above 100; give a point"):
         check_reference((100.0, -2000.0), [seen])
+
+
+def test_names_of_a_front_do_not_cover_each_other_and_only_what_is_drawn_is_in_the_legend() -> None:
+    """Of many members that are close together only some are named, the ends always; a reference
+    point far off is not in sight, so it is not in the legend."""
+    close = [(0.5 + i * 1e-4, -100.0 - i * 1e-2) for i in range(20)]
+    points = ((0.0, -10.0), *close, (1.0, -900.0))
+    members = [Member(i, (0,), point[0], point) for i, point in enumerate(points)]
+    archive = Archive(24).after(0, members)
+    run = Measured("run", TWO, (points,), (archive,), True)
+
+    (axes,) = plots_fronts.front(run).axes
+    named = [text.get_text() for text in axes.texts]
+    assert named[0] == "1" and named[-1] == "22" and len(named) == 3
+    for reference, shown in (((-50.0, -5000.0), False), ((0.001, -899.0), True)):
+        (legend,) = plots_fronts.fronts({"a": [run]}, reference).legends
+        assert ("reference point" in [text.get_text() for text in legend.texts]) is shown

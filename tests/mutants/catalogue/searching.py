@@ -13,6 +13,10 @@ _RANKING = "tests/search/test_population.py"
 _FRONTS = "tests/search/test_fronts.py"
 _ARCHIVE = "tests/search/test_archive.py"
 _BIRTHS = "tests/search/test_algorithms.py"
+_LADDERS = "pbtnas/search/ladders.py"
+_OBJECTIVES = "pbtnas/search/objectives.py"
+_RUNGS = "tests/search/test_ladders.py"
+_STANDINGS = "tests/search/test_objectives.py"
 _MOVES = "tests/search/test_exploring.py"
 _SEEDS = "tests/search/test_seeding.py"
 _MIXED = "tests/weights/test_mixing.py"
@@ -150,6 +154,104 @@ MUTANTS = (
         "rng.randrange(count)",
         "rng.randrange(max(1, count - 1))",
         (_MOVES,),
+    ),
+    Mutant(
+        "rungs-of-one-difference-on-every-ladder",
+        _LADDERS,
+        "exact = low * (high / low) ** share",
+        "exact = low + (high - low) * share",
+        (_RUNGS,),
+    ),
+    Mutant(
+        "rungs-not-rounded",
+        _LADDERS,
+        'rounded = float(f"{exact:.{_DIGITS}g}")',
+        "rounded = exact",
+        (_RUNGS,),
+    ),
+    Mutant(
+        "whole-rungs-are-floats",
+        _LADDERS,
+        "return round(rounded) if integer else rounded",
+        "return float(round(rounded)) if integer else rounded",
+        (_RUNGS,),
+    ),
+    Mutant(
+        "upper-end-of-a-ladder-computed",
+        _LADDERS,
+        "rungs = (low, *between, high)[:steps]",
+        "rungs = (low, *between, _between(low, high, 1.0, scale, integer))[:steps]",
+        (_RUNGS,),
+    ),
+    Mutant(
+        "equal-rungs-accepted",
+        _LADDERS,
+        "if not all(below < above",
+        "if not all(below <= above",
+        (_RUNGS,),
+    ),
+    Mutant(
+        "ladder-without-an-order",
+        _LADDERS,
+        "return Variable(name, rungs, ordered=True)",
+        "return Variable(name, rungs)",
+        (_RUNGS,),
+    ),
+    Mutant(
+        "smaller-is-better-not-turned",
+        _OBJECTIVES,
+        'return value if self.direction == "larger" else -value',
+        "return value",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "values-of-a-front-stay-turned",
+        _OBJECTIVES,
+        "{o.name: o.gain(gain) for o, gain",
+        "{o.name: gain for o, gain",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "within-a-bound-is-outside",
+        _OBJECTIVES,
+        "((self.at_least, -1), (self.at_most, 1))",
+        "((self.at_least, 1), (self.at_most, -1))",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "distance-from-a-bound-in-its-own-unit",
+        _OBJECTIVES,
+        "return abs(value - bound) / (abs(bound) or 1.0)",
+        "return abs(value - bound)",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "bound-of-zero-divides",
+        _OBJECTIVES,
+        "(abs(bound) or 1.0)",
+        "abs(bound)",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "only-the-first-bound-counts",
+        _OBJECTIVES,
+        "sum(objective.outside(value) for objective, value in values)",
+        "next(objective.outside(value) for objective, value in values)",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "infinite-objective-is-there",
+        _OBJECTIVES,
+        "not math.isfinite(numbers.get(o.name, math.nan))",
+        "math.isnan(numbers.get(o.name, math.nan))",
+        (_STANDINGS,),
+    ),
+    Mutant(
+        "numbers-counted-that-nobody-asks-for",
+        _OBJECTIVES,
+        "return COUNTED.intersection(objective.name for objective in self.each)",
+        "return COUNTED",
+        ("tests/tasks/test_costs.py",),
     ),
     Mutant(
         "seed-without-purpose",
