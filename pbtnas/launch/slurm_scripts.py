@@ -19,7 +19,6 @@ OURS = {
     "open-mode": "logs are appended to",
     "requeue": "workers are queued again",
     "no-requeue": "workers are queued again",
-    "signal": "workers are told before their time ends",
     "chdir": "jobs begin in this directory",
     "time": "--time sets it",
     "wrap": "the script is what runs",
@@ -109,7 +108,6 @@ def _script(
         f"output={_quoted(str(log_file))}",
         "open-mode=append",
         "requeue",
-        "signal=B:USR1@60",
     ]
     return "\n".join(
         [
@@ -117,9 +115,9 @@ def _script(
             *(f"#SBATCH --{directive}" for directive in directives),
             "#",
             f"# {about}",
-            "# Written by `pbtnas launch slurm`, and read by Slurm when it is submitted.  A minute",
-            "# before its time ends, the process hands back what it does and has itself queued",
-            "# again, unless it was cancelled.",
+            "# Written by `pbtnas launch slurm`; Slurm reads it when it is submitted.  Before its",
+            "# time ends, the process hands back what it does, and has its job queued again; not",
+            "# when it is cancelled, or the run is finished.",
             "",
             f'export PATH={shlex.quote(launch.path)}:"$PATH"',
             *launch.setup,
