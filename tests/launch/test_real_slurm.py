@@ -133,7 +133,7 @@ def test_the_time_limit_queues_each_task_again(
     site.until_over()
 
     assert site.outcome() == reference
-    assert "CANCELLED" not in site.log("worker-0"), "Slurm ended it, and not the worker itself"
+    assert "TIME LIMIT" not in site.logs(), "Slurm ended it, and not the worker itself"
 
 
 def test_the_last_task_takes_no_other_with_it(
