@@ -73,7 +73,7 @@ device_option = click.option(
     "--coordinator-sbatch",
     multiple=True,
     metavar="KEY=VALUE",
-    help="The same for the coordinator, after those.",
+    help="The same for the coordinator, after those; it may have a `time` of its own.",
 )
 @click.option(
     "--coordinator",
@@ -149,7 +149,9 @@ def slurm(
             "cpus": cpus,
             "mem": mem,
             "sbatch": list(checked_options(sbatch, "--sbatch")),
-            "coordinator_sbatch": list(checked_options(coordinator_sbatch, "--coordinator-sbatch")),
+            "coordinator_sbatch": list(
+                checked_options(coordinator_sbatch, "--coordinator-sbatch", may=("time",))
+            ),
         },
     )
     _to_slurm(root, plan, dry_run=dry_run)

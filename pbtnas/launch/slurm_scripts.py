@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pbtnas.launch.errors import UnfitLaunch
@@ -29,8 +29,15 @@ _KEY = re.compile(r"[a-z][a-z0-9-]*")
 _SHORT = {"J": "job-name", "a": "array", "o": "output", "e": "error", "t": "time", "D": "chdir"}
 
 
-def checked_options(options: Iterable[str], where: str) -> tuple[str, ...]:
+def checked_options(
+    options: Iterable[str], where: str, *, may: Collection[str] = ()
+) -> tuple[str, ...]:
     """The options KEY=VALUE of sbatch, unknown ones too: Slurm knows more than we do.
+
+    Args:
+        options: What the user has given.
+        where: The option of `pbtnas launch slurm` that they were given with.
+        may: Those of `OURS` that may be given nevertheless.
 
     Raises `UnfitLaunch` for what is no option, and for one that the launch sets itself.
     """
@@ -40,7 +47,7 @@ def checked_options(options: Iterable[str], where: str) -> tuple[str, ...]:
         key = _SHORT.get(key, key)
         if not _KEY.fullmatch(key) or "\n" in value:
             raise UnfitLaunch(f"{where} {option}: expected KEY or KEY=VALUE, as in account=physics")
-        if key in OURS:
+        if key in OURS and key not in may:
             raise UnfitLaunch(f"{where} {option}: {OURS[key]}")
         found.append(f"{key}={value}" if value else key)
     return tuple(found)

@@ -23,7 +23,7 @@ from tests.system.site import CONFIG, TASK, Running, Site, close_site, make_site
 
 pytestmark = pytest.mark.slurm
 
-STEP_S = "0.4"  # a job has 10 steps
+STEP_S = "0.3"  # a job has 10 steps
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,10 @@ class SlurmSite(Site):
     """A run directory whose workers Slurm starts."""
 
     lab: SlurmLab
+    step_s: str = STEP_S
 
     def command(self, *arguments: str) -> Running:
-        running = self.start(*arguments, PBTNAS_TEST_STEP_S=STEP_S)
+        running = self.start(*arguments, PBTNAS_TEST_STEP_S=self.step_s)
         assert running.ends() == 0, running.said()
         return running
 
@@ -118,22 +119,6 @@ def site(tmp_path: Path, slurm: SlurmLab) -> Iterator[SlurmSite]:
 def tell(record_property: Any, what: str, since_s: float) -> None:
     """A time for the table of docs/clusters.md, shown at the end."""
     record_property(what, f"{time.monotonic() - since_s:.1f} s")
-
-
-def test_the_time_limit_queues_each_task_again(
-    site: SlurmSite, reference: Any, record_property: Any
-) -> None:
-    """A worker hands back and queues its own task again, with its log appended; the run ends."""
-    site.launch(2, "--time", "1")
-    for worker in ("worker-0", "worker-1"):
-        site.until_said(worker, "is queued again")
-    since_s = time.monotonic()
-    wait_until(lambda: site.log("worker-0").count("working on") == 2, f"again:\n{site.logs()}")
-    tell(record_property, "from the hand-back to the next start", since_s)
-    site.until_over()
-
-    assert site.outcome() == reference
-    assert "TIME LIMIT" not in site.logs(), "Slurm ended it, and not the worker itself"
 
 
 def test_the_last_task_takes_no_other_with_it(
@@ -250,3 +235,20 @@ def test_an_array_larger_than_the_cluster(site: SlurmSite, reference: Any) -> No
 
     assert site.outcome() == reference
     assert not site.log("worker-7")
+
+
+def test_the_time_limit_queues_each_task_again(
+    site: SlurmSite, reference: Any, record_property: Any
+) -> None:
+    """A worker hands back and queues its own task again, with its log appended; the run ends."""
+    site.step_s = "1.0"  # the search takes longer than the time
+    site.launch(2, "--time", "2", "--coordinator-sbatch=time=30")
+    for worker in ("worker-0", "worker-1"):
+        site.until_said(worker, "is queued again")
+    since_s = time.monotonic()
+    wait_until(lambda: site.log("worker-0").count("working on") == 2, f"again:\n{site.logs()}")
+    tell(record_property, "from the hand-back to the next start", since_s)
+    site.until_over()
+
+    assert site.outcome() == reference
+    assert "TIME LIMIT" not in site.logs(), "Slurm ended it, and not the worker itself"

@@ -20,7 +20,7 @@ from pbtnas.launch.slurm_scripts import coordinator_script, worker_script
 from pbtnas.records.launches import Launch
 from pbtnas.store.fsck import check
 from pbtnas.store.run_directory import create
-from tests.docs.test_docs import ROOT
+from tests.docs.test_docs import FENCED, ROOT
 from tests.launch.fake_slurm import FakeSlurm
 
 CONFIG = ROOT / "configs" / "digits.yaml"
@@ -73,6 +73,13 @@ def launch(root: Path, workers: int, *more: object) -> Result:
 def test_the_scripts_are_what_a_person_would_write(name: str, script: Any) -> None:
     """Character for character; a script that changes changes the file that shows it."""
     assert script(Path("/shared/my runs/c10"), PLAN) == (GOLDEN / f"{name}.sbatch").read_text()
+
+
+def test_the_page_shows_the_script_as_it_is() -> None:
+    """What a reader sees is what Slurm is given."""
+    page = (ROOT / "docs" / "clusters.md").read_text()
+    shown = [block for language, block in FENCED.findall(page) if not language]
+    assert (GOLDEN / "worker.sbatch").read_text() in shown
 
 
 def test_a_launch_is_recorded_written_and_submitted(slurm: FakeSlurm, root: Path) -> None:
