@@ -29,6 +29,7 @@ from pbtnas.cli.shared import (
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pbtnas.launch.ssh import Said
     from pbtnas.records.launches import Launch
 
 
@@ -72,7 +73,7 @@ device_option = click.option(
     "--coordinator-sbatch",
     multiple=True,
     metavar="KEY=VALUE",
-    help="The same for the coordinator, after those.",
+    help="The same for the coordinator, after those; it may have a `time` of its own.",
 )
 @click.option(
     "--coordinator",
@@ -148,7 +149,9 @@ def slurm(
             "cpus": cpus,
             "mem": mem,
             "sbatch": list(checked_options(sbatch, "--sbatch")),
-            "coordinator_sbatch": list(checked_options(coordinator_sbatch, "--coordinator-sbatch")),
+            "coordinator_sbatch": list(
+                checked_options(coordinator_sbatch, "--coordinator-sbatch", may=("time",))
+            ),
         },
     )
     _to_slurm(root, plan, dry_run=dry_run)
@@ -242,6 +245,135 @@ def _coordinate_here(plan: Launch) -> NoReturn:
     os.execve(command[0], command, python_environment())
 
 
+@launch.command()
+@arguments_argument
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST[:N]",
+    help="A host as ssh knows it, and how many workers it is to have; 1 if no number is given.",
+)
+@click.option(
+    "--hosts",
+    "host_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file with such a host in each line.",
+)
+@click.option("--ssh", "ssh_command", default="ssh", show_default=True, help="The command of ssh.")
+@click.option(
+    "--coordinator",
+    type=click.Choice(["here", "first", "none"]),
+    default="here",
+    show_default=True,
+    help="Who coordinates: this process, one on the first host, or somebody else.",
+)
+@device_option
+@setup_option
+@task_file_option
+@accept_option
+@scratch_option
+@overrides_option
+@log_option
+@click.option(
+    "--dry-run", is_flag=True, help="Print what the first host is told, and start nothing."
+)
+def ssh(
+    arguments: tuple[str, ...],
+    hosts: tuple[str, ...],
+    host_file: Path | None,
+    ssh_command: str,
+    coordinator: str,
+    device: str,
+    setup: tuple[str, ...],
+    task_file: str | None,
+    accept: bool,
+    scratch: Path | None,
+    overrides: tuple[str, ...],
+    loggers: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Start the workers of a run on several hosts, each in a session of its own.
+
+    All hosts are told at once.  Each first checks that it sees the run's directory, that the
+    directory does what a run needs, and that it has the task and its data.  Launching again starts
+    what does not run any more.
+    """
+    from pbtnas.launch.errors import UnfitLaunch
+    from pbtnas.launch.ssh_scripts import parsed_hosts, start_script
+    from pbtnas.records.launches import Launch
+
+    named = parsed_hosts([*hosts, *_lines(host_file)], "--host")
+    if not named:
+        raise UnfitLaunch("no host: give --host HOST:N, or --hosts FILE")
+    root = _checked(arguments, task_file, overrides, loggers)
+    common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
+    plan = Launch(
+        engine="ssh",
+        name=_name(root, "ssh"),
+        workers=sum(share.workers for share in named),
+        coordinator=coordinator,
+        directory=str(Path.cwd()),
+        path=str(Path(sys.executable).parent),
+        worker=("worker", str(root), "--device", device, "--patience", "forever", *common),
+        coordinate=(
+            *("coordinator", *arguments[:-1], str(root), *common),
+            *(word for key in overrides for word in ("--set", key)),
+            *(word for name in loggers for word in ("--log", name)),
+        ),
+        setup=setup,
+        options={"hosts": [[share.host, share.workers] for share in named], "ssh": ssh_command},
+    )
+    if dry_run:
+        first = coordinator == "first"
+        click.echo(start_script(root, plan, named[0], 1, coordinator=first), nl=False)
+        return
+    _by_ssh(root, plan)
+    if coordinator == "here":
+        _coordinate_here(plan)
+
+
+def _lines(host_file: Path | None) -> list[str]:
+    """The lines of a host file that name a host."""
+    if host_file is None:
+        return []
+    with disk_errors(ExitCode.USAGE, place=host_file):
+        words = (line.partition("#")[0].strip() for line in _text(host_file).splitlines())
+    return [word for word in words if word]
+
+
+def _text(file: Path) -> str:
+    from pbtnas.regular_files import read_regular
+
+    return read_regular(file, limit=1 << 20, follow=True).decode(errors="replace")
+
+
+def _by_ssh(root: Path, plan: Launch) -> None:
+    """Record a launch, and start what is missing of it."""
+    from pbtnas.launch import ssh as engine
+    from pbtnas.store.launches import record_launch
+
+    engine.hosts_of(plan)  # which raises where there are too few of them
+    with disk_errors(ExitCode.USAGE, place=root):
+        number = record_launch(root, plan)
+    said = [*engine.stop_surplus(root, plan), *engine.start(root, plan, number)]
+    _tell(said)
+    started = sum(one.state == "started" for one in said)
+    there = sum(one.state == "there" for one in said)
+    click.echo(f"{root}: launch {number}: {started} started, {there} there already")
+    if any(one.state == "failed" for one in said):
+        sys.exit(ExitCode.FAILED)
+
+
+def _tell(said: list[Said]) -> None:
+    """Print what the hosts say, a line for each process."""
+    from pbtnas.tabular import aligned
+
+    rows = [(one.host, one.label or "-", one.state, one.text) for one in said]
+    if rows:
+        click.echo("\n".join(aligned([("host", "worker", "state", ""), *rows])))
+
+
 # -- afterwards --------------------------------------------------------------------------------
 
 
@@ -250,9 +382,15 @@ def _coordinate_here(plan: Launch) -> NoReturn:
 def list_(run_dir: Path) -> None:
     """List the workers that were launched for a run, and what became of each."""
     from pbtnas.launch import slurm as engine
+    from pbtnas.launch import ssh as ssh_engine
     from pbtnas.tabular import aligned
 
-    for number, plan in _launches(run_dir.absolute()).values():
+    root = run_dir.absolute()
+    for number, plan in _launches(root).values():
+        if plan.engine == "ssh":
+            click.echo(f"launch {number}: {plan.workers} workers by ssh")
+            _tell(ssh_engine.listed(root, plan))
+            continue
         jobs = engine.jobs_of(plan)
         click.echo(f"launch {number}: {plan.workers} workers by {plan.engine} as {plan.name}")
         rows = [("worker", "job", "state", "time", "node", "reason")]
@@ -274,6 +412,9 @@ def scale(workers: int, run_dir: Path) -> None:
     _, plan = max(_launches(root).values(), key=lambda found: found[0])
     if is_over(root):
         raise UnfitLaunch(f"{root}: the run is finished; there is nothing to launch")
+    if plan.engine == "ssh":
+        _by_ssh(root, replace(plan, workers=workers))
+        return
     at_once = plan.options["at_once"]
     options = {**plan.options, "at_once": None if at_once is None else min(at_once, workers)}
     _to_slurm(root, replace(plan, workers=workers, options=options))
@@ -288,8 +429,13 @@ def stop(now: bool, run_dir: Path) -> None:
     Those that run hand back what they do.  The same `pbtnas launch` goes on from there.
     """
     from pbtnas.launch import slurm as engine
+    from pbtnas.launch import ssh as ssh_engine
 
-    for _, plan in _launches(run_dir.absolute()).values():
+    root = run_dir.absolute()
+    for _, plan in _launches(root).values():
+        if plan.engine == "ssh":
+            _tell(ssh_engine.stop(root, plan, now=now))
+            continue
         jobs = engine.jobs_of(plan)
         engine.cancel(jobs, now=now)
         click.echo(f"{run_dir}: {len(jobs)} jobs of {plan.engine} cancelled")

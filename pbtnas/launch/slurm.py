@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pbtnas.engine.time_limit import slurm_job
 from pbtnas.launch.errors import EngineTrouble
 from pbtnas.launch.slurm_scripts import coordinator_name
 from pbtnas.records.launches import Launch
@@ -101,11 +101,8 @@ def requeue_this_job() -> str:
 
 def this_job() -> str:
     """What Slurm calls the job of this process.  Raises `EngineTrouble` outside of one."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    if array and task:
-        return f"{array}_{task}"  # SLURM_JOB_ID is the whole array's in one of its tasks
-    job = os.environ.get("SLURM_JOB_ID")
-    if not job:
+    job = slurm_job()
+    if job is None:
         raise EngineTrouble("--requeue slurm: this is no job of Slurm (SLURM_JOB_ID is not set)")
     return job
 
