@@ -1,10 +1,10 @@
 """Requests to an object store: of a member-step, and of a minute in which nothing happens.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.bucket [--minutes 2]
+    OMP_NUM_THREADS=1 python -m benchmarks.bucket [--minutes 2] [--set engine.beat_s=30]
 
 A coordinator, a worker at a job that takes long, and a worker without one, with the engine
-settings that a run has by default, each count their requests to the S3 of moto's server.  Then a
-whole search of short jobs is counted.  Needs requirements-dev.txt.
+settings that a run has by default or those given, each count their requests to the S3 of moto's
+server.  Then a whole search of short jobs is counted.  Needs requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,12 +38,15 @@ class Searching:
         self.counted: dict[str, Faults] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, command: str, *before: str, step_s: float) -> None:
+    def start(
+        self, name: str, command: str, *before: str, step_s: float, more: Sequence[str] = ()
+    ) -> None:
         self.counted[name] = Faults()
         endpoint = self._held.enter_context(proxy(self._upstream, self.counted[name]))
         words = [command, *before, self._url, "--task", TASK, "--machine", name]
         words += ["--cache", str(self._directory / name)]
         words += ["--scratch", str(self._directory / "scratch")]
+        words += more
         words += ["--device", "cpu"] if command == "worker" else []
         told = {**os.environ, **environment_of(endpoint), "PBTNAS_TEST_STEP_S": str(step_s)}
         told["PBTNAS_TEST_FAULTS"] = str(self._directory / "faults")
@@ -69,7 +73,9 @@ def main() -> None:
     """Count, and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=2.0, help="Of a job, and of waiting.")
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE")
+    asked = parser.parse_args()
+    minutes, sets = asked.minutes, [word for each in asked.sets for word in ("--set", each)]
     with ExitStack() as held:
         directory = Path(held.enter_context(tempfile.TemporaryDirectory()))
         upstream = held.enter_context(moto())
@@ -77,7 +83,7 @@ def main() -> None:
 
         config.write_text(CONFIG.format(population=2, generations=1))
         long = Searching(directory, upstream, "s3://runs/long", held)
-        long.start("coordinator", "coordinator", str(config), step_s=60 * minutes)
+        long.start("coordinator", "coordinator", str(config), step_s=60 * minutes, more=sets)
         for name in ("first", "second"):
             long.start(name, "worker", step_s=60 * minutes)
         for name in ("first", "second"):
@@ -96,7 +102,7 @@ def main() -> None:
 
         config.write_text(CONFIG.format(population=6, generations=4))
         short = Searching(directory, upstream, "s3://runs/short", held)
-        short.start("head", "coordinator", str(config), step_s=0.1)
+        short.start("head", "coordinator", str(config), step_s=0.1, more=sets)
         short.start("hand", "worker", step_s=0.1)
         for process in short.processes.values():
             process.wait()

@@ -32,6 +32,7 @@ NOT_ERRORS = {
 USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
+    *("BadAddress", "NoBuckets", "OtherPlace", "Refused"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
     *("BadReference", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),
