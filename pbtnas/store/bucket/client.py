@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pbtnas.errors import ExitCode, PbtnasError
 
 TRIES = 5  # at a publish that the store says is in conflict with another one
-PIECE = 16 << 20  # bytes of an object that are asked for at once
+PIECE = 16 << 20  # bytes of an object that are sent, or asked for, at once
 TIMEOUT_S, CONNECT_S, RETRY_S = 60, 5, 15
 """Of one request; of its connection; and for how long it is sent again where the store asks for
 that, or does not answer.  Whoever publishes goes on trying after that, and shows that it lives."""
@@ -125,7 +125,7 @@ class Client:
         import obstore
 
         with path.open("rb") as file, self._asked(name):
-            obstore.put(self._store, name, file)
+            obstore.put(self._store, name, file, chunk_size=PIECE)
 
     def download(self, name: str, path: Path) -> None:
         """Write the content of an object to a new file.
