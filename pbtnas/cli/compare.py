@@ -31,7 +31,7 @@ runs_argument = click.argument(
     nargs=-1,
     required=True,
     metavar="RUN_DIR... | STUDY_DIR",
-    type=PlainPath(file_okay=False),
+    type=RunPath(),
 )
 only_option = click.option(
     "--only",

@@ -33,9 +33,9 @@ def call(*arguments: object) -> Result:
     "line",
     [
         ["study", "study.yaml", URL],
-        ["compare", URL],
+        ["compare", "run", "-o", URL],
         ["replay", URL],
-        ["report", URL],
+        ["report", "run", "-o", URL],
         ["dashboard", URL],
         ["new", URL],
         ["export", "run", "-o", URL],

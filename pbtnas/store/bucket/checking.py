@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from pbtnas.errors import ExitCode, MachineTrouble, PbtnasError
+from pbtnas.errors import MachineTrouble
 from pbtnas.records import paths
-from pbtnas.store.bucket.client import AWAY, Client
+from pbtnas.store.bucket.client import AWAY, Client, Refused
 
 WRITERS, SLOTS, TRIES = 8, 10, 10
 _NO_CREDENTIALS = "169.254.169.254"  # where a machine in the cloud asks for its own, as last resort
@@ -19,12 +19,6 @@ _ENVIRONMENT = (
     "credentials, endpoint and region come from the environment, as docs/buckets.md tells"
 )
 _SURE: set[str] = set()  # URLs of stores that were found to publish without replacing
-
-
-class Refused(PbtnasError):
-    """A bucket that this process may not use, or that cannot carry a run; one sentence."""
-
-    exit_code = ExitCode.USAGE
 
 
 def check_reachable(client: Client) -> None:

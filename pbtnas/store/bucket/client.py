@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from pbtnas.errors import ExitCode, PbtnasError
@@ -34,6 +34,12 @@ CONFLICT = errno.ECONNABORTED
 
 class NoBuckets(PbtnasError):
     """The library for object stores is not installed; one sentence with what to do."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Refused(PbtnasError):
+    """A bucket that this process may not use, or that cannot carry a run; one sentence."""
 
     exit_code = ExitCode.USAGE
 
@@ -230,8 +236,8 @@ class Client:
 def client_of(url: str, *, make: bool = False) -> Client:
     """The client for the run with that URL, one for each process.
 
-    With `make`, the directory of a file URL is made.  Raises `NoBuckets`, and
-    `FileNotFoundError` for a file URL without a directory.
+    With `make`, the directory of a file URL is made.  Raises `NoBuckets`,
+    `Refused`, and `FileNotFoundError` for a file URL without a directory.
     """
     try:
         from obstore.exceptions import BaseError
@@ -259,13 +265,9 @@ def client_of(url: str, *, make: bool = False) -> Client:
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_S)},
         )
     except BaseError as error:
-        _refuse(url, error)
+        # As one without an account, which cannot even be described.
+        raise Refused(f"{url}: {_sentence(error)}; docs/buckets.md tells what is needed") from error
     return Client(store, url)
-
-
-def _refuse(url: str, error: Exception) -> NoReturn:
-    """A store that cannot even be described, as one without an account."""
-    raise OSError(errno.EINVAL, _sentence(error), url) from error
 
 
 def _found(meta: Any) -> Found:
