@@ -51,10 +51,11 @@ def run(
     import, and `pbtnas.api.running.SearchEnded` where the search ends before it is finished.
     """
     from pbtnas.api.running import run_search
+    from pbtnas.store.opening import place_of
 
     return run_search(
         config if isinstance(config, Mapping) else Path(config),
-        Path(run_dir),
+        place_of(run_dir),
         workers=workers,
         task=task,
         devices=devices,
@@ -122,15 +123,16 @@ def open(run_dir: str | PathLike[str], *, task: type | str | None = None) -> Ope
     """Look at a run, also while it goes on; see docs/python.md.
 
     Args:
-        run_dir: The run directory.
+        run_dir: The run directory, or the URL of a run in a bucket.
         task: The class of a task of your own, or "FILE.py:Class"; only `load` needs it.
 
     Raises `pbtnas.store.run_directory.NotARun` where there is no run.
     """
     from pbtnas.api.classes import words_of
     from pbtnas.api.opened import OpenedRun
+    from pbtnas.store.opening import place_of
 
-    return OpenedRun(Path(run_dir), words_of(task))
+    return OpenedRun(place_of(run_dir), words_of(task))
 
 
 def load(
@@ -146,7 +148,8 @@ def load(
     See docs/using-networks.md.
 
     Args:
-        directory: The directory of an export (`pbtnas export`) or of a run.
+        directory: The directory of an export (`pbtnas export`) or of a run, or
+            the URL of a run in a bucket.
         which: The member of the run: "best-ever" (the default), "best-last", ...; of a run that is
             not finished, "best-so-far".
         task: "FILE.py:Class" or the class, for a task of your own; only this makes code run.
@@ -160,9 +163,10 @@ def load(
     """
     from pbtnas.api.classes import words_of
     from pbtnas.networks.loading import load_network  # torch: a status screen must not wait for it
+    from pbtnas.store.opening import place_of
 
     words = words_of(task)
-    return load_network(Path(directory), which, words, accept=accept_code_change).network
+    return load_network(place_of(directory), which, words, accept=accept_code_change).network
 
 
 def check(task: Any, *, rounds: int = 5, device: str = "cpu") -> list[str]:

@@ -363,3 +363,47 @@ except SystemExit as ended:
 
     assert done.stdout.startswith("run  "), done.stderr
     assert done.stderr.strip() == ""
+
+
+LOCAL = {
+    "loggers/event_files.py": "its own directory",
+    "replay/again.py": "its copy of a run, a directory",
+    "store/controls.py": "a study, which lies in no bucket",
+    "store/opening.py": "the one place",
+    "store/posix.py": "what it is about",
+    "store/reader.py": "what it is about",
+    "store/bucket/address.py": "the file that says which bucket",
+    "store/bucket/copies.py": "what it is about",
+    "store/bucket/store.py": "its own copies of objects",
+    "store/doctor.py": "files that it has made itself",
+    "store/private_files.py": "what processes of this machine have left",
+    "store/run_directory.py": "directories of this machine, and names in sentences",
+    "store/study_directory.py": "a study, which lies in no bucket",
+    "study/reuse.py": "runs of a study, which lie in no bucket",
+    "store/trash.py": "what was discarded from a directory",
+}
+"""What joins the name of a file to the directory of a run by itself, and why it may."""
+
+
+def joins_a_name(node: ast.AST) -> bool:
+    """Whether this makes the path of a file in the directory of a run."""
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
+        return False
+    left, right = ast.unparse(node.left), ast.unparse(node.right)
+    named = left.rpartition(".")[2].lstrip("_") in ("root", "run_dir")
+    return named or right.startswith("paths.")
+
+
+def test_files_of_a_run_are_found_in_one_place() -> None:
+    """A run may lie in a bucket: whoever joins a name to its directory finds nothing there."""
+    wrong = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno} joins {ast.unparse(node)}"
+        for layer, files in layers().items()
+        if layer not in {"data", "metrics", "rl", "tasks"}
+        for file in files
+        if str(file.relative_to(PACKAGE)) not in LOCAL
+        for node in nodes(file)
+        if isinstance(node, ast.BinOp) and joins_a_name(node)
+    ]
+
+    assert not wrong, "\n".join(wrong)

@@ -29,6 +29,8 @@ HARMLESS = {
     "monitoring/processes.py time": "a screen shows what it can read",
     "processor.py _cpuinfo": "said as it is: unknown; a pin is refused then",
     "store/absent.py open_each": "only prepares the look that follows, and that one raises",
+    "store/bucket/address.py address_of_or_none": "the mark is written again",
+    "store/bucket/address.py shown": "a sentence is said as it is",
     "store/doctor.py _file_system": "said as it is: unknown",
     "store/fsck/examination.py peek": "the same file is read again, and then it is told",
     "store/identity.py _boot": "death cannot be proved then",

@@ -31,7 +31,7 @@ runs_argument = click.argument(
     nargs=-1,
     required=True,
     metavar="RUN_DIR... | STUDY_DIR",
-    type=PlainPath(file_okay=False),
+    type=RunPath(),
 )
 only_option = click.option(
     "--only",
@@ -213,6 +213,7 @@ def plot(
     from pbtnas.analysis.plots.catalogue import Measure
     from pbtnas.analysis.plots.style import save
     from pbtnas.records import paths
+    from pbtnas.store.opening import beside
     from pbtnas.store.study_directory import is_study
 
     measure = Measure(metric=metric, maximise=_maximise(metric, better), ever=ever, final=final)
@@ -222,7 +223,7 @@ def plot(
         raise click.UsageError("--metric, --ever and --final are for studies")
     else:
         figures = _figures_of_run(directory, task_file, reference_point)
-    output = output or directory / paths.ARTIFACTS
+    output = output or beside(directory, paths.ARTIFACTS)
     with disk_errors(ExitCode.USAGE, place=output):
         output.mkdir(parents=True, exist_ok=True)
         for name, draw in figures.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbtnas.cli.places import as_typed
 from pbtnas.cli.shared import disk_errors, load_task_of, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode
 from pbtnas.store.opening import open_files
@@ -98,7 +99,7 @@ class Asked:
         from pbtnas.store.control_giving import give_control
 
         control = give_control(self.root, self.run, core)
-        click.echo(printable(f"{self.root}: control {control.number}: {told(control)}"))
+        click.echo(as_typed(printable(f"{self.root}: control {control.number}: {told(control)}")))
 
 
 @contextmanager
@@ -279,7 +280,7 @@ def pin(run_dir: Path, member: str) -> None:
             raise UnfitControl(f"{run_dir}: expected a member such as m03, not {member!r}")
         pinned = member_of(found.files, found.run, member)
         if pinned.checkpoint in found.steering.pinned:
-            click.echo(f"{run_dir}: {member} is pinned already")
+            click.echo(as_typed(f"{run_dir}: {member} is pinned already"))
             return
         core = {"action": "pin", "generation": pinned.generation, "member": pinned.member}
         found.give({**core, "checkpoint": pinned.checkpoint})
@@ -303,4 +304,4 @@ def controls(run_dir: Path) -> None:
         for problem in problems:
             click.echo(printable(problem), err=True)
     if not (found.steering.controls or problems):
-        click.echo(f"{run_dir}: nothing was asked of it")
+        click.echo(as_typed(f"{run_dir}: nothing was asked of it"))

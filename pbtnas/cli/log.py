@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from pbtnas.cli.places import PlainPath
+from pbtnas.cli.places import RunPath
 from pbtnas.cli.shared import disk_errors, parent_option, until_asked_to_stop
 from pbtnas.errors import ExitCode
 
 
 @click.command()
-@click.argument("directory", metavar="RUN_DIR|STUDY_DIR", type=PlainPath(file_okay=False))
+@click.argument("directory", metavar="RUN_DIR|STUDY_DIR", type=RunPath())
 @click.option(
     "--to",
     "names",

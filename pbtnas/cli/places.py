@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from pbtnas.store.bucket.address import CACHE, CACHE_GB, is_url, local_directory
+from pbtnas.store.bucket.address import CACHE, CACHE_GB, is_url
 from pbtnas.store.bucket.address import shown as in_urls
+from pbtnas.store.opening import place_of
 
 
 class PlainPath(click.Path):
@@ -40,30 +41,13 @@ class RunPath(click.Path):
 def run_place(text: str) -> Path:
     """The directory of this machine for what a user typed as the place of a run.
 
-    Raises `BadAddress`, `NoBuckets` and `Refused`, each with one sentence, and `MachineTrouble`
-    where the bucket cannot be reached.
+    Raises what `place_of` raises.
     """
     if not is_url(text):
         return Path(text)
-    from pbtnas.store.bucket.checking import check_reachable
-    from pbtnas.store.bucket.client import client_of
-
-    root = local_directory(text)
+    root = place_of(text)
     _say_urls(root)
-    try:
-        client = client_of(_url_of(root))
-    except FileNotFoundError:
-        return root  # a directory that a coordinator will make
-    check_reachable(client)
     return root
-
-
-def _url_of(root: Path) -> str:
-    from pbtnas.store.bucket.address import address_of
-
-    address = address_of(root)
-    assert address is not None, "it was marked just now"
-    return address.url
 
 
 class _Urls(logging.Filter):

@@ -16,7 +16,6 @@ from pbtnas.cli.shared import (
     disk_errors,
     leave,
     pin_as,
-    run_dir_argument,
     scratch_option,
     task_file_option,
     until_asked_to_stop,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@run_dir_argument
+@click.argument("run_dir", type=PlainPath(file_okay=False))
 @click.option(
     "--member",
     "which",
@@ -67,8 +66,10 @@ def replay(
     from pbtnas.config import from_json
     from pbtnas.engine.devices import check_device, default_device, default_scratch
     from pbtnas.engine.worker import training_environment
+    from pbtnas.records import paths
     from pbtnas.replay.ancestry import ancestry_of, schedule_of
     from pbtnas.store.finished import named_member
+    from pbtnas.store.opening import beside
     from pbtnas.store.run_directory import make_directory, open_run
 
     run = open_run(run_dir)
@@ -101,7 +102,7 @@ def replay(
         except HandedBack:
             sys.exit(ExitCode.STOPPED)
         name = named_member(generation, member)
-        output = output or run_dir / "artifacts" / f"replay-{name}.json"
+        output = output or beside(run_dir, paths.artifact(f"replay-{name}.json"))
         told = {"run": run.id, "generation": generation, "member": member, "seed": config.run.seed}
         output.parent.mkdir(exist_ok=True)
         output.write_text(json.dumps({**told, "steps": schedule_of(steps)}, indent=1) + "\n")

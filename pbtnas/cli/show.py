@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbtnas.cli.places import as_typed
 from pbtnas.cli.shared import disk_errors, leave, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.monitoring.text import choices, clipped, printable
@@ -74,7 +75,9 @@ def show(
         else:
             lines = _lines(run_dir, rows, whole)
         done = finished and member is None
-        click.echo("\n".join([*lines, note, *_next_commands(run_dir, rows, task_file, done)]))
+        click.echo(
+            as_typed("\n".join([*lines, note, *_next_commands(run_dir, rows, task_file, done)]))
+        )
 
 
 def _text_of(run_dir: Path, file: str) -> str:
@@ -102,7 +105,7 @@ def show_end(run_dir: Path, task_file: str | None) -> None:
         click.echo(f"pbtnas: the members cannot be shown: {error}", err=True)
         return
     lines = [*_lines(run_dir, rows), note, *_next_commands(run_dir, rows, task_file, True)]
-    click.echo("\n" + "\n".join(lines))
+    click.echo(as_typed("\n" + "\n".join(lines)))
 
 
 def table_of(run_dir: Path, task_file: str | None) -> tuple[list[Row], str, bool]:
@@ -217,7 +220,7 @@ def _member_lines(run_dir: Path, row: Row, whole: bool) -> list[str]:
         ("seconds", "unknown" if row["seconds"] is None else f"{row['seconds']:.1f}"),
         ("processor", f"{row['processor'] or 'unknown'}, {row['cpu_capability'] or 'unknown'}"),
         *((f"option {clipped(n, NAME)}", printable(str(o))) for n, o in row["options"].items()),
-        ("checkpoint", str(run_dir / row["checkpoint"]) if row["checkpoint"] else "discarded"),
+        ("checkpoint", f"{run_dir}/{row['checkpoint']}" if row["checkpoint"] else "discarded"),
     ]
     return aligned([[f"  {name}", value] for name, value in told])
 

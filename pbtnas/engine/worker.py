@@ -155,6 +155,7 @@ class WorkerDriver(Driver):
         self._tell(f"{what} g{job.generation:04d} {member} attempt {attempt.number}")
         log.info("%s: %s%s", self._name, self.label, self._phase)
         self._attempt = attempt
+        self.store.private(paths.worker_log(self._name))  # its directory may have been deleted
         clear_earlier_attempts(self.store.root, job.generation, job.member, attempt.number)
         self._training.start(attempt, self.store.root.absolute())
 

@@ -74,7 +74,8 @@ class Executing(ABC):
         """Report an error; returns the sentence."""
         self._troubled.add(sort or _sort(operation))
         name = getattr(operation, "name", None) or getattr(operation, "directory", "")
-        sentence = f"{self.place}/{name}: {error.strerror}{self._hint(error)}"
+        where = f"{self.place}/{name}" if name else self.place
+        sentence = f"{where}: {error.strerror}{self._hint(error)}"
         self.trouble(sentence)
         return sentence
 

@@ -108,7 +108,7 @@ def best_so_far(files: RunReader) -> Champion:
         return Champion.from_json(json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorruptRecord(
-            f"{files.root / paths.BEST}: damaged; the coordinator writes it again with the next "
+            f"{files.root}/{paths.BEST}: damaged; the coordinator writes it again with the next "
             "generation"
         ) from None
 

@@ -7,12 +7,13 @@ which is the directory of the run, or the local one of a run in a bucket.
 
 from __future__ import annotations
 
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.records.names import Name
-from pbtnas.store.bucket.address import address_of
+from pbtnas.store.bucket.address import address_of, is_url, local_directory
 from pbtnas.store.reader import RunReader
 
 if TYPE_CHECKING:
@@ -28,6 +29,28 @@ class OtherPlace(PbtnasError):
     """A run is used in another way than the one it was made in; one sentence."""
 
     exit_code = ExitCode.USAGE
+
+
+def place_of(typed: str | PathLike[str]) -> Path:
+    """The directory of this machine for what a user gave as the place of a run, path or URL.
+
+    Raises `BadAddress`, `NoBuckets` and `Refused`, each with one sentence, and `MachineTrouble`
+    where the bucket cannot be reached.
+    """
+    if not is_url(text := fspath(typed)):
+        return Path(text)
+    from pbtnas.store.bucket.checking import check_reachable
+    from pbtnas.store.bucket.client import client_of
+
+    root = local_directory(text)
+    address = address_of(root)
+    assert address is not None, "it was marked just now"
+    try:
+        client = client_of(address.url)
+    except FileNotFoundError:
+        return root  # a directory that a coordinator will make
+    check_reachable(client)
+    return root
 
 
 def open_files(root: Path) -> RunReader:

@@ -28,7 +28,7 @@ def keep_preview(store: Store, generation: int, member: int, data: bytes) -> Non
         store.make(paths.previews(generation))
         store.replace(name, data)
     except OSError as error:
-        log.warning("%s: not kept: %s", error.filename or name, error.strerror)
+        log.warning("%s/%s: not kept: %s", store.place, name, error.strerror)
 
 
 def previews_of(files: RunReader, generation: int) -> dict[int, Name]:

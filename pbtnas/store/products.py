@@ -37,7 +37,7 @@ def lookup(files: RunReader, name: str) -> bytes | None:
     unreadable, with what to do: a task makes its products when it is prepared, and a run that has
     begun compares them with those that it was started with.
     """
-    path = files.root / paths.product(name)
+    path = f"{files.root}/{paths.product(name)}"
     try:
         content = files.get(paths.product(name))
     except CorruptRecord as error:

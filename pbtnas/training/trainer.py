@@ -345,6 +345,7 @@ class Trainer:
             )
             older = partial(snapshots.has_no_more_steps, done)
             store.share(paths.within(names[-1], written.name), instead_of=older, among=names)
+            store.share(paths.within(names[-1], "log.jsonl"))
 
         def snapshot(done: int) -> None:
             state = self._state(trainee)

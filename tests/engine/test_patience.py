@@ -109,7 +109,7 @@ def coordinator_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch)
         Flaky(lambda store: ready, number),
     ]
     monkeypatch.setattr(coordinator, "start_run", steps[0])
-    monkeypatch.setattr(coordinator, "PosixStore", steps[1])
+    monkeypatch.setattr(coordinator, "open_store", steps[1])
     with open_coordinator(
         site.run_dir, load(site.config), task, steps[2], stop=StopRequest(())
     ) as opened:
@@ -133,7 +133,7 @@ def worker_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> l
     run = start_run(site.run_dir, load(site.config), faulty().space)
     steps = [Flaky(worker.open_run, number), Flaky(PosixStore, number)]
     monkeypatch.setattr(worker, "open_run", steps[0])
-    monkeypatch.setattr(worker, "PosixStore", steps[1])
+    monkeypatch.setattr(worker, "open_store", steps[1])
     stop = StopRequest(())
     assert worker.wait_for(site.run_dir, stop, patience_s=0.0) == run
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pbtnas.loggers.carrying import tell_once
 from pbtnas.loggers.loading import make_logger
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.previews import keep_preview
 from tests.loggers.logged_runs import STORY, expected, run_until
 
@@ -91,7 +92,8 @@ def test_tensorboard_shows_the_pictures_of_members(tmp_path: Path) -> None:
         made = io.BytesIO()
         Image.new("L", (6, 4), color=generation).save(made, "PNG")
         pictures[4 + 2 * generation] = made.getvalue()
-        keep_preview(tmp_path, generation, 3, made.getvalue(), writer="w")
+        with PosixStore(tmp_path, "w") as store:
+            keep_preview(store, generation, 3, made.getvalue())
     TELL(tmp_path)
 
     loaded: Any = reading.EventAccumulator(str(tmp_path / "log" / "tensorboard" / "m03"))

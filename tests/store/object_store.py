@@ -160,11 +160,17 @@ def _sort(command: str, path: str, conditional: bool) -> str:
     return command
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """A client that was killed is no error of the proxy."""
+        return
+
+
 @contextmanager
 def proxy(upstream: str, faults: Faults) -> Iterator[str]:
     """The address of a proxy before a store, with which things go wrong."""
     handler = type("Handler", (_Handler,), {"faults": faults, "upstream": upstream})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -22,9 +22,10 @@ PICTURE = b"GIF8" + bytes(996)
 def run(tmp_path: Path) -> Path:
     """A finished run of four generations with a picture of each of its six members in each."""
     write(tmp_path, story(search()))
-    for generation in range(4):
-        for member in range(6):
-            keep_preview(tmp_path, generation, member, PICTURE, writer="w")
+    with PosixStore(tmp_path, "w") as store:
+        for generation in range(4):
+            for member in range(6):
+                keep_preview(store, generation, member, PICTURE)
     return tmp_path
 
 
@@ -47,16 +48,17 @@ def test_a_picture_is_found_by_generation_and_member(run: Path) -> None:
 
 def test_the_oldest_generations_go_first(run: Path) -> None:
     """As many as there is no room for; what has room stays."""
-    room = PreviewRoom(run)
-    room.trim(24_000)
-    assert kept(run) == {0: 6, 1: 6, 2: 6, 3: 6}
-    room.trim(13_500)
-    assert kept(run) == {1: 1, 2: 6, 3: 6}
-    (run / paths.generation(4)).mkdir()
-    keep_preview(run, 4, 0, PICTURE, writer="w")
-    room.trim(13_500)
-    assert kept(run) == {2: 6, 3: 6, 4: 1}
-    PreviewRoom(run).trim(0)
+    with PosixStore(run, "c") as store:
+        room = PreviewRoom(store)
+        room.trim(24_000)
+        assert kept(run) == {0: 6, 1: 6, 2: 6, 3: 6}
+        room.trim(13_500)
+        assert kept(run) == {1: 1, 2: 6, 3: 6}
+        (run / paths.generation(4)).mkdir()
+        keep_preview(store, 4, 0, PICTURE)
+        room.trim(13_500)
+        assert kept(run) == {2: 6, 3: 6, 4: 1}
+        PreviewRoom(store).trim(0)
     assert kept(run) == {}
 
 

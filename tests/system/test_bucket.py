@@ -6,6 +6,7 @@ Whatever happens to processes, local directories and requests, it ends like the 
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,28 +51,40 @@ def objects_of(endpoint: str) -> Client:
     return Client(store, URL)
 
 
-def start(site: Site, endpoint: str, machine: str, command: str, *more: str) -> Running:
+def start(
+    site: Site, endpoint: str, machine: str, command: str, *more: str, step_s: float = 0.0
+) -> Running:
     """A process on a machine of its own: another name, another local directory."""
     cache = site.directory / machine
     words = ["--cache", str(cache), "--machine", machine, "--task", TASK]
     words += ["--scratch", str(site.directory / "scratch")]
     config = [str(site.config)] if command == "coordinator" else []
     device = ["--device", "cpu"] if command == "worker" else []
-    return site.start(command, *config, URL, *words, *device, *more, **environment_of(endpoint))
+    told = {**environment_of(endpoint), "PBTNAS_TEST_STEP_S": str(step_s)}
+    return site.start(command, *config, URL, *words, *device, *more, **told)
 
 
 def test_machines_that_share_a_bucket_alone_find_the_same_members(
     site: Site, reference: dict[str, Any], endpoint: str, faults: Faults
 ) -> None:
-    """Two workers and a coordinator; one worker is killed in the middle of a job and its disk
-    lost, and another takes over: bit for bit the search of a directory."""
+    """Two workers and a coordinator; before, one worker was asked to stop in the middle of a job,
+    one was killed, and the disks of both and of the coordinator were lost.  It is bit for bit the
+    search of a directory, and the first job went on from its snapshot."""
     objects = objects_of(endpoint)
     coordinator = start(site, endpoint, "head", "coordinator", "--set", "engine.lease_s=6")
+    asked = start(site, endpoint, "asked", "worker", step_s=0.3)
+    asked.until_it_says("training g0000 m")
+    site.until(lambda: any((site.directory / "asked").rglob("log.jsonl")), "a step")
+    asked.send(signal.SIGTERM)
+    assert asked.ends() == 75, asked.said()
+    (snapshot,) = [f.name for f in objects.everything() if "/snapshot-" in f.name]
+    shutil.rmtree(site.directory / "asked")
     first = start(site, endpoint, "lost", "worker")
     first.until_it_says("training g0000 m")
     first.kill()
     site.until(lambda: not site.training_processes(), "its training process to end")
     shutil.rmtree(site.directory / "lost")
+    shutil.rmtree(site.directory / "head")
     workers = [start(site, endpoint, name, "worker") for name in ("left", "right")]
 
     assert coordinator.ends() == 0, coordinator.said()
@@ -82,6 +95,9 @@ def test_machines_that_share_a_bucket_alone_find_the_same_members(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(objects.get(found.name) or b"")
     assert site.outcome() == reference
+    member = snapshot.split("/")[-2].partition(".")[0]
+    logs = site.run_dir.glob(f"generations/0000/attempts/{member}.*/log.jsonl")
+    assert sum(len(log.read_text().splitlines()) for log in logs) == 10, "no step done twice"
     assert all(faults.counts[what] for what in ("lost", "repeated", "busy", "conflict"))
     assert (site.run_dir / paths.HEAD).exists()
     told = {**environment_of(endpoint), "PBTNAS_CACHE": str(site.directory / "looking")}

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from pbtnas.errors import ExitCode, MachineTrouble, PbtnasError
+from pbtnas.errors import MachineTrouble
 from pbtnas.records import paths
-from pbtnas.store.bucket.client import AWAY, Client
+from pbtnas.store.bucket.client import AWAY, Client, Refused
 
 WRITERS, SLOTS, TRIES = 8, 10, 10
 _NO_CREDENTIALS = "169.254.169.254"  # where a machine in the cloud asks for its own, as last resort
@@ -19,12 +19,6 @@ _ENVIRONMENT = (
     "credentials, endpoint and region come from the environment, as docs/buckets.md tells"
 )
 _SURE: set[str] = set()  # URLs of stores that were found to publish without replacing
-
-
-class Refused(PbtnasError):
-    """A bucket that this process may not use, or that cannot carry a run; one sentence."""
-
-    exit_code = ExitCode.USAGE
 
 
 def check_reachable(client: Client) -> None:
@@ -84,7 +78,7 @@ def trials(client: Client) -> Iterator[tuple[bool, str]]:
     written: list[str] = []
 
     def name(leaf: str) -> str:
-        written.append(f"{place}/{leaf}")
+        written.append(f"{place}-{leaf}")
         return written[-1]
 
     try:
@@ -97,7 +91,7 @@ def trials(client: Client) -> Iterator[tuple[bool, str]]:
         yield _one_winner(client, [name(f"slot-{i}") for i in range(SLOTS)])
         yield _seen_at_once(client, name)
         put = _median_ms(lambda i: client.put_new(name(f"new-{i}"), b"x" * 800))
-        get = _median_ms(lambda i: client.get(f"{place}/new-{i}"))
+        get = _median_ms(lambda i: client.get(f"{place}-new-{i}"))
         beat_name = name("beat")
         beat = _median_ms(lambda i: client.put(beat_name, b"x" * 128))
         yield True, f"a publish takes {put:.1f} ms, a read {get:.1f} ms, a heartbeat {beat:.1f} ms"
@@ -139,8 +133,7 @@ def _seen_at_once(client: Client, name: Callable[[str], str]) -> tuple[bool, str
         looked_for = name(f"late-{i}")
         client.get(looked_for)
         client.put_new(looked_for, b"x")
-        directory, _, leaf = looked_for.rpartition("/")
-        late += client.get(looked_for) is None or leaf not in client.names(directory)
+        late += client.get(looked_for) is None or looked_for not in client.names("")
     if late:
         return False, f"{late} of {TRIES} new names were not seen at once: not safe for a run"
     return True, "a new name is seen, and listed, at once"

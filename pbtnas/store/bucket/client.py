@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from pbtnas.errors import ExitCode, PbtnasError
 
 TRIES = 5  # at a publish that the store says is in conflict with another one
-PIECE = 16 << 20  # bytes of an object that are asked for at once
+PIECE = 16 << 20  # bytes of an object that are sent, or asked for, at once
 TIMEOUT_S, CONNECT_S, RETRY_S = 60, 5, 15
 """Of one request; of its connection; and for how long it is sent again where the store asks for
 that, or does not answer.  Whoever publishes goes on trying after that, and shows that it lives."""
@@ -34,6 +34,12 @@ CONFLICT = errno.ECONNABORTED
 
 class NoBuckets(PbtnasError):
     """The library for object stores is not installed; one sentence with what to do."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Refused(PbtnasError):
+    """A bucket that this process may not use, or that cannot carry a run; one sentence."""
 
     exit_code = ExitCode.USAGE
 
@@ -125,7 +131,7 @@ class Client:
         import obstore
 
         with path.open("rb") as file, self._asked(name):
-            obstore.put(self._store, name, file)
+            obstore.put(self._store, name, file, chunk_size=PIECE)
 
     def download(self, name: str, path: Path) -> None:
         """Write the content of an object to a new file.
@@ -230,8 +236,8 @@ class Client:
 def client_of(url: str, *, make: bool = False) -> Client:
     """The client for the run with that URL, one for each process.
 
-    With `make`, the directory of a file URL is made.  Raises `NoBuckets`, and
-    `FileNotFoundError` for a file URL without a directory.
+    With `make`, the directory of a file URL is made.  Raises `NoBuckets`,
+    `Refused`, and `FileNotFoundError` for a file URL without a directory.
     """
     try:
         from obstore.exceptions import BaseError
@@ -259,13 +265,9 @@ def client_of(url: str, *, make: bool = False) -> Client:
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_S)},
         )
     except BaseError as error:
-        _refuse(url, error)
+        # As one without an account, which cannot even be described.
+        raise Refused(f"{url}: {_sentence(error)}; docs/buckets.md tells what is needed") from error
     return Client(store, url)
-
-
-def _refuse(url: str, error: Exception) -> NoReturn:
-    """A store that cannot even be described, as one without an account."""
-    raise OSError(errno.EINVAL, _sentence(error), url) from error
 
 
 def _found(meta: Any) -> Found:
