@@ -8,21 +8,27 @@ import pytest
 
 from pbtnas.config import Config, load, load_study, parse
 from pbtnas.engine.run_setup import check_start, check_task
-from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing import Cell64Task, Nb201Task, SupernetTask
+from pbtnas.tasks.weight_sharing.nb201 import Nb201Options
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "weight_sharing"
 NAMES = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.yaml"))
 EXPERIMENTS = [name for name in NAMES if "base_" not in name]
-PUBLISHED = [name for name in EXPERIMENTS if name.startswith("paper/")]
+PUBLISHED = [
+    name for name in EXPERIMENTS if name.startswith("paper/") and not name.startswith("paper/nb201")
+]
+Found = Cell64Task | Nb201Task | SupernetTask
 
 
-def read(name: str) -> tuple[Config, Cell64Task | SupernetTask]:
+def read(name: str) -> tuple[Config, Found]:
     """A configuration and its task, both checked."""
     config = load(CONFIGS / f"{name}.yaml")
     options, places = config.task.options, config.task.places
     if config.task.name == "cell64":
         return config, Cell64Task(parse(Cell64Options, options, "task", places))
+    if config.task.name == "nb201":
+        return config, Nb201Task(parse(Nb201Options, options, "task", places))
     assert config.task.name == "supernet"
     return config, SupernetTask(parse(SupernetOptions, options, "task", places))
 
@@ -55,6 +61,7 @@ def test_published_settings_are_those_of_the_paper(name: str) -> None:
     options = task.options
     assert options.as_published
     usual = Cell64Options()
+    assert isinstance(options, Cell64Options)
     for key in ("width", "cells", "stem_factor", "bn_momentum", "batch_size", "learning_rate"):
         assert getattr(options, key) == getattr(usual, key)
     assert (options.epoch_steps(50_000), options.momentum, options.weight_decay) == (196, 0.9, 1e-3)
@@ -82,3 +89,24 @@ def test_the_stability_study_is_one() -> None:
         if isinstance(task, SupernetTask):
             assert search.population == len(task.parts), run.name
             assert task.options.dense_rows == 16, run.name
+
+
+@pytest.mark.parametrize("name", ["sharing_or_population", "sharing_or_population_small"])
+def test_the_study_of_sharing_or_population_is_one(name: str) -> None:
+    """Every population fits its schedule, says what it costs, and has the budget of the others."""
+    runs = load_study(CONFIGS.parent / "study" / f"{name}.yaml")
+
+    assert len({run.seed for run in runs}) == (2 if name.endswith("small") else 10)
+    steps = set()
+    for run in runs[: len({run.name for run in runs})]:
+        space = run.name.partition(".")[0]
+        options, search = run.config.task.options, run.config.search
+        if run.config.task.name == "supernet":
+            continue
+        assert run.config.task.name == space
+        kind = {"nb201": Nb201Options, "cell64": Cell64Options}[space]
+        parsed = parse(kind, options, "task", run.config.task.places)
+        assert parsed.counts_cost(), run.name
+        assert search.generations * search.epochs == parsed.schedule_epochs, run.name
+        steps.add(search.granted_epochs() * parsed.epoch_steps(25_000))
+    assert steps == {480 if name.endswith("small") else 2400}
