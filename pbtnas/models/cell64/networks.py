@@ -20,6 +20,9 @@ from pbtnas.models.cell64.operations import KERNELS, names, norm, operation
 from pbtnas.models.edges import Candidates, Edge, Traversal, alone
 from pbtnas.search.space import SearchSpace, Variable
 
+NODES = (0, 1, 1)
+"""The node that each edge enters."""
+
 EDGES = ("e01", "e02", "e12")
 """The edges of a cell, in the order of the variables; e01 leads from x0 to x1."""
 
@@ -37,6 +40,7 @@ class Cell64Sizes:
         classes: classes of images.
         kernels: sides of the kernels of the four operations.
         bn_momentum: weight of a batch in running statistics.
+        parts: operations have the width of one of so many parts of the channels inside of a cell.
     """
 
     width: int = 16
@@ -45,6 +49,7 @@ class Cell64Sizes:
     classes: int = 10
     kernels: tuple[int, ...] = KERNELS
     bn_momentum: float = 0.4
+    parts: int = 1
 
 
 def cell64_space(cells: int = 4, kernels: Sequence[int] = KERNELS) -> SearchSpace:
@@ -132,8 +137,8 @@ class Entry(nn.Module):
 
 
 def _edge(variable: int, sizes: Cell64Sizes, options: Sequence[int]) -> Edge:
+    width = sizes.width // sizes.parts
     operations = {
-        option: operation(option, sizes.width, sizes.kernels, sizes.bn_momentum)
-        for option in options
+        option: operation(option, width, sizes.kernels, sizes.bn_momentum) for option in options
     }
     return Edge(variable, names(sizes.kernels), operations)

@@ -12,8 +12,9 @@ from pbtnas.data.images import DataError, ImageSet, data_directory
 from pbtnas.models.cell64.networks import Cell64, cell64_space
 from pbtnas.models.edges import Candidates
 from pbtnas.models.initialisation import Fill, fills, initialise
+from pbtnas.search.population import subnet_name
 from pbtnas.search.seeding import derive
-from pbtnas.search.space import SearchSpace
+from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import LazyTensor, State, lazily
 from pbtnas.supernet.schedule import Cosine
 from pbtnas.tasks.base import Context, Preparation, TaskError, UnfitOptions
@@ -63,6 +64,10 @@ class Classifying:
         each `Edge` and its input; without a traversal it is a network alone.
         """
         return Cell64(self.options.sizes(), candidates)
+
+    def name(self, architecture: Architecture) -> str:
+        """What an architecture of `choices` is called."""
+        return subnet_name(architecture)
 
     def load_images(self, split: str) -> ImageSet:
         """The images of a half, "train" or "test".  Raises `DataError`."""

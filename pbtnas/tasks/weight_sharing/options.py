@@ -6,9 +6,9 @@ images; `configs/weight_sharing/` has smaller sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from pbtnas.config import number, setting
 from pbtnas.data import cifar10, gratings
@@ -19,6 +19,7 @@ from pbtnas.supernet.orders import Order
 from pbtnas.supernet.parts import Grouping
 from pbtnas.supernet.schedule import Cosine
 from pbtnas.supernet.statistics import Statistics
+from pbtnas.tasks.weight_sharing.method_options import MethodOptions
 
 COUNTS = {
     "cifar10": {split: found.count for split, found in cifar10.SPLITS.items()},
@@ -85,6 +86,7 @@ class Cell64Options:
     learning_rate: float = number(0.025, min=0, help="Of SGD in the first step.")
     lowest_rate: float = number(0.001, min=0, help="What it approaches as half a cosine.")
     momentum: float = number(0.9, min=0, max=1, help="Of SGD.")
+    nesterov: bool = setting(False, newer=True, help="Use Nesterov's momentum.")
     weight_decay: float = number(1e-3, min=0, help="Of SGD.")
     channels_last: bool = setting(
         True, help="Store weights and features channels last, twice as fast on CPUs."
@@ -136,6 +138,8 @@ class Cell64Options:
                 yield key, "three numbers, one a channel"
         if self.lowest_rate > self.learning_rate:
             yield "lowest_rate", f"at most task.learning_rate, which is {self.learning_rate}"
+        if self.nesterov and not self.momentum:
+            yield "nesterov", "false with task.momentum 0"
 
     def misfits(self, train: int, test: int) -> Iterator[tuple[str, str]]:
         """What does not fit the numbers of images of both halves, for `UnfitOptions`."""
@@ -150,8 +154,17 @@ class Cell64Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupernetOptions(Cell64Options):
+class SupernetOptions(MethodOptions, Cell64Options):
     """The options of a supernet, besides those of its networks, data and training."""
+
+    @classmethod
+    def preset(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the method of these options sets, where they do not; halves of the images too."""
+        found = super().preset(given)
+        counts = COUNTS.get(given.get("data", "cifar10"))
+        if found and {**found, **given}.get("objective", "bilevel") == "bilevel" and counts:
+            found["held_out"] = counts["train"] // 2
+        return found
 
     space: Literal["cell64"] = setting("cell64", help="The space whose architectures share.")
     sharing: Literal["all", "groups", "prefix", "names"] = setting(
@@ -210,6 +223,9 @@ class SupernetOptions(Cell64Options):
         """Broken rules between the fields, for `parse`."""
         yield from super().conflicts()
         yield from self._sharing_conflicts()
+        yield from self.method_conflicts(self.width)
+        if self.method is not None:
+            yield from self._beside_a_method()
         if self.order_seed is not None and self.order == "cycle":
             yield "order_seed", "null with task.order cycle, which draws nothing"
 
@@ -218,12 +234,34 @@ class SupernetOptions(Cell64Options):
         if self.scored and self.sharing == "groups":
             yield "scored", "[] with task.sharing groups, where each group scores its own"
 
+    def sizes(self) -> Cell64Sizes:
+        """The sizes of the networks, whose operations may see a part of the channels."""
+        return replace(super().sizes(), parts=self.partial_channels)
+
     def misfits(self, train: int, test: int) -> Iterator[tuple[str, str]]:
         """What does not fit the numbers of images of both halves, for `UnfitOptions`."""
         yield from super().misfits(train, test)
+        if self.method is not None and self.choice_images > (
+            scoring := self.validation_images or self.held_out
+        ):
+            yield "choice_images", f"at most the {scoring} validation images"
         steps = self.schedule_epochs * self.epoch_steps(self.training_images(train))
         if self.held_out < train and self.dense_rows > steps:
             yield "dense_rows", f"at most the {steps} steps of the schedule"
+
+    def _beside_a_method(self) -> Iterator[tuple[str, str]]:
+        """What has no meaning where a method decides it."""
+        without = "with task.method"
+        if self.sharing != "all":
+            yield "sharing", f"all {without}"
+        if self.order != "cycle":
+            yield "order", f"cycle {without}, which decides what a step trains"
+        if self.inactive != "frozen":
+            yield "inactive", f"frozen {without}"
+        if self.dense_rows:
+            yield "dense_rows", f"0 {without}"
+        if self.as_published:
+            yield "as_published", f"false {without}, which learns from the images that score"
 
     def _sharing_conflicts(self) -> Iterator[tuple[str, str]]:
         if self.sharing != "groups" and self.groups != 1:
