@@ -7,8 +7,11 @@ and a traversal says what an edge computes of them.  The tensors have the same n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor, nn
+
+from pbtnas.search.space import Architecture, SearchSpace
 
 Candidates = Sequence[Sequence[int]]
 """For each variable of a space the options whose operations a network has, ascending."""
@@ -44,6 +47,26 @@ def alone(edge: Edge, x: Tensor) -> Tensor:
     (operation,) = edge.values()
     output: Tensor = operation(x)
     return output
+
+
+class Sizes(Protocol):
+    """What is not searched of the networks of a space, and what follows from it."""
+
+    def space(self) -> SearchSpace:
+        """The space whose architectures these networks have."""
+
+    def network(self, candidates: Candidates) -> nn.Module:
+        """A network that has the operations of these options.
+
+        It is called with normalised images [B, 3, S, S] and a traversal, which it calls with each
+        edge and its input; without a traversal it is a network alone.
+        """
+
+    def nodes(self) -> tuple[int, ...]:
+        """The node of a cell that the edge of each variable enters."""
+
+    def name(self, architecture: Architecture) -> str:
+        """What an architecture is called, as the space's authors call it."""
 
 
 def only(architecture: Sequence[int]) -> Candidates:

@@ -6,7 +6,6 @@ Weights are [variables, options]; options that an edge does not have are passed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,29 +69,27 @@ def present(edge: Edge) -> list[int]:
     return [option for option, name in enumerate(edge.options) if name in edge]
 
 
-def tensor_names(
-    network: nn.Module, architectures: Iterable[Architecture]
-) -> list[tuple[str, ...]]:
-    """For each subnet the names of the parameters and buffers that it uses.
+class UsedTensors:
+    """Which parameters and buffers of a network its subnets use.
 
-    They are those that a network of it alone has.
+    Args:
+        network: the network as it is now, with the operations of several subnets.
     """
-    names = [name for name, _ in (*network.named_parameters(), *network.named_buffers())]
-    edges = [(path, edge) for path, edge in network.named_modules() if isinstance(edge, Edge)]
-    return [_used(names, edges, architecture) for architecture in architectures]
 
+    def __init__(self, network: nn.Module) -> None:
+        named = (*network.named_parameters(), *network.named_buffers())
+        self.names = [name for name, _ in named]
+        self._edges = [(path, e) for path, e in network.named_modules() if isinstance(e, Edge)]
 
-def _used(
-    names: Sequence[str], edges: Sequence[tuple[str, Edge]], architecture: Architecture
-) -> tuple[str, ...]:
-    """The names but those of operations that a subnet leaves alone."""
-    idle = tuple(
-        f"{path}.{name}."
-        for path, edge in edges
-        for name in edge
-        if name != edge.options[architecture[edge.variable]]
-    )
-    return tuple(name for name in names if not name.startswith(idle))
+    def by(self, architecture: Architecture) -> tuple[str, ...]:
+        """The names of those that a subnet uses: what a network of it alone has."""
+        idle = tuple(
+            f"{path}.{name}."
+            for path, edge in self._edges
+            for name in edge
+            if name != edge.options[architecture[edge.variable]]
+        )
+        return tuple(name for name in self.names if not name.startswith(idle))
 
 
 def _sum(terms: list[Tensor]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from pbtnas.search.partition import members_of, random_groups, similar_groups
@@ -12,9 +12,11 @@ from pbtnas.search.space import Architecture, SearchSpace
 Grouping = Literal["random", "similar"]
 
 
-def subnets_of(space: SearchSpace) -> dict[str, Architecture]:
+def subnets_of(
+    space: SearchSpace, name: Callable[[Architecture], str] = subnet_name
+) -> dict[str, Architecture]:
     """All architectures of a space by name, in order: the last variable changes fastest."""
-    return {subnet_name(architecture): architecture for architecture in every_architecture(space)}
+    return {name(architecture): architecture for architecture in every_architecture(space)}
 
 
 def parts_of(

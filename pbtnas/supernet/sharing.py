@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pbtnas.models.edges import Traversal
 from pbtnas.search.space import Architecture
-from pbtnas.supernet.network import Path, tensor_names
+from pbtnas.supernet.network import Path, UsedTensors
 
 PRIVATE = "private"
 """The module below which private tensors are kept."""
@@ -81,12 +81,12 @@ class Supernet:
     ) -> None:
         self.network = network
         self.subnets = dict(subnets)
-        found = tensor_names(network, self.subnets.values())
-        self._names = dict(zip(self.subnets, found, strict=True))
+        self._uses = UsedTensors(network)
         self._run_as = run_as
         self._is_private = is_private
         self._private: dict[str, list[_Place]] = {}
-        if any(is_private(name) for names in self._names.values() for name in names):
+        self._private_names = {name for name in self._uses.names if is_private(name)}
+        if self._private_names:
             self._part()
 
     def _part(self) -> None:
@@ -98,10 +98,12 @@ class Supernet:
             for leaf in tensors
         }
         kept = nn.ModuleDict()
-        for subnet, names in self._names.items():
+        for subnet in self.subnets:
             kept[subnet] = holder = nn.Module()
             self._private[subnet] = [
-                _kept(holder, name, *homes[name]) for name in names if self._is_private(name)
+                _kept(holder, name, *homes[name])
+                for name in self._names(subnet)
+                if self._is_private(name)
             ]
         for places in self._private.values():
             for place in places:
@@ -128,13 +130,12 @@ class Supernet:
         kept = f"{PRIVATE}.{subnet}."
         return {
             name: f"{kept}{name}" if self._is_private(name) else name
-            for name in self._names[subnet]
+            for name in self._names(subnet)
         }
 
     def private_names(self) -> set[str]:
         """Names of the tensors that each subnet has for itself, as a network alone has them."""
-        every = {name for names in self._names.values() for name in names}
-        return {name for name in every if self._is_private(name)}
+        return set(self._private_names)
 
     def extract(self, subnet: str) -> dict[str, Tensor]:
         """The tensors of a subnet by their names in a network of it alone; they alias these."""
@@ -146,6 +147,10 @@ class Supernet:
         """Copy the tensors of a network of a subnet alone into place."""
         for name, tensor in self.extract(subnet).items():
             tensor.copy_(tensors[name])
+
+    def _names(self, subnet: str) -> tuple[str, ...]:
+        """Names of the tensors that a subnet uses, as a network of it alone has them."""
+        return self._uses.by(self.subnets[subnet])
 
     def _tensors(self) -> dict[str, Tensor]:
         network = self.network

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pbtnas.models.cell64.networks import Cell64, Cell64Sizes
 from pbtnas.models.edges import joint, only
 from pbtnas.models.initialisation import initialise
-from pbtnas.supernet.network import Mixed, Path, Sampled, tensor_names
+from pbtnas.supernet.network import Mixed, Path, Sampled, UsedTensors
 
 SIZES = Cell64Sizes(width=4, cells=2, stem_factor=1, classes=3)
 EVERY = [(a, b, c) for a in range(4) for b in range(4) for c in range(4)]
@@ -51,7 +51,7 @@ def test_a_path_is_the_network_alone(architecture: tuple[int, ...]) -> None:
     network = supernet().eval()
     alone = Cell64(SIZES, only(architecture)).eval()
     state = network.state_dict()
-    (names,) = tensor_names(network, [architecture])
+    names = UsedTensors(network).by(architecture)
     assert set(names) == set(alone.state_dict())
     alone.load_state_dict({name: state[name] for name in names})
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from pbtnas.config import ConfigError
+from pbtnas.config import ConfigError, parse
 from pbtnas.data.images import ImageSet
 from pbtnas.models.edges import Candidates, Edge, Traversal, alone
 from pbtnas.search.space import SearchSpace, layer
@@ -27,9 +27,10 @@ from pbtnas.tasks.checking.rehearsal import (
     train,
 )
 from pbtnas.tasks.loading import load_task
-from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing import Cell64Task, Nb201Task, SupernetTask
+from pbtnas.tasks.weight_sharing.nb201 import Nb201Options
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
-from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
+from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee, scored_subnets
 from tests.tasks.contract import TaskContract
 
 TINY: dict[str, Any] = {
@@ -613,3 +614,82 @@ def test_missing_images_are_a_sentence_with_the_command(
     for ask in (task.look, lambda: task.prepare(RehearsalProducts(tmp_path))):
         with pytest.raises(TaskError, match="get it with `pbtnas data get cifar10`"):
             ask()
+
+
+NB201: dict[str, Any] = {key: value for key, value in TINY.items() if key != "stem_factor"}
+
+
+def nb201_supernet(**options: Any) -> SupernetTask:
+    """The task of supernets of NAS-Bench-201, ready."""
+    return supernet(**{"space": "nb201", "scored_count": 3} | options)
+
+
+class TestNb201(TaskContract):
+    """The contract for networks of NAS-Bench-201 alone."""
+
+    def make_task(self) -> Task:
+        return Nb201Task(Nb201Options(**NB201))
+
+
+class TestNb201Supernet(TaskContract):
+    """The contract for supernets of it, each of a group of 3,125."""
+
+    def make_task(self) -> Task:
+        options = {"space": "nb201", "sharing": "groups", "groups": 5, "scored_count": 2}
+        return SupernetTask(SupernetOptions(**TINY | options | {"order": "uniform"}))
+
+
+class Same(SupernetTrainee):
+    """A supernet of which every step trains the same subnet."""
+
+    def subnet(self, step: int) -> str:
+        return "333132"
+
+
+def test_training_one_subnet_of_nb201_is_training_it_alone(tmp_path: Path) -> None:
+    """With normalisation as in networks alone, it is the lone network bit by bit."""
+    task = nb201_supernet(affine=True, nesterov=True, bn_momentum=0.1)
+    whole = Same(task, task.spanned(WHOLE), 5)
+
+    after = trained(whole, tmp_path)
+
+    options = {"learning_rate": 0.1, "lowest_rate": 0.001, "weight_decay": 1e-3}
+    alone = Nb201Task(Nb201Options(**NB201 | options))
+    alone.prepare(RehearsalProducts(tmp_path))
+    own = trained(alone.create((3, 3, 3, 1, 3, 2), 5), tmp_path)
+    assert set(own.live) == set(whole.supernet.names("333132")) & set(after.live)
+    for section in ("live", "buffers"):
+        for name, tensor in getattr(own, section).items():
+            assert torch.equal(getattr(after, section)[name], tensor), name
+
+
+def test_of_nb201_a_few_subnets_are_scored(tmp_path: Path) -> None:
+    """Always the same, by the names of the published table; 100 unless it is said."""
+    task = nb201_supernet()
+
+    first, second = (
+        list(evaluate(task.create(WHOLE, seed), Rehearsal(tmp_path)).metrics) for seed in (1, 2)
+    )
+
+    assert first == second
+    assert len(first) == 3
+    assert all(len(name) == len("subnet.000000") for name in first)
+    usual = SupernetOptions(**TINY | {"space": "nb201"})
+    assert len(scored_subnets([str(i) for i in range(15_625)], usual)) == 100
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"affine": True}, "task.affine: expected false with task.space cell64"),
+        ({"space": "nb201", "sharing": "prefix"}, "task.sharing: expected all or groups with"),
+        ({"scored": ["111"], "scored_count": 2}, "task.scored_count: expected null with"),
+        ({"space": "nb201", "scored": ["111"]}, "task.scored: expected names of subnets, from 000"),
+        ({"nesterov": True, "momentum": 0}, "task.nesterov: expected false with task.momentum 0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_options_of_another_space_are_refused(options: dict[str, Any], sentence: str) -> None:
+    """What means nothing in a space is not passed over."""
+    with pytest.raises((ConfigError, TaskError), match=sentence):
+        SupernetTask(parse(SupernetOptions, TINY | options, "task"))

@@ -18,10 +18,8 @@ from torch import Tensor, nn
 
 from pbtnas.models.cell64.operations import KERNELS, names, norm, operation
 from pbtnas.models.edges import Candidates, Edge, Traversal, alone
-from pbtnas.search.space import SearchSpace, Variable
-
-NODES = (0, 1, 1)
-"""The node that each edge enters."""
+from pbtnas.search.population import subnet_name
+from pbtnas.search.space import Architecture, SearchSpace, Variable
 
 EDGES = ("e01", "e02", "e12")
 """The edges of a cell, in the order of the variables; e01 leads from x0 to x1."""
@@ -50,6 +48,22 @@ class Cell64Sizes:
     kernels: tuple[int, ...] = KERNELS
     bn_momentum: float = 0.4
     parts: int = 1
+
+    def space(self) -> SearchSpace:
+        """Three variables of four operations; each owns its edge in every cell."""
+        return cell64_space(self.cells, self.kernels)
+
+    def network(self, candidates: Candidates) -> nn.Module:
+        """A network that has the operations of these options."""
+        return Cell64(self, candidates)
+
+    def nodes(self) -> tuple[int, ...]:
+        """The node that the edge of each variable enters."""
+        return 1, 2, 2
+
+    def name(self, architecture: Architecture) -> str:
+        """Three digits, counted from 1 as in the paper."""
+        return subnet_name(architecture)
 
 
 def cell64_space(cells: int = 4, kernels: Sequence[int] = KERNELS) -> SearchSpace:

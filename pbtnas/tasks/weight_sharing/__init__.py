@@ -1,6 +1,7 @@
-"""The tasks of weight sharing: networks of the space of 64 alone, and supernets of it."""
+"""The tasks of weight sharing: networks of two small spaces alone, and supernets of either."""
 
 from pbtnas.tasks.weight_sharing.cell64 import Cell64Task
+from pbtnas.tasks.weight_sharing.nb201 import Nb201Task
 from pbtnas.tasks.weight_sharing.supernet import SupernetTask
 
-__all__ = ["Cell64Task", "SupernetTask"]
+__all__ = ["Cell64Task", "Nb201Task", "SupernetTask"]

@@ -6,52 +6,14 @@ truth of shared weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from torch import nn
-
-from pbtnas.models.edges import only
-from pbtnas.search.space import Architecture, SearchSpace
-from pbtnas.state import LazyTensor
-from pbtnas.tasks.base import Context, Evaluation
-from pbtnas.tasks.weight_sharing.classifier import Classifier, accuracy
-from pbtnas.tasks.weight_sharing.classifying import Classifying, unseen
+from pbtnas.tasks.weight_sharing.alone import AloneTask
 from pbtnas.tasks.weight_sharing.options import Cell64Options
 
 
-class Cell64Task(Classifying):
+class Cell64Task(AloneTask):
     """Search the space of 64: three variables of four operations."""
 
     Options = Cell64Options
-    space: SearchSpace
 
     def __init__(self, options: Cell64Options | None = None) -> None:
         super().__init__(options or Cell64Options())
-        self.space = self.choices
-
-    def create(self, architecture: Architecture, seed: int) -> Cell64Trainee:
-        """A network with the chosen operations and its optimiser, on the CPU."""
-        self.space.check(architecture)
-        return Cell64Trainee(self, self.network(only(architecture), seed))
-
-    def create_modules(self, architecture: Architecture, seed: int) -> Mapping[str, LazyTensor]:
-        """The tensors of such a network, each drawn from its own stream when it is needed."""
-        self.space.check(architecture)
-        return self.initial(only(architecture), seed)
-
-
-class Cell64Trainee(Classifier):
-    """One member: a network with weights of its own."""
-
-    def evaluate(self, context: Context) -> Evaluation:
-        """The accuracy on the validation images; on the test half if final."""
-        self.move(context.device)
-        part = "test" if context.final else "validation"
-        self.networks.eval()
-        found = accuracy(self.networks, self.task.scored(part, context.device), context.tick)
-        self.networks.train()
-        return Evaluation(found, unseen(self.task, context))
-
-    def trained_network(self) -> nn.Module:
-        """The network, which maps normalised images to logits."""
-        return self.networks

@@ -9,16 +9,15 @@ from torch import Tensor, nn
 
 from pbtnas.data import cifar10, gratings
 from pbtnas.data.images import DataError, ImageSet, data_directory
-from pbtnas.models.cell64.networks import Cell64, cell64_space
 from pbtnas.models.edges import Candidates
 from pbtnas.models.initialisation import Fill, fills, initialise
-from pbtnas.search.population import subnet_name
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import LazyTensor, State, lazily
 from pbtnas.supernet.schedule import Cosine
 from pbtnas.tasks.base import Context, Preparation, TaskError, UnfitOptions
 from pbtnas.tasks.optional import UNSEEN
+from pbtnas.tasks.weight_sharing.image_options import COUNTS, ImageOptions
 from pbtnas.tasks.weight_sharing.images import (
     Appearance,
     Batches,
@@ -27,14 +26,13 @@ from pbtnas.tasks.weight_sharing.images import (
     examples,
     in_chunks,
 )
-from pbtnas.tasks.weight_sharing.options import COUNTS, Cell64Options
 
 _STATISTICS: dict[str, Fill] = {
     "running_mean": nn.init.zeros_,
     "running_var": nn.init.ones_,
     "num_batches_tracked": nn.init.zeros_,
 }
-"""How batch normalisation begins, by name of the buffer; no other buffers are in `Cell64`."""
+"""How batch normalisation begins, by name of the buffer; no other buffers are in our networks."""
 
 
 class Classifying:
@@ -43,7 +41,7 @@ class Classifying:
     For images of your own, override `load_images`; for a space of your own, `choices` and `build`.
     """
 
-    def __init__(self, options: Cell64Options) -> None:
+    def __init__(self, options: ImageOptions) -> None:
         self.options = options
         if type(self).load_images is Classifying.load_images:
             counts = COUNTS[options.data]
@@ -55,7 +53,7 @@ class Classifying:
     @cached_property
     def choices(self) -> SearchSpace:
         """The space of the architectures of `build`."""
-        return cell64_space(self.options.cells, self.options.kernels)
+        return self.options.sizes().space()
 
     def build(self, candidates: Candidates) -> nn.Module:
         """A network that has the operations of these options, from torch's global generator.
@@ -63,11 +61,11 @@ class Classifying:
         It is called with normalised images and a traversal (`models.edges`), which it calls with
         each `Edge` and its input; without a traversal it is a network alone.
         """
-        return Cell64(self.options.sizes(), candidates)
+        return self.options.sizes().network(candidates)
 
     def name(self, architecture: Architecture) -> str:
         """What an architecture of `choices` is called."""
-        return subnet_name(architecture)
+        return self.options.sizes().name(architecture)
 
     def load_images(self, split: str) -> ImageSet:
         """The images of a half, "train" or "test".  Raises `DataError`."""

@@ -131,10 +131,10 @@ class LearningTrainee(SupernetTrainee):
     def _check_architecture(self) -> None:
         broken = self.learning.broken()
         if broken is not None:
-            name = self.task.choices.variables[broken].name
+            variable, value = broken
             raise Diverged(
-                f"the weights of the operations of {name} are not finite after step "
-                f"{self.steps + 1} of the supernet"
+                f"the weights of the operations of {self.task.choices.variables[variable].name} "
+                f"hold {value} after step {self.steps + 1} of the supernet"
             )
 
     def _teach_controller(self, turn: int, context: Context) -> None:

@@ -213,11 +213,15 @@ class LearntArchitecture:
             for node in edges_by_node(self.nodes):
                 values[node] = exponentiated(values[node], gradient[node], rate, floor)
 
-    def broken(self) -> int | None:
-        """The first variable of which a parameter is not finite; None if all are."""
+    def broken(self) -> tuple[int, float] | None:
+        """The first variable with a parameter that is not finite, and its value; None without.
+
+        Of a controller, whose parameters belong to all variables, it is the first variable.
+        """
         for parameter in self.parameters:
-            finite = parameter.detach().isfinite()
-            if not bool(finite.all()):
-                rows = finite if finite.dim() == 1 else finite.flatten(1).all(dim=1)
-                return int((~rows).nonzero()[0]) if len(rows) == self.shape[0] else 0
+            values = parameter.detach()
+            wrong = (~values.isfinite()).nonzero()
+            if len(wrong):
+                place = tuple(wrong[0].tolist())
+                return 0 if self.has_controller else place[0], float(values[place])
         return None

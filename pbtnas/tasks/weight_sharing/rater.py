@@ -76,6 +76,7 @@ class SubnetRater(SupernetTrainee):
             self.task.schedule.rate(self.steps),
             momentum=options.momentum,
             weight_decay=options.weight_decay,
+            nesterov=options.nesterov,
         )
         batches, seed = self.task.batches(context.device), data_seed(self.task, context.seed)
         for step in range(self._at[-1] + 1):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pbtnas.models.edges import Traversal, joint
-from pbtnas.search.seeding import derive
+from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
 from pbtnas.supernet.common import computed_once
@@ -27,10 +27,22 @@ from pbtnas.tasks.weight_sharing.learnt_architecture import ARCHITECTURE
 from pbtnas.tasks.weight_sharing.rows import Rows
 
 if TYPE_CHECKING:
+    from pbtnas.tasks.weight_sharing.options import SupernetOptions
     from pbtnas.tasks.weight_sharing.supernet import SupernetTask
 
 _ORDER = "order_seed"
 _SUBNETS = "subnets"
+
+
+def scored_subnets(names: Sequence[str], options: SupernetOptions) -> list[str]:
+    """Which of the subnets of a part are scored, in their order."""
+    if options.scored or options.method is not None:
+        return list(options.scored)
+    most = options.most_scored()
+    if most is None or most >= len(names):
+        return list(names)
+    chosen = stream(0, "scored subnets").sample(range(len(names)), most)
+    return [names[i] for i in sorted(chosen)]
 
 
 class SupernetTrainee(Classifier):
@@ -57,7 +69,7 @@ class SupernetTrainee(Classifier):
             network.add_module(ARCHITECTURE, self.architecture.module)
             super().__init__(task, network, weights, self.architecture.optimizers)
         self.names = list(subnets)
-        self.scored = list(options.scored or self.names)
+        self.scored = scored_subnets(self.names, options)
         self.rows = Rows(self.scored)
         self._order_seed = (
             derive(seed, "order") if options.order_seed is None else options.order_seed

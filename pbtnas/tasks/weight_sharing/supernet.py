@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from pbtnas.models.cell64.networks import INPUT_LAYER, NODES
+from pbtnas.models.cell64.networks import INPUT_LAYER
 from pbtnas.models.edges import joint
 from pbtnas.search.space import Architecture, SearchSpace, Variable
 from pbtnas.supernet.costs import PassCosts, pass_costs
@@ -47,7 +47,7 @@ class SupernetTask(Classifying):
             raise UnfitOptions(options, found)
         every = {
             name: architecture
-            for name, architecture in subnets_of(self.choices).items()
+            for name, architecture in subnets_of(self.choices, self.name).items()
             if all(o in left for o, left in zip(architecture, self.candidates, strict=True))
         }
         with torch.random.fork_rng(devices=[]):
@@ -138,7 +138,7 @@ class SupernetTask(Classifying):
     @property
     def nodes(self) -> Sequence[int]:
         """The node of a cell that the edge of each variable enters, for weights of edges."""
-        return NODES
+        return self.options.sizes().nodes()
 
     @cached_property
     def pass_costs(self) -> PassCosts:
@@ -164,6 +164,8 @@ class SupernetTask(Classifying):
             yield "method", "null for a space whose variables do not all have the same options"
         for name in [name for name in options.exclude if name not in known][:1]:
             yield "exclude", f"operations of the space, {', '.join(known)}, and {name!r} is none"
+        if options.edge_weights and len(self.nodes) != len(self.choices):
+            yield "edge_weights", "false for a space of your own whose task has no `nodes`"
         if len(self.candidates[0]) < 2:
             yield "exclude", "to leave at least two operations"
 
