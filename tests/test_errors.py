@@ -53,6 +53,7 @@ USAGE = {
         "UnfitPopulation",
         "UnfitControl",
         "UnfitProcessor",
+        "UnfitArchitecture",
         "UnfitSchedule",
         "UnsaidError",
     ),

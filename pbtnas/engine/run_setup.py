@@ -63,6 +63,12 @@ class UnfitPopulation(PbtnasError):
     exit_code = ExitCode.USAGE
 
 
+class UnfitArchitecture(PbtnasError):
+    """An architecture of `search.architectures` is none of the task's space."""
+
+    exit_code = ExitCode.USAGE
+
+
 class UnfitSchedule(PbtnasError):
     """No member of the task can have the architectures of `search.schedule` one after the other."""
 
@@ -186,13 +192,23 @@ def search_of(
         objectives=search.ranking(),
         exploration=search.exploration(),
         schedule=search.schedule,
+        architectures=search.architectures,
     )
 
 
 def check_start(config: Config, space: SearchSpace) -> None:
     """Raise `UnfitPopulation` when each architecture is wanted once, but the members do not do;
-    `UnfitSchedule` when a schedule is not of this space, or moves anything but ladders."""
+    `UnfitSchedule` when a schedule is not of this space, or moves anything but ladders;
+    `UnfitArchitecture` when a listed architecture is not of this space."""
     search = config.search
+    for member, architecture in enumerate(search.architectures):
+        try:
+            space.check(architecture)
+        except ValueError as error:
+            raise UnfitArchitecture(
+                f"{config.named('search.architectures')}: member {member}: expected an "
+                f"architecture of the task's space, not {list(architecture)}: {error}"
+            ) from error
     for generation, architecture in enumerate(search.schedule):
         wrong = _wrong_in(space, architecture, search.schedule[0])
         if wrong is not None:

@@ -61,6 +61,8 @@ class Search:
         start: How the architectures of generation 0 are chosen, as in `SearchConfig`.
         objectives: What members are ranked by.
         exploration: How ladders move in children.
+        architectures: [population] architecture of each member in generation 0, with start
+            "listed"; () otherwise.
         schedule: [generations] architecture that every member has in each generation; () where
             members keep their own.
     """
@@ -77,10 +79,11 @@ class Search:
     threads: int
     origin: Digest
     products: Mapping[str, str] = field(default_factory=dict)
-    start: Literal["stratified", "every", "one-network"] = "stratified"
+    start: Literal["stratified", "every", "one-network", "listed"] = "stratified"
     objectives: Objectives = BY_SCORE
     exploration: Exploration = Exploration()
     schedule: tuple[Architecture, ...] = ()
+    architectures: tuple[Architecture, ...] = ()
 
     def last(self, generation: int) -> bool:
         return generation == self.generations - 1
@@ -90,6 +93,8 @@ def first_manifest(search: Search) -> Manifest:
     """Generation 0: freshly created members of the initial population."""
     if search.schedule:
         architectures = [search.schedule[0]] * search.population
+    elif search.start == "listed":
+        architectures = list(search.architectures)
     elif search.start == "every":
         architectures = every_architecture(search.space)
     else:

@@ -39,3 +39,18 @@ def accuracy_file(
         ",".join([str(step), *(f"{value:.6f}" for value in row)]) for step, row in enumerate(values)
     ]
     return write(directory, "\n".join([",".join(["step", *header]), *rows]), name)
+
+
+def nb201_table(
+    directory: Path, names: Sequence[str], seed: int = 0, name: str = "nb201.csv"
+) -> Path:
+    """A table of some architectures of NAS-Bench-201, with accuracies drawn at random."""
+    rng = np.random.default_rng(seed)
+    sets = ("c10", "c100", "in16")
+    header = ["arch_index", "ops_10_20_21_30_31_32"]
+    header += [f"{each}_{kind}" for kind in ("val_12ep", "test_200ep") for each in sets]
+    rows = [
+        ",".join([str(i), each, *(f"{value:.3f}" for value in rng.uniform(10, 95, 6))])
+        for i, each in enumerate(names)
+    ]
+    return write(directory, "\n".join([",".join(header), *rows]), name)

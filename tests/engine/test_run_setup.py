@@ -15,6 +15,7 @@ from pbtnas.analysis.history.run import History
 from pbtnas.config import Config, ConfigError, SearchConfig, TaskConfig, from_json, load, parse
 from pbtnas.engine.run_setup import (
     ChangedConfig,
+    UnfitArchitecture,
     UnfitPopulation,
     UnfitSchedule,
     check_task,
@@ -151,6 +152,44 @@ def test_every_architecture_needs_a_member_each(tmp_path: Path) -> None:
     begun = start_run(tmp_path / "run", fits, SPACE)
     jobs = first_manifest(search_of(fits, SPACE, begun.config)).jobs
     assert [job.architecture for job in jobs] == every_architecture(SPACE)
+
+
+def test_listed_architectures_are_the_first_population(tmp_path: Path) -> None:
+    """In their order; one that is none of the space is refused before anything is made."""
+    config, _ = configs(tmp_path)
+
+    def listed(*architectures: tuple[int, ...]) -> Config:
+        search = replace(config.search, start="listed", architectures=architectures)
+        return replace(config, search=replace(search, population=len(architectures)))
+
+    with pytest.raises(
+        UnfitArchitecture, match=r"search.architectures: member 1: .* not \[2\]: .*options 0 to 1"
+    ):
+        start_run(tmp_path / "run", listed((1,), (2,)), SPACE)
+    assert not (tmp_path / "run").exists()
+
+    fits = listed((1,), (0,))
+    begun = start_run(tmp_path / "run", fits, SPACE)
+    jobs = first_manifest(search_of(from_json(begun.config), SPACE, begun.config)).jobs
+    assert [job.architecture for job in jobs] == [(1,), (0,)]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ("start=listed", "architectures: expected 4 architectures, as many as .* there are 0"),
+        ("start=listed architectures=[[0],[1]]", "expected 4 architectures, .* there are 2"),
+        ("start=listed architectures=[[0],[1],[1],[2]]", "expected every architecture once"),
+        ("architectures=[[0],[1],[3],[2]]", r"expected \[\] with search.start stratified"),
+        ("start=listed architectures=[a]", "architectures: expected a list, each item a list"),
+    ],
+)
+def test_listed_architectures_are_one_a_member(tmp_path: Path, values: str, sentence: str) -> None:
+    """Too few, one twice, and a list that nothing takes are told with the file's line."""
+    configs(tmp_path)
+
+    with pytest.raises(ConfigError, match=sentence):
+        load(tmp_path / "config.yaml", [f"search.{value}" for value in values.split()])
 
 
 def test_a_schedule_moves_ladders_only(tmp_path: Path) -> None:

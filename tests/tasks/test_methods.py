@@ -181,11 +181,11 @@ def test_the_cost_of_training_is_that_of_its_passes(method: str, tmp_path: Path)
     member = trainee(task)
     train(member, 1, Rehearsal(tmp_path))
 
-    trained = COSTS[method](task.pass_costs.mixed(), task.pass_costs.fixed)
-    assert member.spent == trained
+    trained = COSTS[method](task.passes.mixed(), task.passes.fixed)
+    assert member.job_cost == trained
     found = evaluate(member, Rehearsal(tmp_path)).metrics
     chosen = tuple(int(found[f"{CHOSEN}{i}"]) for i in range(3))
-    assert found[SPENT] == trained + 60 * task.pass_costs.path(chosen)
+    assert found[SPENT] == trained + 60 * task.passes.path(chosen)
 
 
 def test_the_controller_learns_what_is_rewarded(tmp_path: Path) -> None:

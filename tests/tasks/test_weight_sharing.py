@@ -13,7 +13,7 @@ from torch import nn
 
 from pbtnas.config import ConfigError, parse
 from pbtnas.data.images import ImageSet
-from pbtnas.models.edges import Candidates, Edge, Traversal, alone
+from pbtnas.models.edges import Candidates, Edge, Traversal, alone, only
 from pbtnas.search.space import SearchSpace, layer
 from pbtnas.state import State
 from pbtnas.tasks.base import Diverged, HasSubnets, Task, TaskError, Trainee
@@ -26,6 +26,7 @@ from pbtnas.tasks.checking.rehearsal import (
     evaluate,
     train,
 )
+from pbtnas.tasks.costs import multiply_adds
 from pbtnas.tasks.loading import load_task
 from pbtnas.tasks.weight_sharing import Cell64Task, Nb201Task, SupernetTask
 from pbtnas.tasks.weight_sharing.nb201 import Nb201Options
@@ -672,8 +673,8 @@ def test_of_nb201_a_few_subnets_are_scored(tmp_path: Path) -> None:
     )
 
     assert first == second
-    assert len(first) == 3
-    assert all(len(name) == len("subnet.000000") for name in first)
+    assert [name[:7] for name in first] == ["subnet."] * 3 + ["spent_m"]
+    assert all(len(name) == len("subnet.000000") for name in first[:3])
     usual = SupernetOptions(**TINY | {"space": "nb201"})
     assert len(scored_subnets([str(i) for i in range(15_625)], usual)) == 100
 
@@ -693,3 +694,60 @@ def test_options_of_another_space_are_refused(options: dict[str, Any], sentence:
     """What means nothing in a space is not passed over."""
     with pytest.raises((ConfigError, TaskError), match=sentence):
         SupernetTask(parse(SupernetOptions, TINY | options, "task"))
+
+
+def cost(task: Any, architecture: tuple[int, ...], scratch: Path, *, jobs: int = 1) -> float:
+    """What the last of some jobs of an epoch reports to have cost."""
+    member = task.create(architecture, 5)
+    trained(member, scratch, jobs=jobs)
+    return evaluate(member, Rehearsal(scratch)).metrics["spent_multiply_adds"]
+
+
+def test_a_job_costs_the_multiply_adds_of_its_passes(tmp_path: Path) -> None:
+    """Three forward passes for each image that trains, one for each that scores.
+
+    Each job says its own cost alone; the count of one pass is torch's own."""
+    task = cell64(count_cost=True, batch_size=64)
+    network = task.network(only((1, 2, 3)), 0)
+    one = multiply_adds(network, lambda n: n(torch.empty(1, 3, 8, 8, device="meta")))
+
+    first, second = (cost(task, (1, 2, 3), tmp_path, jobs=n) for n in (1, 2))
+
+    # 160 images train, in batches of 64, 64, 32, 64 and then of 64, 32, 64, 64; 60 score.
+    assert first == second == one * (3 * 224 + 60)
+    assert (
+        "spent_multiply_adds"
+        not in evaluate(cell64().create((1, 2, 3), 5), Rehearsal(tmp_path)).metrics
+    )
+
+
+def test_the_cost_of_a_supernet_is_that_of_the_subnets_it_ran(tmp_path: Path) -> None:
+    """Those whose turn it was in training, in the rows, and in the evaluation."""
+    options = {"count_cost": True, "scored": ("434",), "schedule_epochs": 1, "dense_rows": 2}
+    options["batch_size"] = 64
+    one = {
+        a: cell64().pass_costs(only(a)).path(a)
+        for a in ((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3), (3, 2, 3))
+    }
+
+    found = cost(supernet(**options), WHOLE, tmp_path)
+
+    batches = (64, 64, 32, 64)
+    trained_on = sum(one[0, 0, step] * images for step, images in enumerate(batches))
+    assert found == 3 * trained_on + 3 * 60 * one[3, 2, 3]
+
+
+def test_a_job_that_goes_on_reports_the_cost_of_the_whole_job(tmp_path: Path) -> None:
+    """Interrupted in its middle, and loaded again before it is evaluated."""
+    task = cell64(count_cost=True)
+    whole = cost(task, (1, 2, 3), tmp_path, jobs=2)
+    member = task.create((1, 2, 3), 5)
+    trained(member, tmp_path)
+    train(member, 1, Rehearsal(tmp_path, seed=101, stop_at=2))
+    again = task.create((1, 2, 3), 6)
+    again.load(copy_of(member.state()))
+    train(again, 1, Rehearsal(tmp_path, seed=101, done=2))
+    last = task.create((1, 2, 3), 7)
+    last.load(copy_of(again.state()))
+
+    assert evaluate(last, Rehearsal(tmp_path)).metrics["spent_multiply_adds"] == whole

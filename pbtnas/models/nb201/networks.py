@@ -133,8 +133,8 @@ class Reduction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, S, S] to [B, 2C, S / 2, S / 2]; an odd side is rounded up."""
         halved = F.avg_pool2d(x, 2, ceil_mode=True)
-        shortcut: Tensor = self.shortcut(halved)
-        return shortcut + self.second(self.first(x))
+        reduced: Tensor = self.shortcut(halved) + self.second(self.first(x))
+        return reduced
 
 
 class Cell(nn.Module):

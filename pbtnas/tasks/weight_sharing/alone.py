@@ -10,7 +10,7 @@ from pbtnas.models.edges import only
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import LazyTensor
 from pbtnas.tasks.base import Context, Evaluation
-from pbtnas.tasks.weight_sharing.classifier import Classifier, accuracy
+from pbtnas.tasks.weight_sharing.classifier import Classifier, Metrics, accuracy
 from pbtnas.tasks.weight_sharing.classifying import Classifying, unseen
 from pbtnas.tasks.weight_sharing.image_options import ImageOptions
 
@@ -27,7 +27,7 @@ class AloneTask(Classifying):
     def create(self, architecture: Architecture, seed: int) -> AloneTrainee:
         """A network with the chosen operations and its optimiser, on the CPU."""
         self.space.check(architecture)
-        return AloneTrainee(self, self.network(only(architecture), seed))
+        return AloneTrainee(self, architecture, seed)
 
     def create_modules(self, architecture: Architecture, seed: int) -> Mapping[str, LazyTensor]:
         """The tensors of such a network, each drawn from its own stream when it is needed."""
@@ -36,7 +36,19 @@ class AloneTask(Classifying):
 
 
 class AloneTrainee(Classifier):
-    """One member: a network with weights of its own."""
+    """One member: a network with weights of its own.
+
+    Args:
+        task: data and options.
+        architecture: what the network chooses.
+        seed: what its weights derive from.
+    """
+
+    task: AloneTask
+
+    def __init__(self, task: AloneTask, architecture: Architecture, seed: int) -> None:
+        super().__init__(task, task.network(only(architecture), seed))
+        self._architecture = architecture
 
     def evaluate(self, context: Context) -> Evaluation:
         """The accuracy on the validation images; on the test half if final."""
@@ -45,7 +57,13 @@ class AloneTrainee(Classifier):
         self.networks.eval()
         found = accuracy(self.networks, self.task.scored(part, context.device), context.tick)
         self.networks.train()
-        return Evaluation(found, unseen(self.task, context))
+        return Evaluation(found, unseen(self.task, context) | self._cost(part, context))
+
+    def _cost(self, part: str, context: Context) -> Metrics:
+        if not self.task.options.counts_cost():
+            return {}
+        one = self.task.pass_costs(only(self._architecture)).path(self._architecture)
+        return self.spent(context, lambda _: one, one * self.task.images(part))
 
     def trained_network(self) -> nn.Module:
         """The network, which maps normalised images to logits."""

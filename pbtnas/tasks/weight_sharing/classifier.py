@@ -12,13 +12,16 @@ from torch import Tensor, nn
 
 from pbtnas.search.seeding import derive
 from pbtnas.state import State
-from pbtnas.tasks.base import Context, Diverged
+from pbtnas.supernet.costs import TRAINING
+from pbtnas.tasks.base import SPENT, Context, Diverged
 from pbtnas.tasks.members import Learner
 
 if TYPE_CHECKING:
     from pbtnas.tasks.weight_sharing.classifying import Classifying
 
+Metrics = dict[str, float]
 _STEPS = "steps"
+_BEGUN = "steps_before_this_job"
 
 
 class Classifier(Learner):
@@ -51,6 +54,7 @@ class Classifier(Learner):
         )
         super().__init__(network, [self.optimizer, *others])
         self.steps = 0  # since the member was created
+        self._begun = 0  # before this job
 
     def train(self, epochs: int, context: Context) -> None:
         """Epochs of the task's steps.
@@ -60,6 +64,7 @@ class Classifier(Learner):
         """
         self.move(context.device)
         self.networks.train()
+        self._begun = self.steps - context.done
         seed = data_seed(self.task, context.seed)
         batches, steps = self.task.batches(context.device), self.task.epoch_steps()
         schedule = self.task.schedule
@@ -83,6 +88,25 @@ class Classifier(Learner):
     def learnt(self, context: Context) -> None:
         """Called after each step."""
 
+    @property
+    def job_steps(self) -> range:
+        """The steps of this job, counted from the first of the member."""
+        return range(self._begun, self.steps)
+
+    def spent(self, context: Context, cost_at: Callable[[int], int], scoring: int) -> Metrics:
+        """What this job has cost, as a metric; none unless it is to be counted.
+
+        Args:
+            context: the job, which trained before it scored.
+            cost_at: multiply-adds of a forward pass of one image, by the step that made it.
+            scoring: multiply-adds of scoring.
+        """
+        if context.final or not self.task.options.counts_cost():
+            return {}
+        batches = self.task.batches(context.device)
+        trained = sum(cost_at(step) * batches.size_at(step) for step in self.job_steps)
+        return {SPENT: float(TRAINING * trained + scoring)}
+
     def update(self, loss: Tensor) -> float:
         """Make a step of the optimiser down a loss; returns its value."""
         self.optimizer.zero_grad()
@@ -98,6 +122,8 @@ class Classifier(Learner):
         """Everything that is trained, and the steps done; the tensors alias the network."""
         state = super().state()
         state.info[_STEPS] = self.steps
+        if self.task.options.counts_cost():
+            state.info[_BEGUN] = self._begun
         return state
 
     def load(self, state: State) -> None:
@@ -106,6 +132,9 @@ class Classifier(Learner):
         steps = state.info.get(_STEPS, 0)
         assert isinstance(steps, int), "written by `state`"
         self.steps = steps
+        begun = state.info.get(_BEGUN, steps)
+        assert isinstance(begun, int), "written by `state`"
+        self._begun = begun
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -14,6 +14,7 @@ from pbtnas.models.initialisation import Fill, fills, initialise
 from pbtnas.search.seeding import derive
 from pbtnas.search.space import Architecture, SearchSpace
 from pbtnas.state import LazyTensor, State, lazily
+from pbtnas.supernet.costs import PassCosts, pass_costs
 from pbtnas.supernet.schedule import Cosine
 from pbtnas.tasks.base import Context, Preparation, TaskError, UnfitOptions
 from pbtnas.tasks.optional import UNSEEN
@@ -102,6 +103,17 @@ class Classifying:
     def _weights_seed(self, seed: int) -> int:
         pinned = self.options.init_seed
         return derive(seed if pinned is None else pinned, "weights")
+
+    def pass_costs(self, candidates: Candidates) -> PassCosts:
+        """Multiply-adds of a forward pass of one image through such a network."""
+        with torch.random.fork_rng(devices=[]):
+            network = self.build(candidates)
+        return pass_costs(network, self.options.side)
+
+    def images(self, part: str) -> int:
+        """How many images `scored` has of a part."""
+        found: Examples = getattr(self.problem, part)
+        return len(found)
 
     def prepare(self, run: Preparation) -> None:
         """Load the images.  Raises `TaskError` when they are not there, or too few."""

@@ -73,6 +73,13 @@ class ImageOptions:
         True, help="Store weights and features channels last, twice as fast on CPUs."
     )
 
+    count_cost: bool | None = setting(
+        None,
+        newer=True,
+        help="Report the multiply-adds of each job as the metric spent_multiply_adds; null means "
+        "in nb201, and with task.method.",
+    )
+
     init_seed: int | None = number(
         None, min=0, help="Seed of the initial weights; null means by the seed of the run."
     )
@@ -83,6 +90,10 @@ class ImageOptions:
     def sizes(self) -> Sizes:
         """The space of the networks, and what of them is not searched."""
         raise NotImplementedError
+
+    def counts_cost(self) -> bool:
+        """Whether members report the multiply-adds of their jobs."""
+        return bool(self.count_cost)
 
     def training_images(self, total: int) -> int:
         """How many of all images of the train half train."""

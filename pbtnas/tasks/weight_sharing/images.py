@@ -142,6 +142,11 @@ class Batches:
         changed = self._appearance.changed(images, derive(seed, "augmentation", step))
         return changed, self._train.labels[chosen]
 
+    def size_at(self, step: int) -> int:
+        """Images of a step."""
+        place = step % -(-len(self._train) // self._size)
+        return min(self._size, len(self._train) - place * self._size)
+
     def some(self, count: int) -> Iterator[Tensor]:
         """Some batches of images as they are, always the same."""
         order = torch.randperm(

@@ -31,7 +31,7 @@ class LearningTrainee(SupernetTrainee):
 
     _context: Context
 
-    spent = 0  # multiply-adds of the job that is running, or of the last one
+    job_cost = 0  # multiply-adds of the job that is running, or of the last one
     baseline: float | None = None  # of REINFORCE
 
     @property
@@ -44,7 +44,7 @@ class LearningTrainee(SupernetTrainee):
         """Epochs of the task's steps; raises `Diverged` as `Classifier.train` does."""
         self._context = context
         if context.done == 0:
-            self.spent = 0
+            self.job_cost = 0
         super().train(epochs, context)
 
     def learn(self, images: Tensor, labels: Tensor) -> tuple[str, float]:
@@ -180,7 +180,7 @@ class LearningTrainee(SupernetTrainee):
         with self.scoring_as(run, self.task.options.statistics):
             tally.add(self.networks(images, run), labels)
         self.networks.train()
-        self._spend(run, len(images))
+        self._spend(run, len(images) + self._recalibrated())
         return tally.accuracy()
 
     def _chosen(self, context: Context) -> Architecture:
@@ -214,22 +214,25 @@ class LearningTrainee(SupernetTrainee):
         On the validation images, on the test half if final.  Those of `task.scored` are metrics.
         """
         self.move(context.device)
-        options, kept = self.task.options, self.spent
+        options, kept = self.task.options, self.job_cost
         part = "test" if context.final else "validation"
         chosen = self._chosen(context)
         name = self.task.name(chosen)
         names = list(dict.fromkeys([name, *options.scored]))
         accuracies = self.accuracies_of(names, part, context, options.statistics)
-        images = sum(len(labels) for _, labels in self.task.scored(part, context.device))
+        images = self.task.images(part)
         for each in names:
-            self._spend(self.learning.subnet(self.supernet.subnets[each]), images)
+            self._spend(
+                self.learning.subnet(self.supernet.subnets[each]), images + self._recalibrated()
+            )
+        counted = options.counts_cost() and not context.final
         metrics = {
             ENTROPY: self.learning.entropy(),
-            SPENT: float(self.spent),
+            **({SPENT: float(self.job_cost)} if counted else {}),
             **{f"{CHOSEN}{i}": float(option) for i, option in enumerate(chosen)},
             **{f"{SUBNET}{each}": accuracies[each] for each in options.scored},
         }
-        self.spent = kept  # the state is that of training
+        self.job_cost = kept  # the state is that of training
         words = f"{name}\n" + "".join(
             f"{variable.name} {variable.options[option]}\n"
             for variable, option in zip(self.task.choices, chosen, strict=True)
@@ -237,14 +240,21 @@ class LearningTrainee(SupernetTrainee):
         artifacts = {"architecture.txt": words.encode()} if context.final else {}
         return Evaluation(accuracies[name], metrics | unseen(self.task, context), artifacts)
 
+    def _recalibrated(self) -> int:
+        """Training images that a subnet sees before it is scored."""
+        options = self.task.options
+        if options.statistics != "recalibrated":
+            return 0
+        return min(self.task.images("train"), options.recalibration_batches * options.batch_size)
+
     def _spend(self, run: Traversal, images: int, times: int = 1) -> None:
         """Count so many forward passes of images."""
-        self.spent += self.task.pass_costs.of(run) * images * times
+        self.job_cost += self.task.passes.of(run) * images * times
 
     def state(self) -> State:
         """All that is trained, the cost of this job until now, and the controller's baseline."""
         state = super().state()
-        state.info |= {_SPENT: self.spent, _BASELINE: self.baseline}
+        state.info |= {_SPENT: self.job_cost, _BASELINE: self.baseline}
         return state
 
     def load(self, state: State) -> None:
@@ -252,4 +262,4 @@ class LearningTrainee(SupernetTrainee):
         super().load(state)
         spent, baseline = state.info.get(_SPENT, 0), state.info.get(_BASELINE)
         assert isinstance(spent, int) and (baseline is None or isinstance(baseline, float))
-        self.spent, self.baseline = spent, baseline
+        self.job_cost, self.baseline = spent, baseline

@@ -36,6 +36,10 @@ class Nb201Options(ImageOptions):
     nesterov: bool = setting(True, help="Use Nesterov's momentum.")
     weight_decay: float = number(5e-4, min=0, help="Of SGD.")
 
+    def counts_cost(self) -> bool:
+        """Whether members report the multiply-adds of their jobs."""
+        return self.count_cost is not False
+
     def sizes(self) -> Nb201Sizes:
         """The sizes of the networks."""
         return Nb201Sizes(

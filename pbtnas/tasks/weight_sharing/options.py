@@ -174,6 +174,11 @@ class SupernetOptions(MethodOptions, Cell64Options):
         """Of so many parts of the channels inside of a cell, operations see one."""
         return self.partial_channels
 
+    def counts_cost(self) -> bool:
+        """Whether members report the multiply-adds of their jobs."""
+        usual = self.space == "nb201" or self.method is not None
+        return usual if self.count_cost is None else self.count_cost
+
     def most_scored(self) -> int | None:
         """How many subnets of a part are scored at most; None for all."""
         if self.scored_count is None and self.space == "nb201":

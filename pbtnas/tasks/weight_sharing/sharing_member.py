@@ -16,12 +16,13 @@ from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
 from pbtnas.supernet.common import computed_once
+from pbtnas.supernet.costs import PassCosts
 from pbtnas.supernet.inactive import give_zero_gradients
 from pbtnas.supernet.orders import subnet_at
 from pbtnas.supernet.sharing import Supernet
 from pbtnas.supernet.statistics import Statistics, scoring
 from pbtnas.tasks.base import SUBNET, Context, Evaluation
-from pbtnas.tasks.weight_sharing.classifier import Classifier, Tally, accuracy
+from pbtnas.tasks.weight_sharing.classifier import Classifier, Metrics, Tally, accuracy
 from pbtnas.tasks.weight_sharing.classifying import unseen
 from pbtnas.tasks.weight_sharing.learnt_architecture import ARCHITECTURE
 from pbtnas.tasks.weight_sharing.rows import Rows
@@ -74,6 +75,7 @@ class SupernetTrainee(Classifier):
         self._order_seed = (
             derive(seed, "order") if options.order_seed is None else options.order_seed
         )
+        self._passes: PassCosts | None = None
         self._trained: set[str] = set()  # subnets, for `inactive: decays`
         self._moving: set[str] = set()  # their parameters
 
@@ -167,7 +169,30 @@ class SupernetTrainee(Classifier):
         finite = [value for value in found.values() if math.isfinite(value)]
         score = sum(finite) / len(found) if finite else math.nan
         metrics = {f"{SUBNET}{name}": value for name, value in found.items()}
-        return Evaluation(score, metrics | unseen(self.task, context))
+        return Evaluation(score, metrics | unseen(self.task, context) | self._cost(context))
+
+    def _cost(self, context: Context) -> Metrics:
+        """What this job has cost: its steps, rows, and this evaluation.
+
+        A subnet counts as a whole network wherever it is scored, although what several have in
+        common is computed once.
+        """
+        options = self.task.options
+        if not options.counts_cost():
+            return {}
+        if self._passes is None:
+            self._passes = self.task.pass_costs(joint(list(self.supernet.subnets.values())))
+        passes, subnets = self._passes, self.supernet.subnets
+        images = self.task.images("validation")
+        if options.statistics == "recalibrated":
+            batches = self.task.batches(context.device).some(options.recalibration_batches)
+            images += sum(map(len, batches))
+        once = images * sum(passes.path(subnets[name]) for name in self.scored)
+        total = self.task.schedule.steps
+        rows = [s for s in self.job_steps if total - options.dense_rows <= s < total]
+        return self.spent(
+            context, lambda step: passes.path(subnets[self.subnet(step)]), once * (1 + len(rows))
+        )
 
     def state(self) -> State:
         """Everything that is trained, the rows of accuracies, and what goes on."""

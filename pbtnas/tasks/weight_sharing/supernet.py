@@ -141,10 +141,11 @@ class SupernetTask(Classifying):
         return self.options.sizes().nodes()
 
     @cached_property
-    def pass_costs(self) -> PassCosts:
-        """Multiply-adds of a forward pass of an image."""
-        network = self.network(self.candidates, 0)
-        return pass_costs(network, self.options.side, self.options.partial_channels)
+    def passes(self) -> PassCosts:
+        """Multiply-adds of a forward pass of an image, with a method."""
+        return pass_costs(
+            self.network(self.candidates, 0), self.options.side, self.options.partial_channels
+        )
 
     def choosing(self, device: str) -> Batches:
         """Batches that an architecture learns from, on a device."""
