@@ -8,6 +8,7 @@ import pytest
 
 from pbtnas.config import Config, load, load_study, parse
 from pbtnas.engine.run_setup import check_start, check_task
+from pbtnas.tasks.making import parsed
 from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 
@@ -24,7 +25,7 @@ def read(name: str) -> tuple[Config, Cell64Task | SupernetTask]:
     if config.task.name == "cell64":
         return config, Cell64Task(parse(Cell64Options, options, "task", places))
     assert config.task.name == "supernet"
-    return config, SupernetTask(parse(SupernetOptions, options, "task", places))
+    return config, SupernetTask(parsed(SupernetOptions, options, places))
 
 
 @pytest.mark.parametrize("name", NAMES)

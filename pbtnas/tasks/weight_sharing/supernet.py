@@ -164,7 +164,10 @@ class SupernetTask(Classifying):
         if any(v.options != known for v in self.choices):
             yield "method", "null for a space whose variables do not all have the same options"
         for name in [name for name in options.exclude if name not in known][:1]:
-            yield "exclude", f"operations of the space, {', '.join(known)}, and {name!r} is none"
+            yield (
+                "exclude",
+                f"operations of the space, {', '.join(map(str, known))}, and {name!r} is none",
+            )
         if options.edge_weights and len(self.nodes) != len(self.choices):
             yield "edge_weights", "false for a space of your own whose task has no `nodes`"
         if len(self.candidates[0]) < 2:
