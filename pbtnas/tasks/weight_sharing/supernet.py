@@ -32,10 +32,12 @@ from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
 class SupernetTask(Classifying):
     """Train the parts of a space with shared weights.
 
-    For a space of your own, override `choices`, `build` and, for a prefix, `behind`.
+    For a space of your own, override `choices`, `build` and, for a prefix, `behind`; for weights
+    of edges, `nodes`.  For a method of your own, `Learnt`.
     """
 
     Options = SupernetOptions
+    Learnt: type[LearntArchitecture] = LearntArchitecture
     options: SupernetOptions
     space: SearchSpace
 
@@ -127,7 +129,7 @@ class SupernetTask(Classifying):
         if self.options.method is None:
             return None
         options = len(self.choices.variables[0].options)
-        return LearntArchitecture(self.options, self.candidates, options, self.nodes, seed)
+        return self.Learnt(self.options, self.candidates, options, self.nodes, seed)
 
     @cached_property
     def candidates(self) -> list[list[int]]:
