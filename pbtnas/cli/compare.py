@@ -106,6 +106,17 @@ better_option = click.option(
     help="With --ranks: rows of Mean-k and Std-k; all that every supernet has by default, up to "
     "64.",
 )
+@click.option(
+    "--found",
+    metavar="TABLE",
+    help="Instead: what the architecture that each run returns is worth by published results. "
+    "TABLE is a table's file, its name, or `table` for the kept one of each space.",
+)
+@click.option(
+    "--at-equal-cost",
+    is_flag=True,
+    help="With --found: read every run where the cheapest ended, by multiply-adds of all jobs.",
+)
 @format_option
 @click.option(
     "-o",
@@ -121,6 +132,8 @@ def compare(
     claims: str | None,
     ranks: str | None,
     last: int | None,
+    found: str | None,
+    at_equal_cost: bool,
     form: str,
     output: Path | None,
     **others: Any,
@@ -142,16 +155,22 @@ def compare(
         **others,
     )
     _refuse_contradictions(question)
-    if ranks is not None:
-        found = _ranks(directories, only, ranks, last, question)
-    elif last is not None:
+    if last is not None and ranks is None:
         raise click.UsageError("--last is of --ranks: give --ranks TRUTH, too")
+    if at_equal_cost and found is None:
+        raise click.UsageError("--at-equal-cost is of --found: give --found TABLE, too")
+    if found is not None and ranks is not None:
+        raise click.UsageError("--found and --ranks are two questions: give one of them")
+    if ranks is not None:
+        made = _ranks(directories, only, ranks, last, question)
+    elif found is not None:
+        made = _found(directories, only, found, question, at_equal_cost=at_equal_cost)
     else:
-        found = verdict.tables(gather(directories, only), question)
-    click.echo(tables.in_form(found.values(), form), nl=False)
+        made = verdict.tables(gather(directories, only), question)
+    click.echo(tables.in_form(made.values(), form), nl=False)
     if output is not None:
         with disk_errors(ExitCode.USAGE, place=output):
-            for path in _write(found, output):
+            for path in _write(made, output):
                 click.echo(path, err=True)
 
 
@@ -179,6 +198,39 @@ def _ranks(
     ranked = read_runs(gathered.finished, found.truth)
     tables = rank_tables(ranked, found.truth, k=last, simulated=found.simulated, ddof=question.ddof)
     return tables | {"ranks": with_left_out(tables["ranks"], gathered)}
+
+
+def _found(
+    directories: Sequence[Path],
+    only: Sequence[str],
+    word: str,
+    question: Question,
+    *,
+    at_equal_cost: bool,
+) -> dict[str, Table]:
+    """The tables of `--found`; unfinished runs are refused, or left out and named."""
+    from pbtnas.analysis.compare.gathering import gather
+    from pbtnas.analysis.compare.verdict import Question, refuse_unfinished, with_left_out
+    from pbtnas.analysis.found.returned import returned
+    from pbtnas.analysis.found.study import found_tables, read_found
+    from pbtnas.cli.published import published_tables
+
+    allowed = Question(
+        partial=question.partial, ddof=question.ddof, claims=question.claims, tests=question.tests
+    )
+    if question != allowed:
+        raise click.UsageError(
+            "--found compares architectures: of the other options it takes --only, --partial, "
+            "--claims, --tests, --at-equal-cost, --ddof, --format and -o"
+        )
+    gathered = gather(directories, only)
+    refuse_unfinished(gathered, partial=question.partial)
+    runs = gathered.finished
+    published = published_tables(word, sorted({returned(run).space for run in runs}))
+    found = read_found(runs, published)
+    made = found_tables(found, published, question, at_equal_cost=at_equal_cost)
+    first = next(iter(made))
+    return made | {first: with_left_out(made[first], gathered)}
 
 
 @click.command()

@@ -17,6 +17,9 @@ from pbtnas.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pbtnas.analysis.found.published import Published
     from pbtnas.engine.evaluation import FinalEvaluation
     from pbtnas.records.schema import Soup, Tried
 
@@ -52,8 +55,52 @@ def evaluate(
     if as_json:
         click.echo(json.dumps([_to_json(final) for final in finals]))
         return
+    found = _published(options["run_dir"])
     for final in finals:
         _print_final(final)
+        if found is not None:
+            _print_architecture(*found, final)
+
+
+def _published(run_dir: Path) -> tuple[str, Published | None] | None:
+    """The space with published results that a run searches, if any, and its table if it is kept.
+
+    A table that is damaged is told, and not used.
+    """
+    from pbtnas.analysis.found.returned import space_of
+    from pbtnas.cli.published import is_kept, kept_table
+    from pbtnas.data.ground_truth import TableError
+    from pbtnas.store.run_directory import open_run
+
+    space = space_of(open_run(run_dir).config["task"])
+    if space is None:
+        return None
+    try:
+        return space, kept_table(space) if is_kept(space) else None
+    except TableError as error:
+        click.echo(f"without published results: {error}", err=True)
+        return space, None
+
+
+def _print_architecture(space: str, table: Published | None, final: FinalEvaluation) -> None:
+    """What was found as the space's table calls it, and what it is worth there."""
+    from pbtnas.analysis.found.returned import architecture_of
+    from pbtnas.models.nb201.text import read, written
+
+    name = architecture_of(space, final.champion.architecture, final.metrics)
+    words = f" {list(read(name))} {written(read(name))}" if space == "nb201" else ""
+    click.echo(f"    architecture {name}{words}")
+    if table is None:
+        return
+    standings = table.standings(name)
+    if standings is None:
+        click.echo(f"    {table.name} lacks it")
+        return
+    for data_set, standing in zip(table.data_sets, standings, strict=True):
+        click.echo(
+            f"    {data_set} by {table.name}: {standing.accuracy:.2f} %, regret "
+            f"{standing.regret:.2f}, above {standing.percentile:.1f} % of the architectures"
+        )
 
 
 @click.command()

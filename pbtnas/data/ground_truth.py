@@ -129,6 +129,11 @@ def open_table(directory: Path, published: PublishedTable = CELL64) -> GroundTru
     return _parse(_text(content, home), home, published.names)
 
 
+def is_kept(directory: Path, published: PublishedTable) -> bool:
+    """Whether a published table is kept in `directory`."""
+    return _home(directory, published).exists()
+
+
 def kept_content(directory: Path, published: PublishedTable) -> tuple[bytes, Path]:
     """The content of the file that keeps a published table, and the file.
 

@@ -94,9 +94,10 @@ def open_nb201(directory: Path) -> Nb201Table:
     return _parse(content, home)
 
 
-def has_nb201(directory: Path) -> bool:
-    """Whether a table is kept in `directory`."""
-    return (directory / f"{NB201.name}{NB201.suffix}").exists()
+def is_nb201(file: Path) -> bool:
+    """Whether a file has the column of these architectures.  Raises `TableError`."""
+    (_, header), *_ = csv_rows(_text(read_bytes(file), file), file)
+    return NAME in header
 
 
 def _parse(content: bytes, file: Path) -> Nb201Table:

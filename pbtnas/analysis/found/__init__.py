@@ -1,0 +1,1 @@
+"""What architectures that runs have found are worth by a table of published results."""
