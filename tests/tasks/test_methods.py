@@ -328,3 +328,19 @@ def test_what_has_no_meaning_is_refused(options: dict[str, Any], words: str) -> 
 
 
 _PLAIN = {"width", "cells", "data", "side", "held_out", "batch_size", "steps_per_epoch"}
+
+
+def test_a_method_of_ones_own_is_a_class(tmp_path: Path) -> None:
+    """The example projects the mixture: it stays on the simplex, and moves."""
+    file = Path(__file__).parents[2] / "examples" / "own_method.py"
+    options = TINY | {"method": "gaea-bilevel", "architecture_rate": 5.0}
+    task = load_task("Projected", options, task_file=f"{file}:Projected")
+    assert isinstance(task, SupernetTask)
+    task.prepare(RehearsalProducts(tmp_path))
+    member = trainee(task)
+    train(member, 1, Rehearsal(tmp_path))
+
+    rows = member.learning.mixture().detach()
+    assert float((rows.sum(dim=1) - 1).abs().max()) <= 1e-6
+    assert float(rows.min()) >= 0
+    assert not torch.equal(rows, torch.full((3, 4), 0.25))

@@ -82,7 +82,7 @@ def _curve(history: History) -> tuple[str, str, Array, Array] | None:
     """Space, method, shares of the training and relative entropies of the first member."""
     task = history.settings["task"]
     method, space = task.get("method"), task.get("space", "cell64")
-    if task["name"] != "supernet" or method is None or space not in _OPTIONS:
+    if task.get("name") != "supernet" or method is None or space not in _OPTIONS:
         return None
     epochs, values = [], []
     for generation in history.generations:
