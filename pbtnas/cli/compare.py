@@ -263,7 +263,8 @@ def plot(
     A run: every member's score, the family tree, origins of layers, options and diversity, the
     schedules of its ladders, its front and hypervolume.  A study: score against work, fronts and
     hypervolumes, and population size, shrink-perturb and ablations where it varies them; for
-    these --metric, --ever and --final say which number.
+    these --metric, --ever and --final say which number.  Of a space with published results, whose
+    table is kept, what was found.
     """
     from pbtnas.analysis.plots.catalogue import Measure
     from pbtnas.analysis.plots.style import save
@@ -291,11 +292,12 @@ def _figures_of_study(
     """The figures of a study's finished runs; the others are named on stderr."""
     from pbtnas.analysis.compare.gathering import gather
     from pbtnas.analysis.plots.catalogue import study_figures
+    from pbtnas.cli.published import kept_tables
 
     gathered = gather([directory], only)
     if not gathered.finished:
         leave(ExitCode.USAGE, f"{directory}: none of its runs is finished yet")
-    figures = study_figures(gathered.finished, measure, reference)
+    figures = study_figures(gathered.finished, measure, reference, kept_tables())
     for name in gathered.unfinished:
         click.echo(f"left out, not finished: {name}", err=True)
     return figures

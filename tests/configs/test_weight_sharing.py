@@ -90,3 +90,24 @@ def test_the_stability_study_is_one() -> None:
         if isinstance(task, SupernetTask):
             assert search.population == len(task.parts), run.name
             assert task.options.dense_rows == 16, run.name
+
+
+@pytest.mark.parametrize("name", ["sharing_or_population", "sharing_or_population_small"])
+def test_the_study_of_sharing_or_population_is_one(name: str) -> None:
+    """Every population fits its schedule, says what it costs, and has the budget of the others."""
+    runs = load_study(CONFIGS.parent / "study" / f"{name}.yaml")
+
+    assert len({run.seed for run in runs}) == (2 if name.endswith("small") else 10)
+    steps = set()
+    for run in runs[: len({run.name for run in runs})]:
+        space = run.name.partition(".")[0]
+        options, search = run.config.task.options, run.config.search
+        if run.config.task.name == "supernet":
+            continue
+        assert run.config.task.name == space
+        kind = {"nb201": Nb201Options, "cell64": Cell64Options}[space]
+        parsed = parse(kind, options, "task", run.config.task.places)
+        assert parsed.counts_cost(), run.name
+        assert search.generations * search.epochs == parsed.schedule_epochs, run.name
+        steps.add(search.granted_epochs() * parsed.epoch_steps(25_000))
+    assert steps == {480 if name.endswith("small") else 2400}

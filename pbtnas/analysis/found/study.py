@@ -155,7 +155,7 @@ def _summary(worth: Sequence[Worth], table: Published, limit: float, ddof: int) 
             "Published accuracies of the architecture that each run returns, mean ± std over seeds "
             f"(ddof = {ddof}), best first. Regret: what the best of the table has more. "
             "Percentile: share of the table that has less.",
-            "Whole cost: multiply-adds of all jobs of a run; seconds: of those that were not reused. "
+            "Whole cost: multiply-adds of all jobs of a run; seconds: of those not reused. "
             "Below the variants: what needs no search on these images, and random search by short "
             "trainings, replayed on the table, ± over replays.",
             *notes,

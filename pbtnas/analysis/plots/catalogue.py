@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pbtnas.analysis.compare.gathering import NamedRun, settings_of
@@ -16,10 +18,13 @@ from pbtnas.analysis.compare.hypervolumes import (
     hypervolumes,
 )
 from pbtnas.analysis.compare.observations import budget, curve, evolution, outcome, variant
+from pbtnas.analysis.found.published import Published
+from pbtnas.analysis.found.returned import Returned, returned, space_of
 from pbtnas.analysis.fronts.measured import Measured, front_volume, measured, reference_point
 from pbtnas.analysis.history.run import History
 from pbtnas.analysis.plots import ablations as plots_ablations
 from pbtnas.analysis.plots import curves as plots_curves
+from pbtnas.analysis.plots import found as plots_found
 from pbtnas.analysis.plots import fronts as plots_fronts
 from pbtnas.analysis.plots import lineage as plots_lineage
 from pbtnas.analysis.plots import population as plots_population
@@ -93,12 +98,17 @@ class Measure:
         return found.value
 
 
+NO_TABLES: Mapping[str, Published] = MappingProxyType({})
+
 SCORE = Measure()
 """Of the best member of the last generation."""
 
 
 def study_figures(
-    runs: Sequence[NamedRun], measure: Measure = SCORE, reference: str | None = None
+    runs: Sequence[NamedRun],
+    measure: Measure = SCORE,
+    reference: str | None = None,
+    published: Mapping[str, Published] = NO_TABLES,
 ) -> Figures:
     """Figures of finished runs: scores against work, and whatever else they vary.
 
@@ -106,8 +116,9 @@ def study_figures(
     run with several sizes, "spectrum" where shrink-perturb has several settings, "ablations"
     where something shares the budget of PBT-NAS; these three draw `measure`.  "front" where runs
     have several objectives, and "hypervolume" where a reference point is given.  Where runs train
-    supernets, those of `supernet_figures` over all tasks.  Raises `ComparisonError` where a run
-    does not have what is measured.
+    supernets, those of `supernet_figures` over all tasks.  "found" and "cost" where they search a
+    space of which there are `published` results.  Raises `ComparisonError` where a run does not
+    have what is measured.
     """
     figures: Figures = {}
     for label, alike in settings_of(runs).items():
@@ -115,7 +126,23 @@ def study_figures(
         drawn = _figures_of_task(alike, measure) | _figures_of_fronts(alike, reference)
         for name, draw in drawn.items():
             figures[f"{words}-{name}" if words else name] = draw
-    return figures | supernet_figures(runs)
+    return figures | supernet_figures(runs) | figures_of_found(runs, published)
+
+
+def figures_of_found(runs: Sequence[NamedRun], published: Mapping[str, Published]) -> Figures:
+    """What runs have found, for each space with a table; its name where there are several."""
+    groups: dict[str, list[Returned]] = defaultdict(list)
+    for run in runs:
+        space = space_of(run.history.settings["task"])
+        if space in published:
+            groups[space].append(returned(run))
+    figures: Figures = {}
+    for space, found in groups.items():
+        suffix, table = f"-{space}" if len(groups) > 1 else "", published[space]
+        figures[f"found{suffix}"] = partial(plots_found.found, found, table)
+        if any(run.costs for run in found):
+            figures[f"cost{suffix}"] = partial(plots_found.cost, found, table)
+    return figures
 
 
 def _figures_of_fronts(runs: Sequence[NamedRun], reference: str | None) -> Figures:
