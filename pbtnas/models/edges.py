@@ -62,6 +62,9 @@ class Sizes(Protocol):
         edge and its input; without a traversal it is a network alone.
         """
 
+    def nodes(self) -> tuple[int, ...]:
+        """The node of a cell that the edge of each variable enters."""
+
     def name(self, architecture: Architecture) -> str:
         """What an architecture is called, as the space's authors call it."""
 

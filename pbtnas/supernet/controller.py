@@ -31,10 +31,11 @@ class Controller(nn.Module):
         self.variables = variables
         self.start = nn.Parameter(torch.empty(hidden))
         self.embedding = nn.Parameter(torch.empty(options, hidden))
-        # Cells, not an `nn.LSTM`, which may put its weights elsewhere on a GPU.
-        self.first = nn.LSTMCell(hidden, hidden)
-        self.second = nn.LSTMCell(hidden, hidden)
-        self.head = nn.Linear(hidden, options)
+        with torch.random.fork_rng(devices=[]):  # layers draw weights, which are drawn anew below
+            # Cells, not an `nn.LSTM`, which may put its weights elsewhere on a GPU.
+            self.first = nn.LSTMCell(hidden, hidden)
+            self.second = nn.LSTMCell(hidden, hidden)
+            self.head = nn.Linear(hidden, options)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in self.parameters():

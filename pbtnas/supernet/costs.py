@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pbtnas.models.edges import Edge
+from pbtnas.models.edges import Edge, Traversal
 from pbtnas.search.space import Architecture
-from pbtnas.supernet.network import present
+from pbtnas.supernet.network import Path, Sampled, present
 from pbtnas.supernet.relaxation import Partial
 
 TRAINING = 3
@@ -39,6 +39,18 @@ class PassCosts:
     def mixed(self) -> int:
         """Of all operations."""
         return self.fixed + sum(self.operations.values())
+
+    def of(self, traversal: Traversal) -> int:
+        """Of a pass that is run so."""
+        match traversal:
+            case Path(architecture):
+                return self.path(architecture)
+            case Sampled(weights):
+                return self.path(tuple(weights.argmax(dim=1).tolist()))
+            case Partial(inner):
+                return self.of(inner)
+            case _:
+                return self.mixed()
 
 
 @torch.no_grad()

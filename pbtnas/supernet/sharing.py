@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pbtnas.models.edges import Traversal
 from pbtnas.search.space import Architecture
 from pbtnas.supernet.network import Path, UsedTensors
 
@@ -68,15 +69,20 @@ class Supernet:
         network: initialised network; private tensors of each subnet begin with its values.
         subnets: subnets that it spans, by name.
         is_private: tensors that each subnet has for itself.
+        run_as: makes how a subnet is run from its architecture, each time.
     """
 
     def __init__(
-        self, network: nn.Module, subnets: Mapping[str, Architecture], is_private: IsPrivate
+        self,
+        network: nn.Module,
+        subnets: Mapping[str, Architecture],
+        is_private: IsPrivate,
+        run_as: Callable[[Architecture], Traversal] = Path,
     ) -> None:
         self.network = network
         self.subnets = dict(subnets)
         self._uses = UsedTensors(network)
-        self._paths = {name: Path(a) for name, a in self.subnets.items()}
+        self._run_as = run_as
         self._is_private = is_private
         self._private: dict[str, list[_Place]] = {}
         self._private_names = {name for name in self._uses.names if is_private(name)}
@@ -105,13 +111,13 @@ class Supernet:
         self.network.add_module(PRIVATE, kept)
 
     @contextmanager
-    def entered(self, subnet: str) -> Iterator[Path]:
+    def entered(self, subnet: str) -> Iterator[Traversal]:
         """While it lasts, the network has the private tensors of a subnet; yields how to run it."""
         places = self._private.get(subnet, ())
         for place in places:
             place.enter()
         try:
-            yield self._paths[subnet]
+            yield self._run_as(self.subnets[subnet])
         finally:
             for place in places:
                 place.leave()

@@ -8,6 +8,7 @@ import pytest
 
 from pbtnas.config import Config, load, load_study, parse
 from pbtnas.engine.run_setup import check_start, check_task
+from pbtnas.tasks.making import parsed
 from pbtnas.tasks.weight_sharing import Cell64Task, Nb201Task, SupernetTask
 from pbtnas.tasks.weight_sharing.nb201 import Nb201Options
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
@@ -30,7 +31,7 @@ def read(name: str) -> tuple[Config, Found]:
     if config.task.name == "nb201":
         return config, Nb201Task(parse(Nb201Options, options, "task", places))
     assert config.task.name == "supernet"
-    return config, SupernetTask(parse(SupernetOptions, options, "task", places))
+    return config, SupernetTask(parsed(SupernetOptions, options, places))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -141,7 +141,9 @@ def test_the_task_of_the_page_learns(tmp_path: Path) -> None:
     assert evaluate(trainee, Rehearsal(tmp_path)).score > before
 
 
-@pytest.mark.parametrize("example", ["own_interface.py", "own_ladders.py", "own_supernet.py"])
+@pytest.mark.parametrize(
+    "example", ["own_interface.py", "own_ladders.py", "own_supernet.py", "own_method.py"]
+)
 def test_a_listing_of_a_whole_example_is_the_file(example: str) -> None:
     """It is the file that tests of `tests/tasks/` train, check and score."""
     assert (ROOT / "examples" / example).read_text() in BLOCKS

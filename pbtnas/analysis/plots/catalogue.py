@@ -30,7 +30,7 @@ from pbtnas.analysis.plots import fronts as plots_fronts
 from pbtnas.analysis.plots import lineage as plots_lineage
 from pbtnas.analysis.plots import population as plots_population
 from pbtnas.analysis.plots import schedules as plots_schedules
-from pbtnas.analysis.plots.supernet_figures import supernet_figures
+from pbtnas.analysis.plots.supernet_figures import entropy_figures, supernet_figures
 from pbtnas.search.space import Variable
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def run_figures(
     history: History, variables: Sequence[Variable], reference: str | None = None
 ) -> Figures:
     """Figures of one run: scores, family tree, origins of layers, options, diversity, schedules;
-    with several objectives its front, and the hypervolume against the reference point.
+    the entropy of an architecture that is learnt; with several objectives its front, and the
+    hypervolume against the reference point.
 
     Without `variables`, which only the task knows, what rests on options is left out.  Raises
     `NothingToShow` while no generation was selected.
@@ -63,7 +64,7 @@ def run_figures(
         figures["schedules"] = lambda: plots_schedules.schedules(seen)
     if history.objectives.several:
         figures |= _figures_of_front(history, reference)
-    return figures
+    return figures | entropy_figures([NamedRun(history.root.name, history)])
 
 
 def _figures_of_front(history: History, reference: str | None) -> Figures:

@@ -17,6 +17,7 @@ from pbtnas.analysis.compare.gathering import NamedRun
 from pbtnas.analysis.instances import tau_mean_std
 from pbtnas.analysis.plots import mini_batches, rank_stability
 from pbtnas.analysis.plots import sharing as plots_sharing
+from pbtnas.analysis.plots.mixture_entropy import entropy_curves, mixture_entropy
 from pbtnas.analysis.rank_study import MOST_ROWS, Truth, truth_of, usual_k
 from pbtnas.analysis.ranks import Array
 from pbtnas.analysis.rated_subnets import score_rows
@@ -41,11 +42,13 @@ _MOST_PANELS = 4
 def supernet_figures(runs: Sequence[NamedRun]) -> Figures:
     """The figures, each drawn when it is called.
 
-    `stability` where a variant has two instances; with ground truth, `rank-boxes` there too, and
+    `entropy` where runs learn an architecture, for each space of theirs; `stability` where a
+    variant has two instances; with ground truth, `rank-boxes` there too, and
     `finetune` where `pbtnas subnets --finetune` has tuned the subnets of a run; `last-steps` of
     each variant that keeps dense rows; `sharing` where variants have groups or prefixes.  Runs
     that rate a subnet twice are left out.  Raises what reading the runs raises.
     """
+    figures = entropy_figures(runs)
     supernets = [
         run for run in runs if has_subnets(run.history) and rated_twice(run.history) is None
     ]
@@ -53,10 +56,10 @@ def supernet_figures(runs: Sequence[NamedRun]) -> Figures:
         key=lambda run: _task(run).get("sharing", "all") != "all"
     )  # what the paper is about
     if not supernets:
-        return {}
+        return figures
     truth = _truth(runs)
     names = subnet_names(supernets[0].history) if truth is None else truth.names
-    figures = _stability(supernets, names)
+    figures |= _stability(supernets, names)
     if truth is None:
         return figures
     rows: dict[str, list[SubnetRows]] = defaultdict(list)
@@ -71,6 +74,22 @@ def supernet_figures(runs: Sequence[NamedRun]) -> Figures:
             **_sharing(supernets, rows, truth),
         }
     )
+
+
+def entropy_figures(runs: Sequence[NamedRun]) -> Figures:
+    """How decided supernets with a method are; the figure's name has the space where it is one of
+    several."""
+    spaces = {
+        space: curves
+        for space, curves in entropy_curves(runs).items()
+        if any(curve.method != "rs-ws" for curve in curves.values())
+    }
+    return {
+        "entropy" if len(spaces) == 1 else f"{space}-entropy": functools.partial(
+            mixture_entropy, curves
+        )
+        for space, curves in spaces.items()
+    }
 
 
 def _truth(runs: Sequence[NamedRun]) -> Truth | None:

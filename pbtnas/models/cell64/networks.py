@@ -38,6 +38,7 @@ class Cell64Sizes:
         classes: classes of images.
         kernels: sides of the kernels of the four operations.
         bn_momentum: weight of a batch in running statistics.
+        parts: operations have the width of one of so many parts of the channels inside of a cell.
     """
 
     width: int = 16
@@ -46,6 +47,7 @@ class Cell64Sizes:
     classes: int = 10
     kernels: tuple[int, ...] = KERNELS
     bn_momentum: float = 0.4
+    parts: int = 1
 
     def space(self) -> SearchSpace:
         """Three variables of four operations; each owns its edge in every cell."""
@@ -54,6 +56,10 @@ class Cell64Sizes:
     def network(self, candidates: Candidates) -> nn.Module:
         """A network that has the operations of these options."""
         return Cell64(self, candidates)
+
+    def nodes(self) -> tuple[int, ...]:
+        """The node that the edge of each variable enters."""
+        return 1, 2, 2
 
     def name(self, architecture: Architecture) -> str:
         """Three digits, counted from 1 as in the paper."""
@@ -145,8 +151,8 @@ class Entry(nn.Module):
 
 
 def _edge(variable: int, sizes: Cell64Sizes, options: Sequence[int]) -> Edge:
+    width = sizes.width // sizes.parts
     operations = {
-        option: operation(option, sizes.width, sizes.kernels, sizes.bn_momentum)
-        for option in options
+        option: operation(option, width, sizes.kernels, sizes.bn_momentum) for option in options
     }
     return Edge(variable, names(sizes.kernels), operations)

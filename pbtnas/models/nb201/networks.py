@@ -42,6 +42,7 @@ class Nb201Sizes:
     classes: int = 10
     bn_momentum: float = 0.1
     affine: bool = True
+    parts: int = 1
 
     def space(self) -> SearchSpace:
         """Six variables of five operations; each owns its edge in every cell."""
@@ -50,6 +51,10 @@ class Nb201Sizes:
     def network(self, candidates: Candidates) -> nn.Module:
         """A network that has the operations of these options."""
         return Nb201(self, candidates)
+
+    def nodes(self) -> tuple[int, ...]:
+        """The node that the edge of each variable enters."""
+        return 1, 2, 2, 3, 3, 3
 
     def name(self, architecture: Architecture) -> str:
         """The six digits of the published table."""
@@ -151,7 +156,7 @@ class Cell(nn.Module):
 
 def _edge(variable: int, width: int, sizes: Nb201Sizes, options: Sequence[int]) -> Edge:
     operations = {
-        option: operation(option, width, sizes.bn_momentum, affine=sizes.affine)
+        option: operation(option, width // sizes.parts, sizes.bn_momentum, affine=sizes.affine)
         for option in options
     }
     return Edge(variable, OPERATIONS, operations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,21 +30,29 @@ class Classifier(Learner):
     Args:
         task: data and options.
         network: initialised network.
+        weights: parameters that SGD trains; None means all.
+        others: optimisers of the other parameters.
     """
 
-    def __init__(self, task: Classifying, network: nn.Module) -> None:
+    def __init__(
+        self,
+        task: Classifying,
+        network: nn.Module,
+        weights: Sequence[nn.Parameter] | None = None,
+        others: Sequence[torch.optim.Optimizer] = (),
+    ) -> None:
         options = task.options
         if options.channels_last:
             network.to(memory_format=torch.channels_last)
         self.task = task
         self.optimizer = torch.optim.SGD(
-            network.parameters(),
+            network.parameters() if weights is None else weights,
             options.learning_rate,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
             nesterov=options.nesterov,
         )
-        super().__init__(network, [self.optimizer])
+        super().__init__(network, [self.optimizer, *others])
         self.steps = 0  # since the member was created
         self._begun = 0  # before this job
 
@@ -135,10 +143,10 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def data_seed(task: Classifying, seed: int) -> int:
+def data_seed(task: Classifying, seed: int, purpose: str = "images") -> int:
     """The seed of batches and augmentation: that of the options, or by the job's."""
     pinned = task.options.data_seed
-    return derive(seed if pinned is None else pinned, "images")
+    return derive(seed if pinned is None else pinned, purpose)
 
 
 class Tally:

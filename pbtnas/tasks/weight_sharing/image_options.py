@@ -77,7 +77,7 @@ class ImageOptions:
         None,
         newer=True,
         help="Report the multiply-adds of each job as the metric spent_multiply_adds; null means "
-        "in nb201 only.",
+        "in nb201, and with task.method.",
     )
 
     init_seed: int | None = number(

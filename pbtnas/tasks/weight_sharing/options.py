@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pbtnas.config import number, setting
 from pbtnas.models.cell64.networks import Cell64Sizes
@@ -18,7 +18,8 @@ from pbtnas.supernet.inactive import Inactive
 from pbtnas.supernet.orders import Order
 from pbtnas.supernet.parts import Grouping
 from pbtnas.supernet.statistics import Statistics
-from pbtnas.tasks.weight_sharing.image_options import CLASSES, ImageOptions
+from pbtnas.tasks.weight_sharing.image_options import CLASSES, COUNTS, ImageOptions
+from pbtnas.tasks.weight_sharing.method_options import MethodOptions
 
 NB201_SCORED = 100
 """Subnets of NAS-Bench-201 that are scored by default, of 15,625."""
@@ -55,7 +56,12 @@ class Cell64Options(ImageOptions, Cell64Networks):
             classes=CLASSES[self.data],
             kernels=self.kernels,
             bn_momentum=self.bn_momentum,
+            parts=self.channel_parts(),
         )
+
+    def channel_parts(self) -> int:
+        """Of so many parts of the channels inside of a cell, operations see one."""
+        return 1
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
@@ -67,7 +73,7 @@ class Cell64Options(ImageOptions, Cell64Networks):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupernetOptions(Cell64Options):
+class SupernetOptions(MethodOptions, Cell64Options):
     """The options of a supernet, besides those of its networks, data and training."""
 
     space: Literal["cell64", "nb201"] = setting(
@@ -142,6 +148,15 @@ class SupernetOptions(Cell64Options):
         "the accuracies in the checkpoint.",
     )
 
+    @classmethod
+    def preset(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the method of these options sets, where they do not; halves of the images too."""
+        found = super().preset(given)
+        counts = COUNTS.get(given.get("data", "cifar10"))
+        if found and {**found, **given}.get("objective", "bilevel") == "bilevel" and counts:
+            found["held_out"] = counts["train"] // 2
+        return found
+
     def sizes(self) -> Sizes:
         """The space whose architectures share, and what of its networks is not searched."""
         if self.space == "cell64":
@@ -152,11 +167,17 @@ class SupernetOptions(Cell64Options):
             classes=CLASSES[self.data],
             bn_momentum=self.bn_momentum,
             affine=self.affine,
+            parts=self.partial_channels,
         )
+
+    def channel_parts(self) -> int:
+        """Of so many parts of the channels inside of a cell, operations see one."""
+        return self.partial_channels
 
     def counts_cost(self) -> bool:
         """Whether members report the multiply-adds of their jobs."""
-        return self.space == "nb201" if self.count_cost is None else self.count_cost
+        usual = self.space == "nb201" or self.method is not None
+        return usual if self.count_cost is None else self.count_cost
 
     def most_scored(self) -> int | None:
         """How many subnets of a part are scored at most; None for all."""
@@ -169,6 +190,9 @@ class SupernetOptions(Cell64Options):
         yield from super().conflicts()
         yield from self._sharing_conflicts()
         yield from self._space_conflicts()
+        yield from self.method_conflicts(self.width)
+        if self.method is not None:
+            yield from self._beside_a_method()
         if self.order_seed is not None and self.order == "cycle":
             yield "order_seed", "null with task.order cycle, which draws nothing"
 
@@ -180,9 +204,27 @@ class SupernetOptions(Cell64Options):
     def misfits(self, train: int, test: int) -> Iterator[tuple[str, str]]:
         """What does not fit the numbers of images of both halves, for `UnfitOptions`."""
         yield from super().misfits(train, test)
+        scoring = self.validation_images or self.held_out
+        if self.method is not None and self.choice_images > scoring:
+            yield "choice_images", f"at most the {scoring} validation images"
         steps = self.schedule_epochs * self.epoch_steps(self.training_images(train))
         if self.held_out < train and self.dense_rows > steps:
             yield "dense_rows", f"at most the {steps} steps of the schedule"
+
+    def _beside_a_method(self) -> Iterator[tuple[str, str]]:
+        """What has no meaning where a method decides it."""
+        if self.sharing != "all":
+            yield "sharing", "all with task.method"
+        if self.order != "cycle":
+            yield "order", "cycle with task.method, which decides what a step trains"
+        if self.inactive != "frozen":
+            yield "inactive", "frozen with task.method"
+        if self.dense_rows:
+            yield "dense_rows", "0 with task.method"
+        if self.scored_count is not None:
+            yield "scored_count", "null with task.method, which scores what it chooses"
+        if self.as_published:
+            yield "as_published", "false with task.method, which learns from images that score"
 
     def _space_conflicts(self) -> Iterator[tuple[str, str]]:
         if self.affine and self.space != "nb201":

@@ -13,7 +13,7 @@ from torch import nn
 from pbtnas.models.edges import only
 from pbtnas.search.space import Architecture
 from pbtnas.supernet.statistics import Statistics, scoring
-from pbtnas.tasks.base import Context, Evaluation
+from pbtnas.tasks.base import Context, Evaluation, TaskError
 from pbtnas.tasks.weight_sharing.classifier import accuracy, data_seed
 from pbtnas.tasks.weight_sharing.classifying import unseen
 from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
@@ -104,7 +104,16 @@ class SubnetRater(SupernetTrainee):
 
     @torch.no_grad()
     def alone(self, name: str, device: str = "cpu") -> nn.Module:
-        """A network of a subnet alone, with copies of its shared weights."""
+        """A network of a subnet alone, with copies of its shared weights.
+
+        Raises `TaskError` where operations see a part of the channels.
+        """
+        if self.task.options.partial_channels > 1:
+            raise TaskError(
+                f"task.partial_channels {self.task.options.partial_channels}: a subnet of this "
+                "supernet is no network alone; train its architecture with the task "
+                f"{self.task.options.space}"
+            )
         network = self.task.network(only(self.supernet.subnets[name]), seed=0).to(device)
         if self.task.options.channels_last:
             network.to(memory_format=torch.channels_last)

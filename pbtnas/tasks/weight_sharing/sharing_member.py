@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pbtnas.models.edges import joint
+from pbtnas.models.edges import Traversal, joint
 from pbtnas.search.seeding import derive, stream
 from pbtnas.search.space import Architecture
 from pbtnas.state import State
@@ -23,6 +24,7 @@ from pbtnas.supernet.statistics import Statistics, scoring
 from pbtnas.tasks.base import SUBNET, Context, Evaluation
 from pbtnas.tasks.weight_sharing.classifier import Classifier, Metrics, Tally, accuracy
 from pbtnas.tasks.weight_sharing.classifying import unseen
+from pbtnas.tasks.weight_sharing.learnt_architecture import ARCHITECTURE
 from pbtnas.tasks.weight_sharing.rows import Rows
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ _SUBNETS = "subnets"
 
 def scored_subnets(names: Sequence[str], options: SupernetOptions) -> list[str]:
     """Which of the subnets of a part are scored, in their order."""
-    if options.scored:
+    if options.scored or options.method is not None:
         return list(options.scored)
     most = options.most_scored()
     if most is None or most >= len(names):
@@ -58,8 +60,15 @@ class SupernetTrainee(Classifier):
     def __init__(self, task: SupernetTask, subnets: Mapping[str, Architecture], seed: int) -> None:
         options = task.options
         network = task.network(joint(list(subnets.values())), seed)
-        self.supernet = Supernet(network, subnets, task.is_private)
-        super().__init__(task, network)
+        weights = list(network.parameters())
+        self.architecture = task.learnt_architecture(seed)
+        if self.architecture is None:
+            self.supernet = Supernet(network, subnets, task.is_private)
+            super().__init__(task, network)
+        else:
+            self.supernet = Supernet(network, subnets, task.is_private, self.architecture.subnet)
+            network.add_module(ARCHITECTURE, self.architecture.module)
+            super().__init__(task, network, weights, self.architecture.optimizers)
         self.names = list(subnets)
         self.scored = scored_subnets(self.names, options)
         self.rows = Rows(self.scored)
@@ -136,14 +145,18 @@ class SupernetTrainee(Classifier):
                 logits: Tensor = self.networks(images, path)
                 return logits
 
-            batches = self.task.batches(context.device)
-            with scoring(
-                self.networks,
-                statistics,
-                run,
-                lambda: batches.some(self.task.options.recalibration_batches),
-            ):
+            with self.scoring_as(path, statistics):
                 return accuracy(run, self.task.scored(part, context.device), context.tick)
+
+    def scoring_as(self, run: Traversal, statistics: Statistics) -> AbstractContextManager[None]:
+        """Let normalisation use these statistics while a subnet, run so, is scored."""
+        batches = self.task.batches(str(self.device))
+        return scoring(
+            self.networks,
+            statistics,
+            lambda images: self.networks(images, run),
+            lambda: batches.some(self.task.options.recalibration_batches),
+        )
 
     def evaluate(self, context: Context) -> Evaluation:
         """The mean accuracy of the subnets, and that of each as a metric.

@@ -16,11 +16,15 @@ from torch import nn
 from pbtnas.models.cell64.networks import INPUT_LAYER
 from pbtnas.models.edges import joint
 from pbtnas.search.space import Architecture, SearchSpace, Variable
+from pbtnas.supernet.costs import PassCosts, pass_costs
 from pbtnas.supernet.parts import parts_of, subnets_of
 from pbtnas.supernet.sharing import PRIVATE, IsPrivate, below, matching, nothing
 from pbtnas.supernet.statistics import Statistics
 from pbtnas.tasks.base import TaskError, UnfitOptions
 from pbtnas.tasks.weight_sharing.classifying import Classifying
+from pbtnas.tasks.weight_sharing.images import Batches, Problem
+from pbtnas.tasks.weight_sharing.learning_member import LearningTrainee
+from pbtnas.tasks.weight_sharing.learnt_architecture import ARCHITECTURE, LearntArchitecture
 from pbtnas.tasks.weight_sharing.options import SupernetOptions
 from pbtnas.tasks.weight_sharing.rater import SubnetRater
 from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
@@ -29,10 +33,12 @@ from pbtnas.tasks.weight_sharing.sharing_member import SupernetTrainee
 class SupernetTask(Classifying):
     """Train the parts of a space with shared weights.
 
-    For a space of your own, override `choices`, `build` and, for a prefix, `behind`.
+    For a space of your own, override `choices`, `build` and, for a prefix, `behind`; for weights
+    of edges, `nodes`.  For a method of your own, `Learnt`.
     """
 
     Options = SupernetOptions
+    Learnt: type[LearntArchitecture] = LearntArchitecture
     options: SupernetOptions
     space: SearchSpace
     trains_every = True
@@ -40,7 +46,14 @@ class SupernetTask(Classifying):
     def __init__(self, options: SupernetOptions | None = None) -> None:
         super().__init__(options or SupernetOptions())
         options = self.options
-        every = subnets_of(self.choices, self.name)
+        self._choosing: tuple[str, Problem, Batches] | None = None
+        if found := list(self._left_out_misfits()):
+            raise UnfitOptions(options, found)
+        every = {
+            name: architecture
+            for name, architecture in subnets_of(self.choices, self.name).items()
+            if all(o in left for o, left in zip(architecture, self.candidates, strict=True))
+        }
         with torch.random.fork_rng(devices=[]):
             network = self.build(joint(list(every.values())))
         if found := list(self._misfits(every, network)):
@@ -51,6 +64,8 @@ class SupernetTask(Classifying):
             named = (*network.named_parameters(), *network.named_buffers())
             private = [name for name, _ in named if self.is_private(name)]
             modules += [PRIVATE] if private else []
+        learnt = self.learnt_architecture(0)
+        modules += [ARCHITECTURE] if learnt is not None and learnt.parameters else []
         self.space = SearchSpace([Variable("part", tuple(self.parts), tuple(modules))])
 
     def _misfits(
@@ -107,7 +122,59 @@ class SupernetTask(Classifying):
 
     def create(self, architecture: Architecture, seed: int) -> SupernetTrainee:
         """A supernet of a part, with the operations that its subnets use, on the CPU."""
-        return SupernetTrainee(self, self.spanned(architecture), seed)
+        kind = SupernetTrainee if self.options.method is None else LearningTrainee
+        return kind(self, self.spanned(architecture), seed)
+
+    def learnt_architecture(self, seed: int) -> LearntArchitecture | None:
+        """A new architecture to learn by the method of the options; None without a method."""
+        if self.options.method is None:
+            return None
+        options = len(self.choices.variables[0].options)
+        return self.Learnt(self.options, self.candidates, options, self.nodes, seed)
+
+    @cached_property
+    def candidates(self) -> list[list[int]]:
+        """For each variable the options that are not left out."""
+        exclude = self.options.exclude
+        return [[o for o, n in enumerate(v.options) if n not in exclude] for v in self.choices]
+
+    @property
+    def nodes(self) -> Sequence[int]:
+        """The node of a cell that the edge of each variable enters, for weights of edges."""
+        return self.options.sizes().nodes()
+
+    @cached_property
+    def passes(self) -> PassCosts:
+        """Multiply-adds of a forward pass of an image, with a method."""
+        return pass_costs(
+            self.network(self.candidates, 0), self.options.side, self.options.partial_channels
+        )
+
+    def choosing(self, device: str) -> Batches:
+        """Batches that an architecture learns from, on a device."""
+        bilevel, problem = self.options.objective == "bilevel", self.problem
+        if self._choosing is None or self._choosing[:2] != (device, problem):
+            images = (problem.held_out if bilevel else problem.train).to(device)
+            batches = Batches(images, self.options.batch_size, self.appearance)
+            self._choosing = device, problem, batches
+        return self._choosing[2]
+
+    def _left_out_misfits(self) -> Iterator[tuple[str, str]]:
+        """What of the options of a method does not fit the space."""
+        options, known = self.options, self.choices.variables[0].options
+        if options.method is None:
+            return
+        if any(v.options != known for v in self.choices):
+            yield "method", "null for a space whose variables do not all have the same options"
+        for name in [name for name in options.exclude if name not in known][:1]:
+            yield (
+                "exclude",
+                f"operations of the space, {', '.join(map(str, known))}, and {name!r} is none",
+            )
+        if options.edge_weights and len(self.nodes) != len(self.choices):
+            yield "edge_weights", "false for a space of your own whose task has no `nodes`"
+        if len(self.candidates[0]) < 2:
+            yield "exclude", "to leave at least two operations"
 
     def subnets(self, architecture: Architecture) -> Sequence[str]:
         """The names of the subnets of a member, in order."""
@@ -131,6 +198,11 @@ class SupernetTask(Classifying):
             if name not in subnets:
                 first, *_, last = subnets
                 raise TaskError(f"subnet {name!r}: expected one of {first} to {last}")
+        if self.options.partial_channels > 1 and any(at):
+            raise TaskError(
+                f"task.partial_channels {self.options.partial_channels}: a subnet of this supernet "
+                "is no network alone, and cannot be tuned"
+            )
         return SubnetRater(self, subnets, names, at, _statistics(statistics, self.options))
 
 
