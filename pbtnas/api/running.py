@@ -28,17 +28,24 @@ from pbtnas.store.task_code import ACCEPT
 WORDS = "pbtnas: "  # with which a command begins the sentence that it ends with
 
 
-class SearchEnded(PbtnasError):
-    """The search has ended before it was finished.
+class CommandEnded(PbtnasError):
+    """A command has ended in another way than was hoped for.
 
     Args:
-        sentence: What the command said at last.
+        sentence: What it said at last.
         code: Its exit code.
     """
 
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(sentence)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[CommandEnded], tuple[str, int]]:
+        return type(self), (str(self), self.code)  # engines carry it to the program that called
+
+
+class SearchEnded(CommandEnded):
+    """The search has ended before it was finished."""
 
 
 def run_search(

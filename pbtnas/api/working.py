@@ -10,24 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pbtnas.api.classes import named_task
-from pbtnas.api.running import carry_out, options
-from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.api.running import CommandEnded, carry_out, options
+from pbtnas.errors import ExitCode
 
 
-class WorkerEnded(PbtnasError):
-    """A worker has ended for a reason that the same call would meet again.
-
-    Args:
-        sentence: What the worker said at last.
-        code: Its exit code.
-    """
-
-    def __init__(self, sentence: str, code: int) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type[WorkerEnded], tuple[str, int]]:
-        return WorkerEnded, (str(self), self.code)  # engines carry it to the program that called
+class WorkerEnded(CommandEnded):
+    """A worker has ended for a reason that the same call would meet again."""
 
 
 def work_on(

@@ -62,6 +62,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas launch slurm config.yaml /shared/runs/first --workers 16 --time 4:00:00",
         "pbtnas launch list /shared/runs/first",
     ),
+    "launch k8s": (
+        "pbtnas launch k8s config.yaml /shared/runs/first --image pbtnas --workers 16 --claim runs",
+    ),
     "launch list": ("pbtnas launch list /shared/runs/first",),
     "launch scale": ("pbtnas launch scale 32 /shared/runs/first",),
     "launch slurm": (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from pbtnas.cli.launch_k8s import k8s
 from pbtnas.cli.shared import (
     accept_option,
     accepting,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 def launch() -> None:
     """Have another scheduler start the workers of a run, and leave."""
 
+
+launch.add_command(k8s)
 
 arguments_argument = click.argument(
     "arguments", nargs=-1, required=True, metavar="[CONFIG] RUN_DIR"

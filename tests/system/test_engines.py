@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from pbtnas.store.identity import process_stat
-from tests.docs.test_docs import ROOT
+from tests.docs.test_docs import FENCED, ROOT
 from tests.system.site import TASK, Running, Site
 
 pytestmark = pytest.mark.slow
+
+CLUSTERS = ROOT / "docs" / "clusters.md"
 
 
 def parent_of(pid: int) -> int:
@@ -59,4 +61,28 @@ def test_a_ray_cluster_searches_and_restarts_what_is_killed(
     os.kill(parent_of(worker), signal.SIGKILL)
 
     assert running.ends() == 0, running.said()
+    assert site.outcome() == reference
+
+
+def test_the_lines_for_dask_search(site: Site, reference: dict[str, Any]) -> None:
+    """Those of the page, but for the addresses: two slots of a local cluster end a search, also
+    when the process of one is killed."""
+    pytest.importorskip("distributed")
+    (lines,) = (b for _, b in FENCED.findall(CLUSTERS.read_text()) if "dask.distributed" in b)
+    lines = lines.replace('"scheduler:8786"', "LocalCluster(n_workers=2, threads_per_worker=1)")
+    lines = lines.replace("import Client", "import Client, LocalCluster")
+    lines = lines.replace("range(16)", "range(2)")
+    lines = lines.replace('"/shared/runs/digits"', f"{str(site.run_dir)!r}, task={TASK!r}")
+    script = site.directory / "search.py"
+    script.write_text(lines)
+    site.plan(1, 2, "hang")
+    coordinator = site.coordinator()
+    running = program(site, str(script))
+
+    worker = int(running.until_it_says(r"-(\d+)-w-[0-9a-f]{6}: training g0001 m02")[1])
+    os.kill(parent_of(worker), signal.SIGKILL)
+
+    assert running.ends() == 0, running.said()
+    assert "[True, True]" in running.said()
+    assert coordinator.ends() == 0
     assert site.outcome() == reference
