@@ -85,6 +85,7 @@ ELSEWHERE: Mapping[str, str] = {
     "replay": "replay",
     "report": "compare",
     "resume": "control",
+    "retry": "in_work",
     "show": "show",
     "soup": "evaluate",
     "space": "inspect",

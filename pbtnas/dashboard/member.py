@@ -61,8 +61,12 @@ def _reported(
 ) -> ResultWithMeta | None:
     """The result with its metadata; where its record is lost, the copy in the selection."""
     known = history.generations[generation].results.get(member)
-    record = files.read(paths.result(generation, member), "result", expected=known is not None)
-    return known if record is None else ResultWithMeta(Result.from_json(record.core), record.meta)
+    retry = 0 if known is None else known.retry
+    name = paths.result(generation, member, retry)
+    record = files.read(name, "result", expected=known is not None)
+    if record is None:
+        return known
+    return ResultWithMeta(Result.from_json(record.core), record.meta, retry)
 
 
 def _short(value: Any) -> bool:
