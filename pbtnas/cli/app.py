@@ -91,6 +91,7 @@ ELSEWHERE: Mapping[str, str] = {
     "replay": "replay",
     "report": "compare",
     "resume": "control",
+    "retry": "in_work",
     "show": "show",
     "soup": "evaluate",
     "space": "inspect",

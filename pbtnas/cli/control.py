@@ -88,6 +88,14 @@ class Asked:
         return number
 
     @property
+    def newest(self) -> int:
+        """The generation in work, or the last."""
+        from pbtnas.records import paths
+
+        number = self.unselected
+        return number if self.files.published(paths.manifest(number)) else max(0, number - 1)
+
+    @property
     def length(self) -> int:
         """How many generations the run has, or is about to have."""
         return self.steering.length(int(self.run.config["search"]["generations"]))

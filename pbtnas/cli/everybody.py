@@ -76,7 +76,7 @@ def member(run_dir: Path, name: str, as_json: bool) -> None:
     """
     from pbtnas.monitoring.one_member import one_member
 
-    generation, slot = _named(name)
+    generation, slot = numbers_named(name)
     with disk_errors(ExitCode.FAILED, place=run_dir):
         found = one_member(run_dir, slot, generation)
     if as_json:
@@ -85,7 +85,11 @@ def member(run_dir: Path, name: str, as_json: bool) -> None:
         _print(_told(found))
 
 
-def _named(name: str) -> tuple[int | None, int]:
+def numbers_named(name: str) -> tuple[int | None, int]:
+    """Generation and slot that a name such as 07, m07 or g0012-m07 says.
+
+    Raises `UsageError` for anything else.
+    """
     from pbtnas.store.finished import numbers_in
 
     found = numbers_in(f"m{name}" if name.isdecimal() else name)
@@ -96,7 +100,7 @@ def _named(name: str) -> tuple[int | None, int]:
 
 def slot_of(name: str) -> int:
     """The slot that a name such as 07 or m07 means; a generation in it means nothing here."""
-    return _named(name)[1]
+    return numbers_named(name)[1]
 
 
 def _told(found: OneMember) -> list[str]:

@@ -98,6 +98,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas run config.yaml runs/seed1 --workers 2 --set run.seed=1",
         "pbtnas run --schedule-of runs/first runs/alone --task my_search.py:MySearch",
     ),
+    "retry": ("pbtnas retry runs/first 07",),
     "show": (
         "pbtnas show runs/first",
         "pbtnas show runs/first g0003-m02",

@@ -29,7 +29,7 @@ def _account(root: Path) -> Account:
         total, generation = summary.account, summary.generations
         while manifest := _read(files, paths.manifest(generation), "manifest"):
             for job in Manifest.from_json(manifest.core).jobs:
-                result = _read(files, paths.result(generation, job.member), "result")
+                result = _result(files, generation, job.member)
                 if result is not None:
                     total += of_one(job.epochs, result.meta)
             generation += 1
@@ -41,6 +41,18 @@ def _summed(files: RunReader) -> Summary:
     """The generations that need not be read again."""
     run = _read(files, paths.RUN, "run")
     return Summary() if run is None else stored_summary(RecordFiles(files, run.run), run=run.run)
+
+
+def _result(files: RunReader, generation: int, member: int) -> Record | None:
+    """The result of a member, or of the last retry of its job."""
+    result, retry = _read(files, paths.result(generation, member), "result"), 0
+    while result is not None and result.core["outcome"] == "failed":
+        retry += 1
+        following = _read(files, paths.result(generation, member, retry), "result")
+        if following is None:
+            break
+        result = following
+    return result
 
 
 def _read(files: RunReader, name: Name, kind: str) -> Record | None:

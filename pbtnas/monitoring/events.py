@@ -96,7 +96,7 @@ def _failed_attempt(number: int, member: int, attempt: ClaimHistory, time: Time)
 
 def _results(generation: Generation, time: Time) -> Iterator[Event]:
     for member, reported in generation.results.items():
-        at = time(paths.result(generation.number, member))
+        at = time(paths.result(generation.number, member, reported.retry))
         worker = str(reported.meta.get("worker", ""))
         outcome = reported.result.outcome
         yield Event(at, generation.number, member, outcome, worker, _told(reported))

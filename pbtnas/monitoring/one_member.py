@@ -177,8 +177,12 @@ def known_member(
 def _reported(files: RecordFiles, here: Generation, member: int) -> ResultWithMeta | None:
     """The result with its metadata; where its record is lost, the copy in the selection."""
     known = here.results.get(member)
-    record = files.read(paths.result(here.number, member), "result", expected=known is not None)
-    return known if record is None else ResultWithMeta(Result.from_json(record.core), record.meta)
+    retry = 0 if known is None else known.retry
+    name = paths.result(here.number, member, retry)
+    record = files.read(name, "result", expected=known is not None)
+    if record is None:
+        return known
+    return ResultWithMeta(Result.from_json(record.core), record.meta, retry)
 
 
 def _latest_birth(history: History, line: Sequence[int]) -> tuple[int, Birth] | None:

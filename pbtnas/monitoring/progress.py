@@ -328,7 +328,8 @@ def _ended(history: History, current: Generation) -> str:
 def _last_result(look: Look, current: Generation | None) -> float | None:
     if current is None:
         return None
-    times = (look.time(paths.result(current.number, member)) for member in current.results)
+    names = (paths.result(current.number, m, r.retry) for m, r in current.results.items())
+    times = map(look.time, names)
     return max((at for at in times if at is not None), default=None)
 
 

@@ -50,6 +50,7 @@ from pbtnas.records.names import Name
 from pbtnas.records.schema import Champion, Result, Selected, Soup
 from pbtnas.regular_files import read_regular
 from pbtnas.store.controls import end_in, steering_of
+from pbtnas.store.finished import result_of
 from pbtnas.store.opening import open_files
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import NotARun
@@ -142,7 +143,7 @@ def _found(reader: RunReader, member: RunNetwork) -> Mapping[str, Any]:
     if selected is not None and not selected.cancelled:
         result = selected.result(best.member)
     else:  # of a generation in work, or in whose midst the run was cancelled
-        record = reader.record(paths.result(best.generation, best.member), "result", member.run.id)
+        record = result_of(reader, member.run, best.generation, best.member)
         assert record is not None, "its score was read from it"
         result = Result.from_json(record.core)
     return {"score": result.score, "metrics": result.metrics}

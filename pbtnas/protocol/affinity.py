@@ -13,7 +13,7 @@ from typing import Any
 from pbtnas.protocol.attempts import Failure
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import List, Steps
-from pbtnas.protocol.reading import read
+from pbtnas.protocol.reading import read, result_of
 from pbtnas.records import paths
 from pbtnas.records.names import Digest, Slot
 from pbtnas.records.paths import host_of
@@ -61,7 +61,7 @@ class HostAffinity:
             self._homes = yield from self._read_homes(manifest)
         for generation, member in sorted(self._failed):
             if generation == before:
-                record = yield from read(paths.result(before, member), "result", self._run)
+                record, _ = yield from result_of(before, member, self._run)
                 if record is not None and record.core["outcome"] != "failed":
                     self._done_elsewhere += 1
 
@@ -69,8 +69,7 @@ class HostAffinity:
         """The machines of a manifest that names no workers, from all results before it."""
         homes: dict[Digest, str] = {}
         for job in manifest.jobs:
-            name = paths.result(manifest.generation - 1, job.member)
-            record = yield from read(name, "result", self._run)
+            record, _ = yield from result_of(manifest.generation - 1, job.member, self._run)
             if record is not None and record.core["checkpoint"] is not None:
                 homes[record.core["checkpoint"]] = host_of(str(record.meta.get("worker")))
         return {
@@ -88,12 +87,17 @@ class HostAffinity:
         """Whether another machine did."""
         return not self.is_local(job) and job.member in self._homes
 
-    def failures(self, slot: Slot, before: int) -> Steps[list[Mapping[str, Any]]]:
-        """How attempts at a job failed that are held against it, up to that number."""
+    def failures(
+        self, slot: Slot, before: int, retry: int | None = None
+    ) -> Steps[list[Mapping[str, Any]]]:
+        """How attempts at a job failed that are held against it, up to that number; only those of
+        one retry, if one is given."""
         failures = []
         for earlier in range(1, before):
             record = yield from read(paths.end(slot, earlier), "end", self._run)
-            if record is not None and record.core["counted"]:
+            if record is None or retry not in (None, record.core.get("retry", 0)):
+                continue
+            if record.core["counted"]:
                 failures.append(record.core)
         return failures
 

@@ -50,13 +50,15 @@ class Failure(enum.Enum):
 class Attempt:
     """A claim on a job, and so the right to try.
 
-    With `repair`, only the lost checkpoint is wanted: the result is known.
+    With `repair`, only the lost checkpoint is wanted: the result is known.  `retry` says how often
+    the job has been recorded as failed, and an operator has asked for more.
     """
 
     job: Job
     slot: Slot
     number: int
     repair: bool = False
+    retry: int = 0
 
     def __str__(self) -> str:
         return f"generation {self.job.generation} member {self.job.member} attempt {self.number}"
@@ -149,7 +151,7 @@ class AttemptMonitor:
         """Beat while the training makes progress; stop it when there is no use in it, while the
         run is paused, and when it is cancelled."""
         job = attempt.job
-        result = paths.result(job.generation, job.member)
+        result = paths.result(job.generation, job.member, attempt.retry)
         counter, done = 0, 0
         last_beat_s = yield from Now()
         halted = False
@@ -203,4 +205,5 @@ class AttemptMonitor:
     def end(self, attempt: Attempt, kind: str, counted: bool, text: str) -> Steps[None]:
         """Give up the claim, and record how the attempt ended."""
         core = {"class": kind, "counted": counted, "text": text, "worker": self._name}
+        core |= {"retry": attempt.retry} if attempt.retry else {}
         yield from self._claims.end(attempt.slot, attempt.number, core)

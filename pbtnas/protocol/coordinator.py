@@ -62,26 +62,24 @@ from pbtnas.protocol.operations import (
     pause_s,
     persist,
 )
-from pbtnas.protocol.reading import adopt, content, read
+from pbtnas.protocol.reading import adopt, content, read, result_of
 from pbtnas.protocol.retention import Retention
+from pbtnas.protocol.selecting import Collected, as_it_was, rests_on_it, selected_from
 from pbtnas.protocol.suspicion import Suspicion
 from pbtnas.protocol.term import CoordinatorEnding, Leave, Term
 from pbtnas.records import paths
-from pbtnas.records.causes import cause
 from pbtnas.records.envelope import Record, canonical, encode
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import (
-    CANCELLED,
     EXTENDED,
     TRAINED_BY,
     Champion,
     Child,
     Extension,
+    Job,
     Manifest,
-    Result,
     Selected,
 )
-from pbtnas.search.algorithms import NoParentsError
 
 KEPT_GENERATIONS = 2  # before the current one: its inputs, and what these were computed from
 STALE_S = 180.0  # no file system goes on missing a file for so long
@@ -253,8 +251,7 @@ class Coordinator:
         """Who trained what the next generation starts from, by member: so that each worker need
         not read all results.  Read here only if another coordinator made the selection."""
         for job in manifest.jobs if not self._workers else ():
-            name = paths.result(manifest.generation, job.member)
-            record = yield from read(name, "result", self._run)
+            record, _ = yield from result_of(manifest.generation, job.member, self._run)
             self._workers[job.member] = "" if record is None else _worker_of(record)
         bases = {birth.member: birth.base for birth in selected.births}
         trainers = {
@@ -270,15 +267,23 @@ class Coordinator:
         name = paths.selection(generation)
         record = yield from read(name, "selection", self._run)
         while record is None:
-            collected = yield from self._collect(manifest)
+            yield from self._controls.look(self._beat_s)
+            known: Digest | None = None
+            if self._controls.steered:
+                known = yield from rests_on_it(self._run, generation, self._extensions)
+            collected = yield from self._collect(manifest, again=known is None)
             if collected is None:
                 record = yield from read(name, "selection", self._run)
                 continue
             yield from persist(Sync(paths.results(generation)))
-            results = {number: Result.from_json(r.core) for number, r in collected.items()}
-            causes = {n: cause(result, collected[n].meta) for n, result in results.items()}
-            self._workers = {number: _worker_of(record) for number, record in collected.items()}
-            selected = yield from self._select(manifest, results, causes)
+            self._workers = {n: _worker_of(record) for n, record in collected.records.items()}
+            steering = yield from self._controls.look()
+            if known is None and collected.is_due(steering.retries(generation)):
+                continue
+            selected = None
+            if known is not None:
+                selected = as_it_was(self._search, manifest, collected, known)
+            selected = selected or selected_from(self._search, manifest, collected, steering)
             yield from self._publish(name, "selection", selected.to_json())
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
@@ -288,57 +293,32 @@ class Coordinator:
             raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
         return selected
 
-    def _select(
-        self, manifest: Manifest, results: Mapping[int, Result], causes: Mapping[int, str]
-    ) -> Steps[Selected]:
-        """Select from the results; some of them are missing only where the run was cancelled."""
-        steering = yield from self._controls.look()
-        ended = (yield from self._ended(manifest)) if self._controls.steered else ""
-        if ended == CANCELLED or len(results) < len(manifest.jobs) or not manifest.jobs:
-            return generations.cancelled(manifest)
-        try:
-            return generations.select(self._search, manifest, results, causes, ended=ended)
-        except NoParentsError:
-            if steering.cancelled:
-                return generations.cancelled(manifest)
-            raise
-
-    def _ended(self, manifest: Manifest) -> Steps[str]:
-        """Whether the run ends with this generation before its time: as what rests on the selection
-        says, should that be lost; else as operators have asked."""
-        generation, last = manifest.generation, self._search.last(manifest.generation)
-        if (yield from content(paths.extension(generation))) is not None:
-            return "" if last else "stop"
-        if (yield from content(paths.manifest(generation + 1))) is not None:
-            return ""
-        final = yield from read(paths.final(self._extensions), "final", self._run)
-        if final is not None:
-            if final.core.get("ended") == CANCELLED and final.core["generations"] == generation:
-                return CANCELLED
-            return "" if last else "stop"
-        return "stop" if self._controls.steering.stops(generation) and not last else ""
-
-    def _collect(self, manifest: Manifest) -> Steps[dict[int, Record] | None]:
-        """Wait for the results of all members, one after the other.
+    def _collect(self, manifest: Manifest, *, again: bool) -> Steps[Collected | None]:
+        """Wait for the results of all members, one after the other; with `again`, also for those
+        of failed members that operators want tried again.
 
         None when the selection was made by another coordinator in the meantime; those that are
         there when the run is cancelled.
         """
-        results: dict[int, Record] = {}
+        collected = Collected()
         since_s = yield from Now()
         first, next_duty_s, looks = True, since_s, 0
         orphaned_s: float | None = None
         for job in manifest.jobs:
-            name = paths.result(manifest.generation, job.member)
-            while (record := (yield from read(name, "result", self._run))) is None:
+            while True:
+                record, retry = yield from self._result(job, again=again)
+                if record is not None:
+                    break
+                name = paths.result(manifest.generation, job.member, retry)
                 yield from self._term.beat()
                 if (yield from content(paths.selection(manifest.generation))) is not None:
                     return None
                 if (yield from self._cancelled()) and (yield from self._is_newest(manifest)):
-                    return results
+                    return collected
                 now_s = yield from Now()
                 if now_s > since_s:
-                    yield from self._suspicion.look(manifest.generation, results, job.member)
+                    done = collected.records
+                    yield from self._suspicion.look(manifest.generation, done, job.member)
                 if now_s >= next_duty_s:
                     if (yield from content(paths.manifest(manifest.generation + 1))) is not None:
                         sentence = (
@@ -358,8 +338,14 @@ class Coordinator:
                     yield from self._keep_house(manifest, first=first)
                     first, next_duty_s = False, now_s + DUTY_S
                 yield from Sleep(pause_s(now_s - since_s, self._poll_s))
-            results[job.member] = record
-        return results
+            collected.add(job.member, record, retry)
+        return collected
+
+    def _result(self, job: Job, *, again: bool) -> Steps[tuple[Record | None, int]]:
+        """The result of a job that the selection goes by, and which retry it is of."""
+        asked = self._controls.steering.retries(job.generation)
+        retries = asked.get(job.member, 0) if again else None
+        return (yield from result_of(job.generation, job.member, self._run, retries=retries))
 
     def _is_newest(self, manifest: Manifest) -> Steps[bool]:
         """Whether no generation was opened after this one."""
@@ -501,7 +487,7 @@ class Coordinator:
 
     def _tell(self, manifest: Manifest) -> Steps[None]:
         names = yield from List(paths.results(manifest.generation))
-        done = sum(paths.member_number(name) is not None for name in names)
+        done = len({paths.member_number(name) for name in names} - {None})
         yield from Say(
             f"generation {manifest.generation} of {self._search.generations}; {done} of "
             f"{len(manifest.jobs)} members done, {len(manifest.jobs) - done} in work or put back"

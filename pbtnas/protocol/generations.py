@@ -153,6 +153,7 @@ def select(
     causes: Mapping[int, str] | None = None,
     *,
     ended: str = "",
+    retried: Mapping[int, int] | None = None,
 ) -> Selected:
     """Rank a finished generation and decide the births of the next.
 
@@ -162,6 +163,7 @@ def select(
         results: Result of each member.
         causes: Why a member has no score, in words; they decide nothing.
         ended: "stop" where an operator ends the run after it, although it is not the last.
+        retried: By member, which retry of its job the result is of.
 
     Raises `NoParentsError` when nobody can go on; `MistakeInTask` when the user's file is why,
     and `UnknownObjective` when the configuration is.
@@ -189,6 +191,7 @@ def select(
         births=() if ended else _births(search, manifest.generation, members),
         results=tuple(results[job.member] for job in manifest.jobs),
         ended=ended,
+        retried={member: retry for member, retry in sorted((retried or {}).items()) if retry},
     )
 
 

@@ -68,6 +68,26 @@ def read(name: Name, kind: str, run: str, *, held: bytes | None = None) -> Steps
     return None
 
 
+def result_of(
+    generation: int, member: int, run: str, *, retries: int | None = None
+) -> Steps[tuple[Record | None, int]]:
+    """The result of a member's job, and which retry it is of; None and the retry that is due.
+
+    A job that has failed is tried again as often as `retries` says; where that is None, nothing is
+    due, and the result is the last that is there.
+    """
+    record = yield from read(paths.result(generation, member), "result", run)
+    retry = 0
+    while record is not None and record.core["outcome"] == "failed":
+        if retries is not None and retry >= retries:
+            break
+        following = yield from read(paths.result(generation, member, retry + 1), "result", run)
+        if following is None and retries is None:
+            break
+        record, retry = following, retry + 1
+    return record, retry
+
+
 def selection_of(generation: int, run: str) -> Steps[Selected | None]:
     """The selection of a generation, with the births by which the run goes on after it, be it that
     it was extended; None if it is absent."""

@@ -9,7 +9,7 @@ from pbtnas.protocol.ancestry import BestSoFar, inputs_there, lost_line
 from pbtnas.protocol.attempts import Attempt, AttemptFailed, AttemptMonitor, Failure, Start, Trained
 from pbtnas.protocol.claims import Claims
 from pbtnas.protocol.operations import Has, List, Say, Steps, publish_checkpoint
-from pbtnas.protocol.reading import read
+from pbtnas.protocol.reading import read, result_of
 from pbtnas.records import paths
 from pbtnas.records.names import Digest
 from pbtnas.records.schema import Champion, Job, Manifest, Result, Selected
@@ -134,8 +134,7 @@ class CheckpointRecovery:
 
     def _result(self, job: Job) -> Steps[Result | None]:
         """The result of a job: its record, or where that is lost, the copy in the selection."""
-        name = paths.result(job.generation, job.member)
-        record = yield from read(name, "result", self._run)
+        record, _ = yield from result_of(job.generation, job.member, self._run)
         if record is not None:
             return Result.from_json(record.core)
         selection = paths.selection(job.generation)

@@ -35,7 +35,7 @@ reaches this module in another way.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,13 @@ from pbtnas.protocol.operations import (
     persist,
     publish_checkpoint,
 )
-from pbtnas.protocol.reading import content, newest_generation, newest_manifest, read
+from pbtnas.protocol.reading import (
+    content,
+    newest_generation,
+    newest_manifest,
+    read,
+    result_of,
+)
 from pbtnas.protocol.recovery import CheckpointRecovery
 from pbtnas.protocol.reuse import Reuse
 from pbtnas.protocol.work_loop import WorkerEnding, WorkLoop
@@ -149,6 +155,8 @@ class Worker(WorkLoop[Attempt]):
         self._reserved_until_s = float("-inf")
         self._resting_until_s = float("-inf")
         self._without_result: frozenset[int] = frozenset()  # whatever a listing says
+        self._retried: dict[int, int] = {}  # by member of this generation, what it knows is asked
+        self._settled: dict[int, int] = {}  # up to which retry the member is known to need none
         self._open = OpenJobs(name)
         self._newcomer = True  # has not looked at the jobs in work yet
         self._abandoned: set[int] = set()  # members whose worker was seen to be gone
@@ -207,10 +215,29 @@ class Worker(WorkLoop[Attempt]):
         """
         results = yield from List(paths.results(manifest.generation))
         claims = yield from List(paths.claims(manifest.generation))
-        in_work = self._open.listed(results, claims, absent=self._without_result)
+        in_work = self._open.listed(results, claims, absent=self._absent(manifest, results))
         self._open.add(in_work.keys() if self._newcomer else in_work.keys() & self._abandoned)
         self._newcomer = False
         self._abandoned.clear()
+
+    def _absent(self, manifest: Manifest, results: Collection[str]) -> Collection[int]:
+        """Members that have no result, or only failed ones and are to be tried again."""
+        generation = manifest.generation
+        self._retried = self._controls.steering.retries(generation)
+        due = {
+            member
+            for member, retry in self._retried.items()
+            if retry > self._settled.get(member, 0)
+            and paths.result(generation, member, retry).rpartition("/")[2] not in results
+        }
+        self._hopeless -= due
+        return self._without_result | due
+
+    def _retry_asked(self) -> bool:
+        """Whether a retry is asked for in this generation that it has not looked at yet."""
+        if self._manifest is None:
+            return False
+        return self._controls.steering.retries(self._manifest.generation) != self._retried
 
     def newest_manifest(self) -> Steps[Manifest | None]:
         """The generation in work; None before the first."""
@@ -230,6 +257,7 @@ class Worker(WorkLoop[Attempt]):
             self._in_work = {}
             self._abandoned.clear()
             self._hopeless.clear()
+            self._retried, self._settled = {}, {}
             # A machine that looks as late as `pause_s` allows still finds its members free.
             now_s = yield from Now()
             self._reserved_until_s = now_s + pause_s(self._job_s, self._pace.poll_s)
@@ -239,23 +267,41 @@ class Worker(WorkLoop[Attempt]):
         return self._unpublished is not None and self._unpublished[0].job == job
 
     def _take(self, job: Job, *, unclaimed: bool) -> Steps[Attempt | None]:
-        result = paths.result(job.generation, job.member)
-        slot = _slot(job)
+        retries = self._controls.steering.retries(job.generation).get(job.member, 0)
+        slot, retry = _slot(job), 0
         number = yield from self._claims.take(slot, unclaimed=unclaimed)
         if number is None:
             return None
         # Our own publish has refreshed this machine's view of the directory: only now is
         # "no result yet" worth believing.  Of the first attempt at a job it follows from the
         # claim, unless claims were lost.
-        if (yield from content(result, once=number == 1)) is not None:
+        if retries:
+            record, retry = yield from result_of(
+                job.generation, job.member, self._run, retries=retries
+            )
+            there = record is not None
+        else:
+            result = paths.result(job.generation, job.member)
+            there = (yield from content(result, once=number == 1)) is not None
+        if there:
+            self._settled[job.member] = retries
+            yield from self._release(slot, number)
             return None
-        failures = yield from self._affinity.failures(slot, number)
+        failures = yield from self._affinity.failures(slot, number, retry)
         if len(failures) >= self._pace.attempts:
-            yield from self._give_up(job, failures)
+            yield from self._give_up(job, failures, retry)
+            yield from self._release(slot, number)
             return None
-        return Attempt(job, slot, number)
+        return Attempt(job, slot, number, retry=retry)
 
-    def _give_up(self, job: Job, failures: list[Mapping[str, Any]]) -> Steps[None]:
+    def _release(self, slot: Slot, number: int) -> Steps[None]:
+        """End a claim that was for nothing, so that nobody waits for it should the job be tried
+        again."""
+        text = "there is a result"
+        core = {"class": "released", "counted": False, "text": text, "worker": self._name}
+        yield from self._claims.end(slot, number, core)
+
+    def _give_up(self, job: Job, failures: list[Mapping[str, Any]], retry: int) -> Steps[None]:
         last = failures[-1]
         yield from Say(
             f"generation {job.generation} member {job.member}: recorded as failed after "
@@ -263,7 +309,7 @@ class Worker(WorkLoop[Attempt]):
         )
         result = Result(job.member, "failed", None, {}, None)
         meta = {"worker": self._name, "class": last["class"], "traceback": last["text"]}
-        yield from self._put_result(job, result, meta)
+        yield from self._put_result(job, result, meta, retry=retry)
 
     # -- training ------------------------------------------------------------------------------
 
@@ -334,7 +380,7 @@ class Worker(WorkLoop[Attempt]):
         if names := lacking(self._objectives, result):
             meta["lacks"] = names
             yield from Say(f"{attempt}: {without(names)}")
-        yield from self._put_result(job, result, meta, while_waiting=keep)
+        yield from self._put_result(job, result, meta, retry=attempt.retry, while_waiting=keep)
         self._unpublished = None
 
     def _put_result(
@@ -343,9 +389,10 @@ class Worker(WorkLoop[Attempt]):
         result: Result,
         meta: Mapping[str, Any],
         *,
+        retry: int,
         while_waiting: Callable[[], Steps[None]] = nothing,
     ) -> Steps[None]:
-        name = paths.result(job.generation, job.member)
+        name = paths.result(job.generation, job.member, retry)
         nonce = self._claims.new_nonce()
         record = Record("result", self._run, result.to_json(), meta, nonce)
         publish = Put(name, encode(record, name), grouped=True)
@@ -400,7 +447,7 @@ class Worker(WorkLoop[Attempt]):
             if now_s < rescan_at_s:
                 continue
             yield from self._controls.look(LOOK_IDLE_S)
-            if self._monitor.held_back:
+            if self._monitor.held_back or self._retry_asked():
                 return None
             waited_s = now_s - self._idle_since_s
             yield from self.repair(waited_s)
@@ -446,7 +493,7 @@ class Worker(WorkLoop[Attempt]):
         if (yield from newest_generation(generation)) > generation:
             return True
         results = yield from List(paths.results(generation))
-        self._open.done(results, absent=self._without_result)
+        self._open.done(results, absent=self._absent(self._manifest, results))
         if self._in_work:
             self._watched += 1
             member = sorted(self._in_work)[self._watched % len(self._in_work)]
@@ -479,8 +526,10 @@ class Worker(WorkLoop[Attempt]):
             return False
         for job in self._manifest.jobs:
             if job.member not in self._hopeless:
-                name = paths.result(job.generation, job.member)
-                record = yield from read(name, "result", self._run)
+                retries = self._controls.steering.retries(job.generation).get(job.member, 0)
+                record, _ = yield from result_of(
+                    job.generation, job.member, self._run, retries=retries
+                )
                 if record is None or is_usable(self._objectives, Result.from_json(record.core)):
                     return False
                 self._hopeless.add(job.member)

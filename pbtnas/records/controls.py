@@ -24,12 +24,17 @@ def _number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
 ACTIONS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "pause": {},
     "resume": {},
     "cancel": {},
     "stop": {"after_generation": _number},
-    "extend": {"generations": lambda value: _number(value) and value > 0},
+    "extend": {"generations": _positive},
+    "retry": {"generation": _number, "member": _number, "retry": _positive},
     "drain": {"worker": _text},
     "note": {"text": _text},
     "pin": {"generation": _number, "member": _number, "checkpoint": _text},
@@ -95,6 +100,15 @@ class Steering:
         known = (control for control in self.of("extend") if control.number <= self.settled)
         return tuple(int(control.core["generations"]) for control in known)
 
+    def retries(self, generation: int) -> dict[int, int]:
+        """By member, how often its failed job is to be tried again; those who are not, left out."""
+        asked: dict[int, int] = {}
+        for control in self.of("retry"):
+            member, retry = int(control.core["member"]), int(control.core["retry"])
+            if control.core["generation"] == generation:
+                asked[member] = max(retry, asked.get(member, 0))
+        return asked
+
     def stops(self, generation: int) -> bool:
         """Whether the run is to end after that generation, before any extension."""
         return any(c.core["after_generation"] == generation for c in self.of("stop"))
@@ -136,7 +150,7 @@ def control_of(number: int, record: Record, name: Name) -> Control:
     return Control(number, core, str(meta.get("by", "")), str(meta.get("at", "")))
 
 
-OUTCOME = frozenset({"stop", "extend", "cancel"})
+OUTCOME = frozenset({"stop", "extend", "cancel", "retry"})
 """Actions that change the outcome of a run."""
 
 
@@ -173,6 +187,9 @@ def told(control: Control) -> str:
             return f"stop after generation {core['after_generation']}"
         case "extend":
             return f"extend by {core['generations']} generations"
+        case "retry":
+            where = f"generation {core['generation']} {paths.member_name(core['member'])}"
+            return f"retry {where}" + (f", time {core['retry']}" if core["retry"] > 1 else "")
         case "drain":
             return f"drain {core['worker']}"
         case "pin":

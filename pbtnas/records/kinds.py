@@ -135,6 +135,7 @@ RUN_KINDS = Kinds(
     *_claimed(paths.job_slot(_G, _M), _NEXT),
     *_claimed(paths.repair_slot(_G, _M), _NEXT),
     Kind(paths.result(_G, _M), Role.NEEDED, "a worker; fsck, from the selection", "result"),
+    Kind(paths.result(_G, _M, 1), Role.NEEDED, "a worker; fsck, from the selection", "result"),
     Kind(paths.selection(_G), Role.NEEDED, "the coordinator, from the results", "selection"),
     Kind(paths.extension(_G), Role.NEEDED, "the coordinator", "extension"),
     Kind(paths.birth(_G, _M), Role.NEEDED, "the coordinator; fsck, from the manifest", "birth"),

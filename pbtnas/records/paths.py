@@ -168,8 +168,10 @@ def extension(number: int) -> Name:
     return Name(f"{generation(number)}/extension.json")
 
 
-def result(number: int, member: int) -> Name:
-    return Name(f"{results(number)}/{member_name(member)}.json")
+def result(number: int, member: int, retry: int = 0) -> Name:
+    """The outcome of a member's job; of that retry, where it has failed."""
+    mark = f"-retry.{retry:03d}" if retry else ""
+    return Name(f"{results(number)}/{member_name(member)}{mark}.json")
 
 
 def results(number: int) -> Name:

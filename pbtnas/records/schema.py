@@ -175,6 +175,7 @@ class Selected:
         results: Results that it rests on, by member.
         ended: "stop" where an operator has ended the run after it, `CANCELLED` where in its midst:
             then it has neither ranking nor results; else "".
+        retried: By member, which retry of its job the result is of; those of none left out.
     """
 
     generation: int
@@ -183,6 +184,7 @@ class Selected:
     births: tuple[Birth, ...]
     results: tuple[Result, ...]
     ended: str = ""
+    retried: Mapping[int, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         data = {
@@ -192,7 +194,10 @@ class Selected:
             "births": [birth_to_json(birth) for birth in self.births],
             "results": [result.to_json() for result in self.results],
         }
-        return {**data, "ended": self.ended} if self.ended else data
+        data |= {"ended": self.ended} if self.ended else {}
+        # Keys of an object are text.
+        retried = {str(member): retry for member, retry in self.retried.items()}
+        return {**data, "retried": retried} if retried else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Selected:
@@ -203,6 +208,7 @@ class Selected:
             births=tuple(birth_from_json(birth) for birth in data["births"]),
             results=tuple(Result.from_json(result) for result in data["results"]),
             ended=data.get("ended", ""),
+            retried={int(member): retry for member, retry in data.get("retried", {}).items()},
         )
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pbtnas.records import paths
-from pbtnas.records.envelope import CorruptRecord
+from pbtnas.records.envelope import CorruptRecord, Record
 from pbtnas.records.schema import Champion, FrontMember, Manifest, Result, Selected, Soup
 from pbtnas.store.controls import end_in, steering_of
 from pbtnas.store.reader import RunReader
@@ -155,7 +155,7 @@ def member(files: RunReader, run: Run, which: str) -> Champion:
 def _member(files: RunReader, run: Run, generation: int, number: int) -> Champion | None:
     """A member as it was after a generation; None if it has no score there."""
     manifest = files.record(paths.manifest(generation), "manifest", run.id)
-    record = files.record(paths.result(generation, number), "result", run.id)
+    record = result_of(files, run, generation, number)
     selection = files.record(paths.selection(generation), "selection", run.id)
     if manifest is None:
         return None
@@ -171,6 +171,19 @@ def _member(files: RunReader, run: Run, generation: int, number: int) -> Champio
                 continue
             return Champion(generation, number, result.score, job.architecture, result.checkpoint)
     return None
+
+
+def result_of(files: RunReader, run: Run, generation: int, number: int) -> Record | None:
+    """The result of a member's job, or of the last retry of it; None if there is none yet."""
+    record = files.record(paths.result(generation, number), "result", run.id)
+    retry = 0
+    while record is not None and record.core["outcome"] == "failed":
+        retry += 1
+        following = files.record(paths.result(generation, number, retry), "result", run.id)
+        if following is None:
+            break
+        record = following
+    return record
 
 
 def _with_checkpoint(files: RunReader, which: str, known: Champion | None) -> Champion:

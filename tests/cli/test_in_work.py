@@ -14,6 +14,8 @@ from pbtnas.analysis.report.tables import state_of
 from pbtnas.monitoring.progress import status
 from pbtnas.monitoring.run_screen import render
 from pbtnas.records import paths
+from pbtnas.records.envelope import Record, decode, encode
+from pbtnas.records.schema import Result
 from pbtnas.store.control_giving import give_control
 from pbtnas.store.finished import champions
 from pbtnas.store.fsck import check, repair
@@ -79,6 +81,113 @@ def test_a_run_is_cancelled_before_its_first_generation_is_over(tmp_path: Path) 
     for command in ("status", "members", "workers", "logs", "controls"):
         shown = call(command, root)
         assert shown.exit_code == 0 and "Traceback" not in shown.output, (command, shown.output)
+
+
+def fail(root: Path, generation: int, member: int) -> Path:
+    """Let a member have failed in the generation in work, as its worker would record it."""
+    name = paths.result(generation, member)
+    assert not (root / name).exists() and not (root / paths.selection(generation)).exists()
+    core = Result(member, "failed", None, {}, None).to_json()
+    meta = {"worker": "w", "class": "error", "traceback": "ValueError: always"}
+    record = Record("result", open_run(root).id, core, meta, "planted")
+    (root / name).write_bytes(encode(record, name))
+    return root
+
+
+def test_a_failed_member_is_tried_again(begun: Path, ended: Path) -> None:
+    """What comes of it counts, in the fingerprint too; and until then it has no result."""
+    fail(begun, 1, 2)
+    asked = call("retry", begun, "02")
+    assert asked.exit_code == 0 and "retry generation 1 m02" in asked.stdout, asked.output
+    assert "is to be tried again already" in call("retry", begun, "m02").stdout
+    assert 2 not in History.read(begun).generations[1].results
+    assert status(begun, now=0.0).members.done == 2
+
+    assert SimulatedRun(begun).carry_on() == "the run is finished"
+
+    selected = core_of(begun, paths.selection(1), "selection")
+    assert selected["retried"] == {"2": 1}
+    assert selected["results"][2]["outcome"] == "ok"
+    assert fingerprint(begun) != fingerprint(ended)
+    for history in (History.read(begun), outline(begun)):
+        reported = history.generations[1].results[2]
+        assert (reported.result.outcome, reported.retry) == ("ok", 1)
+        assert history.problems == ()
+    assert status(begun, now=0.0).failed_in_all == 0
+    assert check(begun) == []
+    assert asked_of(begun) == ["retry"]
+
+
+def test_a_member_that_fails_once_more_is_failed(begun: Path, ended: Path) -> None:
+    """Its retries are recorded, so that the run is not taken for one without them."""
+    fail(begun, 1, 2)
+    for _ in range(2):
+        assert call("retry", begun, "g0001-m02").exit_code == 0
+        name = paths.result(1, 2, asked_of(begun).count("retry"))
+        record = decode(
+            (begun / paths.result(1, 2)).read_bytes(), paths.result(1, 2), kind="result"
+        )
+        (begun / name).write_bytes(encode(record, name))
+
+    assert SimulatedRun(begun).carry_on() == "the run is finished"
+
+    assert asked_of(begun) == ["retry", "retry"]
+    assert core_of(begun, paths.selection(1), "selection")["retried"] == {"2": 2}
+    assert fingerprint(begun) != fingerprint(ended)
+    assert check(begun) == []
+
+
+@pytest.mark.parametrize("retry", [0, 1])
+def test_lost_results_of_a_retried_job_are_restored(begun: Path, retry: int) -> None:
+    """The failed one as well as the one that counts, from the selection."""
+    call("retry", fail(begun, 1, 2), "02")
+    SimulatedRun(begun).carry_on()
+    name = paths.result(1, 2, retry)
+    right = core_of(begun, name, "result")
+    (begun / name).unlink()
+    assert [fault.name for fault in check(begun)] == [name]
+
+    repair(begun, check(begun))
+
+    assert core_of(begun, name, "result") == right
+    assert check(begun) == []
+
+
+def test_a_lost_selection_with_a_retried_member_is_decided_as_it_was(begun: Path) -> None:
+    """Also when somebody has asked for one more retry since, which came too late."""
+    call("retry", fail(begun, 1, 2), "02")
+    SimulatedRun(begun).carry_on()
+    before = fingerprint(begun)
+    right = core_of(begun, paths.selection(1), "selection")
+    late = {"action": "retry", "generation": 1, "member": 0, "retry": 1}
+    give_control(begun, open_run(begun), late)
+    (begun / paths.selection(1)).unlink()
+
+    assert SimulatedRun(begun).carry_on() == "the run is finished"
+
+    assert core_of(begun, paths.selection(1), "selection") == right
+    assert fingerprint(begun) == before
+
+
+def test_only_a_failed_member_of_the_generation_in_work_is_tried_again(
+    begun: Path, ended: Path
+) -> None:
+    """All else is refused in one sentence, and nothing is recorded."""
+    in_work = History.read(begun).generations[1]
+    done = next(iter(in_work.results))
+    refused(call("retry", begun, f"{done:02d}"), f"generation 1 m{done:02d} has not failed: its sc")
+    refused(call("retry", begun, "m02"), "generation 1 m02 has not failed: it has no result yet")
+    refused(call("retry", begun, "m09"), "generation 1 m09: there is no such member")
+    refused(call("retry", begun, "g0000-m02"), "generation 0 is not in work, but 1")
+    typo = call("retry", begun, "best")
+    assert typo.exit_code == 2 and "expected a name such as 07, m07 or g0012-m07" in typo.stderr
+    refused(call("retry", ended, "m02"), "the run is finished; nothing is tried again in it")
+    assert asked_of(begun) == asked_of(ended) == []
+
+    selection = (ended / paths.selection(1)).read_bytes()
+    fail(begun, 1, 2)
+    (begun / paths.selection(1)).write_bytes(selection)
+    refused(call("retry", begun, "m02"), "generation 1 is selected from already")
 
 
 def test_nothing_takes_a_cancellation_back(begun: Path) -> None:

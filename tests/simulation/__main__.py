@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections import Counter
 
-from tests.simulation.steering import CancelledWorld, LengthenedWorld
+from tests.simulation.steering import CancelledWorld, LengthenedWorld, RetriedWorld
 from tests.simulation.studies import StudyWorld
 from tests.simulation.world import World, reference, run_all
 
@@ -18,7 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["run", "study", "seeds"], default="run")
     parser.add_argument("seed", type=int, help="of the run; for `seeds`, how many from 0 on")
-    known: list[type[World]] = [World, *World.__subclasses__(), LengthenedWorld, CancelledWorld]
+    known: list[type[World]] = [World, *World.__subclasses__(), LengthenedWorld, RetriedWorld]
+    known.append(CancelledWorld)
     worlds = {world.__name__: world for world in known if world is not StudyWorld}
     parser.add_argument("--world", choices=worlds, default="World", help="of the run")
     given = parser.parse_args()

@@ -25,7 +25,7 @@ Work = tuple[str, int, int]
 """Sort (job, repair or mix), generation and member."""
 
 _CLAIM = re.compile(r"generations/(\d+)/claims/m(\d+)(-repair)?\.\d+\.json")
-_RECORD = re.compile(r"generations/(\d+)/(result|birth)s/m(\d+)\.json")
+_RECORD = re.compile(r"generations/(\d+)/(result|birth)s/m(\d+)(?:-retry\.\d+)?\.json")
 _SORTS = {"result": "job", "birth": "mix"}
 
 

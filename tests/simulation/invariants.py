@@ -54,7 +54,8 @@ from tests.simulation.store import Entry, SimulatedStore
 KEPT = 2  # generations before the one in work whose checkpoints stay
 HINTS = ("HEAD", "best.json")
 RECORD = re.compile(
-    r"generations/(\d+)/(?:(manifest|selection|extension)|(result|birth)s/m(\d+))\.json"
+    r"generations/(\d+)/"
+    r"(?:(manifest|selection|extension)|(result|birth)s/m(\d+)(?:-retry\.(\d+))?)\.json"
     r"|final(?:\.\d+)?\.json"
 )
 
@@ -82,7 +83,7 @@ class Witness:
         self.store = store
         self._objectives = objectives
         self.lost: set[str] = set()  # was durable, and was destroyed by a fault or discarded
-        self.failures: Counter[tuple[int, int]] = Counter()  # that count, by job
+        self.failures: Counter[tuple[int, int, int]] = Counter()  # that count, by job and retry
         self._asked: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._attempts = attempts
         self._unread: set[tuple[str, str]] = set()  # who read what damaged, and has not put it away
@@ -186,8 +187,9 @@ class Witness:
                 _require(durable, who, f"{name} rests on {other}, which a power cut may take")
         self._check_digests(who, name, body)
         if body["kind"] == "result" and body["core"]["outcome"] == "failed":
-            generation, member = _job(name)
-            enough = self.failures[generation, member] >= self._attempts
+            found = RECORD.fullmatch(name)
+            assert found is not None
+            enough = self.failures[*_job(name), int(found[5] or 0)] >= self._attempts
             _require(enough, who, f"{name} says failed, though it need not be")
 
     def _rests_on(self, name: str, body: Mapping[str, Any]) -> Iterator[str]:
@@ -214,7 +216,7 @@ class Witness:
                     yield _checkpoint(here, core["checkpoint"])
             case "selection":
                 yield f"{here}/manifest.json"
-                yield from (f"{here}/results/m{r['member']:02d}.json" for r in core["results"])
+                yield from (_result(here, core, r["member"]) for r in core["results"])
             case "extension":
                 yield f"{here}/selection.json"
             case "birth":
@@ -247,7 +249,7 @@ class Witness:
             case "selection":
                 right = core["manifest"] in self._digests(f"{folder}/manifest.json")
                 for result in core["results"]:
-                    other = f"{folder}/results/m{result['member']:02d}.json"
+                    other = _result(folder, core, result["member"])
                     right &= _digest(["result", result]) in self._digests(other)
             case "birth":
                 before = _directory(folder)
@@ -382,6 +384,13 @@ def _checkpoint(generation: str, digest: str) -> str:
 
 def _is_blob(name: str) -> bool:
     return name.endswith(".safetensors")
+
+
+def _result(generation: str, selection: Mapping[str, Any], member: int) -> str:
+    """The record of the result that a selection goes by."""
+    retry = selection.get("retried", {}).get(str(member))
+    mark = f"-retry.{retry:03d}" if retry else ""
+    return f"{generation}/results/m{member:02d}{mark}.json"
 
 
 def _last_selection(final: Mapping[str, Any]) -> int:

@@ -6,7 +6,7 @@ undisturbed search (`reference`) comes from pure functions alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pbtnas.protocol import generations
@@ -85,6 +85,7 @@ def reference(
     *,
     cancelled: int | None = None,
     unopened: bool = False,
+    retried: Mapping[tuple[int, int], int] | None = None,
 ) -> str:
     """The fingerprint of the undisturbed search, from the pure functions alone.
 
@@ -94,22 +95,24 @@ def reference(
         extended: generations that operators have added, one time after the other.
         cancelled: generation in whose midst an operator has ended it.
         unopened: whether that was before that generation had jobs.
+        retried: by generation and member, how often a failed job was tried again; it does well.
     """
     search = search or SEARCH
-    more = list(extended)
+    more, again = list(extended), retried or {}
     manifest = generations.first_manifest(search)
     while True:
         if manifest.generation == cancelled:
             return generations.fingerprint(generations.cancelled(manifest))
         results = {
             job.member: Result(job.member, "failed", None, {}, None)
-            if always_fails(job)
+            if always_fails(job) and (job.generation, job.member) not in again
             else trained(job)
             for job in manifest.jobs
         }
         generation = manifest.generation
         ended = "stop" if generation in stopped and not search.last(generation) else ""
-        selected = generations.select(search, manifest, results, ended=ended)
+        here = {member: retry for (g, member), retry in again.items() if g == generation}
+        selected = generations.select(search, manifest, results, ended=ended, retried=here)
         extension = None
         if ended or search.last(generation):
             if not more:

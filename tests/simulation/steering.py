@@ -162,11 +162,58 @@ class LengthenedWorld(SteeredWorld):
         return super().run(limit_s)
 
 
-class CancelledWorld(LengthenedWorld):
+class RetriedWorld(LengthenedWorld):
+    """A run in which operators also have failed jobs tried again, which then do well."""
+
+    actions = (*LengthenedWorld.actions, *["retry"] * 6)
+
+    def asked_for(self, action: str) -> Mapping[str, Any]:
+        """A retry as its command would record it, of a member that has failed; or a useless one."""
+        if action != "retry":
+            return super().asked_for(action)
+        here = {"action": action, "generation": self.newest(), "retry": 1}
+        failed = [
+            decode(entry.content, name, kind="result").core["member"]
+            for name, entry in sorted(self.store.entries.items())
+            if name.startswith(f"{paths.results(self.newest())}/") and entry.intact
+            if decode(entry.content, name, kind="result").core["outcome"] == "failed"
+        ]
+        members = failed or range(self.search.population)
+        return {**here, "member": self.rng.choice(members)}
+
+    def inject_fault(self, actor: Actor) -> bool:
+        """The moment in which a member has failed and is not selected on is short."""
+        name = paths.result(1, 2)
+        waits = name in self.store.entries and paths.selection(1) not in self.store.entries
+        if self.commands and waits and self.rng.random() < 0.2:
+            self.commands -= 1
+            self.spawn("operator")
+            operator = list(self.actors.values())[-1]
+            operator.steps = self.operate(operator.name, "retry")
+        return super().inject_fault(actor)
+
+    @property
+    def retried(self) -> dict[tuple[int, int], int]:
+        """By generation and member, the retries that selections went by."""
+        return {
+            (generation, int(member)): retry
+            for generation in range(self.length)
+            for member, retry in self._core(paths.selection(generation), "selection")
+            .get("retried", {})
+            .items()
+        }
+
+    @property
+    def expected(self) -> str:
+        extended = self.steering().extensions
+        return reference(self.search, self.stopped, extended, retried=self.retried)
+
+
+class CancelledWorld(RetriedWorld):
     """A run that operators also cancel: then it ends in the midst of a generation, or before one,
     and what it comes to is that of the same cancellation there."""
 
-    actions = (*LengthenedWorld.actions, "cancel", "cancel")
+    actions = (*RetriedWorld.actions, "cancel", "cancel")
 
     @property
     def end(self) -> Name:
@@ -187,4 +234,5 @@ class CancelledWorld(LengthenedWorld):
             self.steering().extensions,
             cancelled=self.length - 1,
             unopened=not jobs,
+            retried=self.retried,
         )

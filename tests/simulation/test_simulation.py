@@ -12,13 +12,19 @@ from pbtnas.protocol import claims, coordinator, generations, operations, worker
 from pbtnas.protocol.coordinator import BrokenChain
 from pbtnas.protocol.kept_front import KeptFront
 from pbtnas.protocol.operations import Published, Put
+from pbtnas.protocol.selecting import Collected
 from pbtnas.records import paths
 from pbtnas.records.controls import Steering
 from pbtnas.records.envelope import ForeignRecord, Record, decode, encode
 from tests.simulation import store as simulated
 from tests.simulation.faults import FAULTS
 from tests.simulation.search import OBJECTIVES, SEARCH, reference, trained
-from tests.simulation.steering import CancelledWorld, LengthenedWorld, SteeredWorld
+from tests.simulation.steering import (
+    CancelledWorld,
+    LengthenedWorld,
+    RetriedWorld,
+    SteeredWorld,
+)
 from tests.simulation.store import Entry
 from tests.simulation.world import (
     RUN,
@@ -154,6 +160,43 @@ def test_the_same_controls_at_the_same_generations_give_the_same_search() -> Non
 def test_two_thousand_searches_stopped_and_extended() -> None:
     """The same with 2,000 seeds."""
     assert run_all(range(2000), LengthenedWorld)[0] == []
+
+
+def test_a_search_with_retries_ends_alike_whatever_happens() -> None:
+    """A failed job that is tried again in time gives another search, the same whatever else
+    happens; one that is asked for too late, or of nobody who has failed, changes nothing."""
+    calm = RetriedWorld(0, swarm=False)
+    assert calm.run() == reference(SEARCH)
+    problems, counts = run_all(range(30), RetriedWorld)
+
+    assert problems == []
+    assert counts["control: retry"]
+    retried = []
+    for seed in range(30):
+        world = RetriedWorld(seed)
+        world.run()
+        retried += [world.retried]
+    assert {(1, 2): 1} in retried and {} in retried
+    assert reference(SEARCH, retried={(1, 2): 1}) != reference(SEARCH)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_two_thousand_searches_with_retries() -> None:
+    """The same with 2,000 seeds."""
+    assert run_all(range(2000), RetriedWorld)[0] == []
+
+
+def test_mutant_that_selects_without_waiting_for_a_retry_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was recorded as tried again has to be what the selection goes by."""
+    monkeypatch.setattr(Collected, "add", lambda self, member, record, retry: add(self, record))
+
+    def add(collected: Collected, record: Record) -> None:
+        collected.records[record.core["member"]] = record
+
+    assert any(run_and_count(seed, RetriedWorld)[0] for seed in range(60))
 
 
 def test_a_cancelled_search_ends_where_it_was_cancelled() -> None:

@@ -434,7 +434,8 @@ class World:
         self.watched.ledger.ended(actor.name, training.attempt, well=well)
         if isinstance(event, AttemptFailed) and event.failure.counted:
             job = training.attempt.job
-            self.watched.witness.failures[job.generation, job.member] += 1
+            job_of = job.generation, job.member, training.attempt.retry
+            self.watched.witness.failures[job_of] += 1
         return event
 
     def outcome(self, actor: Actor, training: Training) -> Trained | AttemptFailed | Stopped:
@@ -454,7 +455,9 @@ class World:
             if entry.content != checkpoint.encode():
                 self.watched.witness.read_damaged(actor.name, name)
                 return AttemptFailed(Failure.INPUT, f"{checkpoint} is damaged", checkpoint)
-        if always_fails(job) or actor.machine == self.sick:
+        attempt = training.attempt
+        hopeless = always_fails(job) and not (attempt.retry or attempt.repair)
+        if hopeless or actor.machine == self.sick:
             return AttemptFailed(Failure.ERROR, "ValueError: always")
         result = trained(job, training.digits) if training.digits else trained(job)
         return Trained(result, self.private(result.checkpoint or ""), self.trained_meta)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from pbtnas.records import paths
+from pbtnas.records.controls import Steering
 from pbtnas.records.envelope import CorruptRecord, Record, UnreadableRecord, decode
 from pbtnas.records.names import Name
 from pbtnas.store.reader import RunReader
@@ -26,6 +27,8 @@ class RecordFiles:
         self.run = run
         self.problems: list[str] = []
         """A sentence for each record that is damaged or missing."""
+        self.steering = Steering()
+        """What operators have asked of the run, as far as that was read."""
         self.reader = reader
         self._names: dict[Name, Set[Name]] = {}
 

@@ -26,10 +26,12 @@ class ResultWithMeta:
         meta: Worker, attempt, train_s, evaluate_s, wall_s, device, torch, host; class and
             traceback of a failed one.  Any may be missing, and all are where only the
             selection's copy of the result is left.
+        retry: Which retry of the job it is of; 0 if of none.
     """
 
     result: Result
     meta: Mapping[str, Any] = field(default_factory=dict)
+    retry: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,15 +176,28 @@ def _members(
 def _results(
     files: RecordFiles, number: int, members: Sequence[int], selected: Selected | None
 ) -> dict[int, ResultWithMeta]:
-    """The results of a generation; where a record is lost, the copy in the selection."""
+    """The results of a generation; where a record is lost, the copy in the selection.
+
+    A failed member has none yet where an operator wants its job tried again.
+    """
     results = {}
+    asked = {} if selected is not None else files.steering.retries(number)
     for member in members:
-        name = paths.result(number, member)
+        retry = 0 if selected is None else selected.retried.get(member, 0)
+        name = paths.result(number, member, retry)
         record = files.read(name, "result", expected=selected is not None)
+        while record is not None and selected is None and record.core["outcome"] == "failed":
+            again = files.read(paths.result(number, member, retry + 1), "result")
+            if again is None:
+                break
+            record, retry = again, retry + 1
+        due = record is not None and record.core["outcome"] == "failed"
+        if due and retry < asked.get(member, 0):
+            continue
         if record is not None:
-            results[member] = ResultWithMeta(Result.from_json(record.core), record.meta)
+            results[member] = ResultWithMeta(Result.from_json(record.core), record.meta, retry)
         elif selected is not None:
-            results[member] = ResultWithMeta(selected.result(member))
+            results[member] = ResultWithMeta(selected.result(member), retry=retry)
     return results
 
 

@@ -130,7 +130,7 @@ def steps_of(
             base=None if born is None else born.birth.base,
             donor=None if born is None else born.birth.donor,
             inherited=() if born is None else _variables(born.birth.inherited, space),
-            finished_s=files.time(paths.result(generation.number, member)),
+            finished_s=files.time(paths.result(generation.number, member, reported.retry)),
             checkpoint=result.checkpoint,
             failure=None if traceback is None else last_line(str(traceback)),
             **told,

@@ -59,7 +59,10 @@ def _selected(files: RecordFiles, number: int) -> Generation | None:
     return Generation(
         number=number,
         jobs={job.member: job for job in Manifest.from_json(manifest.core).jobs},
-        results={result.member: ResultWithMeta(result) for result in selected.results},
+        results={
+            result.member: ResultWithMeta(result, retry=selected.retried.get(result.member, 0))
+            for result in selected.results
+        },
         attempts={},
         repairs={},
         ranking=selected.ranking,

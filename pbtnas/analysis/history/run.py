@@ -157,7 +157,7 @@ class History:
         files.run = None if run is None else run.run
         config = files.read(paths.CONFIG, "config", expected=begun)
         # How far the run is comes before the rest: what appears meanwhile leaves no gap behind.
-        steering = _steering(files)
+        steering = files.steering = _steering(files)
         leaves = (name.rpartition("/")[2] for name in files.names(Name(".")))
         end = end_of(leaves, steering, lambda name: _is_cancelled(files.read(name, "final")))
         final = None if end is None else files.read(end, "final")

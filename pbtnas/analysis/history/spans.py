@@ -26,7 +26,7 @@ def merged(spans: Iterable[Span], gap_s: float) -> tuple[Span, ...]:
 def spans_of(files: RecordFiles, generation: Generation) -> list[Span]:
     """When somebody worked for a generation: from each claim to its last sign of life, and when a
     result came."""
-    results = (paths.result(generation.number, member) for member in generation.results)
+    results = (paths.result(generation.number, m, r.retry) for m, r in generation.results.items())
     came = [at for at in map(files.time, results) if at is not None]
     return spans_of_claims(files, generation.claims) + [(at, at) for at in came]
 

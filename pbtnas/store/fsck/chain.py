@@ -128,7 +128,7 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
 
 
 def _newest(x: Examination, last: int | None) -> int:
-    kinds = (paths.manifest(12), paths.selection(12), paths.result(12, 7))
+    kinds = (paths.manifest(12), paths.selection(12), paths.result(12, 7), paths.result(12, 7, 1))
     found = {int(name.split("/")[1]) for kind in kinds for name in x.of(kind)}
     if x.there(paths.FINAL) and last is not None:
         found.add(last)
@@ -233,7 +233,7 @@ def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
         return selected == generations.cancelled(manifest)
     results = {}
     for job in manifest.jobs:
-        name = paths.result(chain.newest, job.member)
+        name = paths.result(chain.newest, job.member, selected.retried.get(job.member, 0))
         record = x.peek(name, "result")
         if record is None:
             return None
@@ -246,6 +246,7 @@ def _last_selection_is_right(x: Examination, chain: Chain) -> bool | None:
         births=(),
         results=tuple(results.values()),
         ended=selected.ended,
+        retried=selected.retried,
     )
     return digest(decided.to_json()) == digest(selected.to_json())
 

@@ -22,26 +22,59 @@ ATTEMPT = re.compile(r"(.+)\.(\d{3,})\.(json|beat|end\.json)")
 def examine_results(x: Examination, chain: Chain) -> dict[tuple[int, int], Result]:
     """Examine the results, and return those that are known, by generation and member."""
     known: dict[tuple[int, int], Result] = {}
+    retries: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for name in x.of(paths.result(12, 7, 1)):
+        retries[_numbers(name)].append(int(name.removesuffix(".json").rpartition(".")[2]))
     for generation, manifest in chain.manifests.items():
         selected = chain.selections.get(generation)
         for job in manifest.jobs:
             copy = None
             if selected is not None and not selected.cancelled:
                 copy = selected.result(job.member)
-            result = _result(x, chain, generation, job.member, copy)
+            tried = retries[generation, job.member]
+            result = _results(x, chain, generation, job.member, copy, tried)
             if result is not None:
                 known[generation, job.member] = result
-    for name in x.of(paths.result(12, 7)):
+    for name in [*x.of(paths.result(12, 7)), *x.of(paths.result(12, 7, 1))]:
         generation, member = _numbers(name)
         if generation in chain.manifests and not _has(chain.manifests[generation], member):
             x.damaged(name, f"{paths.manifest(generation)} has no such member")
     return known
 
 
-def _result(
-    x: Examination, chain: Chain, generation: int, member: int, copy: Result | None
+def _results(
+    x: Examination,
+    chain: Chain,
+    generation: int,
+    member: int,
+    copy: Result | None,
+    tried: list[int],
 ) -> Result | None:
-    name = paths.result(generation, member)
+    """Examine a member's result and those of the retries of its job; return the one that counts.
+
+    A retry follows a job that has failed, so that what was before it can be restored.
+    """
+    selected = chain.selections.get(generation)
+    last = max(tried, default=0) if selected is None else selected.retried.get(member, 0)
+    found = None
+    for retry in sorted({*tried, *range(last + 1)}):
+        own = copy if retry == last else None
+        if retry < last:
+            own = Result(member, "failed", None, {}, None)
+        result = _result(x, chain, generation, member, own, retry)
+        found = result if retry == last else found
+    return found
+
+
+def _result(
+    x: Examination,
+    chain: Chain,
+    generation: int,
+    member: int,
+    copy: Result | None,
+    retry: int,
+) -> Result | None:
+    name = paths.result(generation, member, retry)
     over = (generation < chain.newest or chain.over) and generation != chain.cancelled
     remedy = "the job will be done again"
     if copy is not None:
@@ -112,7 +145,7 @@ def _restored(x: Examination, name: Name, kind: str, copy: Result | Child) -> by
 def _numbers(name: Name) -> tuple[int, int]:
     """Generation and member in the name of a result or a birth."""
     parts = name.split("/")
-    return int(parts[1]), int(parts[-1].removesuffix(".json")[1:])
+    return int(parts[1]), int(re.split(r"[.-]", parts[-1])[0][1:])
 
 
 def _has(manifest: Manifest, member: int) -> bool:
@@ -176,7 +209,7 @@ def examine_claims(x: Examination) -> None:
                 x.damaged(name, f"not what a {kind.record} holds; no outcome rests on it")
         elif name.endswith(".beat"):
             _beat(x, name)
-    for name in x.of(paths.result(12, 7)):
+    for name in [*x.of(paths.result(12, 7)), *x.of(paths.result(12, 7, 1))]:
         record = x.peek(name, "result")
         attempt = None if record is None else record.meta.get("attempt")
         if isinstance(attempt, int):
