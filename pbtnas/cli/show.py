@@ -141,12 +141,12 @@ def _row(row: MemberRow, naming: Naming, counts: Mapping[Architecture, int]) -> 
 def _in_front(run_dir: Path, name: str) -> str:
     """The name of the member that has a place in the front; any other name as it is."""
     from pbtnas.store.finished import front_member, is_front, named_member
-    from pbtnas.store.reader import RunReader
+    from pbtnas.store.opening import open_files
     from pbtnas.store.run_directory import open_run
 
     if not is_front(name):
         return name
-    with RunReader(run_dir) as files:
+    with open_files(run_dir) as files:
         found = front_member(files, open_run(run_dir), name)
     return named_member(found.generation, found.member)
 

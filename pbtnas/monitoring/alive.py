@@ -9,7 +9,7 @@ from pathlib import Path
 from pbtnas.records import paths
 from pbtnas.records.envelope import UnreadableRecord
 from pbtnas.records.heartbeat import Heartbeat
-from pbtnas.store.reader import RunReader
+from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import open_run
 from pbtnas.store.study_directory import is_study, open_study
 
@@ -51,7 +51,7 @@ def _beats(roots: list[Path], worker: str) -> Mapping[Path, Heartbeat]:
     """The heartbeats of a worker that can be read now, by run."""
     found = {}
     for root in roots:
-        with RunReader(root) as files:
+        with open_files(root) as files:
             try:
                 beat = Heartbeat.decode(files.get(paths.worker(worker)) or b"")
             except UnreadableRecord:
