@@ -7,7 +7,7 @@ RUNS ?= runs
 # Two processes with a thread each: with more, their threads wait for each other's cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo demo-crash test test-slow test-loggers test-browser test-engines test-gpu device-check mutants faults check format benchmark image clean
+.PHONY: demo demo-crash test test-slow test-loggers test-slurm test-browser test-engines test-gpu device-check mutants faults check format benchmark image clean
 
 demo: $(VENV)/installed  ## search digits, compare with random search, draw
 	$(BIN)/python examples/demo.py $(RUNS)/demo
@@ -24,6 +24,10 @@ test-slow: $(VENV)/installed-dev  ## what takes longer: more seeds, whole search
 test-loggers: $(VENV)/installed-dev  ## what wandb, MLflow and pandas are told; installs them
 	$(BIN)/python -m pip install --quiet --requirement requirements-loggers.txt
 	$(BIN)/python -m pytest tests/loggers tests/api
+
+test-slurm: $(VENV)/installed-dev  ## searches under a Slurm of their own, with Debian's slurm-wlm
+	command -v slurmctld sbatch munged > /dev/null || apt-get install --yes --no-install-recommends slurm-wlm munge
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/launch
 
 test-browser: $(VENV)/installed-dev  ## the page of `pbtnas dashboard` in an installed Chromium
 	$(BIN)/python -m pip install --quiet --requirement requirements-browser.txt

@@ -71,6 +71,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pbtnas launch slurm config.yaml /shared/runs/first --workers 16 --time 4:00:00 "
         "--sbatch partition=gpu",
     ),
+    "launch ssh": (
+        "pbtnas launch ssh config.yaml /shared/runs/first --host gpu1:4 --host gpu2:4",
+        "pbtnas launch ssh config.yaml /shared/runs/first --hosts hosts.txt --coordinator first",
+    ),
     "launch stop": ("pbtnas launch stop /shared/runs/first",),
     "new": ("pbtnas new my_search", "pbtnas new my_gan --kind gan"),
     "note": ("pbtnas note runs/first 'disk replaced'",),

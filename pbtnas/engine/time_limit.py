@@ -15,10 +15,11 @@ log = logging.getLogger("pbtnas")
 END_TIME = "SLURM_JOB_END_TIME"
 """Variable with the end of a job, in seconds since the epoch; of Slurm since 23.02."""
 
-JOB = "SLURM_JOB_ID"
-"""Variable with the job, which earlier versions are asked about."""
+JOB, ARRAY, TASK = "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"
 
 ASK_S = 30.0  # for an answer of Slurm
+
+WITHOUT_LIMIT = ("UNLIMITED", "NOT_SET")
 
 _LEFT = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)")
 
@@ -39,8 +40,16 @@ def seconds_left() -> float | None:
         if not text.isdigit():
             raise NoTimeLimit(f"--until auto: {END_TIME}={text}: expected seconds since the epoch")
         return max(0.0, int(text) - time.time())
-    job = os.environ.get(JOB)
-    return None if not job else _told_by_slurm(job)
+    job = slurm_job()
+    return None if job is None else _told_by_slurm(job)
+
+
+def slurm_job() -> str | None:
+    """What Slurm calls the job of this process; None outside of one."""
+    array, task = os.environ.get(ARRAY), os.environ.get(TASK)
+    if array and task:
+        return f"{array}_{task}"  # SLURM_JOB_ID is the whole array's in its last task
+    return os.environ.get(JOB) or None
 
 
 def _told_by_slurm(job: str) -> float | None:
@@ -57,11 +66,14 @@ def _told_by_slurm(job: str) -> float | None:
     except (FileNotFoundError, subprocess.SubprocessError) as error:
         log.warning("--until auto: %s: %s; no end is known", " ".join(command), error)
         return None
-    return parsed(done.stdout.strip())
+    left_s = parsed(done.stdout.strip())
+    if left_s is None and done.stdout.strip() not in WITHOUT_LIMIT:
+        log.warning("--until auto: %s: said %r; no end is known", " ".join(command), done.stdout)
+    return left_s
 
 
 def parsed(text: str) -> float | None:
-    """The seconds that Slurm means with "1-02:03:04" or "03:04"; None for a word of it."""
+    """The seconds that Slurm means with "1-02:03:04" or "03:04"; None for anything else."""
     found = _LEFT.fullmatch(text)
     if found is None:
         return None

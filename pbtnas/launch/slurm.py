@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pbtnas.engine.time_limit import slurm_job
 from pbtnas.launch.errors import EngineTrouble
 from pbtnas.launch.slurm_scripts import coordinator_name
 from pbtnas.records.launches import Launch
@@ -74,19 +74,21 @@ def _job(line: str) -> SlurmJob:
     )
 
 
-def cancel(jobs: Iterable[SlurmJob], *, now: bool = False) -> None:
+def cancel(jobs: Sequence[SlurmJob], *, now: bool = False) -> None:
     """Cancel jobs, which hand back what they do; with `now`, end them without that.
 
     Raises `EngineTrouble`.
     """
-    ids = [job.id for job in jobs]
-    if not ids:
-        return
-    if now:
-        # Those that wait come first: they would take the place of those that are killed.
-        _call("scancel", "--state=PENDING", *ids)
-        _call("scancel", "--signal=KILL", "--full", *ids, may_fail=True)
-    _call("scancel", *ids, may_fail=now)
+    waiting = [job.id for job in jobs if job.state == "PENDING"]
+    running = [job.id for job in jobs if job.state != "PENDING"]
+    if not now:
+        waiting, running = [*waiting, *running], []
+    if waiting:
+        # They come first: they would take the place of those that are killed.
+        _call("scancel", *waiting)
+    if running:
+        _call("scancel", "--signal=KILL", "--full", *running)
+        _call("scancel", *running, may_fail=True)  # most have ended by now
 
 
 def requeue_this_job() -> str:
@@ -101,11 +103,8 @@ def requeue_this_job() -> str:
 
 def this_job() -> str:
     """What Slurm calls the job of this process.  Raises `EngineTrouble` outside of one."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    if array and task:
-        return f"{array}_{task}"  # SLURM_JOB_ID is the whole array's in one of its tasks
-    job = os.environ.get("SLURM_JOB_ID")
-    if not job:
+    job = slurm_job()
+    if job is None:
         raise EngineTrouble("--requeue slurm: this is no job of Slurm (SLURM_JOB_ID is not set)")
     return job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pbtnas.launch.errors import UnfitLaunch
@@ -19,7 +19,6 @@ OURS = {
     "open-mode": "logs are appended to",
     "requeue": "workers are queued again",
     "no-requeue": "workers are queued again",
-    "signal": "workers are told before their time ends",
     "chdir": "jobs begin in this directory",
     "time": "--time sets it",
     "wrap": "the script is what runs",
@@ -30,8 +29,15 @@ _KEY = re.compile(r"[a-z][a-z0-9-]*")
 _SHORT = {"J": "job-name", "a": "array", "o": "output", "e": "error", "t": "time", "D": "chdir"}
 
 
-def checked_options(options: Iterable[str], where: str) -> tuple[str, ...]:
+def checked_options(
+    options: Iterable[str], where: str, *, may: Collection[str] = ()
+) -> tuple[str, ...]:
     """The options KEY=VALUE of sbatch, unknown ones too: Slurm knows more than we do.
+
+    Args:
+        options: What the user has given.
+        where: The option of `pbtnas launch slurm` that they were given with.
+        may: Those of `OURS` that may be given nevertheless.
 
     Raises `UnfitLaunch` for what is no option, and for one that the launch sets itself.
     """
@@ -41,7 +47,7 @@ def checked_options(options: Iterable[str], where: str) -> tuple[str, ...]:
         key = _SHORT.get(key, key)
         if not _KEY.fullmatch(key) or "\n" in value:
             raise UnfitLaunch(f"{where} {option}: expected KEY or KEY=VALUE, as in account=physics")
-        if key in OURS:
+        if key in OURS and key not in may:
             raise UnfitLaunch(f"{where} {option}: {OURS[key]}")
         found.append(f"{key}={value}" if value else key)
     return tuple(found)
@@ -109,7 +115,6 @@ def _script(
         f"output={_quoted(str(log_file))}",
         "open-mode=append",
         "requeue",
-        "signal=B:USR1@60",
     ]
     return "\n".join(
         [
@@ -117,9 +122,9 @@ def _script(
             *(f"#SBATCH --{directive}" for directive in directives),
             "#",
             f"# {about}",
-            "# Written by `pbtnas launch slurm`, and read by Slurm when it is submitted.  A minute",
-            "# before its time ends, the process hands back what it does and has itself queued",
-            "# again, unless it was cancelled.",
+            "# Slurm reads this file when it is submitted.  Before its time ends, the process",
+            "# hands back what it does, and has its job queued again; not when it is cancelled,",
+            "# or the run is finished.",
             "",
             f'export PATH={shlex.quote(launch.path)}:"$PATH"',
             *launch.setup,

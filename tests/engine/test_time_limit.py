@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pbtnas.cli.app import cli
 from pbtnas.engine.signals import LEAVE_S, StopRequest
-from pbtnas.engine.time_limit import END_TIME, JOB, parsed, seconds_left
+from pbtnas.engine.time_limit import ARRAY, END_TIME, JOB, TASK, parsed, seconds_left, slurm_job
 from pbtnas.engine.worker import NoTime, is_stopping, need_time
 
 GRACE_S = 20.0
@@ -75,12 +75,24 @@ def test_times_are_read_as_slurm_writes_them(text: str, seconds: float | None) -
     assert parsed(text) == seconds
 
 
+def test_a_task_asks_about_itself_and_not_about_its_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SLURM_JOB_ID of the last task is that of the whole array."""
+    monkeypatch.setenv(JOB, "40")
+    monkeypatch.setenv(ARRAY, "40")
+    monkeypatch.setenv(TASK, "3")
+
+    assert slurm_job() == "40_3"
+
+
 def test_earlier_versions_of_slurm_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """About the job of this process; one that does not answer is said, and no end is known."""
     monkeypatch.delenv(END_TIME, raising=False)
     monkeypatch.setenv(JOB, "43")
+    monkeypatch.delenv(ARRAY, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     squeue = tmp_path / "squeue"
     squeue.write_text('#!/bin/bash\n[[ "$*" == *--jobs=43* ]] && echo 1:30\n')
@@ -88,7 +100,9 @@ def test_earlier_versions_of_slurm_are_asked(
     assert seconds_left() == 90.0
     squeue.write_text("#!/bin/bash\nexit 1\n")
     assert seconds_left() is None
-    assert "no end is known" in caplog.text
+    squeue.write_text("#!/bin/bash\necho 1:30; echo 2:30\n")
+    assert seconds_left() is None
+    assert caplog.text.count("no end is known") == 2
 
 
 @pytest.mark.parametrize(
