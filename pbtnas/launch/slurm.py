@@ -74,19 +74,21 @@ def _job(line: str) -> SlurmJob:
     )
 
 
-def cancel(jobs: Iterable[SlurmJob], *, now: bool = False) -> None:
+def cancel(jobs: Sequence[SlurmJob], *, now: bool = False) -> None:
     """Cancel jobs, which hand back what they do; with `now`, end them without that.
 
     Raises `EngineTrouble`.
     """
-    ids = [job.id for job in jobs]
-    if not ids:
-        return
-    if now:
-        # Those that wait come first: they would take the place of those that are killed.
-        _call("scancel", "--state=PENDING", *ids)
-        _call("scancel", "--signal=KILL", "--full", *ids, may_fail=True)
-    _call("scancel", *ids, may_fail=now)
+    waiting = [job.id for job in jobs if job.state == "PENDING"]
+    running = [job.id for job in jobs if job.state != "PENDING"]
+    if not now:
+        waiting, running = [*waiting, *running], []
+    if waiting:
+        # They come first: they would take the place of those that are killed.
+        _call("scancel", *waiting)
+    if running:
+        _call("scancel", "--signal=KILL", "--full", *running)
+        _call("scancel", *running, may_fail=True)  # most have ended by now
 
 
 def requeue_this_job() -> str:

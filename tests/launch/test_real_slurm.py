@@ -176,8 +176,9 @@ def test_preempted_workers_and_coordinator_come_back(
     site: SlurmSite, reference: Any, record_property: Any
 ) -> None:
     """Jobs of a partition with priority take all nodes; Slurm queues ours again afterwards."""
+    site.step_s = "1.0"
     site.launch(4)
-    site.until_trained(2)
+    site.until_trained(1)
     since_s = time.monotonic()
     for partition, nodes in (("high", "2"), ("svchigh", "1")):
         wrap = ("--exclusive", "--nodes", nodes, "--output=/dev/null", "--wrap", "sleep 1")
@@ -196,6 +197,7 @@ def test_a_node_that_dies_is_replaced(
     site: SlurmSite, reference: Any, record_property: Any
 ) -> None:
     """Its daemon and workers are killed; Slurm queues their tasks again on the other node."""
+    site.step_s = "1.0"
     site.launch(2, "--sbatch", "exclusive")
     for task in range(2):
         site.until_said(f"worker-{task}", "training")

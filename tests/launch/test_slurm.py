@@ -153,15 +153,12 @@ def test_stop_cancels_every_job(slurm: FakeSlurm, root: Path) -> None:
     """`--now` kills them, those that wait first, which would take their place."""
     launch(root, 1)
     slurm.said()
-    slurm.queue(job(1, None, name_of(root)), job(2, 0, name_of(root)))
+    name = name_of(root)
+    slurm.queue(job(1, None, name), job(2, 0, name), job(2, 1, name, "PENDING"))
     call("stop", root)
-    assert slurm.said() == ["scancel 1 2_0"]
+    assert slurm.said() == ["scancel 2_1 1 2_0"]
     call("stop", "--now", root)
-    assert slurm.said() == [
-        "scancel --state=PENDING 1 2_0",
-        "scancel --signal=KILL --full 1 2_0",
-        "scancel 1 2_0",
-    ]
+    assert slurm.said() == ["scancel 2_1", "scancel --signal=KILL --full 1 2_0", "scancel 1 2_0"]
 
 
 def test_fsck_knows_what_a_launch_writes(slurm: FakeSlurm, root: Path) -> None:

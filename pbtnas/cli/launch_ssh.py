@@ -1,0 +1,159 @@
+"""The command that starts the workers of a run on several hosts over ssh."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pbtnas.cli.launching import (
+    arguments_argument,
+    checked_root,
+    coordinate_here,
+    coordinator_words,
+    device_option,
+    name_of,
+    setup_option,
+)
+from pbtnas.cli.shared import (
+    accept_option,
+    accepting,
+    disk_errors,
+    given,
+    log_option,
+    overrides_option,
+    scratch_option,
+    task_file_option,
+)
+from pbtnas.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pbtnas.launch.ssh import Said
+    from pbtnas.records.launches import Launch
+
+
+@click.command()
+@arguments_argument
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST[:N]",
+    help="A host as ssh knows it, and how many workers it is to have; 1 if no number is given.",
+)
+@click.option(
+    "--hosts",
+    "host_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file with such a host in each line.",
+)
+@click.option("--ssh", "ssh_command", default="ssh", show_default=True, help="The command of ssh.")
+@click.option(
+    "--coordinator",
+    type=click.Choice(["here", "first", "none"]),
+    default="here",
+    show_default=True,
+    help="Who coordinates: this process, one on the first host, or somebody else.",
+)
+@device_option
+@setup_option
+@task_file_option
+@accept_option
+@scratch_option
+@overrides_option
+@log_option
+@click.option(
+    "--dry-run", is_flag=True, help="Print what the first host is told, and start nothing."
+)
+def ssh(
+    arguments: tuple[str, ...],
+    hosts: tuple[str, ...],
+    host_file: Path | None,
+    ssh_command: str,
+    coordinator: str,
+    device: str,
+    setup: tuple[str, ...],
+    task_file: str | None,
+    accept: bool,
+    scratch: Path | None,
+    overrides: tuple[str, ...],
+    loggers: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Start the workers of a run on several hosts, each in a session of its own.
+
+    All hosts are told at once.  Each first checks that it sees the run's directory, that the
+    directory does what a run needs, and that it has the task and its data.  Launching again starts
+    what does not run any more.
+    """
+    from pbtnas.launch.errors import UnfitLaunch
+    from pbtnas.launch.ssh_scripts import parsed_hosts, start_script
+    from pbtnas.records.launches import Launch
+
+    named = parsed_hosts([*hosts, *_lines(host_file)], "--host")
+    if not named:
+        raise UnfitLaunch("no host: give --host HOST:N, or --hosts FILE")
+    root = checked_root(arguments, task_file, overrides, loggers)
+    common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
+    plan = Launch(
+        engine="ssh",
+        name=name_of(root, "ssh"),
+        workers=sum(share.workers for share in named),
+        coordinator=coordinator,
+        directory=str(Path.cwd()),
+        path=str(Path(sys.executable).parent),
+        worker=("worker", str(root), "--device", device, "--patience", "forever", *common),
+        coordinate=tuple(coordinator_words(arguments, root, common, overrides, loggers)),
+        setup=setup,
+        options={"hosts": [[share.host, share.workers] for share in named], "ssh": ssh_command},
+    )
+    if dry_run:
+        first = coordinator == "first"
+        click.echo(start_script(root, plan, named[0], 1, coordinator=first), nl=False)
+        return
+    by_ssh(root, plan)
+    if coordinator == "here":
+        coordinate_here(plan)
+
+
+def _lines(host_file: Path | None) -> list[str]:
+    """The lines of a host file that name a host."""
+    if host_file is None:
+        return []
+    with disk_errors(ExitCode.USAGE, place=host_file):
+        words = (line.partition("#")[0].strip() for line in _text(host_file).splitlines())
+    return [word for word in words if word]
+
+
+def _text(file: Path) -> str:
+    from pbtnas.regular_files import read_regular
+
+    return read_regular(file, limit=1 << 20, follow=True).decode(errors="replace")
+
+
+def by_ssh(root: Path, plan: Launch) -> None:
+    """Record a launch, and start what is missing of it."""
+    from pbtnas.launch import ssh as engine
+    from pbtnas.store.launches import record_launch
+
+    engine.hosts_of(plan)  # which raises where there are too few of them
+    with disk_errors(ExitCode.USAGE, place=root):
+        number = record_launch(root, plan)
+    said = [*engine.stop_surplus(root, plan), *engine.start(root, plan, number)]
+    tell(said)
+    started = sum(one.state == "started" for one in said)
+    there = sum(one.state == "there" for one in said)
+    click.echo(f"{root}: launch {number}: {started} started, {there} there already")
+    if any(one.state == "failed" for one in said):
+        sys.exit(ExitCode.FAILED)
+
+
+def tell(said: list[Said]) -> None:
+    """Print what the hosts say, a line for each process."""
+    from pbtnas.tabular import aligned
+
+    rows = [(one.host, one.label or "-", one.state, one.text) for one in said]
+    if rows:
+        click.echo("\n".join(aligned([("host", "worker", "state", ""), *rows])))
