@@ -64,6 +64,7 @@ def start(
     return site.start(command, *config, URL, *words, *device, *more, **told)
 
 
+@pytest.mark.slow
 def test_machines_that_share_a_bucket_alone_find_the_same_members(
     site: Site, reference: dict[str, Any], endpoint: str, faults: Faults
 ) -> None:

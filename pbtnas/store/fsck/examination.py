@@ -186,7 +186,10 @@ class Examination:
             if kind is not None:
                 self.kind_of[name] = kind
             else:
-                self.notice(Fault(name, "unknown; nothing of this name belongs here"))
+                self._unknown(name)
+
+    def _unknown(self, name: Name) -> None:
+        self.note(Fault(name, "unknown; nothing of this name belongs here", notice=True))
 
     def _list(self, directory: Name, kinds: Kinds) -> None:
         """Find the kind of each file below a directory, and note those of none."""
@@ -206,4 +209,4 @@ class Examination:
             elif kinds.may_hold(name) and not Path(entry.path).is_dir():
                 self.note(Fault(name, "not a directory; made again", damaged=True, directory=True))
             else:
-                self.notice(Fault(name, "unknown; nothing of this name belongs here"))
+                self._unknown(name)

@@ -32,7 +32,7 @@ MUTANTS = (
     ),
     Mutant(
         "directory-out-of-reach-taken-for-damage",
-        _POSIX,
+        "pbtnas/store/executing.py",
         "return Unreadable(trouble, passing=True)",
         "return Unreadable(trouble)",
         (f"{_UNREADABLE}::test_trouble_of_the_whole_directory_is_waited_for",),
@@ -124,8 +124,8 @@ MUTANTS = (
     Mutant(
         "fsck-does-not-name-what-is-unknown",
         _EXAMINATION,
-        'self.notice(Fault(name, "unknown; nothing of this name belongs here"))',
-        "continue",
+        'self.note(Fault(name, "unknown; nothing of this name belongs here", notice=True))',
+        "return",
         (f"{_FSCK}::test_an_unknown_file_is_named_and_no_damage",),
     ),
 )

@@ -10,6 +10,8 @@ _LAYERS = "pbtnas/checkpoints/layers.py"
 _ONE_PASS = "pbtnas/checkpoints/one_pass.py"
 _FILES = "pbtnas/checkpoints/files.py"
 _PRODUCTS = "pbtnas/store/products.py"
+_CLIENT = "pbtnas/store/bucket/client.py"
+_BUCKET = "tests/store/test_bucket.py"
 _STORE = "tests/store/test_posix.py"
 _DURABLE = "tests/store/test_durability.py"
 _RECORDS = "tests/records/test_envelope.py"
@@ -112,10 +114,38 @@ MUTANTS = (
     ),
     Mutant(
         "error-taken-for-lost",
-        _POSIX,
+        "pbtnas/store/executing.py",
         "return Published.ERROR",
         "return Published.LOST",
         (_STORE,),
+    ),
+    Mutant(
+        "own-record-in-a-bucket-taken-for-anothers",
+        _CLIENT,
+        "return found == data",
+        "return False",
+        (_BUCKET,),
+    ),
+    Mutant(
+        "conflict-in-a-bucket-taken-for-a-lost-race",
+        _CLIENT,
+        'raise OSError(CONFLICT, "writes of this name are in conflict", f"{self.url}/{name}")',
+        "return False",
+        (_BUCKET,),
+    ),
+    Mutant(
+        "damaged-copy-puts-the-object-aside",
+        "pbtnas/store/bucket/store.py",
+        "if self.fetch(name).read_bytes() != before:",
+        "if False:",
+        (_BUCKET,),
+    ),
+    Mutant(
+        "bucket-without-conditional-put-accepted",
+        "pbtnas/store/bucket/checking.py",
+        "    if not first or second:",
+        "    if not first:",
+        (_BUCKET,),
     ),
     Mutant(
         "short-writes-believed",
