@@ -100,7 +100,7 @@ def _curve(history: History) -> tuple[str, str, Array, Array] | None:
 def mixture_entropy(curves: Mapping[str, EntropyCurve]) -> Figure:
     """A panel for each family of methods that has curves; bands are ± the std over seeds."""
     panels = {
-        family: {name: c for name, c in curves.items() if c.method in methods}
+        family: {n: c for method in methods for n, c in curves.items() if c.method == method}
         for family, methods in _FAMILIES.items()
     }
     panels = {family: found for family, found in panels.items() if found}
@@ -119,7 +119,7 @@ def mixture_entropy(curves: Mapping[str, EntropyCurve]) -> Figure:
             axes.set_title(family)
             axes.grid(axis="y")
             axes.axhline(1, color=GREY, lw=0.8)
-            axes.legend(fontsize=7.5, loc="lower left")
+            axes.legend(fontsize=7.5, loc="best")
         for axes in list(drawn.flat)[len(panels) :]:
             axes.set_visible(False)
         figure.supxlabel("share of the training that is done", fontsize=9.5)
