@@ -56,6 +56,7 @@ class WeightsAndBiases(Logger):
 
     def _of(self, name: str) -> Any:
         if name not in self._open:
+            mode: Any = os.environ.get("WANDB_MODE", "offline")  # wandb says what it may be
             run = self._wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "pbtnas"),
                 group=f"{self._run.name}-{self._run.id[:8]}",
@@ -63,7 +64,7 @@ class WeightsAndBiases(Logger):
                 id=f"{self._run.id[:16]}-{name}",
                 dir=str(self._run.directory),
                 config=dict(self._run.settings),
-                mode=os.environ.get("WANDB_MODE", "offline"),
+                mode=mode,
                 reinit="create_new",
                 settings=self._wandb.Settings(
                     console="off", silent=True, x_disable_stats=True, disable_git=True

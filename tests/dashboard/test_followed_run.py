@@ -189,11 +189,12 @@ def test_pictures_are_named_as_they_come_and_go(page: Asking, root: Path) -> Non
     first = page.look("/data/run/0")
     assert first["pictures"] == {"0": [1, 4], "1": [0]}
 
-    keep_preview(root, 2, 5, PICTURE, writer="w")
+    write(root, until(paths.manifest(3)))
+    keep_preview(root, 3, 5, PICTURE, writer="w")
     PreviewRoom(root).trim(3 * len(PICTURE))
     known = f"/data/run/0?run={first['run']}&since={first['look']}"
     second = page.look(known)
-    assert second["pictures"] == {"0": [4], "2": [5]}
+    assert second["pictures"] == {"0": [4], "3": [5]}
     known = f"/data/run/0?run={first['run']}&since={second['look']}"
     assert page.look(known)["pictures"] == {}
 
