@@ -1,13 +1,13 @@
 """What starting costs: `pbtnas run` to its first claim, beside one import of torch.
 
-    python benchmarks/start.py [--workers 8] [--rounds 5] [--before CHECKOUT]
+    python benchmarks/start.py [--workers 8] [--rounds 5] [--before CHECKOUT] [--study]
 
 Each round imports torch alone, in a process of its own, and then starts a run with so many
-workers; with `--before`, one of another checkout of pbtnas too, in turn.  Wall and CPU are seconds
-from the command to the first claim, the CPU that of all processes that are alive then.  As soon as
-every worker has trained, the memory is measured: PSS is the share of each process in what it has in
-common with others, so that the sum is what the machine gives; "a training process" is the private
-memory of one.  The medians of the rounds are printed.
+workers, or with `--study` a study of two runs; with `--before`, one of another checkout of pbtnas
+too, in turn.  Wall and CPU are seconds from the command to the first claim, the CPU that of all
+processes that are alive then.  As soon as every worker has trained, the memory is measured: PSS is
+the share of each process in what it has in common with others, so that the sum is what the machine
+gives; "a training process" is the private memory of one.  The medians of the rounds are printed.
 """
 
 from __future__ import annotations
@@ -49,16 +49,20 @@ def imported() -> tuple[float, float]:
     return time.monotonic() - began_s, float(done.stdout)
 
 
-def start(checkout: Path, workers: int, place: Path) -> Start:
-    """Start a run of that checkout, measure, and end it."""
+def start(checkout: Path, workers: int, place: Path, command: str) -> Start:
+    """Start a run or a study of that checkout, measure, and end it."""
     place.mkdir()
     config = place / "config.yaml"
     config.write_text(
         "task: {name: NoopTask, megabytes: 0.1}\n"
         f"search: {{population: {4 * workers}, generations: 1000, epochs: 1}}\n"
     )
-    run = place / "run"
-    line = [sys.executable, "-m", "pbtnas", "--quiet", "run", str(config), str(run)]
+    run = directory = place / "run"
+    if command == "study":
+        config, base = place / "study.yaml", config
+        config.write_text(f"config: {base.name}\nseeds: [1, 2]\nruns:\n  noop: {{}}\n")
+        run = directory / paths.study_run("noop", 1)
+    line = [sys.executable, "-P", "-m", "pbtnas", "--quiet", command, str(config), str(directory)]
     line += ["--workers", str(workers), "--device", "cpu", "--scratch", str(place / "scratch")]
     line += ["--task", f"{HERE / 'noop_task.py'}:NoopTask"]
     began_s = time.time()
@@ -96,7 +100,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--before", type=Path, help="another checkout of pbtnas")
+    parser.add_argument("--study", action="store_true", help="start a study instead of a run")
     options = parser.parse_args()
+    command = "study" if options.study else "run"
     sides: Mapping[str, Path] = {
         **({"before": options.before.resolve()} if options.before else {}),
         "now": HERE.parent,
@@ -109,7 +115,7 @@ def main() -> None:
             imports.append(imported())
             for side, checkout in sides.items():
                 place = Path(name) / f"{side}-{number}"
-                starts[side].append(start(checkout, options.workers, place))
+                starts[side].append(start(checkout, options.workers, place, command))
     wall_s, cpu_s = (median(column) for column in zip(*imports, strict=True))
     print(
         f"{busy()}\n\n| | wall s | CPU s | wall, of one import | PSS MB | a training process MB |"
@@ -120,7 +126,7 @@ def main() -> None:
         ratio = median(each.wall_s / alone[0] for each, alone in zip(found, imports, strict=True))
         wall, cpu, pss, training = columns
         print(
-            f"| `pbtnas run`, {side} | {wall:.1f} | {cpu:.1f} | {ratio:.2f} | {pss:.0f} "
+            f"| `pbtnas {command}`, {side} | {wall:.1f} | {cpu:.1f} | {ratio:.2f} | {pss:.0f} "
             f"| {training:.0f} |"
         )
 

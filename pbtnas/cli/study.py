@@ -89,6 +89,7 @@ def study(
     from pbtnas.engine.driver import once_reachable
     from pbtnas.engine.loggers_beside import loggers_beside
     from pbtnas.engine.run_setup import check_start, check_task
+    from pbtnas.engine.worker import training_environment
     from pbtnas.protocol.operations import AskedToStop
     from pbtnas.store.run_directory import make_directory
     from pbtnas.study.codes import check_codes
@@ -128,7 +129,14 @@ def study(
             )
             once_reachable(lambda: check_codes(made, tasks, accept=accept), directory, stop)
             with loggers_beside(directory, list(told)):
-                outcomes, codes = conduct(made, tasks, lines, open_seeds=open_seeds, stop=stop)
+                outcomes, codes = conduct(
+                    made,
+                    tasks,
+                    lines,
+                    training_environment([run.config for run in planned]),
+                    open_seeds=open_seeds,
+                    stop=stop,
+                )
         except AskedToStop:
             sys.exit(ExitCode.STOPPED)  # before anything was begun
     print_account(directory)

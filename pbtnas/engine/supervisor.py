@@ -110,6 +110,29 @@ def keep_running(
     return ended_with or of_helpers
 
 
+def keep_workers(workers: Sequence[Sequence[str]], *, start: Start = start_python) -> int:
+    """Run workers until all have ended, or until a signal asks them to stop.
+
+    0 if one of them ended well, else the largest of their codes but for `STOPPED`.
+    """
+    stop = StopRequest()
+    helpers = [
+        Supervised(f"worker {i}", list(arguments), start) for i, arguments in enumerate(workers)
+    ]
+    try:
+        while not stop.asked and any(helper.code is None for helper in helpers):
+            for helper in helpers:
+                helper.poll()
+            stop.wait(0.1)
+    finally:
+        end(helpers)
+    codes = {helper.code for helper in helpers if helper.code is not None}
+    if ExitCode.OK in codes:
+        return ExitCode.OK
+    # One that was stopped before it could say how it ends (a negative code) failed nothing.
+    return max((code for code in codes - {ExitCode.STOPPED} if code > 0), default=ExitCode.STOPPED)
+
+
 def end(processes: Sequence[Supervised]) -> None:
     """Ask all that still run to stop, wait for them, and note their codes."""
     running = [supervised for supervised in processes if supervised.process is not None]

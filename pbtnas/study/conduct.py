@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from filelock import Timeout
 
 from pbtnas.config import PlannedRun, TaskConfig, from_json, to_json
 from pbtnas.engine.driver import drive, once_reachable
+from pbtnas.engine.fork_server import workers_beside
 from pbtnas.engine.signals import StopRequest
 from pbtnas.engine.supervisor import Supervised, end
 from pbtnas.engine.task_defaults import Complete, whole_difference
@@ -100,6 +101,7 @@ def conduct(
     study: Study,
     tasks: PreparedTasks,
     workers: Sequence[Sequence[str]],
+    environment: Mapping[str, str],
     *,
     open_seeds: int,
     stop: StopRequest,
@@ -110,6 +112,7 @@ def conduct(
         study: The study.
         tasks: Tasks of its runs, for the coordinators.
         workers: Command line of each worker; a worker that dies is restarted.
+        environment: What the libraries of their training processes are told.
         open_seeds: Number of seeds in work at once.
         stop: Request to stop.
 
@@ -121,7 +124,7 @@ def conduct(
         lock = once_reachable(lambda: quick_lock(path), study.root, stop)
     except Timeout:
         raise StudyHeld(f"{study.root}: another process conducts this study") from None
-    helpers = [Supervised(f"worker {i}", list(arguments)) for i, arguments in enumerate(workers)]
+    helpers = workers_beside(workers, environment)
     outcomes = StudyOutcomes()
     try:
         with (

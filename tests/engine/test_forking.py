@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 import pytest
 
 from pbtnas.child_python import python_command, python_environment
+from pbtnas.engine.fork_server import workers_beside
+from pbtnas.engine.supervisor import end
+from pbtnas.errors import ExitCode
 from pbtnas.records import paths
 from tests.system.site import Site
 
@@ -141,3 +145,34 @@ def test_a_local_run_imports_torch_once_and_outlives_the_process_that_did(
     assert run.ends() == 0, run.said()
     assert len(shared) == 7 and min(shared) > 50, "coordinator, 2 workers, guards and trainings"
     assert site.outcome() == reference
+
+
+def test_workers_of_a_study_are_forked_and_come_again_when_all_before_have_gone(
+    tmp_path: Path,
+) -> None:
+    """The process that forks them is killed: two sets of workers would want one device; and a
+    request to stop ends all of them."""
+    line = ["worker", str(tmp_path / "none"), "--device", "cpu", "--scratch", str(tmp_path)]
+    (workers,) = workers_beside([line, line], {})
+
+    def server_and_forked(other_than: int = 0) -> tuple[int, list[int]]:
+        until_s = time.monotonic() + 300
+        while time.monotonic() < until_s:
+            workers.poll()
+            pid = other_than if workers.process is None else workers.process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children")
+            if pid != other_than and len(found := children.read_text().split()) == 2:
+                return pid, [int(each) for each in found]
+            time.sleep(0.05)
+        raise AssertionError("no two workers were forked")
+
+    server, forked = server_and_forked()
+    shared = [_shared_mb(pid) for pid in forked]
+    os.kill(server, signal.SIGKILL)
+    server_and_forked(other_than=server)
+    left = [pid for pid in forked if Path(f"/proc/{pid}").exists()]
+    end([workers])
+
+    assert left == []
+    assert workers.code == ExitCode.STOPPED
+    assert min(shared) > 20, "torch is imported once"

@@ -170,7 +170,7 @@ def study_begins(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> li
     study = create_study(site.run_dir, [], pbtnas="1")
     flaky = Flaky(conduct.best_primitive, number)
     monkeypatch.setattr(conduct, "best_primitive", flaky)
-    conduct.conduct(study, _no_tasks(), [], open_seeds=1, stop=StopRequest(()))
+    conduct.conduct(study, _no_tasks(), [], {}, open_seeds=1, stop=StopRequest(()))
     return [flaky]
 
 
@@ -181,7 +181,7 @@ def study_ends(site: Site, number: int, monkeypatch: pytest.MonkeyPatch) -> list
     monkeypatch.setattr(
         PosixStore, "put", lambda *arguments, **options: flaky(*arguments, **options)
     )
-    assert conduct.conduct(study, _no_tasks(), [], open_seeds=1, stop=StopRequest(()))[1] == []
+    assert conduct.conduct(study, _no_tasks(), [], {}, open_seeds=1, stop=StopRequest(()))[1] == []
     assert study.ended() == {}
     return [flaky]
 
@@ -309,6 +309,6 @@ def test_a_study_that_is_asked_to_stop_leaves_a_full_disk(
         raise OSError(UNWRITABLE[0], os.strerror(UNWRITABLE[0]))
 
     monkeypatch.setattr(PosixStore, "put", full)
-    conduct.conduct(study, _no_tasks(), [], open_seeds=1, stop=stop)
+    conduct.conduct(study, _no_tasks(), [], {}, open_seeds=1, stop=stop)
 
     assert study.ended() is None
