@@ -87,7 +87,8 @@ def cancel(jobs: Sequence[SlurmJob], *, now: bool = False) -> None:
         # They come first: they would take the place of those that are killed.
         _call("scancel", *waiting)
     if running:
-        _call("scancel", "--signal=KILL", "--full", *running)
+        # Without --batch, it is a cancellation like any other.
+        _call("scancel", "--signal=KILL", "--batch", *running)
         _call("scancel", *running, may_fail=True)  # most have ended by now
 
 

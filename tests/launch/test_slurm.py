@@ -158,7 +158,7 @@ def test_stop_cancels_every_job(slurm: FakeSlurm, root: Path) -> None:
     call("stop", root)
     assert slurm.said() == ["scancel 2_1 1 2_0"]
     call("stop", "--now", root)
-    assert slurm.said() == ["scancel 2_1", "scancel --signal=KILL --full 1 2_0", "scancel 1 2_0"]
+    assert slurm.said() == ["scancel 2_1", "scancel --signal=KILL --batch 1 2_0", "scancel 1 2_0"]
 
 
 def test_fsck_knows_what_a_launch_writes(slurm: FakeSlurm, root: Path) -> None:
