@@ -78,6 +78,7 @@ class Faults:
         busy: The store says 503 and does nothing.
         conflict: A conditional PUT is refused with 409, as while another one is in work.
         denied: The credentials are wrong.
+        unsupported: The store has no conditional PUT, and says so.
     """
 
     lost: float = 0.0
@@ -85,6 +86,7 @@ class Faults:
     busy: float = 0.0
     conflict: float = 0.0
     denied: float = 0.0
+    unsupported: float = 0.0
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     counts: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(409, [], CONFLICT)
         if faults.strikes("busy"):
             return self._reply(503, [], b"<Error><Code>SlowDown</Code></Error>")
+        if conditional and faults.strikes("unsupported"):
+            return self._reply(501, [], b"<Error><Code>NotImplemented</Code></Error>")
         if faults.strikes("denied"):
             return self._reply(403, [], b"<Error><Code>InvalidAccessKeyId</Code></Error>")
         if faults.strikes("repeated"):

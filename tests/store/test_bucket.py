@@ -192,6 +192,18 @@ def test_a_store_that_replaces_is_refused() -> None:
     assert not list(client.everything())
 
 
+def test_a_store_that_says_it_has_no_conditional_put_is_refused(
+    store: BucketStore, faults: Faults
+) -> None:
+    """Not waited for, as a store is that is busy: it will not learn it."""
+    from pbtnas.store.bucket import checking
+
+    checking._SURE.clear()
+    faults.unsupported = 1.0
+    with pytest.raises(Refused, match=r"has no conditional PUT .*: NotImplemented$"):
+        check_conditional(store.client)
+
+
 def test_an_unknown_bucket_is_one_sentence(faults: Faults) -> None:
     """It is told at the start; nobody waits for it to be made."""
     from obstore.store import from_url

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import secrets
 import statistics
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from pbtnas.errors import MachineTrouble
 from pbtnas.records import paths
-from pbtnas.store.bucket.client import AWAY, Client, Refused
+from pbtnas.store.bucket.client import AWAY, UNKNOWN, Client, Refused
 
 WRITERS, SLOTS, TRIES = 8, 10, 10
 _NO_CREDENTIALS = "169.254.169.254"  # where a machine in the cloud asks for its own, as last resort
@@ -50,7 +49,7 @@ def check_conditional(client: Client) -> None:
         first = client.put_new(name, b"first")
         second = client.put_new(name, b"second")
     except OSError as error:
-        if error.errno in (AWAY, errno.EACCES) and "NotImplemented" not in str(error):
+        if error.errno != UNKNOWN:
             raise
         raise Refused(_no_conditional(client, str(error.strerror))) from error
     finally:

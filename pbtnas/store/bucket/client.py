@@ -30,6 +30,7 @@ ALLOW_HTTP = ("AWS_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
 DENIED = errno.EACCES
 AWAY = errno.EHOSTDOWN
 CONFLICT = errno.ECONNABORTED
+UNKNOWN = errno.ENOSYS  # to a store that has no such request
 
 
 class NoBuckets(PbtnasError):
@@ -210,6 +211,7 @@ class Client:
         from obstore.exceptions import (
             BaseError,
             InvalidPathError,
+            NotSupportedError,
             PermissionDeniedError,
             UnauthenticatedError,
         )
@@ -227,6 +229,8 @@ class Client:
             raise OSError(errno.EINVAL, _sentence(error), where) from error
         except BaseError as error:
             said = _sentence(error)
+            if isinstance(error, NotSupportedError) or "501 Not Implemented" in said:
+                raise OSError(UNKNOWN, said, where) from error
             if any(status in said for status in ("401 Unauthorized", "403 Forbidden")):
                 raise OSError(DENIED, f"access denied: {said}", where) from error
             raise OSError(AWAY, said, where) from error
