@@ -133,7 +133,7 @@ def figures_of_found(runs: Sequence[NamedRun], published: Mapping[str, Published
     groups: dict[str, list[Returned]] = defaultdict(list)
     for run in runs:
         space = space_of(run.history.settings["task"])
-        if space in published:
+        if space is not None and space in published:
             groups[space].append(returned(run))
     figures: Figures = {}
     for space, found in groups.items():
