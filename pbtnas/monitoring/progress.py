@@ -26,7 +26,6 @@ from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.controls import Steering, by
-from pbtnas.records.members import is_usable
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import check_format
 
@@ -298,11 +297,9 @@ def _options(history: History, summary: Summary) -> Mapping[str, Any]:
 
 def _ended(history: History, current: Generation) -> str:
     """Why nobody can go on after this generation; "" if somebody can."""
-    if not current.jobs or not current.jobs.keys() <= current.results.keys():
+    if not current.is_hopeless(history.objectives):
         return ""
     results = [current.results[member] for member in current.jobs]
-    if any(is_usable(history.objectives, reported.result) for reported in results):
-        return ""
     causes = (cause(reported.result, reported.meta) for reported in results)
     return nobody_left(current.number, causes)
 

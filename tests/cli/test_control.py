@@ -303,3 +303,18 @@ def test_a_run_that_nobody_steers_has_no_control(ended: Path) -> None:
     """What it holds is what it always held."""
     assert not list((ended / paths.SETTINGS).glob("control*"))
     assert call("controls", ended).stdout.endswith("nothing was asked of it\n")
+
+
+def test_the_ends_before_an_extension_are_examined_too(ended: Path, tmp_path: Path) -> None:
+    """An end that was altered, or cannot be read, is found and written again as it was."""
+    root = Path(shutil.copytree(ended, tmp_path / "run"))
+    give_control(root, open_run(root), {"action": "extend", "generations": 1})
+    assert SimulatedRun(root).carry_on() == "the run is finished"
+    right = core_of(root, paths.FINAL, "final")
+    altered = Record("final", open_run(root).id, {**right, "generations": 2}, {}, "n")
+    for content in (encode(altered, paths.FINAL), b"{"):
+        (root / paths.FINAL).write_bytes(content)
+        assert [fault.name for fault in check(root)] == [paths.FINAL]
+        repair(root, check(root))
+        assert core_of(root, paths.FINAL, "final") == right
+        assert check(root) == []
