@@ -204,6 +204,8 @@ def test_a_cancelled_search_ends_where_it_was_cancelled() -> None:
 
     assert problems == []
     assert counts["control: cancel"]
+    # Here an idle worker looks for what a cancelled generation may have lost.
+    assert run_and_count(639, CancelledWorld)[0] is None
     known = [reference(SEARCH)]
     for generation in range(1, 4):
         known.append(reference(SEARCH, cancelled=generation))
