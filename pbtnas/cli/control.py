@@ -106,7 +106,8 @@ class Asked:
         from pbtnas.records.controls import told
         from pbtnas.store.control_giving import give_control
 
-        control = give_control(self.root, self.run, core)
+        with disk_errors(ExitCode.FAILED, place=self.root):
+            control = give_control(self.root, self.run, core)
         click.echo(as_typed(printable(f"{self.root}: control {control.number}: {told(control)}")))
 
 

@@ -71,18 +71,30 @@ def member(run_dir: Path, name: str, as_json: bool) -> None:
     """One member: architecture, ancestors, what came from which parent, metrics, attempts.
 
     MEMBER is its slot, e.g. 07 or m07, or with a generation g0012-m07; without one it is shown as
-    it was in the newest generation that it has a result of.  The traceback, if it failed, comes
-    last.
+    it was in the newest generation that it has a result of.  `best` is the best so far.  The
+    traceback, if it failed, comes last.
     """
     from pbtnas.monitoring.one_member import one_member
 
-    generation, slot = numbers_named(name)
     with disk_errors(ExitCode.FAILED, place=run_dir):
+        generation, slot = _best(run_dir) if name == "best" else numbers_named(name)
         found = one_member(run_dir, slot, generation)
     if as_json:
         click.echo(json.dumps(found.to_json(), default=str))
     else:
         _print(_told(found))
+
+
+def _best(run_dir: Path) -> tuple[int | None, int]:
+    """Generation and slot of the best member so far.  Raises `NotARun` while there is none."""
+    from pbtnas.store.finished import best_so_far
+    from pbtnas.store.reader import RunReader
+    from pbtnas.store.run_directory import open_run
+
+    open_run(run_dir)
+    with RunReader(run_dir) as files:
+        best = best_so_far(files)
+    return best.generation, best.member
 
 
 def numbers_named(name: str) -> tuple[int | None, int]:

@@ -56,7 +56,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "fsck": ("pbtnas fsck runs/first", "pbtnas fsck runs/first --repair"),
     "log": ("pbtnas log runs/first --to tensorboard",),
     "logs": ("pbtnas logs runs/first", "pbtnas logs runs/first --member 07 -f"),
-    "member": ("pbtnas member runs/first 07", "pbtnas member runs/first g0003-m02 --json"),
+    "member": ("pbtnas member runs/first best", "pbtnas member runs/first g0003-m02 --json"),
     "members": ("pbtnas members runs/first", "pbtnas members runs/first --generation 2"),
     "launch": (
         "pbtnas launch slurm config.yaml /shared/runs/first --workers 16 --time 4:00:00",

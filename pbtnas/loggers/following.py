@@ -52,6 +52,7 @@ class Follower:
         self._held.enter_context(quick_lock(beside(root, paths.logger_lock(name))))
         self._told = _listed(root, name)
         self._begun = False
+        self._hopeless = False  # whether nobody goes on after the generation in hand
         self._number = 0
         self._before: Generation | None = None
         self._trained: int | None = 0
@@ -71,7 +72,7 @@ class Follower:
             self._logger.close()
 
     def look(self) -> bool:
-        """Tell what is new; whether the run is finished and everything was told.
+        """Tell what is new; whether the run is over and everything was told.
 
         Raises what the logger raises, and goes on behind that with the next look.
         """
@@ -81,7 +82,8 @@ class Follower:
             self._begin(history)
             while self._number < count and self._tell(reader, files, history, count):
                 files.forget_names()
-            return history.final is not None and self._number >= count
+            over = history.final is not None and self._number >= count
+            return over or self._hopeless
 
     def _begin(self, history: History) -> None:
         if self._begun:
@@ -109,6 +111,8 @@ class Follower:
                 if picture is not None:
                     self._logger.preview(step, picture)
                 self._note(step.name)
+        # Nobody has a score, and so it ends, with no record that says so.
+        self._hopeless = generation.is_hopeless(history.objectives)
         if generation.selection is None and not history.over(self._number, count):
             return False
         self._sum_up(steps)

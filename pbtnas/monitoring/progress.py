@@ -27,7 +27,7 @@ from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.controls import by
-from pbtnas.records.members import is_usable, unreported
+from pbtnas.records.members import unreported
 from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format
 
@@ -311,16 +311,12 @@ def _options(history: History, summary: Summary) -> Mapping[str, Any]:
 
 def _ended(history: History, current: Generation) -> str:
     """Why nobody can go on after this generation; "" if somebody can."""
-    if not current.jobs or not current.jobs.keys() <= current.results.keys():
+    if not current.is_hopeless(history.objectives):
         return ""
     results = [current.results[member] for member in current.jobs]
-    if any(is_usable(history.objectives, reported.result) for reported in results):
-        return ""
-    if current.number == 0 and (
-        # As the coordinator has said, which ended by it.
-        said := unreported(history.objectives, [reported.result for reported in results])
-    ):
-        return said
+    said = unreported(history.objectives, [reported.result for reported in results])
+    if current.number == 0 and said:
+        return said  # as the coordinator has said, which ended by it
     causes = (cause(reported.result, reported.meta) for reported in results)
     return nobody_left(current.number, causes)
 

@@ -101,6 +101,8 @@ class BestSoFar:
             selected = yield from selection_of(self._next, self._run)
             if record is None or selected is None:
                 return []
+            if selected.cancelled:
+                break
             manifest = Manifest.from_json(record.core)
             self._retention.add(champion(manifest, selected), manifest, selected)
             self._next += 1

@@ -139,7 +139,10 @@ class CheckpointRecovery:
             return Result.from_json(record.core)
         selection = paths.selection(job.generation)
         record = yield from read(selection, "selection", self._run)
-        return None if record is None else Selected.from_json(record.core).result(job.member)
+        selected = None if record is None else Selected.from_json(record.core)
+        if selected is None or selected.cancelled:
+            return None
+        return selected.result(job.member)
 
     def _with_ancestors(self, best: Champion) -> Steps[bool]:
         """Recompute a champion's checkpoint if it is lost, the lost ones that it is made from

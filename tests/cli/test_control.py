@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -20,6 +21,7 @@ from pbtnas.store.control_giving import give_control
 from pbtnas.store.controls import steering_of
 from pbtnas.store.finished import champions, soup_mark, soups
 from pbtnas.store.fsck import check, repair
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.reader import RunReader
 from pbtnas.store.run_directory import open_run
 from tests.store.simulated_run import SimulatedRun, fingerprint
@@ -303,3 +305,30 @@ def test_a_run_that_nobody_steers_has_no_control(ended: Path) -> None:
     """What it holds is what it always held."""
     assert not list((ended / paths.SETTINGS).glob("control*"))
     assert call("controls", ended).stdout.endswith("nothing was asked of it\n")
+
+
+def test_the_ends_before_an_extension_are_examined_too(ended: Path, tmp_path: Path) -> None:
+    """An end that was altered, or cannot be read, is found and written again as it was."""
+    root = Path(shutil.copytree(ended, tmp_path / "run"))
+    give_control(root, open_run(root), {"action": "extend", "generations": 1})
+    assert SimulatedRun(root).carry_on() == "the run is finished"
+    right = core_of(root, paths.FINAL, "final")
+    altered = Record("final", open_run(root).id, {**right, "generations": 2}, {}, "n")
+    for content in (encode(altered, paths.FINAL), b"{"):
+        (root / paths.FINAL).write_bytes(content)
+        assert [fault.name for fault in check(root)] == [paths.FINAL]
+        repair(root, check(root))
+        assert core_of(root, paths.FINAL, "final") == right
+        assert check(root) == []
+
+
+def test_a_full_disk_is_told_in_a_sentence(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator stands by, and may give the command again: nothing waits, nothing is recorded."""
+
+    def full(self: PosixStore, name: Name, data: bytes, **how: bool) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PosixStore, "put", full)
+    told = call("note", begun, "x")
+    assert told.exit_code == 1 and told.stderr.endswith("run: No space left on device\n")
+    assert asked_of(begun) == []

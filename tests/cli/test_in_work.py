@@ -247,3 +247,11 @@ def test_an_extension_that_was_asked_for_is_cancelled_with_the_run(
     assert fingerprint(root) != fingerprint(ended)
     assert check(root) == []
     assert len(History.read(root).generations) == 5
+
+
+def test_the_best_member_is_shown_by_that_word(ended: Path) -> None:
+    """Whoever wants to see it need not look up its number first."""
+    best = core_of(ended, paths.FINAL, "final")["best_ever"]
+    name = f"g{best['generation']:04d}-m{best['member']:02d}"
+    shown = call("member", ended, "best")
+    assert shown.exit_code == 0 and name in shown.stdout, shown.output

@@ -21,7 +21,10 @@ from pbtnas.loggers.base import LoggedRun, Logger, PopulationStep, TrainingLine
 from pbtnas.loggers.carrying import LoggerBusy, LoggerFailed, follow, tell_once
 from pbtnas.loggers.following import Follower
 from pbtnas.loggers.loading import UnknownLogger, check_loggers
+from pbtnas.records import paths
+from pbtnas.records.envelope import Record, encode
 from pbtnas.records.kinds import RUN_KINDS, Role
+from pbtnas.records.schema import Result
 from pbtnas.store.fsck import check
 from pbtnas.store.run_directory import create, open_run
 from tests.loggers.logged_runs import GENERATIONS, MEMBERS, NAMES, STORY, run_until
@@ -274,3 +277,18 @@ def test_loggers_beside_a_process_are_asked_to_end(
             raise KeyError("of the search")
 
     assert [r.args for r in caplog.records if "does not end" in r.msg] == [("stubborn",)]
+
+
+def test_a_follower_ends_with_a_run_in_which_nobody_has_a_score(tmp_path: Path) -> None:
+    """No record says that such a run is over; everything of it was told by then."""
+    run_until(tmp_path, NAMES.index(paths.manifest(0)) + 1)
+    notes = Notes()
+    with Follower(tmp_path, "notes", notes) as follower:
+        for member in range(MEMBERS):
+            assert not follower.look()
+            name, failed = paths.result(0, member), Result(member, "failed", None, {}, None)
+            record = Record("result", open_run(tmp_path).id, failed.to_json(), {}, "n")
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(encode(record, name))
+        assert follower.look()
+    assert notes.told == [f"g0000-m{member:02d}" for member in range(MEMBERS)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.records import paths
-from pbtnas.records.members import members_of
+from pbtnas.records.members import is_usable, members_of
 from pbtnas.records.names import Digest, Slot
 from pbtnas.records.schema import Child, Extension, Job, Manifest, Result, Selected
 from pbtnas.search.births import Birth
@@ -124,6 +124,12 @@ class Generation:
         scores = {m: r.result.score for m, r in self.results.items() if r.result.score is not None}
         member = max(scores, key=lambda m: (scores[m], -m), default=None)
         return None if member is None else TopMember(self.number, member, scores[member])
+
+    def is_hopeless(self, objectives: Objectives) -> bool:
+        """Whether all members have a result, and none of them can be gone on from."""
+        if not self.jobs or not self.jobs.keys() <= self.results.keys():
+            return False
+        return not any(is_usable(objectives, self.results[member].result) for member in self.jobs)
 
     def members(self, objectives: Objectives) -> list[Member]:
         """The members with a known job and result, as selection sees them."""

@@ -15,7 +15,7 @@ from pbtnas.protocol import generations
 from pbtnas.protocol.retention import Retention
 from pbtnas.records import paths
 from pbtnas.records.controls import OUTCOME
-from pbtnas.records.envelope import Record, digest
+from pbtnas.records.envelope import Record, digest, encode
 from pbtnas.records.members import members_of
 from pbtnas.records.names import Digest, Name
 from pbtnas.records.schema import CANCELLED, Champion, Extension, Manifest, Result, Selected
@@ -23,6 +23,7 @@ from pbtnas.search.objectives import BY_SCORE, Objectives, recorded
 from pbtnas.search.population import rank
 from pbtnas.store.controls import steering_of
 from pbtnas.store.fsck.examination import Examination
+from pbtnas.store.identity import new_nonce
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
             _results_fit(x, chain.manifests[generation], selected)
         if x.at_fault(paths.selection(generation)):
             del chain.selections[generation]
-    _fold(chain)
+    _fold(x, chain)
     _final(x, chain, final)
     for generation in chain.extensions.keys() & chain.selections.keys():
         births = chain.extensions[generation].births
@@ -259,15 +260,43 @@ def _results_fit(x: Examination, manifest: Manifest, selected: Selected) -> None
         x.damaged(name, f"not of the members of {paths.manifest(manifest.generation)}; {DECIDED}")
 
 
-def _fold(chain: Chain) -> None:
-    """Find out what is kept, from generation to generation."""
+def _fold(x: Examination, chain: Chain) -> None:
+    """Find out what is kept, from generation to generation; and examine the ends of a run that was
+    extended after them."""
     chain.retention = Retention(chain.objectives)
+    ends = {generation: number for number, generation in enumerate(sorted(chain.extensions))}
     for generation in range(chain.newest + 1):
         manifest, selected = chain.manifests.get(generation), chain.selections.get(generation)
         if manifest is None or selected is None or selected.cancelled:
             break
         chain.retention.add(generations.champion(manifest, selected), manifest, selected)
         chain.bests.append(chain.retention.best())
+        if generation in ends:
+            _earlier_end(x, chain, paths.final(ends[generation]), manifest, selected)
+
+
+def _earlier_end(
+    x: Examination, chain: Chain, name: Name, manifest: Manifest, selected: Selected
+) -> None:
+    """Examine what was the end before the run was extended; not there where it was extended before
+    it came to that."""
+    if not x.there(name):
+        return
+    core = generations.ending(
+        manifest.generation + 1,
+        selected,
+        chain.bests[-1],
+        generations.champion(manifest, selected),
+        chain.retention.front(),
+    )
+    right = Record("final", x.run or "", core, {"restored": True}, new_nonce())
+    remedy = "restored from the selections"
+    final = x.record(name, "final", remedy)
+    if final is None:
+        x.restore(name, encode(right, name))
+    elif final.digest != right.digest:
+        text = f"not what {paths.selection(manifest.generation)} comes to; {remedy}"
+        x.damaged(name, text, encode(right, name))
 
 
 def _final(x: Examination, chain: Chain, final: Record | None) -> None:
