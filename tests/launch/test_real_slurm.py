@@ -198,7 +198,7 @@ def test_a_node_that_dies_is_replaced(
 ) -> None:
     """Its daemon and workers are killed; Slurm queues their tasks again on the other node."""
     site.step_s = "1.0"
-    site.launch(2, "--sbatch", "exclusive")
+    site.launch(2)  # both on n1, which has two cores
     for task in range(2):
         site.until_said(f"worker-{task}", "training")
     since_s = time.monotonic()
