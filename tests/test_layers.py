@@ -366,16 +366,21 @@ except SystemExit as ended:
 
 
 LOCAL = {
+    "launch/slurm_scripts.py": "a run on a disk that all nodes see",
+    "launch/ssh_scripts.py": "a run on a disk that all hosts see",
     "loggers/event_files.py": "its own directory",
     "replay/again.py": "its copy of a run, a directory",
     "store/controls.py": "a study, which lies in no bucket",
     "store/opening.py": "the one place",
     "store/posix.py": "what it is about",
     "store/reader.py": "what it is about",
+    "store/between.py": "files that it has made itself",
     "store/bucket/address.py": "the file that says which bucket",
     "store/bucket/copies.py": "what it is about",
     "store/bucket/store.py": "its own copies of objects",
     "store/doctor.py": "files that it has made itself",
+    "store/launches.py": "launches of runs on a disk",
+    "store/meeting.py": "files that it has made itself",
     "store/private_files.py": "what processes of this machine have left",
     "store/run_directory.py": "directories of this machine, and names in sentences",
     "store/study_directory.py": "a study, which lies in no bucket",

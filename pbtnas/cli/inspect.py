@@ -130,8 +130,11 @@ def fsck(run_dir: Path, repair: bool) -> None:
 )
 def doctor(directory: Path, count: int | None, wait: float) -> None:
     """Try out whether a directory can carry a run, and how fast it is."""
+    from pbtnas.store.bucket.address import address_of
     from pbtnas.store.doctor import examine
 
+    if count is not None and address_of(directory) is not None:
+        raise click.UsageError("--with: expected a directory; a bucket shows all machines the same")
     sound = True
     try:
         for answer in chain(examine(directory), _between(directory, count, wait)):

@@ -11,11 +11,15 @@ import click
 from pbtnas.cli.launch_k8s import k8s
 from pbtnas.cli.launch_slurm import slurm, to_slurm
 from pbtnas.cli.launch_ssh import by_ssh, ssh, tell
-from pbtnas.cli.shared import disk_errors, run_dir_argument
+from pbtnas.cli.places import PlainPath
+from pbtnas.cli.shared import disk_errors
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
     from pbtnas.records.launches import Launch
+
+
+launched_argument = click.argument("run_dir", type=PlainPath(file_okay=False))
 
 
 @click.group()
@@ -29,7 +33,7 @@ launch.add_command(ssh)
 
 
 @launch.command("list")
-@run_dir_argument
+@launched_argument
 def list_(run_dir: Path) -> None:
     """List the workers that were launched for a run, and what became of each."""
     from pbtnas.launch import slurm as engine
@@ -53,7 +57,7 @@ def list_(run_dir: Path) -> None:
 
 @launch.command()
 @click.argument("workers", type=click.IntRange(1), metavar="N")
-@run_dir_argument
+@launched_argument
 def scale(workers: int, run_dir: Path) -> None:
     """Have N workers from now on: submit what is missing, and cancel what is too many."""
     from pbtnas.launch.errors import UnfitLaunch
@@ -73,7 +77,7 @@ def scale(workers: int, run_dir: Path) -> None:
 
 @launch.command()
 @click.option("--now", is_flag=True, help="End them at once, without handing back what they do.")
-@run_dir_argument
+@launched_argument
 def stop(now: bool, run_dir: Path) -> None:
     """Cancel the workers and the coordinator that were launched for a run.
 

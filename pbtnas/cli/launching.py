@@ -13,6 +13,7 @@ import click
 
 from pbtnas.cli.shared import check_installed, check_logging, disk_errors, name_in
 from pbtnas.errors import ExitCode
+from pbtnas.store.bucket.address import is_url
 
 if TYPE_CHECKING:
     from pbtnas.records.launches import Launch
@@ -49,6 +50,11 @@ def checked_root(
 
     if len(arguments) > 2:
         raise click.UsageError("expected [CONFIG] RUN_DIR")
+    if is_url(arguments[-1]):
+        raise UnfitLaunch(
+            f"{arguments[-1]}: expected a directory that all machines see; for a run in a bucket, "
+            "start `pbtnas worker URL` on each, or use `pbtnas launch k8s --bucket`"
+        )
     root = Path(arguments[-1]).absolute()
     with disk_errors(ExitCode.USAGE, place=root):
         if is_study(root):

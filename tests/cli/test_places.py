@@ -37,6 +37,9 @@ def call(*arguments: object) -> Result:
         ["replay", URL],
         ["report", "run", "-o", URL],
         ["dashboard", URL],
+        ["launch", "list", URL],
+        ["launch", "scale", "2", URL],
+        ["launch", "stop", URL],
         ["new", URL],
         ["export", "run", "-o", URL],
     ],
@@ -76,6 +79,8 @@ def test_a_url_without_the_library_names_the_extra(
         ),
         (["status", "memory://a"], "what lies in memory: ends with its process"),
         (["worker", "file:///r", "--cache-gb", "0"], "Invalid value for '--cache-gb'"),
+        (["doctor", "file:///r", "--with", "2"], "--with: expected a directory; a bucket"),
+        (["launch", "ssh", URL, "--host", "a"], f"{URL}: expected a directory that all machines"),
     ],
 )
 def test_bad_places_are_one_sentence(words: list[str], said: str) -> None:

@@ -32,7 +32,7 @@ OWN_TASK, OWN_TRAINING = ROOT / "docs" / "own-task.md", ROOT / "examples" / "own
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?pbtnas (?=[a-z-])((?:'[^'\n]*'|[^\n#|;&<>])*)")
+COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?pbtnas (?=[a-z-])((?:'[^'\n]*'|[^\n#|;&<>`])*)")
 MAKE = re.compile(r"(?:^|`)make ([a-z][\w-]*)", re.MULTILINE)
 CONFIG = re.compile(r"configs/[\w/.-]+\.yaml")
 SOURCE = re.compile(
