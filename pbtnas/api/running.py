@@ -48,6 +48,10 @@ class SearchEnded(CommandEnded):
     """The search has ended before it was finished."""
 
 
+class SearchCancelled(SearchEnded):
+    """An operator has cancelled the search, which the same call does not go on with."""
+
+
 def run_search(
     config: Path | Mapping[str, Any],
     run_dir: Path,
@@ -62,7 +66,7 @@ def run_search(
 ) -> OpenedRun:
     """Search until the run is finished, or go on with it; `pbtnas.run` documents it.
 
-    Raises `NotImportable`, `ConfigError` and `SearchEnded`.
+    Raises `NotImportable`, `ConfigError`, `SearchEnded` and `SearchCancelled`.
     """
     refuse_within_import()
     named = named_task(task)
@@ -79,7 +83,13 @@ def run_search(
         code, said = carry_out(arguments, None if named is None else named.root)
     if code != ExitCode.OK:
         raise SearchEnded(said or f"{run_dir}: the search ended with exit code {code}", code)
-    return OpenedRun(run_dir, None if named is None else named.words)
+    run = OpenedRun(run_dir, None if named is None else named.words)
+    seen = run.status()
+    if seen.state == "cancelled":
+        raise SearchCancelled(
+            f"{run_dir}: the run was {seen.ended}; `pbtnas.open` has what was found before", code
+        )
+    return run
 
 
 def options(option: str, values: Sequence[str]) -> list[str]:

@@ -71,11 +71,14 @@ def _whole(generation: Generation, time: Time) -> Iterator[Event]:
 
 
 def _births(generation: Generation, time: Time) -> Iterator[Event]:
-    """Births into the next generation."""
+    """Births into the next generation that have a record: others are to come, or never will where
+    the run was cancelled."""
     for member, born in sorted(generation.births.items()):
         parents = dict.fromkeys((born.birth.base, born.birth.donor))
         text = f"child of {' + '.join(map(paths.member_name, parents))}"
         at = time(paths.birth(generation.number, member))
+        if at is None and born.child is None:
+            continue
         yield Event(at, generation.number + 1, member, "born", "", text)
 
 

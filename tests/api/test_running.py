@@ -15,16 +15,18 @@ import pytest
 import yaml
 
 import pbtnas
-from pbtnas.api.running import SearchEnded
+from pbtnas.api.running import SearchCancelled, SearchEnded
 from pbtnas.cli.app import cli
 from pbtnas.config import ConfigError
 from pbtnas.errors import ExitCode
 from pbtnas.models.digits.networks import digits_space
+from pbtnas.store.control_giving import give_control
 from pbtnas.store.run_directory import open_run
 from tests.analysis.made_runs import search, story, write
 from tests.api.searches import run_directory, stand_in
 from tests.docs.test_docs import FENCED, README, ROOT, parse
 from tests.networks.finished import add_member, finished, last_options
+from tests.store.simulated_run import SimulatedRun
 
 PAGE = ROOT / "docs" / "python.md"
 EXAMPLE = ROOT / "examples" / "from_python.py"
@@ -95,6 +97,25 @@ def test_a_search_that_ends_too_early_raises_what_it_said(
 
     assert raised.value.code == ExitCode.FAILED
     assert capsys.readouterr().err == "12:00:00 a line\npbtnas: no member has a score\n"
+
+
+def test_a_search_that_was_cancelled_raises_by_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its command ends with 0, but a script does not go on as if its run were finished."""
+
+    def carried(words: Sequence[str]) -> None:
+        root = run_directory(words)
+        SimulatedRun(root, limit_s=1.0).carry_on()
+        give_control(root, open_run(root), {"action": "cancel"})
+        SimulatedRun(root).carry_on()
+
+    stand_in(monkeypatch, carried)
+    with pytest.raises(SearchCancelled, match="run: the run was cancelled by .* at ") as raised:
+        pbtnas.run({**SEARCH, "task": {"name": "digits"}}, tmp_path / "run")
+
+    assert raised.value.code == ExitCode.OK
+    assert pbtnas.open(tmp_path / "run").status().state == "cancelled"
 
 
 def test_an_interrupt_asks_the_search_to_stop(

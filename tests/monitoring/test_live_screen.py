@@ -59,6 +59,19 @@ def test_a_frame_has_every_member_of_every_generation(running: Path) -> None:
     assert failed.line == "g0001 m02 failed: oom: ValueError: no such layer, host-0-w"
 
 
+def test_a_birth_is_told_when_it_has_a_record(tmp_path: Path) -> None:
+    """The children that a selection plans are not born yet, and never are where the run was
+    cancelled there."""
+    root = tmp_path / "run"
+    opened = [at for at, (name, _) in enumerate(BEGUN) if name == paths.manifest(2)][0]
+    births = [at for at, (name, _) in enumerate(BEGUN) if name.startswith(paths.births(1))]
+    write(root, [each for at, each in enumerate(BEGUN[:opened]) if at not in births[1:]])
+
+    told = [e for e in _frames(root).look().events if e.kind == "born" and e.generation == 2]
+
+    assert len(births) > 1 and len(told) == 1 and told[0].at is not None
+
+
 def test_a_look_reads_only_what_is_new(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Selections of generations that are over are read once."""
     looks = _frames(running)
