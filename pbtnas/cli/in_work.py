@@ -12,6 +12,7 @@ from pbtnas.cli.shared import run_dir_argument
 
 if TYPE_CHECKING:
     from pbtnas.cli.control import Asked
+    from pbtnas.records.envelope import Record
     from pbtnas.store.controls import UnfitControl
 
 
@@ -75,6 +76,7 @@ def retry(run_dir: Path, member: str) -> None:
 def _due(found: Asked, generation: int, member: int) -> int:
     """The number of the retry that a failed member may have next; ends the command for others."""
     from pbtnas.records import paths
+    from pbtnas.records.retries import last_try
     from pbtnas.records.schema import Manifest
 
     manifest = found.files.record(paths.manifest(generation), "manifest", found.run.id)
@@ -82,22 +84,18 @@ def _due(found: Asked, generation: int, member: int) -> int:
     name = f"generation {generation} {paths.member_name(member)}"
     if all(job.member != member for job in jobs):
         raise _unfit(found, f"{name}: there is no such member")
-    retry, result = 0, None
-    while True:
-        where = paths.result(generation, member, retry)
-        following = found.files.record(where, "result", found.run.id)
-        if following is None:
-            break
-        result, retry = following, retry + 1
-        if result.core["outcome"] != "failed":
-            break
+
+    def read(retry: int) -> Record | None:
+        return found.files.record(paths.result(generation, member, retry), "result", found.run.id)
+
+    result, retry = last_try(read)
     if result is None:
         raise _unfit(found, f"{name} has not failed: it has no result yet")
     if result.core["outcome"] == "diverged":
         raise _unfit(found, f"{name} diverged, as it would again: the same job gives the same bits")
     if result.core["outcome"] != "failed":
         raise _unfit(found, f"{name} has not failed: its score is {result.core['score']:.6g}")
-    return retry
+    return retry + 1
 
 
 def _unfit(found: Asked, sentence: str) -> UnfitControl:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -232,17 +233,29 @@ def _next_commands(
     named = [row for row in rows if row["checkpoint"] is not None]
     if not named:
         return []
-    which = max(named, key=_rank)["name"]
+    best = max(named, key=_rank)
+    which, subnet = best["name"], _best_subnet(best)
+    part = "" if subnet is None else f" --subnet {quote(subnet)}"
     task = f" --task {task_file}" if task_file else _task_wanted(run_dir)
     rated = whole and any(name.startswith(SUBNET) for name in named[0]["metrics"])
     return [
         "next:",
         *([f"  pbtnas subnets {run_dir}{task}"] if rated else []),
         f"  pbtnas evaluate {run_dir}{'' if whole else f' --which {which}'}{task}",
-        f"  pbtnas export {run_dir} --which {which} -o {run_dir.name}-{which}{task}",
+        f"  pbtnas export {run_dir} --which {which}{part} -o {run_dir.name}-{which}{task}",
         f"  pbtnas show {run_dir} {which}{task}",
         f"  pbtnas report {run_dir}",
     ]
+
+
+def _best_subnet(row: Row) -> str | None:
+    """The name of the best subnet of a supernet, which is what people export; None for others."""
+    scores = {
+        name.removeprefix(SUBNET): score
+        for name, score in row["metrics"].items()
+        if name.startswith(SUBNET)
+    }
+    return max(scores, key=lambda name: scores[name], default=None)
 
 
 def _task_wanted(run_dir: Path) -> str:

@@ -28,7 +28,10 @@ from pbtnas.store.previews import preview_of
 from pbtnas.store.quick_lock import quick_lock
 from pbtnas.store.reader import RunReader
 
-_TOLD = re.compile(rb"g\d{4,}(-m\d{2,})?")
+FAILED = "-failed"
+"""Ends the line of a failed member, of whose job there may be a result once more."""
+
+_TOLD = re.compile(rb"g\d{4,}(-m\d{2,}(-failed)?)?")
 
 
 class Follower:
@@ -104,16 +107,22 @@ class Follower:
         earlier = () if self._before is None else (self._before,)
         generation = read_generation(files, self._number, False, earlier)
         steps = list(steps_of(generation, self._before, self._trained, files, history.space))
+        # Nobody has a score, and so it ends, with no record that says so.
+        self._hopeless = generation.is_hopeless(history.objectives)
+        decided = generation.selection is not None or history.over(self._number, count)
         for step in steps:
-            if self._is_new(step.name):
+            failed = step.outcome == "failed"
+            # Until then it may be tried again, and is told as it was at last.
+            if failed and not (decided or self._hopeless):
+                continue
+            told = f"{step.name}{FAILED}" if failed else step.name
+            if self._is_new(step.name) and self._is_new(told):
                 self._logger.member(step, training_lines(files, step))
                 picture = preview_of(reader, step.generation, step.member)
                 if picture is not None:
                     self._logger.preview(step, picture)
-                self._note(step.name)
-        # Nobody has a score, and so it ends, with no record that says so.
-        self._hopeless = generation.is_hopeless(history.objectives)
-        if generation.selection is None and not history.over(self._number, count):
+                self._note(told)
+        if not decided:
             return False
         self._sum_up(steps)
         self._trained = epochs_after(generation, self._trained)

@@ -13,6 +13,7 @@ from pbtnas.analysis.history.summary_view import stored_summary
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record
 from pbtnas.records.names import Name
+from pbtnas.records.retries import last_try
 from pbtnas.records.schema import Manifest
 from pbtnas.store.opening import open_files
 from pbtnas.store.reader import RunReader
@@ -45,14 +46,11 @@ def _summed(files: RunReader) -> Summary:
 
 def _result(files: RunReader, generation: int, member: int) -> Record | None:
     """The result of a member, or of the last retry of its job."""
-    result, retry = _read(files, paths.result(generation, member), "result"), 0
-    while result is not None and result.core["outcome"] == "failed":
-        retry += 1
-        following = _read(files, paths.result(generation, member, retry), "result")
-        if following is None:
-            break
-        result = following
-    return result
+
+    def read(retry: int) -> Record | None:
+        return _read(files, paths.result(generation, member, retry), "result")
+
+    return last_try(read)[0]
 
 
 def _read(files: RunReader, name: Name, kind: str) -> Record | None:

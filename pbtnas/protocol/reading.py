@@ -74,7 +74,7 @@ def result_of(
     """The result of a member's job, and which retry it is of; None and the retry that is due.
 
     A job that has failed is tried again as often as `retries` says; where that is None, nothing is
-    due, and the result is the last that is there.
+    due, and the result is the last that is there, as for `records.retries.last_try`.
     """
     record = yield from read(paths.result(generation, member), "result", run)
     retry = 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from pbtnas.records import paths
 from pbtnas.records.envelope import CorruptRecord, Record
+from pbtnas.records.retries import last_try
 from pbtnas.records.schema import Champion, FrontMember, Manifest, Result, Selected, Soup
 from pbtnas.store.controls import end_in, steering_of
 from pbtnas.store.reader import RunReader
@@ -175,15 +176,11 @@ def _member(files: RunReader, run: Run, generation: int, number: int) -> Champio
 
 def result_of(files: RunReader, run: Run, generation: int, number: int) -> Record | None:
     """The result of a member's job, or of the last retry of it; None if there is none yet."""
-    record = files.record(paths.result(generation, number), "result", run.id)
-    retry = 0
-    while record is not None and record.core["outcome"] == "failed":
-        retry += 1
-        following = files.record(paths.result(generation, number, retry), "result", run.id)
-        if following is None:
-            break
-        record = following
-    return record
+
+    def read(retry: int) -> Record | None:
+        return files.record(paths.result(generation, number, retry), "result", run.id)
+
+    return last_try(read)[0]
 
 
 def _with_checkpoint(files: RunReader, which: str, known: Champion | None) -> Champion:

@@ -137,7 +137,8 @@ def test_a_metric_never_stands_for_the_score_or_a_line_of_ours(
 def test_many_subnets_are_told_by_the_best_and_the_median(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A supernet's scores are two lines, and all of them with --all; ranking them comes next."""
+    """A supernet's scores are two lines, and all of them with --all; ranking them comes next, and
+    exporting the best as a network."""
     (best, *_), _, _ = table_of(run, OWN)
     scores = {"subnet.a": 0.1, "subnet.b": 0.7, "subnet.c": 0.4, "subnet.d": 0.2, "subnet.e": 0.5}
     row = {**best, "metrics": {"loss": 2.0, **scores}}
@@ -146,6 +147,7 @@ def test_many_subnets_are_told_by_the_best_and_the_median(
     short, long = call("show", run).stdout, call("show", run, "m01", "--all").stdout
 
     assert f"  pbtnas subnets {run} --task FILE.py:OwnTask" in short.splitlines()
+    assert f"  pbtnas export {run} --which {best['name']} --subnet b -o " in short
     lines = [" ".join(line.split()) for line in short.splitlines()]
     assert [line for line in lines if " subnets " in line and not line.startswith("pbtnas")] == [
         "best of 5 subnets (b) 0.7",

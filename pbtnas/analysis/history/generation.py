@@ -8,8 +8,10 @@ from typing import Any
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.records import paths
+from pbtnas.records.envelope import Record
 from pbtnas.records.members import is_usable, members_of
 from pbtnas.records.names import Digest, Slot
+from pbtnas.records.retries import last_try
 from pbtnas.records.schema import Child, Extension, Job, Manifest, Result, Selected
 from pbtnas.search.births import Birth
 from pbtnas.search.objectives import Objectives
@@ -189,14 +191,16 @@ def _results(
     results = {}
     asked = {} if selected is not None else files.steering.retries(number)
     for member in members:
-        retry = 0 if selected is None else selected.retried.get(member, 0)
-        name = paths.result(number, member, retry)
-        record = files.read(name, "result", expected=selected is not None)
-        while record is not None and selected is None and record.core["outcome"] == "failed":
-            again = files.read(paths.result(number, member, retry + 1), "result")
-            if again is None:
-                break
-            record, retry = again, retry + 1
+
+        def read(retry: int, member: int = member) -> Record | None:
+            return files.read(paths.result(number, member, retry), "result")
+
+        if selected is None:
+            record, retry = last_try(read)
+        else:
+            retry = selected.retried.get(member, 0)
+            name = paths.result(number, member, retry)
+            record = files.read(name, "result", expected=True)
         due = record is not None and record.core["outcome"] == "failed"
         if due and retry < asked.get(member, 0):
             continue
