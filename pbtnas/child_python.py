@@ -12,6 +12,7 @@ import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -19,6 +20,18 @@ _PACKAGE = Path(__file__).resolve().parent
 def python_command(*arguments: str) -> list[str]:
     """The command `python ARGUMENTS`, without the current directory among the module paths."""
     return [sys.executable, "-P", *arguments]
+
+
+def scripts() -> Path:
+    """The directory of this Python's programs, with `pbtnas` among them."""
+    return Path(sys.executable).parent
+
+
+def become(*arguments: str) -> NoReturn:
+    """Go on as such a process, in the place of this one."""
+    sys.stdout.flush()
+    command = python_command(*arguments)
+    os.execve(command[0], command, python_environment())
 
 
 def python_environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:

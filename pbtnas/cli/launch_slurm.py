@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.child_python import scripts
 from pbtnas.cli.launching import (
     arguments_argument,
     checked_root,
@@ -112,7 +112,7 @@ def slurm(
         workers=workers,
         coordinator=coordinator,
         directory=str(Path.cwd()),
-        path=str(Path(sys.executable).parent),
+        path=str(scripts()),
         worker=("worker", str(root), *wait, *common, *own),
         coordinate=(
             *coordinator_words(arguments, root, common, overrides, loggers),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pbtnas.child_python import scripts
 from pbtnas.cli.launching import (
     arguments_argument,
     checked_root,
@@ -103,7 +104,7 @@ def ssh(
         workers=sum(share.workers for share in named),
         coordinator=coordinator,
         directory=str(Path.cwd()),
-        path=str(Path(sys.executable).parent),
+        path=str(scripts()),
         worker=("worker", str(root), "--device", device, "--patience", "forever", *common),
         coordinate=tuple(coordinator_words(arguments, root, common, overrides, loggers)),
         setup=setup,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -101,8 +99,6 @@ def coordinator_words(
 
 def coordinate_here(plan: Launch) -> NoReturn:
     """Become the coordinator of a launch."""
-    from pbtnas.child_python import python_command, python_environment
+    from pbtnas.child_python import become
 
-    command = python_command("-m", "pbtnas", *plan.coordinate)
-    sys.stdout.flush()
-    os.execve(command[0], command, python_environment())
+    become("-m", "pbtnas", *plan.coordinate)

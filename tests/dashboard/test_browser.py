@@ -20,6 +20,7 @@ from PIL import Image
 from pbtnas.dashboard.followed_runs import FollowedRuns
 from pbtnas.dashboard.server import application
 from pbtnas.records import paths
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.previews import keep_preview
 from tests.analysis.made_runs import LADDERS, record, search, story, study, write
 from tests.dashboard.browser import DESKTOP, PHONE, chromium, look_like, missing
@@ -232,10 +233,10 @@ def test_a_slider_leads_through_the_pictures_of_all_generations(
     opens its member, with the pictures of its ancestors."""
     made = story(search(space=LADDERS))
     write(tmp_path / "run", made)
-    for generation in range(4):
-        for member in range(generation, 6):
-            data = picture(generation, member)
-            keep_preview(tmp_path / "run", generation, member, data, writer="w")
+    with PosixStore(tmp_path / "run", "w") as store:
+        for generation in range(4):
+            for member in range(generation, 6):
+                keep_preview(store, generation, member, picture(generation, member))
     look_like(driver, PHONE, "light")
     driver.get(serve(tmp_path / "run"))
     until(lambda: sizes(driver) == [[13, 10 + m] for m in (3, 4, 5)], "the newest are shown")

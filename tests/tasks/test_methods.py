@@ -69,6 +69,7 @@ class TestEnas(TaskContract):
     """The contract for a controller that draws subnets."""
 
     artifacts = frozenset({"architecture.txt"})
+    costs = frozenset()
 
     def make_task(self) -> Task:
         return load_task("supernet", TINY | {"method": "enas"})
@@ -78,6 +79,7 @@ class TestGaea(TaskContract):
     """The contract for a mixture of operations and edges on a part of the channels."""
 
     artifacts = frozenset({"architecture.txt"})
+    costs = frozenset()
 
     def make_task(self) -> Task:
         return load_task("supernet", TINY | {"method": "gaea-pc-darts"})

@@ -637,6 +637,8 @@ class TestNb201(TaskContract):
 class TestNb201Supernet(TaskContract):
     """The contract for supernets of it, each of a group of 3,125."""
 
+    costs = frozenset()
+
     def make_task(self) -> Task:
         options = {"space": "nb201", "sharing": "groups", "groups": 5, "scored_count": 2}
         return SupernetTask(SupernetOptions(**TINY | options | {"order": "uniform"}))

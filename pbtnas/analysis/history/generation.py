@@ -215,9 +215,11 @@ def _births(files: RecordFiles, selected: Selected, over: bool) -> dict[int, Bor
     births = {}
     for birth in selected.births:
         name = paths.birth(selected.generation, birth.member)
+        problems = len(files.problems)
         record = files.read(name, "birth")
         if record is None:
-            if over and _opened(files, selected.generation + 1):
+            lost = over and len(files.problems) == problems  # and not damaged, which is told
+            if lost and _opened(files, selected.generation + 1):
                 files.read(name, "birth", expected=True)
             births[birth.member] = Born(birth)
         else:

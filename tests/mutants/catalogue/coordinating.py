@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "selection-not-synced",
         _COORDINATOR,
-        "        yield from persist(Sync(paths.generation(generation)))\n",
-        "",
+        "            yield from persist(Sync(paths.generation(generation)))\n            children",
+        "            children",
         (_CHAIN,),
     ),
     Mutant(

@@ -140,7 +140,7 @@ MUTANTS = (
     ),
     Mutant(
         "published-training-holds-images-out",
-        f"{_TASKS}/options.py",
+        f"{_TASKS}/image_options.py",
         "return total if self.as_published else total - self.held_out",
         "return total - self.held_out",
         _exact("test_scores_are_of_images_that_do_not_train"),
