@@ -20,6 +20,7 @@ from PIL import Image
 from pbtnas.dashboard.followed_runs import FollowedRuns
 from pbtnas.dashboard.server import application
 from pbtnas.records import paths
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.previews import keep_preview
 from tests.analysis.made_runs import LADDERS, record, search, story, study, write
 from tests.dashboard.browser import DESKTOP, PHONE, chromium, look_like, missing
@@ -235,7 +236,8 @@ def test_a_slider_leads_through_the_pictures_of_all_generations(
     for generation in range(4):
         for member in range(generation, 6):
             data = picture(generation, member)
-            keep_preview(tmp_path / "run", generation, member, data, writer="w")
+            with PosixStore(tmp_path / "run", "w") as store:
+                keep_preview(store, generation, member, data)
     look_like(driver, PHONE, "light")
     driver.get(serve(tmp_path / "run"))
     until(lambda: sizes(driver) == [[13, 10 + m] for m in (3, 4, 5)], "the newest are shown")

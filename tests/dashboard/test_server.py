@@ -10,6 +10,7 @@ import pytest
 from pbtnas.dashboard.hosts import is_loopback, is_own, own_names
 from pbtnas.dashboard.server import FILES
 from pbtnas.records import paths
+from pbtnas.store.posix import PosixStore
 from pbtnas.store.previews import keep_preview
 from tests.analysis.made_runs import search, story, write
 from tests.dashboard.asking import Asking, page_of
@@ -113,7 +114,8 @@ def test_only_pictures_of_a_run_are_served(page: Asking, tmp_path: Path) -> None
 def test_a_preview_is_served_as_the_picture_that_it_is(page: Asking, tmp_path: Path) -> None:
     """By its first bytes, whatever its name says; what is no picture is not shown."""
     run = tmp_path / "run"
-    keep_preview(run, 1, 2, b"GIF89a content", writer="w")
+    with PosixStore(run, "w") as store:
+        keep_preview(store, 1, 2, b"GIF89a content")
     found = page.get("/data/run/0/1/2/preview")
     assert (found.status, found.headers["content-type"], found.body) == (
         200,

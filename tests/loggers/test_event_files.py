@@ -113,7 +113,8 @@ def test_a_film_reaches_tensorboard_with_all_its_frames(tmp_path: Path) -> None:
     frames = [Image.new("L", (6, 4), color=60 * i) for i in range(4)]
     film = io.BytesIO()
     frames[0].save(film, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
-    keep_preview(tmp_path, 1, 3, film.getvalue(), writer="w")
+    with PosixStore(tmp_path, "w") as store:
+        keep_preview(store, 1, 3, film.getvalue())
     TELL(tmp_path)
 
     loaded: Any = reading.EventAccumulator(str(tmp_path / "log" / "tensorboard" / "m03"))
