@@ -233,10 +233,11 @@ def test_a_slider_leads_through_the_pictures_of_all_generations(
     opens its member, with the pictures of its ancestors."""
     made = story(search(space=LADDERS))
     write(tmp_path / "run", made)
-    with PosixStore(tmp_path / "run", "w") as store:
-        for generation in range(4):
-            for member in range(generation, 6):
-                keep_preview(store, generation, member, picture(generation, member))
+    for generation in range(4):
+        for member in range(generation, 6):
+            data = picture(generation, member)
+            with PosixStore(tmp_path / "run", "w") as store:
+                keep_preview(store, generation, member, data)
     look_like(driver, PHONE, "light")
     driver.get(serve(tmp_path / "run"))
     until(lambda: sizes(driver) == [[13, 10 + m] for m in (3, 4, 5)], "the newest are shown")

@@ -184,8 +184,8 @@ def test_only_what_is_new_is_sent_and_read(
 
 def test_pictures_are_named_as_they_come_and_go(page: Asking, root: Path) -> None:
     """Which members of which generation have one; later looks tell what is new and what is gone."""
-    with PosixStore(root, "w") as store:
-        for generation, member in ((0, 1), (0, 4), (1, 0)):
+    for generation, member in ((0, 1), (0, 4), (1, 0)):
+        with PosixStore(root, "w") as store:
             keep_preview(store, generation, member, PICTURE)
     first = page.look("/data/run/0")
     assert first["pictures"] == {"0": [1, 4], "1": [0]}
@@ -193,7 +193,8 @@ def test_pictures_are_named_as_they_come_and_go(page: Asking, root: Path) -> Non
     write(root, until(paths.manifest(3)))
     with PosixStore(root, "w") as store:
         keep_preview(store, 3, 5, PICTURE)
-    PreviewRoom(root).trim(3 * len(PICTURE))
+    with PosixStore(root, "w") as store:
+        PreviewRoom(store).trim(3 * len(PICTURE))
     known = f"/data/run/0?run={first['run']}&since={first['look']}"
     second = page.look(known)
     assert second["pictures"] == {"0": [4], "3": [5]}
