@@ -49,7 +49,7 @@ def run(
     Raises a `pbtnas.errors.PbtnasError` with one sentence: `pbtnas.config.ConfigError` for a wrong
     configuration, `pbtnas.api.classes.NotImportable` for a task that other processes cannot
     import, and `pbtnas.api.running.SearchEnded` where the search ends before it is finished,
-    and its kind `SearchCancelled` where an operator has cancelled it.
+    and its kind `pbtnas.api.running.SearchCancelled` where an operator has cancelled it.
     """
     from pbtnas.api.running import run_search
     from pbtnas.store.opening import place_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,14 @@ def arithmetic_as_it_was() -> Iterator[None]:
     deterministic.fill_uninitialized_memory = filled
     torch.backends.cudnn.allow_tf32 = convolutions
     torch.backends.cuda.matmul.allow_tf32 = products
+
+
+@pytest.fixture(autouse=True)
+def module_paths_as_they_were() -> Iterator[None]:
+    """Loading a task file lets its folder be imported from; the next test has another `mine.py`."""
+    kept = list(sys.path)
+    yield
+    sys.path[:] = kept
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,9 @@ class _Urls(logging.Filter):
         self._root = root
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = in_urls(record.getMessage(), self._root), ()
+        text = record.getMessage()
+        if (shown := in_urls(text, self._root)) != text:
+            record.msg, record.args = shown, ()
         return True
 
 
