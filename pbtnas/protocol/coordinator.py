@@ -233,9 +233,16 @@ class Coordinator:
         name = paths.extension(manifest.generation)
         record = yield from read(name, "extension", self._run)
         while record is None:
-            asked = (yield from self._controls.look()).extensions[self._extensions :]
+            steering = yield from self._controls.look()
+            asked = steering.extensions[self._extensions :]
             if not asked:
-                return None
+                if len(steering.of("extend")) <= self._extensions:
+                    return None
+                # Until it is known which comes first: whoever ended here would not learn it.
+                yield from self._term.beat()
+                yield from Sleep(self._poll_s)
+                record = yield from read(name, "extension", self._run)
+                continue
             decided = generations.extension(self._search, manifest, selected, asked[0])
             yield from persist(Sync(paths.generation(manifest.generation)))
             yield from self._publish(name, "extension", decided.to_json())
