@@ -33,7 +33,7 @@ USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
     *("NoTime", "NoTimeLimit", "EngineTrouble", "UnfitLaunch"),
-    *("BadAddress", "NoBuckets", "OtherPlace", "Refused"),
+    *("BadAddress", "OtherPlace", "Refused"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
     *("BadReference", "MissingExtra", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from pbtnas.child_python import scripts
 from pbtnas.cli.launching import (
+    LaunchOptions,
     arguments_argument,
-    checked_root,
     coordinate_here,
-    coordinator_words,
-    device_option,
-    name_of,
-    setup_option,
+    launch_options,
+    planned,
 )
-from pbtnas.cli.shared import (
-    accept_option,
-    accepting,
-    disk_errors,
-    given,
-    leave,
-    log_option,
-    overrides_option,
-    scratch_option,
-    task_file_option,
-)
+from pbtnas.cli.shared import disk_errors, leave
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -54,20 +41,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="The same for the coordinator, after those; it may have a `time` of its own.",
 )
-@click.option(
-    "--coordinator",
-    type=click.Choice(["job", "here", "none"]),
-    default="job",
-    show_default=True,
-    help="Who coordinates: a job of its own, this process, or somebody else.",
-)
-@device_option
-@setup_option
-@task_file_option
-@accept_option
-@scratch_option
-@overrides_option
-@log_option
+@launch_options("job", "here", "none", who="a job of its own, this process")
 @click.option("--dry-run", is_flag=True, help="Print the two scripts, and submit nothing.")
 def slurm(
     arguments: tuple[str, ...],
@@ -79,15 +53,8 @@ def slurm(
     mem: str | None,
     sbatch: tuple[str, ...],
     coordinator_sbatch: tuple[str, ...],
-    coordinator: str,
-    device: str,
-    setup: tuple[str, ...],
-    task_file: str | None,
-    accept: bool,
-    scratch: Path | None,
-    overrides: tuple[str, ...],
-    loggers: tuple[str, ...],
     dry_run: bool,
+    **options: Unpack[LaunchOptions],
 ) -> None:
     """Submit the workers of a run to Slurm as an array, and the coordinator as a job.
 
@@ -96,43 +63,27 @@ def slurm(
     """
     from pbtnas.launch.errors import UnfitLaunch
     from pbtnas.launch.slurm_scripts import checked_options
-    from pbtnas.records.launches import Launch
 
     if at_once is not None and at_once > workers:
         raise UnfitLaunch(f"--at-once {at_once}: more than the {workers} of --workers")
+    device = options["device"]
     if gpus == 0 and device.startswith("cuda"):
         raise UnfitLaunch(f"--gpus 0: contradicts --device {device}")
-    root = checked_root(arguments, task_file, overrides, loggers)
-    own = ["--until", "auto", "--requeue", "slurm"]
-    common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
-    wait = ["--device", device, "--patience", "forever"]
-    plan = Launch(
-        engine="slurm",
-        name=name_of(root, "slurm"),
-        workers=workers,
-        coordinator=coordinator,
-        directory=str(Path.cwd()),
-        path=str(scripts()),
-        worker=("worker", str(root), *wait, *common, *own),
-        coordinate=(
-            *coordinator_words(arguments, root, common, overrides, loggers),
-            *(own if coordinator == "job" else []),
+    details = {
+        "at_once": at_once,
+        "time": time_limit,
+        "gpus": gpus,
+        "cpus": cpus,
+        "mem": mem,
+        "sbatch": list(checked_options(sbatch, "--sbatch")),
+        "coordinator_sbatch": list(
+            checked_options(coordinator_sbatch, "--coordinator-sbatch", may=("time",))
         ),
-        setup=setup,
-        options={
-            "at_once": at_once,
-            "time": time_limit,
-            "gpus": gpus,
-            "cpus": cpus,
-            "mem": mem,
-            "sbatch": list(checked_options(sbatch, "--sbatch")),
-            "coordinator_sbatch": list(
-                checked_options(coordinator_sbatch, "--coordinator-sbatch", may=("time",))
-            ),
-        },
-    )
+    }
+    own = ("--until", "auto", "--requeue", "slurm")
+    root, plan = planned(arguments, "slurm", workers, details, own, **options)
     to_slurm(root, plan, dry_run=dry_run)
-    if coordinator == "here" and not dry_run:
+    if plan.coordinator == "here" and not dry_run:
         coordinate_here(plan)
 
 

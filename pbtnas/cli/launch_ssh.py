@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from pbtnas.child_python import scripts
 from pbtnas.cli.launching import (
+    LaunchOptions,
     arguments_argument,
-    checked_root,
     coordinate_here,
-    coordinator_words,
-    device_option,
-    name_of,
-    setup_option,
+    launch_options,
+    planned,
 )
-from pbtnas.cli.shared import (
-    accept_option,
-    accepting,
-    disk_errors,
-    given,
-    log_option,
-    overrides_option,
-    scratch_option,
-    task_file_option,
-)
+from pbtnas.cli.shared import disk_errors
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -51,20 +39,7 @@ if TYPE_CHECKING:
     help="A file with such a host in each line.",
 )
 @click.option("--ssh", "ssh_command", default="ssh", show_default=True, help="The command of ssh.")
-@click.option(
-    "--coordinator",
-    type=click.Choice(["here", "first", "none"]),
-    default="here",
-    show_default=True,
-    help="Who coordinates: this process, one on the first host, or somebody else.",
-)
-@device_option
-@setup_option
-@task_file_option
-@accept_option
-@scratch_option
-@overrides_option
-@log_option
+@launch_options("here", "first", "none", who="this process, one on the first host")
 @click.option(
     "--dry-run", is_flag=True, help="Print what the first host is told, and start nothing."
 )
@@ -73,15 +48,8 @@ def ssh(
     hosts: tuple[str, ...],
     host_file: Path | None,
     ssh_command: str,
-    coordinator: str,
-    device: str,
-    setup: tuple[str, ...],
-    task_file: str | None,
-    accept: bool,
-    scratch: Path | None,
-    overrides: tuple[str, ...],
-    loggers: tuple[str, ...],
     dry_run: bool,
+    **options: Unpack[LaunchOptions],
 ) -> None:
     """Start the workers of a run on several hosts, each in a session of its own.
 
@@ -91,31 +59,19 @@ def ssh(
     """
     from pbtnas.launch.errors import UnfitLaunch
     from pbtnas.launch.ssh_scripts import parsed_hosts, start_script
-    from pbtnas.records.launches import Launch
 
     named = parsed_hosts([*hosts, *_lines(host_file)], "--host")
     if not named:
         raise UnfitLaunch("no host: give --host HOST:N, or --hosts FILE")
-    root = checked_root(arguments, task_file, overrides, loggers)
-    common = [*given("--task", task_file), *given("--scratch", scratch), *accepting(accept)]
-    plan = Launch(
-        engine="ssh",
-        name=name_of(root, "ssh"),
-        workers=sum(share.workers for share in named),
-        coordinator=coordinator,
-        directory=str(Path.cwd()),
-        path=str(scripts()),
-        worker=("worker", str(root), "--device", device, "--patience", "forever", *common),
-        coordinate=tuple(coordinator_words(arguments, root, common, overrides, loggers)),
-        setup=setup,
-        options={"hosts": [[share.host, share.workers] for share in named], "ssh": ssh_command},
-    )
+    details = {"hosts": [[share.host, share.workers] for share in named], "ssh": ssh_command}
+    workers = sum(share.workers for share in named)
+    root, plan = planned(arguments, "ssh", workers, details, **options)
     if dry_run:
-        first = coordinator == "first"
+        first = plan.coordinator == "first"
         click.echo(start_script(root, plan, named[0], 1, coordinator=first), nl=False)
         return
     by_ssh(root, plan)
-    if coordinator == "here":
+    if plan.coordinator == "here":
         coordinate_here(plan)
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict, Unpack
 
 import click
 
-from pbtnas.cli.shared import check_installed, check_logging, disk_errors, name_in
+from pbtnas.child_python import become, scripts
+from pbtnas.cli.shared import (
+    accept_option,
+    accepting,
+    check_installed,
+    check_logging,
+    disk_errors,
+    given,
+    log_option,
+    name_in,
+    overrides_option,
+    scratch_option,
+    task_file_option,
+)
 from pbtnas.errors import ExitCode
 from pbtnas.store.bucket.address import is_url
 
@@ -19,21 +32,115 @@ if TYPE_CHECKING:
 arguments_argument = click.argument(
     "arguments", nargs=-1, required=True, metavar="[CONFIG] RUN_DIR"
 )
-setup_option = click.option(
-    "--setup",
-    multiple=True,
-    metavar="CMD",
-    help="A line of the shell before each worker and the coordinator, such as 'module load cuda'.",
-)
-device_option = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Of each worker; `auto` is the one that the scheduler has assigned.",
-)
 
 
-def checked_root(
+class LaunchOptions(TypedDict):
+    """What is launched: the options of all these commands."""
+
+    coordinator: str
+    device: str
+    setup: tuple[str, ...]
+    task_file: str | None
+    accept: bool
+    scratch: Path | None
+    overrides: tuple[str, ...]
+    loggers: tuple[str, ...]
+
+
+def launch_options(
+    *coordinators: str, who: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of `LaunchOptions`.
+
+    Args:
+        coordinators: Who may coordinate; the first one does if nothing is said.
+        who: The same in words.
+    """
+    in_order = (
+        click.option(
+            "--coordinator",
+            type=click.Choice(coordinators),
+            default=coordinators[0],
+            show_default=True,
+            help=f"Who coordinates: {who}, or somebody else.",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="Of each worker; `auto` is the one that the scheduler has assigned.",
+        ),
+        click.option(
+            "--setup",
+            multiple=True,
+            metavar="CMD",
+            help="A line of the shell before each worker and the coordinator, such as "
+            "'module load cuda'.",
+        ),
+        task_file_option,
+        accept_option,
+        scratch_option,
+        overrides_option,
+        log_option,
+    )
+
+    def given_to(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(in_order):
+            command = option(command)
+        return command
+
+    return given_to
+
+
+def planned(
+    arguments: tuple[str, ...],
+    engine: str,
+    workers: int,
+    details: Mapping[str, Any],
+    own: Sequence[str] = (),
+    **options: Unpack[LaunchOptions],
+) -> tuple[Path, Launch]:
+    """The run that is meant, and its launch; ends the command for what no job could work with.
+
+    Args:
+        arguments: The configuration, if there is one, and the run.
+        engine: Who starts the workers.
+        workers: How many.
+        details: What that engine has to know besides.
+        own: Options of `pbtnas worker` under it, and of a coordinator that is a job.
+        options: What is launched.
+    """
+    from pbtnas.records.launches import Launch
+
+    root = _checked_root(arguments, options["task_file"], options["overrides"], options["loggers"])
+    common = [
+        *given("--task", options["task_file"]),
+        *given("--scratch", options["scratch"]),
+        *accepting(options["accept"]),
+    ]
+    return root, Launch(
+        engine=engine,
+        name=_name_of(root, engine),
+        workers=workers,
+        coordinator=options["coordinator"],
+        directory=str(Path.cwd()),
+        path=str(scripts()),
+        worker=(
+            *("worker", str(root), "--device", options["device"], "--patience", "forever"),
+            *(*common, *own),
+        ),
+        coordinate=(
+            *("coordinator", *arguments[:-1], str(root), *common),
+            *(word for key in options["overrides"] for word in ("--set", key)),
+            *(word for name in options["loggers"] for word in ("--log", name)),
+            *(own if options["coordinator"] == "job" else ()),
+        ),
+        setup=options["setup"],
+        options=details,
+    )
+
+
+def _checked_root(
     arguments: tuple[str, ...],
     task_file: str | None,
     overrides: tuple[str, ...],
@@ -71,7 +178,7 @@ def checked_root(
     return root
 
 
-def name_of(root: Path, engine: str) -> str:
+def _name_of(root: Path, engine: str) -> str:
     """What the workers of a run are called by an engine: as in its launches before."""
     from pbtnas.store.launches import last_launches
 
@@ -82,23 +189,6 @@ def name_of(root: Path, engine: str) -> str:
     return f"pbtnas-{readable}-{secrets.token_hex(3)}"
 
 
-def coordinator_words(
-    arguments: Sequence[str],
-    root: Path,
-    common: Sequence[str],
-    overrides: Sequence[str],
-    loggers: Sequence[str],
-) -> list[str]:
-    """The arguments of `pbtnas` for the coordinator of a launch."""
-    return [
-        *("coordinator", *arguments[:-1], str(root), *common),
-        *(word for key in overrides for word in ("--set", key)),
-        *(word for name in loggers for word in ("--log", name)),
-    ]
-
-
 def coordinate_here(plan: Launch) -> NoReturn:
     """Become the coordinator of a launch."""
-    from pbtnas.child_python import become
-
     become("-m", "pbtnas", *plan.coordinate)

@@ -34,7 +34,7 @@ class OtherPlace(PbtnasError):
 def place_of(typed: str | PathLike[str]) -> Path:
     """The directory of this machine for what a user gave as the place of a run, path or URL.
 
-    Raises `BadAddress`, `NoBuckets` and `Refused`, each with one sentence, and `MachineTrouble`
+    Raises `BadAddress`, `MissingExtra` and `Refused`, each with one sentence, and `MachineTrouble`
     where the bucket cannot be reached.
     """
     if not is_url(text := fspath(typed)):

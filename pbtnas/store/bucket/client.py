@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.errors import ExitCode, MissingExtra, PbtnasError
 
 TRIES = 5  # at a publish that the store says is in conflict with another one
 PIECE = 16 << 20  # bytes of an object that are sent, or asked for, at once
@@ -31,12 +31,6 @@ DENIED = errno.EACCES
 AWAY = errno.EHOSTDOWN
 CONFLICT = errno.ECONNABORTED
 UNKNOWN = errno.ENOSYS  # to a store that has no such request
-
-
-class NoBuckets(PbtnasError):
-    """The library for object stores is not installed; one sentence with what to do."""
-
-    exit_code = ExitCode.USAGE
 
 
 class Refused(PbtnasError):
@@ -240,14 +234,14 @@ class Client:
 def client_of(url: str, *, make: bool = False) -> Client:
     """The client for the run with that URL, one for each process.
 
-    With `make`, the directory of a file URL is made.  Raises `NoBuckets`,
+    With `make`, the directory of a file URL is made.  Raises `MissingExtra`,
     `Refused`, and `FileNotFoundError` for a file URL without a directory.
     """
     try:
         from obstore.exceptions import BaseError
         from obstore.store import from_url
     except ImportError:
-        raise NoBuckets(
+        raise MissingExtra(
             f"{url}: a run in a bucket needs the extra pbtnas[bucket]: pip install 'pbtnas[bucket]'"
         ) from None
     parts = urlsplit(url)

@@ -23,7 +23,7 @@ class BucketReader(RunReader):
         address: Where it lies.
         client: Its objects; those at the address where none are given.
 
-    Raises `NoBuckets` and `OSError`.
+    Raises `MissingExtra` and `OSError`.
     """
 
     def __init__(self, root: Path, address: Address, client: Client | None = None) -> None:

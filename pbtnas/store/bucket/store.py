@@ -50,7 +50,7 @@ class BucketStore(BucketReader, Executing):
         writer: Name of the writer, unique to this process.
         client: Its objects; those at the address where none are given.
 
-    Raises `NoBuckets` and `OSError`.
+    Raises `MissingExtra` and `OSError`.
     """
 
     due_s = float("inf")
