@@ -101,6 +101,7 @@ class Coordinator:
         self, run: str, search: Search, claims: Claims, *, beat_s: float, poll_s: float
     ) -> None:
         self._run = run
+        self._started = search  # as it was before the run was extended
         self._search = search
         self._claims = claims
         self._term = Term(claims, beat_s=beat_s, poll_s=poll_s)
@@ -110,7 +111,7 @@ class Coordinator:
         self._controls = Controls(run)
         self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
-        self._recent: list[Manifest] = []  # the last generation and this one
+        self._recent: list[Manifest] = []  # this generation last, after those that are kept
         self._last_best: Champion | None = None  # of the generation finished last
         self._workers: dict[int, str] = {}  # by member, who trained in the generation in work
         self._trained_by: dict[str, str] = {}  # what the manifest in work says of that
@@ -162,7 +163,7 @@ class Coordinator:
         read and adopted, and the chain is checked on the way.
         """
         generation = manifest.generation
-        self._recent = [*self._recent[-1:], manifest]
+        self._recent = [*self._recent[-KEPT_GENERATIONS:], manifest]
         selected = yield from self._selected(manifest)
         if selected.cancelled:
             yield from self._finish(manifest, selected)
@@ -381,14 +382,19 @@ class Coordinator:
         name = paths.manifest(manifest.generation)
         while True:
             yield from persist(MakeGeneration(manifest.generation))
-            meta: dict[str, Any] = {TRAINED_BY: self._trained_by} if self._trained_by else {}
-            if self._extensions:
-                meta[EXTENDED] = self._extensions
-            yield from self._publish(name, "manifest", manifest.to_json(), meta)
+            trained_by = {TRAINED_BY: self._trained_by} if self._trained_by else {}
+            yield from self._put_manifest(manifest, trained_by)
             yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
                 return Manifest.from_json(record.core)
+
+    def _put_manifest(self, manifest: Manifest, meta: Mapping[str, Any]) -> Steps[None]:
+        if self._extensions:
+            meta = {**meta, EXTENDED: self._extensions}
+        yield from self._publish(
+            paths.manifest(manifest.generation), "manifest", manifest.to_json(), meta
+        )
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         """Say that the run is over, when the checkpoints are there that its end names.
@@ -461,6 +467,8 @@ class Coordinator:
                 told = True
                 yield from Say(f"{name}: lost, the best member's; waiting for idle workers")
             line = yield from lost_line(self._run, best.generation, best.member)
+            if not line:
+                yield from self._restore_records(manifest)
             yield from self._children_maker.restore_overlays([lost.job for lost in line])
             yield from self._await_repair(manifest)
         if told:  # what it was made from is garbage as before
@@ -470,6 +478,17 @@ class Coordinator:
                 yield from Discard(old, kept)
             yield from EmptyTrash(beyond - 1)
         return True
+
+    def _restore_records(self, newest: Manifest) -> Steps[None]:
+        """Publish again which records are lost of the generations before, as a coordinator does
+        that resumes the run."""
+        again = Coordinator(
+            self._run, self._started, self._claims, beat_s=self._beat_s, poll_s=self._poll_s
+        )
+        again._term = self._term
+        manifest = yield from again._first()
+        while manifest is not None and manifest.generation < newest.generation:
+            manifest = yield from again._carry(manifest)
 
     def _await_repair(self, manifest: Manifest) -> Steps[None]:
         """Wait a little for an idle worker to compute a lost checkpoint of this generation
@@ -501,11 +520,15 @@ class Coordinator:
         )
 
     def _restore(self, manifest: Manifest) -> Steps[None]:
-        """Restore what the waiting rests on: this manifest, and the overlays that this and the
-        last generation began with (the last one's, for a worker that computes it again)."""
+        """Restore what the waiting rests on: this manifest, and what a worker computes lost
+        checkpoints again from.  These are the manifests of the generations that are kept, and the
+        overlays that this one and the last began with."""
         if (yield from content(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
-        for recent in self._recent:
+        for recent in self._recent[:-1]:
+            if (yield from content(paths.manifest(recent.generation))) is None:
+                yield from self._put_manifest(recent, {})
+        for recent in self._recent[-2:]:
             yield from self._children_maker.restore_overlays(recent.jobs)
 
     def _tidy(self, generation: int) -> Steps[None]:

@@ -173,6 +173,8 @@ def test_a_search_with_retries_ends_alike_whatever_happens() -> None:
     assert counts["control: retry"]
     # Here an extension of a finished run has a number after one that is lost.
     assert run_and_count(349, RetriedWorld)[0] is None
+    # And here a manifest is damaged that a parent's lost checkpoint is computed again from.
+    assert run_and_count(1415, RetriedWorld)[0] is None
     in_time = RetriedWorld(2)
     assert in_time.run() == reference(SEARCH, retried={(1, 2): 1})
     assert in_time.retried == {(1, 2): 1}

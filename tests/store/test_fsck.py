@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,30 @@ def test_a_lost_best_member_is_computed_again_from_the_first_generation_on(run: 
     assert path.read_bytes() == content
     assert set(run.glob("generations/*/checkpoints/*")) == kept
     assert any(path.name in said and "lost, the best member's" in said for said in resumed.said)
+    assert check(run) == []
+
+
+def test_a_record_lost_while_the_best_member_is_computed_again_is_made_again(run: Path) -> None:
+    """The coordinator that waits for the best member does so itself: workers go by the manifests
+    of all its ancestors, and nobody has to start another coordinator."""
+    path = _best_ever(run)
+    content = path.read_bytes()
+    path.unlink()
+    older = run / paths.manifest(1)
+    body = older.read_bytes()
+
+    class Said(list[str]):
+        def append(self, text: str) -> None:
+            super().append(text)
+            if "lost, the best member's" in text:
+                older.unlink()
+
+    resumed = SimulatedRun(run, said=Said())
+
+    assert resumed.carry_on() == "the run is finished"
+
+    assert path.read_bytes() == content
+    assert json.loads(older.read_bytes())["core"] == json.loads(body)["core"]
     assert check(run) == []
 
 
