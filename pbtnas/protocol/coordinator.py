@@ -111,7 +111,8 @@ class Coordinator:
         self._controls = Controls(run)
         self._suspicion = Suspicion(claims)
         self._children_maker = Children(run, self._record)
-        self._recent: list[Manifest] = []  # this generation last, after those that are kept
+        self._recent: list[Manifest] = []  # the last generation and this one
+        self._known: dict[int, dict[Name, Record]] = {}  # of the generations that are kept
         self._last_best: Champion | None = None  # of the generation finished last
         self._workers: dict[int, str] = {}  # by member, who trained in the generation in work
         self._trained_by: dict[str, str] = {}  # what the manifest in work says of that
@@ -148,6 +149,7 @@ class Coordinator:
         first = generations.first_manifest(self._search)
         if record is None:
             return (yield from self._open(first))
+        self._know(0, record, paths.manifest(0))
         manifest = Manifest.from_json(record.core)
         if manifest.previous != first.previous:
             raise BrokenChain(f"{paths.manifest(0)}: made from another configuration or task")
@@ -163,7 +165,8 @@ class Coordinator:
         read and adopted, and the chain is checked on the way.
         """
         generation = manifest.generation
-        self._recent = [*self._recent[-KEPT_GENERATIONS:], manifest]
+        self._recent = [*self._recent[-1:], manifest]
+        self._known.pop(generation - KEPT_GENERATIONS - 1, None)
         selected = yield from self._selected(manifest)
         if selected.cancelled:
             yield from self._finish(manifest, selected)
@@ -189,6 +192,7 @@ class Coordinator:
         while children is None:
             following = yield from read(paths.manifest(generation + 1), "manifest", self._run)
             if following is not None:
+                self._know(generation + 1, following, paths.manifest(generation + 1))
                 self._trained_by = {}
                 return _continues(Manifest.from_json(following.core), previous)
             if (yield from content(paths.manifest(generation + KEPT_GENERATIONS + 1))) is not None:
@@ -248,6 +252,7 @@ class Coordinator:
             yield from persist(Sync(paths.generation(manifest.generation)))
             yield from self._publish(name, "extension", decided.to_json())
             record = yield from adopt(name, "extension", self._run)
+        self._know(manifest.generation, record, name)
         extension = Extension.from_json(record.core)
         if extension.selection != Record("selection", "", selected.to_json()).digest:
             raise BrokenChain(f"{name}: does not continue {paths.selection(manifest.generation)}")
@@ -296,6 +301,7 @@ class Coordinator:
             record = yield from adopt(name, "selection", self._run)
             if record is not None:
                 yield from Say(_summary(self._search, manifest, Selected.from_json(record.core)))
+        self._know(generation, record, name)
         selected = Selected.from_json(record.core)
         if selected.manifest != Record("manifest", "", manifest.to_json()).digest:
             raise BrokenChain(f"{name}: was decided for another {paths.manifest(generation)}")
@@ -382,19 +388,15 @@ class Coordinator:
         name = paths.manifest(manifest.generation)
         while True:
             yield from persist(MakeGeneration(manifest.generation))
-            trained_by = {TRAINED_BY: self._trained_by} if self._trained_by else {}
-            yield from self._put_manifest(manifest, trained_by)
+            meta: dict[str, Any] = {TRAINED_BY: self._trained_by} if self._trained_by else {}
+            if self._extensions:
+                meta[EXTENDED] = self._extensions
+            yield from self._publish(name, "manifest", manifest.to_json(), meta)
             yield from Replace(paths.HEAD, b"%d\n" % manifest.generation)
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
+                self._know(manifest.generation, record, name)
                 return Manifest.from_json(record.core)
-
-    def _put_manifest(self, manifest: Manifest, meta: Mapping[str, Any]) -> Steps[None]:
-        if self._extensions:
-            meta = {**meta, EXTENDED: self._extensions}
-        yield from self._publish(
-            paths.manifest(manifest.generation), "manifest", manifest.to_json(), meta
-        )
 
     def _finish(self, manifest: Manifest, selected: Selected) -> Steps[None]:
         """Say that the run is over, when the checkpoints are there that its end names.
@@ -520,15 +522,16 @@ class Coordinator:
         )
 
     def _restore(self, manifest: Manifest) -> Steps[None]:
-        """Restore what the waiting rests on: this manifest, and what a worker computes lost
-        checkpoints again from.  These are the manifests of the generations that are kept, and the
-        overlays that this one and the last began with."""
+        """Restore what the waiting rests on, and what lost checkpoints are computed again from:
+        the records of the generations that are kept, and the overlays that this one and the last
+        began with."""
         if (yield from content(paths.manifest(manifest.generation))) is None:
             yield from self._open(manifest)
-        for recent in self._recent[:-1]:
-            if (yield from content(paths.manifest(recent.generation))) is None:
-                yield from self._put_manifest(recent, {})
-        for recent in self._recent[-2:]:
+        for known in self._known.values():
+            for name, record in known.items():
+                if (yield from content(name)) is None:
+                    yield from self._publish(name, record.kind, record.core, record.meta)
+        for recent in self._recent:
             yield from self._children_maker.restore_overlays(recent.jobs)
 
     def _tidy(self, generation: int) -> Steps[None]:
@@ -555,6 +558,9 @@ class Coordinator:
             yield from Discard(generation, None)
 
     # -- records -------------------------------------------------------------------------------
+
+    def _know(self, generation: int, record: Record, name: Name) -> None:
+        self._known.setdefault(generation, {})[name] = record
 
     def _publish(
         self,

@@ -122,7 +122,7 @@ def test_two_thousand_searches_with_two_objectives() -> None:
 def test_a_steered_search_ends_alike_whatever_happens() -> None:
     """Operators who pause, resume, drain, pin and note change nothing of a search, whatever else
     happens to it and to them; and each of these commands has been given."""
-    problems, counts = run_all(range(10), SteeredWorld)
+    problems, counts = run_all(range(12), SteeredWorld)
 
     assert problems == []
     assert {f"control: {action}" for action in SteeredWorld.actions} <= counts.keys()

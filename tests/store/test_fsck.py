@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,18 @@ def test_a_lost_best_member_is_computed_again_from_the_first_generation_on(run: 
     assert check(run) == []
 
 
+class Said(list[str]):
+    """Messages; when the first comes that holds a text, something is done."""
+
+    def __init__(self, act: Callable[[], None], on: str) -> None:
+        self._act, self._on = act, on
+
+    def append(self, text: str) -> None:
+        super().append(text)
+        if self._on in text:
+            self._act()
+
+
 def test_a_record_lost_while_the_best_member_is_computed_again_is_made_again(run: Path) -> None:
     """The coordinator that waits for the best member does so itself: workers go by the manifests
     of all its ancestors, and nobody has to start another coordinator."""
@@ -177,19 +190,26 @@ def test_a_record_lost_while_the_best_member_is_computed_again_is_made_again(run
     older = run / paths.manifest(1)
     body = older.read_bytes()
 
-    class Said(list[str]):
-        def append(self, text: str) -> None:
-            super().append(text)
-            if "lost, the best member's" in text:
-                older.unlink()
-
-    resumed = SimulatedRun(run, said=Said())
+    resumed = SimulatedRun(run, said=Said(older.unlink, "lost, the best member's"))
 
     assert resumed.carry_on() == "the run is finished"
 
     assert path.read_bytes() == content
     assert json.loads(older.read_bytes())["core"] == json.loads(body)["core"]
     assert check(run) == []
+
+
+def test_a_selection_lost_while_the_run_goes_on_is_made_again(tmp_path: Path) -> None:
+    """The coordinator knows it: no overlay could be mixed again without it, and no run resumed
+    whose results have aged."""
+    selection = tmp_path / "run" / paths.selection(2)
+    begun = SimulatedRun(
+        tmp_path / "run", said=Said(selection.unlink, "generation 2 done"), generations=4
+    )
+
+    assert begun.carry_on() == "the run is finished"
+
+    assert selection.exists() and check(tmp_path / "run") == []
 
 
 def test_a_lost_best_member_is_found_by_fsck(run: Path) -> None:
