@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from benchmarks.device.rows import Row
 from benchmarks.device.sections import LIMITS_S, SECTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -35,15 +40,15 @@ def main() -> None:
         for row in SECTIONS[told.sections[0]](told.device):
             print(json.dumps(row), flush=True)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     found: dict[str, object] = {}
     failed = False
     for name in told.sections or SECTIONS:
         began_s = time.monotonic()
+        print(f"\n{name}", flush=True)
         rows, trouble = rows_of(name, told.device)
         took_s = time.monotonic() - began_s
-        print(f"\n{name} ({took_s:.0f} s)", flush=True)
-        for row in rows:
-            print("  " + "  ".join(f"{cell}" for cell in row), flush=True)
+        print(f"  ({took_s:.0f} s)", flush=True)
         if trouble:
             print(f"  FAILED: {trouble}", flush=True)
         failed |= bool(trouble) or any(row[-1] == "WRONG" for row in rows)
@@ -53,24 +58,44 @@ def main() -> None:
     sys.exit(failed)
 
 
-def rows_of(section: str, device: str) -> tuple[list[list[object]], str]:
-    """What a section printed, and why it ended before its end, if it did."""
+def rows_of(section: str, device: str) -> tuple[list[Row], str]:
+    """What a section prints, shown as it comes; and why it ended before its end, if it did."""
     command = [sys.executable, "-m", "benchmarks.device", section, "--device", device, "--alone"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    trouble = ""
     # Where a CPU tries the check out, nobody pays for the minutes.
     limit_s = LIMITS_S[section] * (1 if device.startswith("cuda") else 5)
-    try:
-        said, errors = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        said, errors = process.communicate()
-        trouble = f"not done within {limit_s} s"
-    if process.returncode and not trouble:
-        trouble = errors[-2000:]
-    return [json.loads(line) for line in said.splitlines() if line.startswith("[")], trouble
+    rows: list[Row] = []
+    overdue = threading.Event()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+
+        def end() -> None:
+            """With all that it has started, which would slow down the sections that follow."""
+            overdue.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(limit_s, end)
+        timer.start()
+        try:
+            assert process.stdout, "it is a pipe"
+            for line in process.stdout:
+                if line.startswith("["):
+                    rows.append(json.loads(line))
+                    print("  " + "  ".join(f"{cell}" for cell in rows[-1]), flush=True)
+            process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                end()
+        errors.seek(0)
+        said = errors.read()[-2000:] if process.returncode else ""
+    return rows, f"not done within {limit_s} s" if overdue.is_set() else said
 
 
 if __name__ == "__main__":

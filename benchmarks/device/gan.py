@@ -29,23 +29,24 @@ HARD = GanOptions(space="gan-hard")
 TRIED_OUT = replace(HARD, batch_size=2, generator_batch_size=2)
 
 
-def timed_ms(act: Callable[[], object], device: str, times: int = 30) -> float:
-    """Milliseconds of one call, the cheapest of three rounds; the first call is not counted."""
+def timed_ms(act: Callable[[], object], device: str, times: int = 30, rounds: int = 3) -> float:
+    """Milliseconds of one call, of the cheapest round; the first call is not counted."""
     act()
     if not device.startswith("cuda"):
         times = 1
-    rounds = []
-    for _ in range(3):
-        _finish(device)
+    found = []
+    for _ in range(rounds):
+        finish(device)
         began_s = time.perf_counter()
         for _ in range(times):
             act()
-        _finish(device)
-        rounds.append((time.perf_counter() - began_s) / times * 1000)
-    return min(rounds)
+        finish(device)
+        found.append((time.perf_counter() - began_s) / times * 1000)
+    return min(found)
 
 
-def _finish(device: str) -> None:
+def finish(device: str) -> None:
+    """Wait until the device has computed all that it was asked for."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 

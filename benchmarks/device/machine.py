@@ -63,7 +63,7 @@ def gpu_tests(device: str) -> Iterator[Row]:
             "-o",
             "filterwarnings=default",
             "-n",
-            "6",
+            "8",
             "--dist",
             "load",
             f"--junitxml={report}",
@@ -119,21 +119,24 @@ def failures(device: str) -> Iterator[Row]:
             except torch.OutOfMemoryError:
                 size //= 2
         yield ["memory taken", f"{sum(len(t) for t in hold) >> 20} MiB"]
-        yield ["plain allocation", *_outcome(lambda: torch.empty(1 << 30, device=device))]
-        yield ["stream", *_outcome(lambda: torch.cuda.Stream(device))]
+        yield ["plain allocation", *_outcome(lambda: torch.empty(1 << 30, device=device), "oom")]
+        yield ["stream", *_outcome(lambda: torch.cuda.Stream(device), "oom")]
         # Tensors have room again, but what torch keeps for them is no room for a library.
         del hold
-        yield ["first convolution", *_outcome(lambda: torch.conv2d(images, kernel))]
-        yield ["first product", *_outcome(lambda: a[:8, :8] @ a[:8, :8])]
+        yield ["free for libraries", f"{torch.cuda.mem_get_info(device)[0] >> 20} MiB"]
+        yield ["first convolution", *_outcome(lambda: torch.conv2d(images, kernel), "oom")]
+        yield ["first product", *_outcome(lambda: a[:8, :8] @ a[:8, :8], "oom")]
         torch.cuda.empty_cache()
         yield ["with room", *_outcome(lambda: (a[:8, :8] @ a[:8, :8]).sum().item())]
 
 
-def _outcome(act: Callable[[], object]) -> list[object]:
+def _outcome(act: Callable[[], object], expected: str | None = None) -> list[object]:
+    """What was raised, if anything, and its class, which has to be the one expected."""
     try:
         act()
         torch.cuda.synchronize()
     except RuntimeError as error:  # what torch raises for CUDA, cuBLAS and cuDNN
-        kind = failure_of(error)
-        return [type(error).__name__, str(error).splitlines()[0][:160], kind[0] if kind else None]
+        kind = (failure_of(error) or (None,))[0]
+        wrong = [] if kind == expected else ["WRONG"]
+        return [type(error).__name__, str(error).splitlines()[0][:160], kind, *wrong]
     return ["nothing raised"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks.device import gan, machine, rl, runs, sharing
+from benchmarks.device import gan, machine, methods, rl, runs, sharing, slots
 from benchmarks.device.rows import Row
 
 SECTIONS: Mapping[str, Callable[[str], Iterator[Row]]] = {
@@ -21,24 +21,28 @@ SECTIONS: Mapping[str, Callable[[str], Iterator[Row]]] = {
     "rl": rl.updates,
     "scores": gan.scores,
     "sharing": sharing.steps,
+    "methods": methods.steps,
+    "slots": slots.sharing,
     "step-128": gan.steps_of_128,
     "compile": gan.compiled,
 }
 
 LIMITS_S: Mapping[str, float] = {
     "machine": 60,
-    "tests": 150,
+    "tests": 240,
     "resize": 60,
     "step-40": 90,
     "step-128": 90,
     "memory": 90,
     "scores": 60,
     "failures": 60,
-    "search": 180,
+    "search": 240,
     "planted": 150,
     "neighbours": 120,
     "estimates": 150,
     "sharing": 90,
+    "methods": 150,
+    "slots": 90,
     "rl": 60,
     "compile": 150,
 }

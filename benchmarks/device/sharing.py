@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,21 @@ from pbtnas.data.images import ImageSet
 from pbtnas.determinism import as_in_the_search, full_float32
 from pbtnas.tasks.checking.rehearsal import Rehearsal, RehearsalProducts, train
 from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
+from pbtnas.tasks.weight_sharing.image_options import ImageOptions
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 
 ARCHITECTURE = (3, 3, 2)
 STEPS = 20
+
+
+@cache
+def noise(split: str, side: int) -> ImageSet:
+    """Noise with labels, of the numbers of images of CIFAR-10."""
+    count = {"train": 50_000, "test": 10_000}[split]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    labels = rng.integers(0, 10, count, dtype=np.uint8)
+    return ImageSet(f"noise-{split}", images, labels, "none")
 
 
 class Noise:
@@ -28,13 +40,9 @@ class Noise:
 
     def load_images(self, split: str) -> ImageSet:
         """Noise of the side of the options."""
-        side, count = self.options.side, {"train": 50_000, "test": 10_000}[split]
-        rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
-        labels = rng.integers(0, 10, count, dtype=np.uint8)
-        return ImageSet(f"noise-{split}", images, labels, "none")
+        return noise(split, self.options.side)
 
-    options: Cell64Options
+    options: ImageOptions
 
 
 class Alone(Noise, Cell64Task):

@@ -8,6 +8,7 @@ import pytest
 
 from pbtnas.config import Config, load, load_study, parse
 from pbtnas.engine.run_setup import check_start, check_task
+from pbtnas.supernet.methods import METHODS
 from pbtnas.tasks.making import parsed
 from pbtnas.tasks.weight_sharing import Cell64Task, Nb201Task, SupernetTask
 from pbtnas.tasks.weight_sharing.nb201 import Nb201Options
@@ -45,6 +46,20 @@ def test_every_config_is_one(name: str) -> None:
         assert config.search.population == len(task.parts)
         assert config.search.start == "every" or len(task.parts) == 1, "each part once, in order"
         assert config.search.algorithm == "random-search", "nobody is replaced"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_published_searches_of_nb201_have_its_size_and_the_methods_epochs(method: str) -> None:
+    """Nothing of a method is changed: 50 or 250 epochs, of which GAEA's own go half the way."""
+    config, task = read(f"paper/nb201_{method.replace('-', '_')}")
+    options, search = task.options, config.search
+    assert isinstance(options, SupernetOptions)
+
+    assert (options.width, options.cells, options.side) == (16, 5, 32)
+    assert config.task.options.keys() == {"method", "space", "cells", "bn_momentum"}
+    half = method in ("gaea-erm", "gaea-bilevel")
+    assert search.generations * search.epochs * (2 if half else 1) == options.schedule_epochs
+    assert options.schedule_epochs in (50, 250)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

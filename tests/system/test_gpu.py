@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import torch
 from pbtnas.cuda import UnfitDevice, check_computes
 from pbtnas.determinism import as_in_the_search, seed_everything
 from pbtnas.records import paths
+from pbtnas.supernet.methods import METHODS
 from pbtnas.tasks.base import Task
 from pbtnas.tasks.checking.rehearsal import (
     Interrupted,
@@ -27,6 +29,8 @@ from pbtnas.tasks.checking.rehearsal import (
     RehearsalProducts,
     copy_of,
     difference,
+    evaluate,
+    train,
 )
 from pbtnas.tasks.digits import DigitsOptions, DigitsTask
 from pbtnas.tasks.drqv2.task import DrQV2Task
@@ -34,7 +38,7 @@ from pbtnas.tasks.weight_sharing import Cell64Task, SupernetTask
 from pbtnas.tasks.weight_sharing.options import Cell64Options, SupernetOptions
 from pbtnas.training import snapshots
 from tests.models import test_digits_gradients as gradients
-from tests.tasks import broken, test_drqv2, test_gan, test_weight_sharing
+from tests.tasks import broken, test_drqv2, test_gan, test_methods, test_weight_sharing
 from tests.tasks.contract import TaskContract, architectures
 
 DEVICE = os.environ.get("PBTNAS_TEST_DEVICE", "cuda:0")
@@ -131,6 +135,24 @@ class TestSupernetOnDevice(TaskContract):
 
     def make_task(self) -> Task:
         return SupernetTask(SupernetOptions(**test_weight_sharing.TINY, dense_rows=2))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_interrupted_goes_on_to_the_same_bits(method: str, tmp_path: Path) -> None:
+    """Weights, what is learnt of the architecture and what is found, after leaving at a step."""
+    task = test_methods.supernet(method, space="nb201", steps_per_epoch=3)
+    seen = Rehearsal(tmp_path, seed=1, device=DEVICE)
+    whole, left, again = (test_methods.trainee(task, seed) for seed in (5, 5, 6))
+    train(whole, 2, seen)
+    half = train(left, 2, replace(seen, stop_at=4))
+    again.load(half.state)
+    train(again, 2, seen, half)
+
+    assert difference(copy_of(whole.state()), copy_of(again.state())) is None
+    ours, theirs = (evaluate(each, seen) for each in (whole, again))
+    assert (ours.score, ours.metrics) == (theirs.score, theirs.metrics)
+    mixture = whole.learning.mixture().detach()
+    assert float((mixture.sum(dim=1) - 1).abs().max()) <= 1e-6 and float(mixture.min()) >= 0
 
 
 # -- the engine ------------------------------------------------------------------------------------
