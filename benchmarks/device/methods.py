@@ -116,6 +116,7 @@ def _alone(architecture: tuple[int, ...], batch: int, context: Rehearsal) -> Row
 def _forget(device: str) -> None:
     gc.collect()
     if device.startswith("cuda"):
+        torch.cuda.init()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 

@@ -41,7 +41,7 @@ LIMITS_S: Mapping[str, float] = {
     "neighbours": 120,
     "estimates": 150,
     "sharing": 90,
-    "methods": 150,
+    "methods": 300,
     "slots": 90,
     "rl": 60,
     "compile": 150,

@@ -7,6 +7,7 @@ Weights are [variables, options]; options that an edge does not have are passed 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from torch import Tensor, nn
@@ -56,12 +57,18 @@ class Sampled:
     def __call__(self, edge: Edge, x: Tensor) -> Tensor:
         """The output of the drawn operation."""
         weights = self.weights[edge.variable]
-        drawn = int(weights.argmax())
+        drawn = self._drawn[edge.variable]
         output: Tensor = weights[drawn] * edge.operation(drawn)(x)
         if self.unchosen == "left out":
             return output
         others = [weights[option] for option in present(edge) if option != drawn]
         return _sum([output, *others])
+
+    @cached_property
+    def _drawn(self) -> list[int]:
+        # Of all edges at once: each look at a tensor waits for the GPU.
+        drawn: list[int] = self.weights.argmax(dim=1).tolist()
+        return drawn
 
 
 def present(edge: Edge) -> list[int]:

@@ -132,6 +132,7 @@ class TestSupernetOnDevice(TaskContract):
     """All 64 with shared weights, scored together in every epoch and after the last steps."""
 
     device = DEVICE
+    costs = frozenset()
 
     def make_task(self) -> Task:
         return SupernetTask(SupernetOptions(**test_weight_sharing.TINY, dense_rows=2))
