@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pbtnas.config import load
 from pbtnas.engine.run_setup import start_run
 from pbtnas.records import paths
@@ -130,6 +132,7 @@ def outcome(site: Site) -> dict[str, Any]:
     return {"final": site.record(paths.FINAL, "final").core, "births": births, "results": results}
 
 
+@pytest.mark.slow
 def test_the_demonstration_in_small(tmp_path: Path) -> None:
     """`make demo-crash` with three members: undisturbed and under SIGKILL, with other numbers of
     threads and with ladders and two objectives, every checkpoint, score, front and fingerprint of
