@@ -23,6 +23,14 @@ for _number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(_number, signal.default_int_handler)
 
 
+LONGEST = ("tests/simulation/", "tests/system/", "tests/study/", "tests/engine/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process of `make test` ends alone with it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def arithmetic_as_it_was() -> Iterator[None]:
     """Threads, determinism and precision are the process's: no test leaves them to the next."""
@@ -68,8 +76,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The outcome of the run that nobody disturbed, done by one worker."""
     made = make_site(tmp_path_factory.mktemp("reference"))
-    coordinator, worker = made.coordinator(), made.worker()
-    assert (coordinator.ends(), worker.ends()) == (0, 0), coordinator.said() + worker.said()
+    run = made.run(1)
+    assert run.ends() == 0, run.said()
     close_site(made)
     outcome = made.outcome()
     return outcome
