@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from pbtnas.engine.signals import STOP_SIGNALS
+from pbtnas.records import paths
 from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from tests.system.site import Site, close_site, make_site
 
@@ -74,13 +76,18 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The outcome of the run that nobody disturbed, done by one worker."""
-    made = make_site(tmp_path_factory.mktemp("reference"))
-    run = made.run(1)
-    assert run.ends() == 0, run.said()
-    close_site(made)
-    outcome = made.outcome()
-    return outcome
+    """The outcome of the run that nobody disturbed, done by one worker, once for all processes
+    of pytest-xdist."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of this session, as the root of each of its processes is
+    with FileLock(root / "reference.lock"):
+        made = make_site(root / "reference-run")
+        if not made.has(paths.FINAL):
+            run = made.run(1)
+            assert run.ends() == 0, run.said()
+            close_site(made)
+    return made.outcome()
 
 
 @pytest.fixture(scope="session")

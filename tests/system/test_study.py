@@ -96,18 +96,29 @@ def test_a_study_ends_as_its_runs_would_alone_but_with_less_work(
     assert not site.litter()
 
 
-def test_a_study_survives_a_storm_of_kills(site: Site, undisturbed: dict[str, str]) -> None:
-    """The study itself twice, and between that its workers and training processes: the
-    same command goes on from there, and the fingerprints stay."""
+def test_a_study_survives_kills_and_hands_its_jobs_back_when_it_is_stopped(
+    site: Site, undisturbed: dict[str, str]
+) -> None:
+    """The study itself is killed, its workers and training processes are, and SIGINT stops
+    everybody; the same command goes on from there, and the fingerprints stay."""
     rng = random.Random(1)
-    for finished in (0, 2):
-        study = start(site, PBTNAS_TEST_STEP_S="0.01")
-        site.until(partial(_at_least, site, finished), "some runs to end")
-        _kill_somebody_else(site, study, rng)
-        site.until(lambda: _in_work(site), "a job to be in work")
-        study.kill()
+    killed = start(site, PBTNAS_TEST_STEP_S="0.01")
+    site.until(lambda: _in_work(site), "a job to be in work")
+    _kill_somebody_else(site, killed, rng)
+    site.until(lambda: _in_work(site), "a job to be in work")
+    killed.kill()
+    stopped = start(site, PBTNAS_TEST_STEP_S="0.02")
+    site.until(lambda: _in_work(site), "a job to be in work")
+    _kill_somebody_else(site, stopped, rng)
+    site.until(partial(_at_least, site, 1), "a run to end")
+    site.until(lambda: _in_work(site), "a job to be in work")
+    stopped.send(signal.SIGINT)
+    code = stopped.ends()
+    left = site.processes()
+    over = (site.run_dir / paths.STUDY_ENDED).exists()
     last = start(site)
 
+    assert (code, left, over) == (75, [], False), stopped.said()
     assert last.ends() == 0, last.said()
     assert ended(site) == undisturbed
 
@@ -127,22 +138,6 @@ def _kill_somebody_else(site: Site, study: Running, rng: random.Random) -> None:
     if victims:
         os.kill(rng.choice(victims), signal.SIGKILL)
         time.sleep(rng.uniform(0.0, 0.5))
-
-
-def test_a_stopped_study_hands_its_jobs_back_and_goes_on(
-    site: Site, undisturbed: dict[str, str]
-) -> None:
-    """SIGINT stops everybody; a study is not over because nobody works on it."""
-    first = start(site, PBTNAS_TEST_STEP_S="0.3")
-    site.until(lambda: list(site.run_dir.rglob("log.jsonl")), "a step of training")
-    first.send(signal.SIGINT)
-    code = first.ends()
-    left = site.processes()
-
-    assert (code, left) == (75, []), first.said()
-    assert not (site.run_dir / paths.STUDY_ENDED).exists()
-    assert start(site).ends() == 0
-    assert ended(site) == undisturbed
 
 
 def test_workers_from_elsewhere_serve_all_runs_of_a_study(
