@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
-# Two processes with a thread each: with more, their threads wait for each other's cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes with a thread each: with more, their threads wait for each other's cores.  Compiled
+# files are kept even where the environment says not to: the tests start Python hundreds of times.
+# Files of tests are begun in the order that tests/conftest.py gives them.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile \
+	--no-loadscope-reorder
 
 .PHONY: demo demo-crash test test-slow test-loggers test-slurm test-browser test-engines test-gpu device-check mutants faults check format benchmark image clean
 

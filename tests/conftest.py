@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from pbtnas.engine.signals import STOP_SIGNALS
+from pbtnas.records import paths
 from pbtnas.rl.rendering import NoRenderer, choose_renderer
 from tests.system.site import Site, close_site, make_site
 
@@ -21,6 +23,14 @@ from tests.system.site import Site, close_site, make_site
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler)
+
+
+LONGEST = ("tests/simulation/", "tests/system/", "tests/study/", "tests/engine/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process of `make test` ends alone with it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(autouse=True)
@@ -66,13 +76,18 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The outcome of the run that nobody disturbed, done by one worker."""
-    made = make_site(tmp_path_factory.mktemp("reference"))
-    coordinator, worker = made.coordinator(), made.worker()
-    assert (coordinator.ends(), worker.ends()) == (0, 0), coordinator.said() + worker.said()
-    close_site(made)
-    outcome = made.outcome()
-    return outcome
+    """The outcome of the run that nobody disturbed, done by one worker, once for all processes
+    of pytest-xdist."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of this session, as the root of each of its processes is
+    with FileLock(root / "reference.lock"):
+        made = make_site(root / "reference-run")
+        if not made.has(paths.FINAL):
+            run = made.run(1)
+            assert run.ends() == 0, run.said()
+            close_site(made)
+    return made.outcome()
 
 
 @pytest.fixture(scope="session")

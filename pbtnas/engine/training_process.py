@@ -29,6 +29,7 @@ Event = Progress | Trained | AttemptFailed | Stopped
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 _TAIL = 4000  # characters of the log that go into a failure's record
+_FATAL = "Fatal Python error: "  # with which faulthandler begins
 _PIECE = 1 << 16  # bytes received at once
 _JUDGED_S = 1.0  # at most, between two looks at the process while it speaks
 
@@ -303,14 +304,17 @@ class TrainingProcess:
         name = signal.Signals(-code).name
         if -code in _CRASHES:
             return AttemptFailed(
-                Failure.CRASH, f"{self._tail()}\nthe training process died of {name}"
+                Failure.CRASH, f"{self._tail(_FATAL)}\nthe training process died of {name}"
             )
         if -code == signal.SIGKILL and _oom_kills() > self._kills:
             return AttemptFailed(Failure.OOM, "the training process was killed for lack of memory")
         return AttemptFailed(Failure.INFRA, f"the training process was ended by {name}")
 
-    def _tail(self) -> str:
+    def _tail(self, begin: str = "") -> str:
         """The end of what the process printed: the traceback of a crash, by faulthandler.
+
+        If it has the words `begin`, it is shown from the last of these on: at the end of a
+        traceback is what started the process, and the list of all extension modules.
 
         It comes before the sentence that says what happened: where there is room for one line,
         the last is shown, as of a traceback.
@@ -319,9 +323,11 @@ class TrainingProcess:
             with os.fdopen(open_regular(self._log), "rb") as log:
                 # A character has up to four bytes.
                 log.seek(max(0, os.fstat(log.fileno()).st_size - 4 * _TAIL))
-                text = log.read(4 * _TAIL).decode(errors="replace")[-_TAIL:].strip()
+                text = log.read(4 * _TAIL).decode(errors="replace")
         except OSError as error:
             return f"its log cannot be read ({error.strerror})"
+        begun = text.rfind(begin) if begin else -1
+        text = (text[begun:][:_TAIL] if begun >= 0 else text[-_TAIL:]).strip()
         return f"the end of its output:\n{text}" if text else "it printed nothing"
 
 

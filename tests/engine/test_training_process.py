@@ -84,7 +84,7 @@ def test_one_process_does_one_job_after_the_other_until_one_fails(
     site: Site, jobs: tuple[Job, ...], make: Make
 ) -> None:
     """It stays warm, gives the same bits for the same job, and is replaced, with all that it
-    has started, after a failure."""
+    has started, after a failure.  What a task logs is in its log, with the time."""
     training = make(hang_s=2.0)
     site.plan(0, 2, "descendants")
     results, processes = [], []
@@ -103,6 +103,8 @@ def test_one_process_does_one_job_after_the_other_until_one_fails(
     assert isinstance(hung, AttemptFailed) and hung.failure is Failure.HANG
     assert hung.text.splitlines()[-1] == "no progress for 2 s"
     assert site.processes() == []
+    said = (site.directory / "training.log").read_text().splitlines()
+    assert [line for line in said if re.fullmatch(r"\d\d:\d\d:\d\d faulty: 960 bytes .*", line)]
 
 
 def test_one_that_does_not_hand_back_in_time_is_ended(
@@ -118,16 +120,6 @@ def test_one_that_does_not_hand_back_in_time_is_ended(
 
     assert isinstance(end_of(training), Stopped)
     assert site.training_processes() == []
-
-
-def test_what_a_task_logs_is_in_the_log(site: Site, jobs: tuple[Job, ...], make: Make) -> None:
-    """With the time, as the commands have it; tasks need not set up logging."""
-    training = make()
-    training.start(an_attempt(jobs[0]), site.run_dir)
-    end_of(training)
-
-    said = (site.directory / "training.log").read_text().splitlines()
-    assert [line for line in said if re.fullmatch(r"\d\d:\d\d:\d\d faulty: 960 bytes .*", line)]
 
 
 def test_one_that_never_gets_ready_is_the_machines_fault(
@@ -193,7 +185,6 @@ def test_after_an_error_of_the_gpu_the_process_is_another(
     faults = {
         "assert on the GPU": (Failure.ERROR, "CUDA error: device-side assert triggered"),
         "ECC of the GPU": (Failure.INFRA, "CUDA error: uncorrectable ECC error encountered"),
-        "memory of the GPU": (Failure.OOM, "CUDA out of memory. Tried to allocate 2.00 GiB."),
     }
     site.plan(0, 0, *faults)
     for fault, (failure, words) in faults.items():

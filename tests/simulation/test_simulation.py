@@ -36,7 +36,7 @@ from tests.simulation.world import (
     run_seed,
 )
 
-SEEDS = 600
+SEEDS = 200
 NIGHTLY_SEEDS = 50_000
 OF_OPERATIONS = {
     "write error",
@@ -258,7 +258,7 @@ def test_a_calm_run_gives_the_reference() -> None:
 def test_a_sick_machine_costs_time_and_no_member() -> None:
     """Where every job fails on one machine, the others do them all: nobody is recorded as
     failed for it, and its workers leave."""
-    for seed in range(40):
+    for seed in range(12):
         world = World(seed, swarm=False, sick=seed % 3)
 
         assert world.run() == reference()
@@ -428,6 +428,6 @@ def test_a_lease_that_never_expires_only_wastes_time(monkeypatch: pytest.MonkeyP
         return 1e9
 
     monkeypatch.setattr(claims.Claims, "silent_s", expired)
-    assert any(run_seed(seed) for seed in range(40))  # it is noticed that work is repeated
+    assert killed(range(20))  # it is noticed that work is repeated
     monkeypatch.setattr("tests.simulation.bounds.Ledger._count", lambda *what, **allowed: None)
-    assert [run_seed(seed) for seed in range(40)] == [None] * 40
+    assert [run_seed(seed) for seed in range(10)] == [None] * 10

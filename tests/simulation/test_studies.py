@@ -12,7 +12,7 @@ from pbtnas.protocol.operations import Steps
 from tests.simulation.studies import DAMAGED, DAMAGES, StudyWorld, run_study_seed
 from tests.simulation.world import always_fails
 
-SEEDS = 70
+SEEDS = 25
 NIGHTLY_SEEDS = 5000
 
 

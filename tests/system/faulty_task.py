@@ -208,8 +208,6 @@ def _break(fault: str, network: nn.Module) -> None:
             raise MemoryError("asked to lack memory")
         case "assert on the GPU":
             raise _of_cuda("device-side assert triggered", 710)
-        case "memory of the GPU":
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         case "ECC of the GPU":
             raise _of_cuda("uncorrectable ECC error encountered", 214)
         case "disk":

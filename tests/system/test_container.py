@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,13 +17,13 @@ APART = ("unshare", "--pid", "--fork", "--mount-proc")
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root")
 def test_a_worker_that_is_process_1_hands_back_when_its_container_is_stopped(
-    site: Site, reference: dict[str, Any]
+    site: Site,
 ) -> None:
     """The kernel ignores a signal that process 1 does not handle, and kills all that is left with
-    it: SIGTERM ends it with 75 and its job released, within the grace, and another goes on."""
-    coordinator = site.coordinator()
+    it: SIGTERM ends it with 75 and its job released, within the grace."""
+    site.coordinator()
     container = site.worker(prefix=APART, PBTNAS_TEST_STEP_S="0.2")
-    member = int(container.until_it_says(r"training g0001 m(\d+)")[1])
+    member = int(container.until_it_says(r"training g0000 m(\d+)")[1])
     outer = container.process.pid
     (first,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
     assert Path(f"/proc/{first}/status").read_text().count("\t1\n")  # NSpid ends with 1
@@ -33,8 +32,5 @@ def test_a_worker_that_is_process_1_hands_back_when_its_container_is_stopped(
 
     assert container.ends() == ExitCode.STOPPED, container.said()
     assert not site.training_processes()
-    (end,) = site.ends(1, member)
+    (end,) = site.ends(0, member)
     assert end["class"] == "released"
-    again = site.worker()
-    assert coordinator.ends() == ExitCode.OK and again.ends() == ExitCode.OK
-    assert site.outcome() == reference

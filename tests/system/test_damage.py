@@ -22,14 +22,12 @@ NOW = 2  # the generation in which everything stopped
 def halted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A run stopped in generation 2: one result, one snapshot in the middle of a job."""
     site = make_site(tmp_path_factory.mktemp("halted"))
-    coordinator = site.coordinator()
-    worker = site.worker(PBTNAS_TEST_STEP_S="0.02")
+    run = site.run(1, PBTNAS_TEST_STEP_S="0.02")
     site.until(lambda: site.has(paths.manifest(NOW)), "generation 2 to begin")
     results = site.run_dir / paths.results(NOW)
     site.until(lambda: list(results.iterdir()), "a result")
-    worker.send(signal.SIGTERM)
-    assert worker.ends() == 75, worker.said()
-    coordinator.kill()
+    run.send(signal.SIGTERM)
+    assert run.ends() == 75, run.said()
     assert _snapshot(site) and not site.has(paths.selection(NOW))
     yield site
     close_site(site)
@@ -100,9 +98,9 @@ def _empty(path: Path) -> None:
 
 
 def _ends_well(site: Site) -> str:
-    coordinator, worker = site.coordinator(), site.worker()
-    assert (coordinator.ends(), worker.ends()) == (0, 0), coordinator.said() + worker.said()
-    return coordinator.said() + worker.said()
+    run = site.run(1)
+    assert run.ends() == 0, run.said()
+    return run.said()
 
 
 def test_everything_damaged_at_once_is_noticed_and_made_again(

@@ -53,7 +53,7 @@ def test_nothing_beside_the_configuration_or_in_the_run_directory_is_imported(
     assert not mark.exists(), mark.read_text()
 
 
-@pytest.mark.parametrize("command", ["run", "study"])
+@pytest.mark.parametrize("command", ["run", pytest.param("study", marks=pytest.mark.slow)])
 def test_nothing_beside_the_configuration_is_imported_by_local_processes(
     site: Site, mark: Path, command: str
 ) -> None:

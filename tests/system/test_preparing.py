@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pbtnas.config import load
 from pbtnas.engine.run_setup import start_run
@@ -54,30 +58,39 @@ def fingerprint(site: Site) -> Any:
     return site.record(paths.FINAL, "final").core["fingerprint"]
 
 
-def test_whoever_prepares_first_the_outcome_is_the_same(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A run in which the coordinator prepared first; to be looked at, and copied."""
+    site = threaded_site(tmp_path_factory.mktemp("finished"))
+    for process in coordinator_first(site):
+        assert process.ends() == 0, process.said()
+    yield site
+    close_site(site)
+
+
+def test_whoever_prepares_first_the_outcome_is_the_same(finished: Site, tmp_path: Path) -> None:
     """A coordinator with four threads, or a worker with one: the same products and fingerprint,
     and the first manifest names the products."""
-    found = []
-    for first in (coordinator_first, worker_first):
-        site = threaded_site(tmp_path / first.__name__)
-        processes = first(site)
-        assert [process.ends() for process in processes] == [0, 0], processes[0].said()
-        close_site(site)
-        found.append(fingerprint(site))
+    other = threaded_site(tmp_path / "other")
+    processes = worker_first(other)
+    assert [process.ends() for process in processes] == [0, 0], processes[0].said()
+    close_site(other)
+
+    for site in (finished, other):
         assert site.manifest(0).products == {
             name: (site.run_dir / paths.product(name)).read_bytes()[:64].decode()
             for name in PRODUCTS
         }
         assert site.manifest(1).products == {}
+    assert fingerprint(finished) == fingerprint(other)
 
-    assert found[0] == found[1]
 
-
-def test_a_run_with_another_product_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_run_with_another_product_is_refused_in_a_sentence(
+    finished: Site, tmp_path: Path
+) -> None:
     """Coordinator, worker and evaluation say which product is not the run's."""
     site = threaded_site(tmp_path / "site")
-    for process in coordinator_first(site):
-        assert process.ends() == 0, process.said()
+    shutil.copytree(finished.run_dir, site.run_dir)
     data = b"\0" * 8
     content = hashlib.sha256(data).hexdigest().encode() + b"\n" + data
     (site.run_dir / paths.product("shift")).write_bytes(content)
@@ -130,6 +143,7 @@ def outcome(site: Site) -> dict[str, Any]:
     return {"final": site.record(paths.FINAL, "final").core, "births": births, "results": results}
 
 
+@pytest.mark.slow
 def test_the_demonstration_in_small(tmp_path: Path) -> None:
     """`make demo-crash` with three members: undisturbed and under SIGKILL, with other numbers of
     threads and with ladders and two objectives, every checkpoint, score, front and fingerprint of

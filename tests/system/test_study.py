@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from pbtnas.analysis.history.account import Account
+from pbtnas.cli.app import cli
 from pbtnas.monitoring.accounting import account
 from pbtnas.records import paths
 from pbtnas.records.envelope import decode
@@ -30,14 +32,23 @@ runs:
 """
 
 
-def start(site: Site, *more: str, workers: int = 2, **environment: str) -> Running:
-    """The study of this site, in the directory `run` of it."""
+def command(site: Site, workers: int) -> list[str]:
+    """How the study of this site is started, in the directory `run` of it."""
     file = site.directory / "study.yaml"
     if not file.exists():
         file.write_text(STUDY)
-    command = ["study", str(file), str(site.run_dir), "--workers", str(workers)]
-    scratch = str(site.directory / "scratch")
-    return site.start(*command, "--scratch", scratch, "--task", TASK, *more, **environment)
+    started = ["study", str(file), str(site.run_dir), "--workers", str(workers)]
+    return [*started, "--scratch", str(site.directory / "scratch"), "--task", TASK]
+
+
+def start(site: Site, *more: str, workers: int = 2, **environment: str) -> Running:
+    """The study of this site as a process of its own."""
+    return site.start(*command(site, workers), *more, **environment)
+
+
+def start_here(site: Site) -> Result:
+    """The same in this process, which has imported torch, for a study that ends at once."""
+    return CliRunner().invoke(cli, command(site, workers=0))
 
 
 def run_of(site: Site, label: str) -> Site:
@@ -85,18 +96,29 @@ def test_a_study_ends_as_its_runs_would_alone_but_with_less_work(
     assert not site.litter()
 
 
-def test_a_study_survives_a_storm_of_kills(site: Site, undisturbed: dict[str, str]) -> None:
-    """The study itself three times, and between that its workers and training processes: the
-    same command goes on from there, and the fingerprints stay."""
+def test_a_study_survives_kills_and_hands_its_jobs_back_when_it_is_stopped(
+    site: Site, undisturbed: dict[str, str]
+) -> None:
+    """The study itself is killed, its workers and training processes are, and SIGINT stops
+    everybody; the same command goes on from there, and the fingerprints stay."""
     rng = random.Random(1)
-    for finished in (0, 1, 3):
-        study = start(site, PBTNAS_TEST_STEP_S="0.01")
-        site.until(partial(_at_least, site, finished), "some runs to end")
-        _kill_somebody_else(site, study, rng)
-        site.until(lambda: _in_work(site), "a job to be in work")
-        study.kill()
+    killed = start(site, PBTNAS_TEST_STEP_S="0.01")
+    site.until(lambda: _in_work(site), "a job to be in work")
+    _kill_somebody_else(site, killed, rng)
+    site.until(lambda: _in_work(site), "a job to be in work")
+    killed.kill()
+    stopped = start(site, PBTNAS_TEST_STEP_S="0.02")
+    site.until(lambda: _in_work(site), "a job to be in work")
+    _kill_somebody_else(site, stopped, rng)
+    site.until(partial(_at_least, site, 1), "a run to end")
+    site.until(lambda: _in_work(site), "a job to be in work")
+    stopped.send(signal.SIGINT)
+    code = stopped.ends()
+    left = site.processes()
+    over = (site.run_dir / paths.STUDY_ENDED).exists()
     last = start(site)
 
+    assert (code, left, over) == (75, [], False), stopped.said()
     assert last.ends() == 0, last.said()
     assert ended(site) == undisturbed
 
@@ -116,22 +138,6 @@ def _kill_somebody_else(site: Site, study: Running, rng: random.Random) -> None:
     if victims:
         os.kill(rng.choice(victims), signal.SIGKILL)
         time.sleep(rng.uniform(0.0, 0.5))
-
-
-def test_a_stopped_study_hands_its_jobs_back_and_goes_on(
-    site: Site, undisturbed: dict[str, str]
-) -> None:
-    """SIGINT stops everybody; a study is not over because nobody works on it."""
-    first = start(site, PBTNAS_TEST_STEP_S="0.3")
-    site.until(lambda: list(site.run_dir.rglob("log.jsonl")), "a step of training")
-    first.send(signal.SIGINT)
-    code = first.ends()
-    left = site.processes()
-
-    assert (code, left) == (75, []), first.said()
-    assert not (site.run_dir / paths.STUDY_ENDED).exists()
-    assert start(site).ends() == 0
-    assert ended(site) == undisturbed
 
 
 def test_workers_from_elsewhere_serve_all_runs_of_a_study(
@@ -155,7 +161,7 @@ def test_a_run_that_cannot_go_on_is_named_and_the_others_do(
     for member in range(MEMBERS):
         (faulty / str(derive(6, "job", 0, member))).write_text("diverge\n" * 3)
     first = start(site)
-    codes = [first.ends(), start(site).ends()]
+    codes = [first.ends(), start_here(site).exit_code]
 
     assert codes == [1, 1], first.said()
     assert "random-search-s6: all 6 members of generation 0 diverged" in first.said()
@@ -188,16 +194,15 @@ def test_another_study_is_refused_and_so_is_a_second_conductor(site: Site) -> No
     """A directory belongs to one study, and to one process at a time; each is one sentence."""
     first = start(site, workers=0)
     site.until(lambda: _begun(site), "the first run")
-    second = start(site, workers=0)
-    second.ends()
+    second = start_here(site)
     (site.directory / "study.yaml").write_text(STUDY.replace("shrink: 1", "shrink: 0.9"))
-    other = start(site, workers=0)
-    codes = [second.ends(), other.ends()]
+    other = start_here(site)
+    codes = [second.exit_code, other.exit_code]
     first.send(signal.SIGTERM)
 
-    assert (codes, first.ends()) == ([3, 2], 75), second.said() + other.said()
-    assert "another process conducts this study" in second.said()
-    assert f"copy-exactly-s{SEED}: search.shrink: stored 1.0, given 0.9" in other.said()
+    assert (codes, first.ends()) == ([3, 2], 75), second.output + other.output
+    assert "another process conducts this study" in second.output
+    assert f"copy-exactly-s{SEED}: search.shrink: stored 1.0, given 0.9" in other.output
 
 
 def _begun(site: Site) -> bool:
