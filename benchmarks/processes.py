@@ -15,16 +15,20 @@ PATIENCE_S = 600.0
 
 @contextmanager
 def started(
-    lines: Sequence[Sequence[str]], changes: Mapping[str, str] | None = None
+    lines: Sequence[Sequence[str]],
+    changes: Mapping[str, str] | None = None,
+    *,
+    stdout: int | None = None,
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes that are ended, with all they started, when they are not needed any more.
 
     Args:
         lines: Their command lines.
         changes: Variables of their environment.
+        stdout: Where what they print goes, as `subprocess` takes it.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **(changes or {})}
-    processes = [subprocess.Popen(line, env=environment) for line in lines]
+    processes = [subprocess.Popen(line, env=environment, stdout=stdout) for line in lines]
     try:
         yield processes
     finally:

@@ -9,7 +9,6 @@ told to use one instruction set, which every processor that has it then uses.
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Mapping
@@ -96,6 +95,8 @@ def processor_of(meta: Mapping[str, Any]) -> Processor | None:
 
 def this_processor() -> Processor:
     """The processor of this machine, as this process uses it; imports torch."""
+    import platform
+
     import torch
 
     name = _cpuinfo().get("model name", "") or platform.processor() or platform.machine()
@@ -137,6 +138,8 @@ def check_possible(capability: str) -> None:
     cpu = _cpuinfo()
     lacking = sorted(set(_NEEDED[capability]).difference(cpu.get("flags", "").split()))
     if lacking:
+        import platform
+
         name = cpu.get("model name", platform.machine())
         raise UnfitProcessor(
             f"run.cpu_capability is {capability}: the processor of this machine ({name}) lacks "

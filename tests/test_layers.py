@@ -344,6 +344,8 @@ NOT_TO_LOOK = (
     "pbtnas.protocol.operations",
     "pbtnas.store.posix",
     "rich",
+    "secrets",
+    "socket",
     "tempfile",
 )
 

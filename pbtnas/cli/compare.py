@@ -310,12 +310,12 @@ def _figures_of_run(
 ) -> Figures:
     """The figures of a run; why there are none of options is said on stderr."""
     from pbtnas.analysis.fronts.measured import check_several
-    from pbtnas.analysis.history.run import History
+    from pbtnas.analysis.history.outline import outline
     from pbtnas.analysis.plots.catalogue import run_figures
     from pbtnas.analysis.plots.evolution import NothingToShow
     from pbtnas.cli.reading import reading_told
 
-    history = History.read(directory, reading_told())
+    history = outline(directory, told=reading_told())
     check_several(history, reference)
     variables, notes = _variables(history, task_file)
     for note in notes:
@@ -406,11 +406,11 @@ def _refuse_contradictions(question: Question) -> None:
 def _variables(history: History, task_file: str | None) -> tuple[tuple[Variable, ...], list[str]]:
     """The search space of a run, as it records, or as its task has it; and a note where that is
     not to be had here."""
-    from pbtnas.config import from_json
-    from pbtnas.tasks.base import TaskError
-
     if history.space is not None:
         return tuple(history.space), []
+    from pbtnas.config import from_json
+    from pbtnas.tasks.base import TaskError  # imports torch, for seconds
+
     try:
         config = from_json(history.config, recorded=history.options)
         return tuple(load_task_of(config.task, task_file).space), []

@@ -6,7 +6,6 @@ import errno
 import logging
 import math
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -314,7 +313,11 @@ def columns() -> int:
     """How wide the terminal is that the command prints to; 100 columns elsewhere."""
     from pbtnas.monitoring.text import COLUMNS
 
-    return shutil.get_terminal_size((COLUMNS, 24)).columns if sys.stdout.isatty() else COLUMNS
+    if not sys.stdout.isatty():
+        return COLUMNS
+    from shutil import get_terminal_size
+
+    return get_terminal_size((COLUMNS, 24)).columns
 
 
 def leave(code: int, text: str) -> NoReturn:

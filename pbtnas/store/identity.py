@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ def this_process(role: str) -> dict[str, Any]:
     """The identity of this process; `worker` in it is unique and safe in a file name."""
     host = machine()
     return {
-        "worker": f"{host}-{os.getpid()}-{role}-{secrets.token_hex(3)}",
+        "worker": f"{host}-{os.getpid()}-{role}-{os.urandom(3).hex()}",
         "host": host,
         "boot": _boot(),
         "pid_namespace": _pid_namespace(),
@@ -38,7 +36,7 @@ def this_process(role: str) -> dict[str, Any]:
 def machine() -> str:
     """This machine in names; one that was given a name keeps it over boots."""
     given = os.environ.get(MACHINE)
-    return machine_name(given, None) if given else machine_name(socket.gethostname(), _boot())
+    return machine_name(given, None) if given else machine_name(os.uname().nodename, _boot())
 
 
 def machine_name(host: str, boot: str | None) -> str:
@@ -120,4 +118,11 @@ def process_stat(pid: int) -> list[str] | None:
 
 def new_nonce() -> str:
     """A string that no other writer makes."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
+
+
+def new_identifier() -> str:
+    """The id of a new run or study."""
+    import uuid  # which most commands do without
+
+    return uuid.uuid4().hex

@@ -9,9 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,7 +36,7 @@ from pbtnas.records.spaces import space_from_json, space_to_json
 from pbtnas.records.task_code import Codes, TaskCode, known_codes
 from pbtnas.search.space import SearchSpace
 from pbtnas.store.bucket.address import address_of
-from pbtnas.store.identity import new_nonce
+from pbtnas.store.identity import new_identifier, new_nonce
 from pbtnas.store.opening import Store, open_files, open_store
 from pbtnas.store.patience import UNWRITABLE
 
@@ -136,7 +134,7 @@ def create(
         damaged = True
 
     primitive = best_primitive(root)
-    with open_store(root, f"create-{secrets.token_hex(4)}", primitive=primitive) as store:
+    with open_store(root, f"create-{os.urandom(4).hex()}", primitive=primitive) as store:
         if damaged:
             _put_aside_what_is_damaged(store)
         for name in paths.TOP_DIRECTORIES:
@@ -144,7 +142,7 @@ def create(
         store.put(paths.FORMAT, paths.FORMAT_TEXT)
         # Where `run.json` was lost, the run is the one that its other records are of.
         left = store.record(paths.manifest(0), "manifest") or store.record(paths.CONFIG, "config")
-        identifier = uuid.uuid4().hex if left is None else left.run
+        identifier = new_identifier() if left is None else left.run
         core = {**about, "primitive": primitive}
         _put(store, paths.RUN, Record("run", identifier, core, {}, new_nonce()))
         run = store.record(paths.RUN, "run")
@@ -293,7 +291,7 @@ def change_engine(root: Path, run: Run, engine: Mapping[str, Any]) -> Run:
     from pbtnas.protocol.operations import Published
 
     record = Record("engine", run.id, {"engine": dict(engine)}, {}, new_nonce())
-    writer = f"engine-{secrets.token_hex(4)}"
+    writer = f"engine-{os.urandom(4).hex()}"
     with open_store(root, writer, primitive=run.primitive) as store:
         for number in itertools.count(1):
             if _put(store, paths.engine(number), record) is Published.WON:
@@ -310,7 +308,7 @@ def guard(root: Path, run: Run) -> None:
     from pbtnas.protocol.operations import Published
 
     engine = Record("engine", run.id, {"engine": run.config["engine"]}, {}, new_nonce())
-    with open_store(root, f"guard-{secrets.token_hex(4)}", primitive=run.primitive) as store:
+    with open_store(root, f"guard-{os.urandom(4).hex()}", primitive=run.primitive) as store:
         for number in itertools.count(1):
             name = paths.engine(number)
             with suppress(UnreadableRecord):
@@ -371,7 +369,7 @@ def best_primitive(root: Path) -> Primitive:
 
     if address_of(root) is not None:
         return "bucket"
-    probe = root / f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
+    probe = root / f"{paths.PRIVATE}probe-{os.urandom(8).hex()}"
     linked = probe.with_suffix(".linked")
     probe.touch()
     try:

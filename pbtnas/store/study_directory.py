@@ -12,8 +12,7 @@ Both records are write-once; their envelope is that of a run's records, `run` be
 
 from __future__ import annotations
 
-import secrets
-import uuid
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, encode
 from pbtnas.records.names import Name
-from pbtnas.store.identity import new_nonce
+from pbtnas.store.identity import new_identifier, new_nonce
 from pbtnas.store.opening import open_files, open_store
 from pbtnas.store.run_directory import NotARun, best_primitive, make_directory
 
@@ -119,7 +118,7 @@ def _identifier(root: Path) -> str:
     """The id of a new study, or of the one whose first record was lost and whose last was not."""
     with open_files(root) as files:
         ended = files.record(paths.STUDY_ENDED, "ended")
-    return uuid.uuid4().hex if ended is None else ended.run
+    return new_identifier() if ended is None else ended.run
 
 
 def open_study(root: Path) -> Study:
@@ -155,6 +154,6 @@ def _has(root: Path, name: Name) -> bool:
 
 
 def _put(root: Path, name: Name, record: Record) -> None:
-    writer = f"study-{secrets.token_hex(4)}"
+    writer = f"study-{os.urandom(4).hex()}"
     with open_store(root, writer, primitive=best_primitive(root)) as store:
         store.put(name, encode(record, name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from pbtnas.cli import app as cli
 from pbtnas.records import paths
-from tests.analysis.made_runs import search, story, study, write
+from tests.analysis.made_runs import LADDERS, search, story, study, write
 
 
 def call(*arguments: object) -> Result:
@@ -99,6 +101,22 @@ def test_plot_draws_a_study_and_a_run(root: Path, tmp_path: Path) -> None:
     drawn = call("plot", run)
     assert drawn.exit_code == 0 and "Options are left out: task.name" in drawn.stderr
     assert (run / paths.ARTIFACTS / "lineage.png").exists()
+
+
+def test_a_run_that_records_its_space_is_drawn_without_torch(tmp_path: Path) -> None:
+    """It takes seconds to import, and a run says what its options are: no task is needed."""
+    write(tmp_path, story(search(space=LADDERS)))
+    code = f"""
+import sys
+from pathlib import Path
+from pbtnas.cli.compare import _figures_of_run
+figures = _figures_of_run(Path({str(tmp_path)!r}), None)
+print(*figures, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    told = "scores lineage origins options diversity schedules False"
+    assert done.stdout.strip() == told, done.stderr
 
 
 def test_plot_draws_another_number_of_a_study(root: Path, tmp_path: Path) -> None:

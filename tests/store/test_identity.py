@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +26,7 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def on(patch: pytest.MonkeyPatch, host: str, boot: str) -> str:
     """The machine that a process's name tells on such a host."""
-    patch.setattr("socket.gethostname", lambda: host)
+    patch.setattr("os.uname", lambda: SimpleNamespace(nodename=host))
     patch.setattr(identity, "_boot", lambda: boot)
     worker = safe(this_process("w")["worker"])
     assert host_of(worker) == machine() == this_process("w")["host"]

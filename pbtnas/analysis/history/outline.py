@@ -11,17 +11,19 @@ from pathlib import Path
 
 from pbtnas.analysis.history.files import RecordFiles
 from pbtnas.analysis.history.generation import Born, Generation, ResultWithMeta, read_generation
-from pbtnas.analysis.history.run import History
+from pbtnas.analysis.history.run import History, Told
 from pbtnas.records import paths
 from pbtnas.records.schema import Manifest, Selected
 from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format
 
 
-def outline(run_dir: Path, before: History | None = None) -> History:
+def outline(
+    run_dir: Path, before: History | None = None, told: Told = lambda done, count: None
+) -> History:
     """The outline of a run; generations that an earlier look found selected are not read again.
 
-    Raises what `History.read` raises.
+    `told` is called as by `History.read`.  Raises what that raises.
     """
     check_format(run_dir)
     with open_files(run_dir) as reader:
@@ -30,6 +32,7 @@ def outline(run_dir: Path, before: History | None = None) -> History:
         known = () if before is None or before.run != begun.run else before.generations
         generations: list[Generation] = []
         for number in range(count):
+            told(number, count)
             generation = known[number] if number < len(known) else None
             if generation is None or not _whole(generation):
                 generation = _selected(files, number)
@@ -38,6 +41,7 @@ def outline(run_dir: Path, before: History | None = None) -> History:
                 generation = read_generation(files, number, over, generations)
             generations.append(generation)
             files.forget_names()
+        told(count, count)
         problems = tuple(dict.fromkeys(files.problems))
         return replace(begun, generations=tuple(generations), problems=problems)
 

@@ -6,6 +6,7 @@ G generations, N members of the largest.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NAMED = 8  # members of the end that have a line of their own among the curves
+_POINTS = 250  # of a line: more of them hide what lies below
 
 
 def phylogeny(evolution: Evolution) -> Figure:
@@ -65,11 +67,15 @@ def phylogeny(evolution: Evolution) -> Figure:
         )
         axes.add_collection(
             LineCollection(
-                sorted(lines), colors="white", lw=0.7, label="ancestors of the members of the end"
+                sorted(lines),
+                colors="white",
+                lw=0.7 if len(orders) <= _POINTS else 0.4,
+                label="ancestors of the members of the end",
             )
         )
         line = [rows[g][slot] for g, slot in enumerate(ancestry(evolution, best))]
-        axes.plot(line, color=BLACK, lw=2, label=f"of the best, {member_name(best)}")
+        width = 2 if len(orders) <= _POINTS else 1
+        axes.plot(line, color=BLACK, lw=width, label=f"of the best, {member_name(best)}")
         axes.set_xlabel("generation")
         axes.set_ylabel("members in the order of their family tree")
         axes.set_yticks([])
@@ -84,21 +90,26 @@ def phylogeny(evolution: Evolution) -> Figure:
 def member_curves(evolution: Evolution) -> Figure:
     """Where the scores of all members lie, and the lines of the best of the end.
 
-    A line is stitched through the member's ancestors: a child's goes on from its base's score.
+    A line is stitched through the member's ancestors: a child's goes on from its base's score.  Of
+    many generations, lines and bands are drawn through means of neighbouring ones, and the last.
     """
     order = ranked(evolution)[:_NAMED]
-    epochs = evolution.epochs
+    size = -(-len(evolution.epochs) // _POINTS)
+    epochs = _means(evolution.epochs, size)
+    of_several = f", means of {size} generations" if size > 1 else ""
     with style():
         from matplotlib import colormaps
 
         figure = new_figure(5.2)
         axes = figure.subplots()
         for low, high, shade in ((5, 95, LIGHT), (25, 75, GREY)):
-            bounds = [_percentiles(evolution, g, (low, high)) for g in range(len(epochs))]
+            bounds = [
+                _percentiles(evolution, g, (low, high)) for g in range(len(evolution.generations))
+            ]
             axes.fill_between(
                 epochs,
-                [below for below, _ in bounds],
-                [above for _, above in bounds],
+                _means([below for below, _ in bounds], size),
+                _means([above for _, above in bounds], size),
                 color=shade,
                 alpha=0.6,
                 lw=0,
@@ -108,11 +119,11 @@ def member_curves(evolution: Evolution) -> Figure:
         colours = {m: tuple(map(float, shade)) for m, shade in zip(order, shades, strict=True)}
         colours[order[0]] = (0.0, 0.0, 0.0)
         for member in reversed(order):
-            xs, ys = zip(*stitched(evolution, member), strict=True)
-            axes.plot(xs, ys, color=colours[member], lw=1.1)
-        axes.plot(xs, ys, color=BLACK, lw=2, label=f"best of the end, {member_name(order[0])}")
+            ys = _means([score for _, score in stitched(evolution, member)], size)
+            axes.plot(epochs, ys, color=colours[member], lw=1.1)
+        axes.plot(epochs, ys, color=BLACK, lw=2, label=f"best of the end, {member_name(order[0])}")
         axes.set_xlabel("training of a member (epochs, ancestors included)")
-        axes.set_ylabel(f"{evolution.metric} of a member")
+        axes.set_ylabel(f"{evolution.metric} of a member{of_several}")
         axes.grid(axis="y")
         axes.margins(x=0.01)
         whole_numbers(axes.xaxis)
@@ -142,6 +153,16 @@ def _scores(evolution: Evolution, orders: list[list[int]]) -> Shares:
 def _lowest(evolution: Evolution) -> float | None:
     """The score below which cells share a colour."""
     return lowest_shade([s for row in evolution.generations for s in finite_scores(row)])
+
+
+def _means(values: Sequence[float], size: int) -> list[float]:
+    """Means of so many neighbours each, of those that are finite; the last value stays as it is."""
+    found = []
+    for start in range(0, len(values) - 1, size):
+        several = values[start : min(start + size, len(values) - 1)]
+        finite = [value for value in several if math.isfinite(value)]
+        found.append(math.fsum(finite) / len(finite) if finite else math.nan)
+    return [*found, values[-1]]
 
 
 def _percentiles(evolution: Evolution, generation: int, which: tuple[int, int]) -> Point:

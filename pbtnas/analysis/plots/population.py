@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 
+MOST_CELLS = 250
+"""Generations that have a column of their own among the options."""
+
+
 def layer_origins(evolution: Evolution) -> Figure:
     """Share of all layers by the initial member they began in, over generations.
 
@@ -92,9 +96,12 @@ def option_frequencies(evolution: Evolution) -> Figure:
     """How frequent every option of every variable is, over generations.
 
     One strip an option, darker where more members have it, grouped by variable in the order
-    of the space, in as many columns as keep the page in shape.
+    of the space, in as many columns as keep the page in shape.  Of many generations, each cell is
+    the mean of some neighbouring ones.
     """
-    tables = list(zip(evolution.variables, option_shares(evolution), strict=True))
+    shares = [_merged(found) for found in option_shares(evolution)]
+    tables = list(zip(evolution.variables, shares, strict=True))
+    count = len(evolution.generations)
     rows = sum(1 + len(variable.options) for variable in evolution.variables)
     columns = _split(tables, min(4, max(1, math.ceil(rows / 34))))
     height = max(_rows(column) for column in columns)
@@ -103,7 +110,7 @@ def option_frequencies(evolution: Evolution) -> Figure:
         figure = new_figure(1.2 + 0.165 * height)
         grid = figure.subplots(1, len(columns), squeeze=False)
         for axes, column in zip(grid[0], columns, strict=True):
-            image = _draw_options(axes, column, height, letters)
+            image = _draw_options(axes, column, height, letters, count)
         figure.colorbar(
             image,
             ax=list(grid[0]),
@@ -164,9 +171,18 @@ def _split(tables: Column, columns: int) -> list[Column]:
     return split
 
 
-def _draw_options(axes: Axes, column: Column, height: int, letters: int) -> AxesImage:
-    generations = len(column[0][1])
-    picture = np.full((height, generations), np.nan)
+def _merged(shares: Shares) -> Shares:
+    """At most `MOST_CELLS` rows: what a picture has no dots for would blur its neighbours."""
+    size = -(-len(shares) // MOST_CELLS)
+    starts = np.arange(0, len(shares), size)
+    sums = np.add.reduceat(shares, starts, axis=0)
+    return sums / np.diff([*starts, len(shares)])[:, None]
+
+
+def _draw_options(
+    axes: Axes, column: Column, height: int, letters: int, generations: int
+) -> AxesImage:
+    picture = np.full((height, len(column[0][1])), np.nan)
     ticks: list[int] = []
     labels: list[str] = []
     row = 0
@@ -181,7 +197,15 @@ def _draw_options(axes: Axes, column: Column, height: int, letters: int) -> Axes
         ticks += range(row + 1, row + 1 + count)
         labels += [str(option) for option in variable.options]
         row += 1 + count
-    image = axes.imshow(picture, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    image = axes.imshow(
+        picture,
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(-0.5, generations - 0.5, height - 0.5, -0.5),
+    )
     axes.set_yticks(ticks, labels, fontsize=7.5)
     axes.set_xlabel("generation")
     whole_numbers(axes.xaxis, 4)

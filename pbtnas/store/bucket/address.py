@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +137,7 @@ def _mark(root: Path, address: Address) -> None:
     root.mkdir(parents=True, exist_ok=True)
     if address_of_or_none(root) == address:
         return
-    private = root / f"{MARKER}-{secrets.token_hex(4)}"
+    private = root / f"{MARKER}-{os.urandom(4).hex()}"
     private.write_text(json.dumps({"url": address.url, "cache_gb": address.cache_gb}) + "\n")
     private.replace(root / MARKER)
 

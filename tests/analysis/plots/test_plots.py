@@ -140,6 +140,23 @@ def test_a_large_population_is_drawn_as_cells_and_bands(tmp_path):
             assert svg.stat().st_size < 400_000
 
 
+def test_of_many_generations_means_are_drawn():
+    """A line of a thousand scores would hide all others; it still ends at the member's score, and
+    shares of options stay what they are."""
+    run = evolve(1, members=4, generations=600)
+    figure = member_curves(run)
+    best = figure.axes[0].lines[-1]
+    scores = {standing.score for standing in run.generations[-1]}
+    picture = option_frequencies(run).axes[0].images[0].get_array()
+
+    assert len(best.get_xdata()) <= 251
+    assert "means of 3 generations" in figure.axes[0].get_ylabel()
+    assert (best.get_xdata()[-1], best.get_ydata()[-1] in scores) == (run.epochs[-1], True)
+    assert picture.shape[1] == 200
+    columns = picture.filled(0).sum(axis=0)
+    assert columns == pytest.approx([columns[0]] * 200), "each variable's shares add up to one"
+
+
 def test_odd_runs_are_drawn_too():
     """One generation, a run where everybody failed once, and one where nobody is replaced."""
     run = small(1)
