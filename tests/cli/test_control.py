@@ -249,6 +249,9 @@ def test_a_stopped_run_ends_after_that_generation(begun: Path, ended: Path) -> N
 
     assert not (begun / paths.manifest(3)).exists()
     assert status(begun, now=0.0).generations == 3
+    (begun / paths.control(1)).rename(begun / ".tmp-lost")
+    assert check(begun) == []  # no record rests on a control
+    (begun / ".tmp-lost").rename(begun / paths.control(1))
     assert core_of(begun, paths.selection(2), "selection")["ended"] == "stop"
     assert check(begun) == []
     of_stopped = fingerprint(begun)
