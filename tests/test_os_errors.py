@@ -18,7 +18,6 @@ HARMLESS = {
     "engine/training_process.py _oom_kills": "no count, no verdict",
     "engine/training_process.py _open_log": "a log that cannot be written stops no job",
     "checkpoints/files.py _whole_or_absent": "the error that led there is the one to be told",
-    "cli/inspect.py why_ended": "the run's end was told already; this is said in addition",
     "cli/live_panel.py draw": "the log above the panel says why",
     "cli/live_panel.py _drawing": "the log above the panel says why",
     "cli/live_panel.py _size": "no terminal, so any size will do",

@@ -190,7 +190,7 @@ def run(
     overrides: tuple[str, ...],
 ) -> None:
     """Search on this machine: a coordinator and some workers, restarted when they die."""
-    from pbtnas.cli.inspect import print_status, why_ended
+    from pbtnas.cli.inspect import print_status
     from pbtnas.cli.live_panel import panel_on_terminal
     from pbtnas.cli.show import show_end
     from pbtnas.config import load
@@ -201,7 +201,7 @@ def run(
     if parent is not None:
         stop_with_parent(parent)
     if len(arguments) != (2 if schedule_of is None else 1):
-        raise click.UsageError("expected CONFIG RUN_DIR, or --schedule-of RUN RUN_DIR")
+        raise _unexpected("CONFIG RUN_DIR", arguments)
     run_dir = run_place(arguments[-1])
     # A typo is better told once, and before anything starts.
     if schedule_of is None:
@@ -217,15 +217,11 @@ def run(
     head += [*common, *sets, *(word for name in loggers for word in ("--log", name))]
     threads, most = checked.run.threads, checked.search.population
     lines = worker_lines(run_dir, workers, devices, common, threads=threads, most=most)
-    before = why_ended(run_dir)
     with panel_on_terminal(run_dir):
         code = keep_running_forked(head, lines, environment)
     if code == ExitCode.OK:
         print_status(run_dir, as_json=False)
         show_end(run_dir, task_file)
-    ended = why_ended(run_dir) if code in (ExitCode.FAILED, ExitCode.USAGE) else ""
-    if ended and (code == ExitCode.FAILED or ended != before):
-        leave(code, ended)  # again, for workers have spoken since
     sys.exit(code)
 
 
@@ -328,7 +324,7 @@ def _run_and_config(
     from pbtnas.store.run_directory import open_run
 
     if len(arguments) > (2 if schedule_of is None else 1):
-        raise click.UsageError("expected [CONFIG] RUN_DIR, or --schedule-of RUN RUN_DIR")
+        raise _unexpected("[CONFIG] RUN_DIR", arguments)
     root = run_place(arguments[-1])
     if schedule_of is not None:
         return root, _alone(schedule_of, overrides)
@@ -336,6 +332,12 @@ def _run_and_config(
         return root, load(Path(arguments[0]), overrides, task=name)
     run = once_reachable(lambda: open_run(root), root, stop)
     return root, from_json(run.config, overrides=overrides, recorded=run.options)
+
+
+def _unexpected(arguments: str, given: Sequence[str]) -> click.UsageError:
+    """The error for other arguments than these."""
+    setting = next((f"; a setting is given as --set {word}" for word in given if "=" in word), "")
+    return click.UsageError(f"expected {arguments}, or --schedule-of RUN RUN_DIR{setting}")
 
 
 def _alone(schedule_of: Path, overrides: Sequence[str]) -> Config:

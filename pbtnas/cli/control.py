@@ -213,7 +213,7 @@ def extend(run_dir: Path, generations: int, task_file: str | None) -> None:
 
     from pbtnas.config import from_json
     from pbtnas.engine.run_setup import check_task
-    from pbtnas.store.controls import UnfitControl
+    from pbtnas.store.controls import UnfitControl, end_in
 
     with asked(run_dir) as found:
         found.refuse_in_study("extend")
@@ -227,8 +227,16 @@ def extend(run_dir: Path, generations: int, task_file: str | None) -> None:
         length = found.length + generations
         longer = replace(config, search=replace(config.search, generations=length))
         check_task(longer, load_task_of(config.task, task_file))
+        finished = end_in(found.files, found.steering) is not None
         found.give({"action": "extend", "generations": generations})
         click.echo(f"it is to have {length} generations")
+        if finished:
+            click.echo(
+                as_typed(
+                    f"it was finished: `pbtnas coordinator {run_dir}` and `pbtnas worker "
+                    f"{run_dir}` go on with it"
+                )
+            )
 
 
 @click.command()

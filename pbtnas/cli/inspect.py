@@ -27,7 +27,7 @@ from pbtnas.cli.shared import (
     run_dir_argument,
     task_file_option,
 )
-from pbtnas.errors import ExitCode, PbtnasError
+from pbtnas.errors import ExitCode
 from pbtnas.tabular import aligned
 
 if TYPE_CHECKING:
@@ -77,16 +77,6 @@ def print_status(run_dir: Path, *, as_json: bool, reference_point: str | None = 
     else:
         click.echo(screen.render(seen, columns()))
     return seen.over
-
-
-def why_ended(run_dir: Path) -> str:
-    """Why a run ended without a usable member; "" if it did not, or cannot be looked at."""
-    from pbtnas.monitoring.progress import status
-
-    try:
-        return status(run_dir, now=time.time()).ended
-    except (PbtnasError, OSError):
-        return ""  # the coordinator has said what is wrong
 
 
 @click.command()

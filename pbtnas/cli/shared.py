@@ -340,6 +340,8 @@ def disk_errors(
     """
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever reads what is printed has seen enough, as `head` has: no disk is to blame
     except OSError as error:
         if not isinstance(error, kind) and error.errno != errno.EROFS:
             raise

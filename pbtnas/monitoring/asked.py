@@ -87,11 +87,12 @@ def pinned(steering: Steering) -> tuple[Pinned, ...]:
 
 
 def facts(controls: Collection[Asked], members: Collection[Pinned]) -> list[str]:
-    """What holds, in words, without who asked; a pause is told among the troubles."""
+    """What holds, in words, without who asked; that a run is paused, or about to be cancelled, is
+    told among the troubles."""
     found = [
         control.text
         for control in controls
-        if control.holds and control.action not in ("pause", "pin")
+        if control.holds and control.action not in ("pause", "cancel", "pin")
     ]
     if len(members) > FEW:
         found.append(f"{len(members)} members are pinned; `pbtnas controls` names them")

@@ -26,7 +26,7 @@ class Seen:
     Args:
         name: Identifier of the process.
         doing: Phase in its own words; "" if its heartbeat is torn.
-        steps: Steps of its job that are done.
+        steps: Steps of its job that are done; 0 without a job.
         changed_s: Seconds since its heartbeat last changed; a hint.
         live: Whether its heartbeat changed within the lease, and it has not left since.
         left: Whether it has said that it left, or is provably dead on this machine.
@@ -122,7 +122,7 @@ class Look:
         return Seen(
             name=name,
             doing=content.phase,
-            steps=content.done,
+            steps=0 if content.idle else content.done,  # of the job that it had last
             changed_s=changed_s,
             live=changed_s <= self._lease_s and not left,
             waiting_for=content.waiting_for,

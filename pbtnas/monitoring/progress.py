@@ -27,6 +27,7 @@ from pbtnas.monitoring.processes import Look, Seen
 from pbtnas.records import paths
 from pbtnas.records.causes import cause, nobody_left
 from pbtnas.records.controls import by
+from pbtnas.records.heartbeat import IDLE, PAUSED
 from pbtnas.records.members import unreported
 from pbtnas.store.opening import open_files
 from pbtnas.store.run_directory import check_format
@@ -200,6 +201,7 @@ def _steered(status: Status, history: History) -> Status:
         trouble=(*held, *status.trouble),
         ended=ended,
         paused=paused,
+        workers=tuple(map(_paused, status.workers)) if paused else status.workers,
         notes=tuple(str(control.core["text"]) for control in steering.of("note")),
         controls=asked(
             steering,
@@ -209,6 +211,11 @@ def _steered(status: Status, history: History) -> Status:
         ),
         pinned=pinned(steering),
     )
+
+
+def _paused(worker: Seen) -> Seen:
+    """A worker of a paused run: there is work for it, once the run is resumed."""
+    return replace(worker, doing=PAUSED) if worker.doing == IDLE else worker
 
 
 def _summed(

@@ -302,10 +302,11 @@ class Worker(WorkLoop[Attempt]):
         yield from self._claims.end(slot, number, core)
 
     def _give_up(self, job: Job, failures: list[Mapping[str, Any]], retry: int) -> Steps[None]:
-        last = failures[-1]
+        last, times = failures[-1], len(failures)
         yield from Say(
             f"generation {job.generation} member {job.member}: recorded as failed after "
-            f"{len(failures)} attempts ({last['class']}): {last_line(last['text'])}"
+            f"{times} attempt{'' if times == 1 else 's'} ({last['class']}): "
+            f"{last_line(last['text'])}"
         )
         result = Result(job.member, "failed", None, {}, None)
         meta = {"worker": self._name, "class": last["class"], "traceback": last["text"]}

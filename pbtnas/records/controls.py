@@ -186,7 +186,8 @@ def told(control: Control) -> str:
         case "stop":
             return f"stop after generation {core['after_generation']}"
         case "extend":
-            return f"extend by {core['generations']} generations"
+            many = core["generations"]
+            return f"extend by {many} generation{'' if many == 1 else 's'}"
         case "retry":
             where = f"generation {core['generation']} {paths.member_name(core['member'])}"
             return f"retry {where}" + (f", time {core['retry']}" if core["retry"] > 1 else "")

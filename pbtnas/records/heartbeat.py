@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 BEAT_LENGTH = 128  # bytes
 IDLE = "waiting for work"
+PAUSED = "waiting until the run is resumed"  # what screens say of an idle worker of a paused run
 _WAITING = "waiting: "
 _DISK = "waiting for the disk: "
 _BUSY = "busy with "

@@ -70,6 +70,14 @@ def test_a_wrong_config_is_told_whole_before_anything_starts(site: Site) -> None
     assert not site.run_dir.exists()
 
 
+def test_a_setting_without_its_option_is_told_where_it_belongs(site: Site) -> None:
+    """Who writes KEY=VALUE behind the directory is told of --set."""
+    for command in ("coordinator", "run"):
+        result = call(command, site.config, site.run_dir, "search.population=6")
+        assert result.exit_code == 2
+        assert "a setting is given as --set search.population=6" in result.stderr
+
+
 def test_a_missing_config_is_named(site: Site) -> None:
     """One sentence with the path."""
     result = call("run", site.directory / "missing.yaml", site.run_dir)

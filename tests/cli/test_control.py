@@ -16,6 +16,7 @@ from pbtnas.cli.app import cli
 from pbtnas.monitoring.progress import status
 from pbtnas.records import paths
 from pbtnas.records.envelope import Record, decode, encode
+from pbtnas.records.heartbeat import IDLE, PAUSED, Heartbeat
 from pbtnas.records.names import Name
 from pbtnas.store.control_giving import give_control
 from pbtnas.store.controls import steering_of
@@ -111,7 +112,13 @@ def test_a_paused_run_goes_on_after_resume(begun: Path, ended: Path) -> None:
     assert SimulatedRun(begun, limit_s=300.0).carry_on() == "waits for ever"
     assert sorted((begun / "generations").rglob("results/*.json")) == done
     assert "paused by" in call("status", begun).stdout
+    beat = begun / paths.worker("host-1-w-0")
+    beat.write_bytes(Heartbeat(1, 54, IDLE).encode())  # 54 steps of the job that it had last
+    for screen in ("status", "workers"):
+        assert f"{PAUSED}" in call(screen, begun).stdout
+        assert "54 steps" not in call(screen, begun).stdout
     assert call("resume", begun).exit_code == 0
+    assert IDLE in call("workers", begun).stdout
     assert not status(begun, now=0.0).paused
     assert SimulatedRun(begun).carry_on() == "the run is finished"
     assert fingerprint(begun) == fingerprint(ended)
@@ -214,6 +221,7 @@ def test_an_extended_run_goes_on_from_its_end(begun: Path, ended: Path, tmp_path
     first_end = (after / paths.FINAL).read_bytes()
     for root in (begun, after):
         give_control(root, open_run(root), {"action": "extend", "generations": 1})
+        assert "extend by 1 generation, to 6" in call("status", root).stdout
     assert (status(after, now=0.0).state, status(after, now=0.0).generations) == ("running", 6)
     for root in (begun, after):
         assert SimulatedRun(root).carry_on() == "the run is finished"
@@ -241,6 +249,9 @@ def test_a_stopped_run_ends_after_that_generation(begun: Path, ended: Path) -> N
 
     assert not (begun / paths.manifest(3)).exists()
     assert status(begun, now=0.0).generations == 3
+    (begun / paths.control(1)).rename(begun / ".tmp-lost")
+    assert check(begun) == []  # no record rests on a control
+    (begun / ".tmp-lost").rename(begun / paths.control(1))
     assert core_of(begun, paths.selection(2), "selection")["ended"] == "stop"
     assert check(begun) == []
     of_stopped = fingerprint(begun)

@@ -20,3 +20,9 @@ def test_a_read_only_file_system_is_the_users_to_mend(capsys: pytest.CaptureFixt
         assert capsys.readouterr().err == f"pbtnas: runs/a/lock: {os.strerror(number)}\n"
     with pytest.raises(OSError, match="broken"), disk_errors(ExitCode.USAGE, PermissionError):
         raise OSError(errno.EIO, "broken", "runs/a/lock")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_of_the_disk() -> None:
+    """`pbtnas logs RUN -f | head` ends without a sentence on the directory."""
+    with pytest.raises(BrokenPipeError), disk_errors(ExitCode.FAILED, place="run"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")

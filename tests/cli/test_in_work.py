@@ -42,6 +42,7 @@ def test_a_cancelled_run_ends_in_the_midst_of_its_generation(begun: Path) -> Non
     assert call("cancel", begun).exit_code == 0
     assert "is cancelled already" in call("cancel", begun).stdout
     assert status(begun, now=0.0).trouble[0].startswith("cancelled by ")
+    assert "asked" not in call("status", begun).stdout  # it is told among the troubles
 
     assert SimulatedRun(begun).carry_on() == "the run was cancelled"
 

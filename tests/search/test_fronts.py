@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,3 +167,12 @@ def test_a_front_by_hand() -> None:
     assert spread(front) == [4, 0, 2, 1, 3]
     # A unit of the second is worth a thousand times as much: nothing changes.
     assert spread([(a, b / 1000) for a, b in front]) == [4, 0, 2, 1, 3]
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+def test_a_member_with_an_objective_that_is_not_finite_is_no_parent(spoilt: float) -> None:
+    """Its score alone does not make it usable: it is ranked behind all others."""
+    members = [Member(0, (0,), 9.0, (9.0, spoilt)), Member(1, (0,), 1.0, (1.0, 0.0), outside=2.0)]
+
+    assert [usable(member) for member in members] == [False, True]
+    assert [member.number for member in rank(members)] == [1, 0]

@@ -2,8 +2,9 @@
 
     python -m tests.store.damage_matrix
 
-prints the table of docs/reliability.md: it damages a finished run one file a time, examines it,
-repairs it, and goes on with the run until it is over again.
+prints the table of docs/reliability.md: it damages a study of two runs one file a time, examines
+it, repairs it, and goes on with its runs until they are over again.  With names of files behind it,
+only their rows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,25 +27,47 @@ from pbtnas.records.kinds import RUN_KINDS, STUDY_KINDS, Kind, Role
 from pbtnas.records.names import Name
 from pbtnas.store.fsck import Fault, check_study, repair
 from pbtnas.store.study_directory import Study, create_study
-from tests.store.simulated_run import CONFIG, SEED, SimulatedRun, fingerprint, make_run
+from tests.store.simulated_run import (
+    CONFIG,
+    SEED,
+    SimulatedRun,
+    fingerprint,
+    make_cancelled_run,
+    make_run,
+)
 from tests.study.ended import end_study
 
 LABEL = f"simulated-s{SEED}"
 RUN = f"{paths.STUDY_RUNS}/{LABEL}/"  # what names in the run begin with, in the study
+CANCELLED_LABEL = f"cancelled-s{SEED}"
+CANCELLED = f"{paths.STUDY_RUNS}/{CANCELLED_LABEL}/"
 
 
 def make_study(root: Path) -> Path:
-    """A study that is over, with one run that has every kind of file."""
+    """A study that is over, with a run that has every kind of file, and a cancelled one."""
     study = plan_study(root)
     make_run(root / RUN)
-    end_study(study, {LABEL: fingerprint(root / RUN)})
+    make_cancelled_run(root / CANCELLED)
+    end_study(study, fingerprints(root))
     return root
 
 
 def plan_study(root: Path) -> Study:
-    """The study with that run, made or opened."""
-    planned = {"name": "simulated", "seed": SEED, "config": CONFIG}
-    return create_study(root, [planned], pbtnas="0")
+    """The study with these runs, made or opened."""
+    planned = [
+        {"name": name, "seed": SEED, "config": CONFIG} for name in ("simulated", "cancelled")
+    ]
+    return create_study(root, planned, pbtnas="0")
+
+
+def fingerprints(root: Path) -> dict[str, str]:
+    """With which fingerprint each run of the study has ended, by label."""
+    return {LABEL: fingerprint(root / RUN), CANCELLED_LABEL: fingerprint(root / CANCELLED)}
+
+
+def in_run(name: str) -> str:
+    """A name in the study, as it is in the run that it belongs to."""
+    return name.removeprefix(RUN).removeprefix(CANCELLED)
 
 
 # -- what is damaged ---------------------------------------------------------------------------
@@ -68,7 +92,7 @@ class Subject:
 
     @property
     def kind(self) -> Kind:
-        inside = self.name.removeprefix(RUN)
+        inside = in_run(self.name)
         found = (STUDY_KINDS if inside == self.name else RUN_KINDS).of(inside)
         assert found is not None
         return found
@@ -84,7 +108,11 @@ def subjects(root: Path) -> dict[str, Subject]:
     beat = next((run / paths.WORKERS).glob("*.beat"))
     manifest = json.loads((run / paths.manifest(4)).read_bytes())["core"]
     overlay = next(job["inputs"][0] for job in manifest["jobs"] if len(job["inputs"]) == 2)
+    selection = json.loads((run / paths.selection(2)).read_bytes())["core"]
+    born = selection["births"][0]["member"]
     soup = json.loads((run / paths.soup("best-ever-soup")).read_bytes())["core"]
+    of_cancelled_run = json.loads((root / CANCELLED / paths.FINAL).read_bytes())["core"]
+    stopped = of_cancelled_run["generations"]  # the generation in whose midst it was cancelled
     trial = next(
         path
         for path in (run / paths.SOUPS).glob("*.trial.json")
@@ -94,9 +122,10 @@ def subjects(root: Path) -> dict[str, Subject]:
         ("FORMAT", paths.FORMAT, None),
         ("run", paths.RUN, lambda core: {**core, "space": "another"}),
         ("configuration", paths.CONFIG, lambda core: {**core, "task": {"name": "x"}}),
-        ("engine settings", paths.engine(1), lambda core: {"engine": {"lease_s": 1.0}}),
+        ("engine settings", paths.engine(2), lambda core: {"engine": {"lease_s": 1.0}}),
         ("code", paths.code(1), lambda core: {"code": {**core["code"], "main": "x"}}),
-        ("control", paths.control(1), lambda core: {**core, "text": "x"}),
+        ("retry", paths.control(1), lambda core: {**core, "member": 0}),
+        ("note", paths.control(2), lambda core: {**core, "text": "x"}),
         ("term", paths.claim(paths.TERM, 1), lambda core: {"holder": {"worker": "x"}}),
         ("term's heartbeat", paths.beat(paths.TERM, 1), None),
         ("manifest", paths.manifest(2), lambda core: {**core, "config": 1}),
@@ -104,10 +133,16 @@ def subjects(root: Path) -> dict[str, Subject]:
         ("claim", paths.claim(paths.job_slot(2, 0), 1), lambda core: {"holder": {"worker": "x"}}),
         ("end", paths.end(paths.job_slot(1, 2), 1), lambda core: {**core, "text": "x"}),
         ("result", paths.result(2, 0), lambda core: {**core, "score": 0.75}),
+        ("failed result", paths.result(1, 2), lambda core: {**core, "outcome": "diverged"}),
+        ("result of a retry", paths.result(1, 2, 1), lambda core: {**core, "score": 0.75}),
         ("last result", paths.result(4, 1), lambda core: {**core, "score": 0.75}),
         ("selection", paths.selection(2), lambda core: {**core, "births": []}),
-        ("last selection", paths.selection(4), lambda core: {**core, "ranking": [2, 1, 0]}),
-        ("birth", paths.birth(2, 0), lambda core: {**core, "overlay": "x"}),
+        (
+            "last selection",
+            paths.selection(4),
+            lambda core: {**core, "ranking": core["ranking"][::-1]},
+        ),
+        ("birth", paths.birth(2, born), lambda core: {**core, "overlay": "x"}),
         ("best-ever's checkpoint", paths.checkpoint(best["generation"], best["checkpoint"]), None),
         ("last checkpoint", paths.checkpoint(last["generation"], last["checkpoint"]), None),
         ("overlay", paths.checkpoint(3, overlay), None),
@@ -124,6 +159,19 @@ def subjects(root: Path) -> dict[str, Subject]:
         ("worker's heartbeat", f"{paths.WORKERS}/{beat.name}", None),
     ]
     found = [_subject(root, what, Name(RUN + name), changed) for what, name, changed in named]
+    of_cancelled: list[tuple[str, str, Callable[[Any], Any]]] = [
+        ("cancel", paths.control(1), lambda core: {"action": "pause"}),
+        (
+            "selection of a cancelled run",
+            paths.selection(stopped),
+            lambda core: {**core, "ended": "stop"},
+        ),
+        ("final of a cancelled run", paths.FINAL, lambda core: {**core, "best_ever": None}),
+    ]
+    found += [
+        _subject(root, what, Name(CANCELLED + name), changed)
+        for what, name, changed in of_cancelled
+    ]
     found += [
         _subject(root, "study", paths.STUDY, lambda core: {"runs": [], "pbtnas": "0"}),
         _subject(root, "study's end", paths.STUDY_ENDED, lambda core: {"runs": {LABEL: "f" * 64}}),
@@ -133,16 +181,17 @@ def subjects(root: Path) -> dict[str, Subject]:
 
 def _subject(root: Path, what: str, name: Name, changed: Callable[[Any], Any] | None) -> Subject:
     content = (root / name).read_bytes()
+    place = next((run for run in (RUN, CANCELLED) if name.startswith(run)), "")
     siblings = sorted(
         path
-        for path in root.rglob("*")
+        for path in (root / place).rglob("*")
         if path.is_file() and path != root / name and _kind(root, path) == _kind(root, root / name)
     )
     other = siblings[0].read_bytes() if siblings else None
     if changed is None:
         forged = _FORGED.get(what, lambda data: other)(content)
         return Subject(what, name, forged or content + b" ", other)
-    inside = name.removeprefix(RUN)
+    inside = in_run(name)
     body = json.loads(content)
     record = decode(content, inside, kind=body["kind"])
     forged = encode(Record(record.kind, record.run, changed(record.core), {}, "x"), inside)
@@ -152,7 +201,7 @@ def _subject(root: Path, what: str, name: Name, changed: Callable[[Any], Any] | 
 
 
 def _kind(root: Path, path: Path) -> Kind | None:
-    return RUN_KINDS.of(str(path.relative_to(root)).removeprefix(RUN))
+    return RUN_KINDS.of(in_run(str(path.relative_to(root))))
 
 
 _FORGED: Mapping[str, Callable[[bytes], bytes | None]] = {
@@ -238,14 +287,16 @@ SILENT: Mapping[tuple[str, str], str] = {
     **{
         (what, "absent"): MAY_BE_ABSENT
         for what in (
-            *("engine settings", "code", "control", "end", "snapshot", "evaluation", "soup"),
+            *("engine settings", "code", "retry", "note", "cancel", "end", "snapshot"),
+            *("evaluation", "soup"),
             *("term's heartbeat", "worker's heartbeat", "study's end"),
         )
     },
     **{
         (what, "forged"): MAY_SAY_SO
         for what in (
-            *("engine settings", "control", "term", "claim", "end", "evaluation"),
+            *("engine settings", "retry", "note", "cancel", "term", "claim", "end"),
+            *("evaluation",),
             *("term's heartbeat", "worker's heartbeat"),
         )
     },
@@ -265,6 +316,7 @@ ALSO_BLAMED: Mapping[str, tuple[str, ...]] = {
     "best-ever's checkpoint": ("final", "study's end"),
     "last checkpoint": ("final", "study's end"),
     "final": ("study's end",),
+    "final of a cancelled run": ("study's end",),
     "run": ("configuration",),
     "configuration": ("run",),
     "trial": ("soup",),
@@ -273,12 +325,14 @@ ALSO_BLAMED: Mapping[str, tuple[str, ...]] = {
 
 
 KINDS = (
-    *("FORMAT", "run", "configuration", "engine settings", "code", "control", "term"),
-    *("term's heartbeat",),
-    *("first manifest", "manifest", "claim", "end", "result", "last result", "selection"),
+    *("FORMAT", "run", "configuration", "engine settings", "code", "retry", "note", "cancel"),
+    *("term", "term's heartbeat"),
+    *("first manifest", "manifest", "claim", "end", "result", "failed result"),
+    *("result of a retry", "last result", "selection"),
     *("last selection", "birth", "best-ever's checkpoint", "last checkpoint", "overlay"),
     *("snapshot", "product", "final", "evaluation", "soup", "trial", "soup's checkpoint"),
-    *("HEAD", "best.json", "metrics", "worker's heartbeat", "study", "study's end"),
+    *("HEAD", "best.json", "metrics", "worker's heartbeat"),
+    *("selection of a cancelled run", "final of a cancelled run", "study", "study's end"),
 )
 
 
@@ -310,8 +364,8 @@ def examined(root: Path, subject: Subject) -> tuple[str, list[Fault]]:
     return verdict, faults
 
 
-def resumed(root: Path, faults: list[Fault]) -> str:
-    """The fingerprint with which the run ends after a repair, or the sentence why it does not."""
+def resumed(root: Path, faults: list[Fault]) -> dict[str, str] | str:
+    """The fingerprints with which the runs end after a repair, or the sentence why they do not."""
     repair(root, faults)
     study = plan_study(root)
     run = SimulatedRun(root / RUN)
@@ -320,20 +374,23 @@ def resumed(root: Path, faults: list[Fault]) -> str:
         return ending
     if sentence := run.after_the_search():
         return sentence
-    end_study(study, {LABEL: fingerprint(root / RUN)})
+    ending = SimulatedRun(root / CANCELLED).carry_on()
+    if ending != "the run was cancelled":
+        return ending
+    end_study(study, fingerprints(root))
     left = [fault for fault in check_study(root) if not fault.notice]
-    return fingerprint(root / RUN) if not left else f"{left[0].name}: {left[0].what}"
+    return fingerprints(root) if not left else f"{left[0].name}: {left[0].what}"
 
 
 def main() -> None:
     """Print the table of docs/reliability.md."""
     with tempfile.TemporaryDirectory() as place:
         made = make_study(Path(place) / "made")
-        reference = fingerprint(made / RUN)
+        reference = fingerprints(made)
         found = subjects(made)
         print(f"| file | {' | '.join(DAMAGES)} | after `--repair` |")
         print(f"|---|{'---|' * len(DAMAGES)}---|")
-        for what in KINDS:
+        for what in sys.argv[1:] or KINDS:
             row, endings = [], set()
             for damage in DAMAGES:
                 if (what, damage) in NO_SUCH_CELL:
@@ -346,7 +403,7 @@ def main() -> None:
                 row.append(verdict)
                 if verdict != "refused":
                     ending = resumed(copy, faults)
-                    endings.add("same end" if ending == reference else ending)
+                    endings.add("same end" if ending == reference else f"{ending}")
                 shutil.rmtree(copy)
             print(f"| {what} | {' | '.join(row)} | {'; '.join(sorted(endings))} |", flush=True)
 

@@ -51,9 +51,11 @@ from pbtnas.store.run_directory import change_engine, create, open_run, space_di
 from pbtnas.store.task_code import check_code
 from tests.search.rules import selection_rule
 
-MEMBERS, GENERATIONS, SEED = 3, 5, 16
+MEMBERS, GENERATIONS, SEED = 3, 5, 14
 """With this seed the best-ever member is a child born into generation 1, whose parents' checkpoints
 are garbage in the end, and it has a sibling of the same architecture for a soup."""
+FAILS = {"generation": 1, "member": 2}
+"""The job that fails whenever it is tried, but for a retry."""
 SPACE = SearchSpace([layer("layer", ("a", "b")), switch("norm", (False, True))])
 CONFIG: dict[str, Any] = {
     "task": {"name": "simulated"},
@@ -75,7 +77,7 @@ def trained(job: Job) -> bytes:
 
 
 def always_fails(job: Job) -> bool:
-    return (job.generation, job.member) == (1, 2)
+    return {"generation": job.generation, "member": job.member} == FAILS
 
 
 @dataclass
@@ -329,6 +331,8 @@ class SimulatedRun:
 
 def make_run(root: Path) -> Path:
     """A finished run with every kind of file that a run may have."""
+    SimulatedRun(root, limit_s=-1.0).carry_on()  # which only creates it
+    give_control(root, open_run(root), {"action": "retry", **FAILS, "retry": 1})
     made = SimulatedRun(root)
     assert made.carry_on() == "the run is finished", made.said
     assert made.after_the_search() == ""
@@ -340,6 +344,14 @@ def make_run(root: Path) -> Path:
     # Those of the search were discarded at its end; these are of processes that slept until then.
     for member in range(2):
         leave_snapshot(root / paths.attempt(3, member, 1))
+    return root
+
+
+def make_cancelled_run(root: Path) -> Path:
+    """A run that was cancelled in the midst of a generation, and has ended."""
+    SimulatedRun(root, limit_s=3.0).carry_on()
+    give_control(root, open_run(root), {"action": "cancel"})
+    assert SimulatedRun(root).carry_on() == "the run was cancelled"
     return root
 
 

@@ -77,12 +77,12 @@ export function drawTrouble(status, sentence) {
 }
 
 // What operators have asked: what holds, the latest note, and all of it on request.  That the run is
-// paused is told among the troubles.
+// paused, or about to be cancelled, is told among the troubles.
 export function drawControls(status) {
   const section = byId("controls"), all = status.controls;
   section.hidden = all.length === 0;
   const note = all.filter((control) => control.action === "note").slice(-1);
-  const shown = [...all.filter((control) => control.holds && control.action !== "pause"), ...note];
+  const shown = [...all.filter((control) => control.holds && !["pause", "cancel"].includes(control.action)), ...note];
   const line = (control, more = "") => element("li", { value: control.number }, `${control.text} `,
     element("span", { class: "hint" }, control.by + more));
   fill(section.querySelector("ul"), ...shown.map((control) => line(control)));

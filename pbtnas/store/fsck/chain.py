@@ -129,11 +129,28 @@ def examine_chain(x: Examination, config: Mapping[str, Any] | None, origin: Dige
 
 
 def _newest(x: Examination, last: int | None) -> int:
+    """The number of the newest generation, be it lost: the last, where the run has ended.
+
+    Args:
+        x: Examination of the run.
+        last: The last generation by the configuration; None if that is unknown, or not the end
+            that operators have asked for.
+    """
     kinds = (paths.manifest(12), paths.selection(12), paths.result(12, 7), paths.result(12, 7, 1))
     found = {int(name.split("/")[1]) for kind in kinds for name in x.of(kind)}
     if x.there(paths.FINAL) and last is not None:
-        found.add(last)
+        found.add(min(last, _said_last(x, last)))
     return max(found, default=-1)
+
+
+def _said_last(x: Examination, last: int) -> int:
+    """The last generation by the records of the end: a control that asked for it may be lost."""
+    final = x.peek(paths.FINAL, "final")
+    if final is not None and isinstance(count := final.core.get("generations"), int):
+        return count - (final.core.get("ended") != CANCELLED)
+    selections = (x.peek(name, "selection") for name in x.of(paths.selection(12)))
+    ended = any(selection is not None and selection.core.get("ended") for selection in selections)
+    return -1 if ended else last
 
 
 def _ends(x: Examination, chain: Chain, asked: int) -> None:
