@@ -33,7 +33,7 @@ USAGE = {
     *("ChangedConfig", "ChangedStudy", "ComparisonError", "ConfigError", "DeviceBusy"),
     *("ExtractorError", "MistakeInTask", "NoEncoder", "NoObjective", "NoRenderer", "NoSoups"),
     *("NoTime", "NoTimeLimit", "EngineTrouble", "UnfitLaunch"),
-    *("BadAddress", "OtherPlace", "Refused"),
+    *("BadAddress", "BadEndpoint", "OtherPlace", "Refused"),
     *("NoSubnets", "UnknownLogger", "UnknownObjective"),
     *("NoSuchDevice", "NoSuchPart", "NotARun", "NotAnExport", "NothingToShow", "NotYetARun"),
     *("BadReference", "MissingExtra", "NoFigure", "NoSchedule", "NotImportable", "NothingToReplay"),

@@ -65,7 +65,7 @@ MAY_IMPORT = {
         "determinism cuda child_python logs regular_files processor versions"
     ),
     "replay": "search records protocol store analysis tasks training engine",
-    "launch": "records engine",
+    "launch": "records store engine",
     "study": "version config records protocol checkpoints store training engine",
     # What `import pbtnas` offers.
     "api": "config store analysis monitoring engine networks child_python",

@@ -10,12 +10,13 @@ import click
 
 from pbtnas.cli.launch_k8s import k8s
 from pbtnas.cli.launch_slurm import slurm, to_slurm
-from pbtnas.cli.launch_ssh import by_ssh, ssh, tell
+from pbtnas.cli.launch_ssh import by_ssh, end_if_failed, ssh, tell
 from pbtnas.cli.places import PlainPath
 from pbtnas.cli.shared import disk_errors
 from pbtnas.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pbtnas.launch.ssh import Said
     from pbtnas.records.launches import Launch
 
 
@@ -81,19 +82,23 @@ def scale(workers: int, run_dir: Path) -> None:
 def stop(now: bool, run_dir: Path) -> None:
     """Cancel the workers and the coordinator that were launched for a run.
 
-    Those that run hand back what they do.  The same `pbtnas launch` goes on from there.
+    Those that run hand back what they do.  The same `pbtnas launch` goes on from there.  Exits with
+    1 where a host cannot be reached, or a worker has not left within a minute.
     """
     from pbtnas.launch import slurm as engine
     from pbtnas.launch import ssh as ssh_engine
 
     root = run_dir.absolute()
+    said: list[Said] = []
     for _, plan in _launches(root).values():
         if plan.engine == "ssh":
-            tell(ssh_engine.stop(root, plan, now=now))
+            said = ssh_engine.stop(root, plan, now=now)
+            tell(said)
             continue
         jobs = engine.jobs_of(plan)
         engine.cancel(jobs, now=now)
         click.echo(f"{run_dir}: {len(jobs)} jobs of {plan.engine} cancelled")
+    end_if_failed(said)
 
 
 def _launches(root: Path) -> dict[str, tuple[int, Launch]]:

@@ -34,6 +34,12 @@ from pbtnas.cli.shared import (
 @click.option("--bucket", metavar="URL", help="Instead of a claim: the bucket that holds RUN.")
 @click.option("--secret", metavar="NAME", help="A secret with variables, such as a bucket's keys.")
 @click.option(
+    "--service-account",
+    "account",
+    metavar="NAME",
+    help="Of all pods, where a cloud knows by it who may use the bucket.",
+)
+@click.option(
     "--env",
     "environment",
     multiple=True,
@@ -61,6 +67,7 @@ def k8s(
     mount: str,
     bucket: str | None,
     secret: str | None,
+    account: str | None,
     environment: tuple[str, ...],
     name: str | None,
     gpus: int,
@@ -79,7 +86,8 @@ def k8s(
     file of --task are paths in the containers.
     """
     from pbtnas.config import load, to_json
-    from pbtnas.launch.k8s import Plan, checked_name, manifest, name_of, variables
+    from pbtnas.launch.k8s import Plan, checked_name, name_of, variables
+    from pbtnas.launch.k8s_manifest import manifest
 
     checked = load(config, overrides, task=name_in(task_file))
     _check_task(task_file)
@@ -96,6 +104,7 @@ def k8s(
         claim=claim,
         mount=mount,
         secret=secret,
+        account=account,
         environment=variables(environment),
         gpus=gpus,
         cpus=cpus,
@@ -123,6 +132,7 @@ def _check_task(task_file: str | None) -> None:
 def _where(run: str, claim: str | None, mount: str, bucket: str | None) -> str:
     """The run as the containers name it.  Raises `UnfitLaunch`."""
     from pbtnas.launch.errors import UnfitLaunch
+    from pbtnas.launch.k8s import in_bucket
 
     if (claim is None) == (bucket is None):
         raise UnfitLaunch(
@@ -130,9 +140,7 @@ def _where(run: str, claim: str | None, mount: str, bucket: str | None) -> str:
             "coordinator and workers meet there"
         )
     if bucket is not None:
-        if "://" not in bucket:
-            raise UnfitLaunch(f"--bucket {bucket}: expected a URL, such as s3://bucket/runs")
-        return f"{bucket.rstrip('/')}/{run.lstrip('/')}"
+        return in_bucket(bucket, run)
     if not Path(run).is_relative_to(mount) or Path(run) == Path(mount):
         raise UnfitLaunch(
             f"{run}: expected a path below {mount}, where the claim {claim} is mounted (--mount)"

@@ -98,12 +98,20 @@ def by_ssh(root: Path, plan: Launch) -> None:
     engine.hosts_of(plan)  # which raises where there are too few of them
     with disk_errors(ExitCode.USAGE, place=root):
         number = record_launch(root, plan)
-    said = [*engine.stop_surplus(root, plan), *engine.start(root, plan, number)]
+    # A host that cannot be reached says so once.
+    said = list(
+        dict.fromkeys([*engine.stop_surplus(root, plan), *engine.start(root, plan, number)])
+    )
     tell(said)
     started = sum(one.state == "started" for one in said)
     there = sum(one.state == "there" for one in said)
     click.echo(f"{root}: launch {number}: {started} started, {there} there already")
-    if any(one.state == "failed" for one in said):
+    end_if_failed(said)
+
+
+def end_if_failed(said: list[Said]) -> None:
+    """End the command with 1 where a host did not do what it was told."""
+    if any(one.state in ("failed", "lives") for one in said):
         sys.exit(ExitCode.FAILED)
 
 

@@ -49,7 +49,12 @@ def test_it_is_what_it_was() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [CLAIM, (*CLAIM, *ALL), ("--bucket", "s3://b/x"), (*CLAIM, "--gpus", "0", "--spot")],
+    [
+        CLAIM,
+        (*CLAIM, *ALL),
+        ("--bucket", "az://b/x", "--service-account", "search"),
+        (*CLAIM, "--gpus", "0", "--spot"),
+    ],
     ids=["claim", "all", "bucket", "cpu"],
 )
 def test_kubernetes_accepts_it(words: tuple[str, ...]) -> None:
@@ -118,14 +123,24 @@ def test_without_gpus_none_is_asked_for() -> None:
 
 
 def test_a_bucket_is_part_of_the_name_of_the_run() -> None:
-    """And nothing is mounted for it."""
+    """And nothing is mounted for it; copies lie on the node, for the probe as for the worker."""
     _, coordinator, workers = objects("--bucket", "s3://bucket/x/", "--secret", "keys")
 
     for job in (coordinator, workers):
         (container,) = pod(job)["containers"]
         assert "s3://bucket/x/shared/runs/c10" in container["args"]
         assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
+        assert {"name": "PBTNAS_CACHE", "value": "/scratch/buckets"} in container["env"]
         assert not any("persistentVolumeClaim" in volume for volume in pod(job)["volumes"])
+
+
+@pytest.mark.parametrize(("bucket", "labelled"), [("s3://b/x", False), ("az://b/x", True)])
+def test_clouds_know_pods_by_their_service_account(bucket: str, labelled: bool) -> None:
+    """Azure by a label besides."""
+    for job in objects("--bucket", bucket, "--service-account", "search")[1:]:
+        assert pod(job)["serviceAccountName"] == "search"
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        assert ("azure.workload.identity/use" in labels) == labelled
 
 
 @pytest.mark.parametrize(
@@ -134,6 +149,13 @@ def test_a_bucket_is_part_of_the_name_of_the_run() -> None:
         ((), "expected either --claim PVC"),
         ((*CLAIM, "--bucket", "s3://b"), "expected either --claim PVC"),
         (("--bucket", "b"), "--bucket b: expected a URL, such as s3://bucket/runs"),
+        (("--bucket", "file:///b"), "--bucket file:///b: expected a URL, such as s3://"),
+        (("--bucket", "s3://"), "s3://: expected s3://BUCKET/PATH"),
+        (("--bucket", "ftp://b"), "ftp://b: expected a directory, or a URL that begins with s3://"),
+        (
+            (*CLAIM, "--env", "AWS_SECRET_ACCESS_KEY=x"),
+            "--env AWS_SECRET_ACCESS_KEY: would stand readable in what is applied",
+        ),
         ((*CLAIM, "--mount", "/data"), "/shared/runs/c10: expected a path below /data"),
         ((*CLAIM, "--name", "My_run"), "--name My_run: expected up to 40 lower-case letters"),
         ((*CLAIM, "--env", "HOME"), "--env HOME: expected KEY=VALUE"),

@@ -20,6 +20,9 @@ import pytest
 from pbtnas.records import paths
 from tests.launch.slurm_lab import SlurmLab, make_lab, missing
 from tests.system.site import CONFIG, TASK, Running, Site, close_site, make_site, wait_until
+from tests.system.test_full_disk import fill, small_disk
+
+__all__ = ["small_disk"]  # a fixture
 
 pytestmark = pytest.mark.slurm
 
@@ -117,7 +120,7 @@ def site(tmp_path: Path, slurm: SlurmLab) -> Iterator[SlurmSite]:
 
 
 def tell(record_property: Any, what: str, since_s: float) -> None:
-    """A time for the table of docs/clusters.md, shown at the end."""
+    """A time for the table of docs/clusters.md, in the file of `--junitxml`."""
     record_property(what, f"{time.monotonic() - since_s:.1f} s")
 
 
@@ -254,3 +257,25 @@ def test_the_time_limit_queues_each_task_again(
 
     assert site.outcome() == reference
     assert "TIME LIMIT" not in site.logs(), "Slurm ended it, and not the worker itself"
+
+
+def test_a_full_disk_is_waited_for(
+    site: SlurmSite, small_disk: Path, reference: Any, record_property: Any
+) -> None:
+    """Also where the logs of Slurm lie on it, which then lack lines: no job ends, and the search
+    goes on once there is room."""
+    site.run_dir = small_disk / "run"
+    site.launch(2)
+    site.until_trained(3)
+    fill(small_disk)
+    done = len(list(site.run_dir.glob("generations/*/results/*.json")))
+    wait_until(lambda: "disk" in site.command("status", str(site.run_dir)).said(), "told")
+    assert site.lab.states() == ["RUNNING"] * 3, site.logs()
+    (small_disk / ".filler").unlink()
+    since_s = time.monotonic()
+    site.until_trained(done + 1)
+    tell(record_property, "from room on the disk to the next result", since_s)
+    site.until_over()
+
+    assert site.outcome() == reference
+    assert "is queued again" not in site.logs()

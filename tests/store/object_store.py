@@ -6,6 +6,7 @@ Needs the extra `pbtnas[bucket]` and moto's server, which requirements-dev.txt n
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import socket
@@ -26,6 +27,11 @@ CONFLICT = (
     b"<Error><Code>ConditionalRequestConflict</Code><Message>made by a test</Message></Error>"
 )
 
+ELSEWHERE = (
+    b"<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting to access must be"
+    b" addressed using the specified endpoint.</Message></Error>"
+)
+
 
 def environment_of(endpoint: str) -> dict[str, str]:
     """What a client is told of a store at that address."""
@@ -39,16 +45,23 @@ def environment_of(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def moto() -> Iterator[str]:
-    """The address of a server that keeps objects in memory, with a bucket `runs`."""
+def moto(unsigned: int | None = None) -> Iterator[str]:
+    """The address of a server that keeps objects in memory, with a bucket `runs`.
+
+    Args:
+        unsigned: After how many more requests it looks at credentials; never, if None.
+    """
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    if unsigned is not None:
+        environment["INITIAL_NO_AUTH_ACTION_COUNT"] = str(1 + unsigned)
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
+        env=environment,
     )
 
     def made() -> bool:
@@ -68,6 +81,32 @@ def moto() -> Iterator[str]:
         process.wait()
 
 
+@contextmanager
+def moto_with_users() -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """The address of a server that looks at credentials, and those of its users by name: `writer`
+    may do all to the bucket `runs`, `reader` may read."""
+    import boto3
+
+    allowed = {"writer": ["s3:*"], "reader": ["s3:Get*", "s3:List*"]}
+    with moto(unsigned=3 * len(allowed)) as endpoint:
+        iam = boto3.client(
+            "iam",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="root",
+            aws_secret_access_key="root",
+        )
+        users = {}
+        for user, actions in allowed.items():
+            policy = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [policy]})
+            iam.create_user(UserName=user)
+            key = iam.create_access_key(UserName=user)["AccessKey"]
+            iam.put_user_policy(UserName=user, PolicyName="runs", PolicyDocument=document)
+            users[user] = (key["AccessKeyId"], key["SecretAccessKey"])
+        yield endpoint, users
+
+
 @dataclass
 class Faults:
     """What goes wrong with requests, as probabilities, and what has gone wrong so far.
@@ -79,6 +118,8 @@ class Faults:
         conflict: A conditional PUT is refused with 409, as while another one is in work.
         denied: The credentials are wrong.
         unsupported: The store has no conditional PUT, and says so.
+        elsewhere: The bucket is in another region, as Amazon says it.
+        expired: The token of temporary credentials is no longer valid, as Amazon says it.
     """
 
     lost: float = 0.0
@@ -87,6 +128,8 @@ class Faults:
     conflict: float = 0.0
     denied: float = 0.0
     unsupported: float = 0.0
+    elsewhere: float = 0.0
+    expired: float = 0.0
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     counts: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
@@ -117,6 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(501, [], b"<Error><Code>NotImplemented</Code></Error>")
         if faults.strikes("denied"):
             return self._reply(403, [], b"<Error><Code>InvalidAccessKeyId</Code></Error>")
+        if faults.strikes("elsewhere"):
+            return self._reply(301, [("x-amz-bucket-region", "eu-west-1")], ELSEWHERE)
+        if faults.strikes("expired"):
+            return self._reply(400, [], b"<Error><Code>ExpiredToken</Code></Error>")
         if faults.strikes("repeated"):
             self._ask(body)
         answer = self._ask(body)

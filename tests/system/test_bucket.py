@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,21 +35,29 @@ def endpoint(faults: Faults) -> Iterator[str]:
         yield found
 
 
-def objects_of(endpoint: str) -> Client:
+def objects_of(told: dict[str, str]) -> Client:
     """The objects of the run, seen by the test itself."""
     from obstore.store import S3Store
 
-    told = environment_of(endpoint)
     store = S3Store(
         "runs",
         prefix="search",
-        endpoint=endpoint,
+        endpoint=told["AWS_ENDPOINT_URL"],
         access_key_id=told["AWS_ACCESS_KEY_ID"],
         secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
         region=told["AWS_REGION"],
         client_options={"allow_http": True},
     )
     return Client(store, URL)
+
+
+def download(told: dict[str, str], run_dir: Path) -> None:
+    """Copy the run into a directory."""
+    objects = objects_of(told)
+    for found in objects.everything():
+        path = run_dir / found.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(objects.get(found.name) or b"")
 
 
 def start(
@@ -71,7 +80,7 @@ def test_machines_that_share_a_bucket_alone_find_the_same_members(
     """Two workers and a coordinator; before, one worker was asked to stop in the middle of a job,
     one was killed, and the disks of both and of the coordinator were lost.  It is bit for bit the
     search of a directory, and the first job went on from its snapshot."""
-    objects = objects_of(endpoint)
+    objects = objects_of(environment_of(endpoint))
     coordinator = start(site, endpoint, "head", "coordinator", "--set", "engine.lease_s=6")
     asked = start(site, endpoint, "asked", "worker", step_s=0.3)
     asked.until_it_says("training g0000 m")
@@ -91,10 +100,7 @@ def test_machines_that_share_a_bucket_alone_find_the_same_members(
     assert coordinator.ends() == 0, coordinator.said()
     for worker in workers:
         assert worker.ends() == 0, worker.said()
-    for found in objects.everything():
-        path = site.run_dir / found.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(objects.get(found.name) or b"")
+    download(environment_of(endpoint), site.run_dir)
     assert site.outcome() == reference
     member = snapshot.split("/")[-2].partition(".")[0]
     logs = site.run_dir.glob(f"generations/0000/attempts/{member}.*/log.jsonl")

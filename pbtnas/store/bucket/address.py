@@ -21,7 +21,8 @@ MARKER = ".bucket.json"
 CACHE, CACHE_GB = "PBTNAS_CACHE", "PBTNAS_CACHE_GB"
 """Variables with the directory of all local directories, and the size of one of them."""
 
-SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file")
+AZURE = ("az", "azure", "adl", "abfs", "abfss")
+SCHEMES = ("s3", "s3a", "gs", *AZURE, "file")
 DEFAULT_GB = 20.0
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):/{1,2}(?P<rest>.*)", re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import statistics
 import threading
@@ -10,10 +11,11 @@ from collections.abc import Callable, Iterator
 
 from pbtnas.errors import MachineTrouble
 from pbtnas.records import paths
-from pbtnas.store.bucket.client import AWAY, UNKNOWN, Client, Refused
+from pbtnas.store.bucket.client import AWAY, DENIED, UNKNOWN, Client, Refused
 
 WRITERS, SLOTS, TRIES = 8, 10, 10
 _NO_CREDENTIALS = "169.254.169.254"  # where a machine in the cloud asks for its own, as last resort
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _ENVIRONMENT = (
     "credentials, endpoint and region come from the environment, as docs/buckets.md tells"
 )
@@ -34,29 +36,52 @@ def check_reachable(client: Client) -> None:
             raise Refused(f"{client.url}: no credentials were found; {_ENVIRONMENT}") from error
         if "NoSuchBucket" in str(error.strerror) or "404 Not Found" in str(error.strerror):
             raise Refused(f"{client.url}: there is no such bucket") from error
-        if error.errno == AWAY:
+        if "Received redirect" in str(error.strerror):  # the store knows where, and not the library
+            raise Refused(
+                f"{client.url}: the bucket is in another region than {_region()}; {_ENVIRONMENT}"
+            ) from error
+        if error.errno == AWAY and "400 Bad Request" not in str(error.strerror):
             raise MachineTrouble(f"{client.url}: cannot be reached ({error.strerror})") from error
         raise Refused(f"{client.url}: {error.strerror}; {_ENVIRONMENT}") from error
 
 
 def check_conditional(client: Client) -> None:
-    """Publish a name twice, once for each process and store.  Raises `Refused` where the store
-    would let two writers win, and `OSError` where that cannot be found out now."""
+    """Publish a name twice, and delete it, once for each process and store.
+
+    Raises `Refused` where the store would let two writers win, or does not let this process write
+    and delete, and `OSError` where that cannot be found out now.
+    """
     if client.url in _SURE:
         return
-    name = f"{paths.PRIVATE}probe-{secrets.token_hex(8)}"
     try:
-        first = client.put_new(name, b"first")
-        second = client.put_new(name, b"second")
+        first, second = _published_twice(client, f"{paths.PRIVATE}probe-{secrets.token_hex(8)}")
     except OSError as error:
-        if error.errno != UNKNOWN:
-            raise
-        raise Refused(_no_conditional(client, str(error.strerror))) from error
-    finally:
-        client.delete([name])
+        if error.errno == UNKNOWN:
+            raise Refused(_no_conditional(client, str(error.strerror))) from error
+        if error.errno == DENIED:
+            raise Refused(
+                f"{client.url}: can be read, but not written and deleted: {error.strerror}; "
+                f"{_ENVIRONMENT}"
+            ) from error
+        raise
     if not first or second:
         raise Refused(_no_conditional(client, "it replaces what is there"))
     _SURE.add(client.url)
+
+
+def _published_twice(client: Client, name: str) -> tuple[bool, bool]:
+    """Whether the first and the second of two writers wins a name that nobody has written."""
+    first = client.put_new(name, b"first")
+    try:
+        return first, client.put_new(name, b"second")
+    finally:
+        client.delete([name])
+
+
+def _region() -> str:
+    """The region that the library asks in."""
+    named = (f"{os.environ[name]} ({name})" for name in _REGIONS if os.environ.get(name))
+    return next(named, f"us-east-1, for {_REGIONS[0]} is not set")
 
 
 def _no_conditional(client: Client, why: str) -> str:

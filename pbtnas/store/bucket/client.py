@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pbtnas.errors import ExitCode, MissingExtra, PbtnasError
+from pbtnas.store.bucket.endpoints import check_endpoint, http_allowed
 
 TRIES = 5  # at a publish that the store says is in conflict with another one
 PIECE = 16 << 20  # bytes of an object that are sent, or asked for, at once
@@ -25,12 +26,14 @@ TIMEOUT_S, CONNECT_S, RETRY_S = 60, 5, 15
 """Of one request; of its connection; and for how long it is sent again where the store asks for
 that, or does not answer.  Whoever publishes goes on trying after that, and shows that it lives."""
 
-ALLOW_HTTP = ("AWS_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
-
 DENIED = errno.EACCES
 AWAY = errno.EHOSTDOWN
 CONFLICT = errno.ECONNABORTED
 UNKNOWN = errno.ENOSYS  # to a store that has no such request
+_DENYING = ("401 Unauthorized", "403 Forbidden", "AccessDenied")
+_REQUEST = re.compile(
+    r"Error performing (?P<request>[A-Z]+ [^ ?]+)\S* in .*? - (?:.* status code: )?(?P<answer>.*)"
+)
 
 
 class Refused(PbtnasError):
@@ -225,7 +228,7 @@ class Client:
             said = _sentence(error)
             if isinstance(error, NotSupportedError) or "501 Not Implemented" in said:
                 raise OSError(UNKNOWN, said, where) from error
-            if any(status in said for status in ("401 Unauthorized", "403 Forbidden")):
+            if any(answer in said for answer in _DENYING):
                 raise OSError(DENIED, f"access denied: {said}", where) from error
             raise OSError(AWAY, said, where) from error
 
@@ -234,7 +237,7 @@ class Client:
 def client_of(url: str, *, make: bool = False) -> Client:
     """The client for the run with that URL, one for each process.
 
-    With `make`, the directory of a file URL is made.  Raises `MissingExtra`,
+    With `make`, the directory of a file URL is made.  Raises `MissingExtra`, `BadEndpoint`,
     `Refused`, and `FileNotFoundError` for a file URL without a directory.
     """
     try:
@@ -249,6 +252,7 @@ def client_of(url: str, *, make: bool = False) -> Client:
         if not make and not Path(parts.path).is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
         return Client(from_url(url, mkdir=True), url)
+    check_endpoint(parts.scheme)
     try:
         store = from_url(
             url,
@@ -256,9 +260,7 @@ def client_of(url: str, *, make: bool = False) -> Client:
                 "timeout": f"{TIMEOUT_S}s",
                 "connect_timeout": f"{CONNECT_S}s",
                 # What is given here takes the place of all that the environment says of it.
-                "allow_http": any(
-                    os.environ.get(name, "").lower() in ("1", "true", "yes") for name in ALLOW_HTTP
-                ),
+                "allow_http": http_allowed(),
             },
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_S)},
         )
@@ -273,9 +275,13 @@ def _found(meta: Any) -> Found:
 
 
 def _sentence(error: Exception) -> str:
-    """What obstore says, in one line: below it come the details of its own types.  Of the XML of
-    an answer, its code and message count."""
+    """What obstore says, in one line: below it come the details of its own types.  Of a request
+    that was answered, its address and the answer count; of the XML of an answer, its code and
+    message."""
     said = " ".join(str(error).partition("\n\nDebug source")[0].split())
     head, _, xml = said.partition("<")
-    told = re.findall(r"<(?:Code|Message)>([^<]*)", f"<{xml}")
-    return f"{head.removesuffix(': ').strip()}: {': '.join(told)}" if told else said[:500]
+    if told := re.findall(r"<(?:Code|Message)>([^<]*)", f"<{xml}"):
+        said = ": ".join((head.strip(" :"), *told))
+    if asked := _REQUEST.search(said):
+        said = f"{asked['request']}: {asked['answer']}"
+    return said[:500].rstrip(". ")
