@@ -227,6 +227,25 @@ def test_rates_of_the_architecture_keep_their_product_with_the_steps() -> None:
                 assert ours == pytest.approx(product, rel=0.1), (name, space, method)
 
 
+def test_the_tiny_study_has_the_arms_of_one_space() -> None:
+    """Two seeds and a tenth of the steps; rates keep their product with the steps."""
+    usual, tiny = first_seed(SHARING), first_seed(f"{SHARING}_tiny")
+
+    assert set(tiny) == {name for name in usual if name.startswith("nb201.")}
+    assert {run.seed for run in runs_of(f"{SHARING}_tiny")} == {1, 2}
+    for name, config in tiny.items():
+        assert config.search == usual[name].search, name
+        if config.task.name == "supernet":
+            ours, theirs = supernet_options(config), supernet_options(usual[name])
+            steps, whole = (each.steps_per_epoch or 0 for each in (ours, theirs))
+            assert steps == pytest.approx(whole / 10, abs=1), name
+            if ours.method not in ("rs-ws", "enas"):
+                rates = ours.architecture_rate * steps, theirs.architecture_rate * whole
+                assert rates[0] == pytest.approx(rates[1], rel=0.06), name
+        else:
+            assert config.task.options["steps_per_epoch"] == 5
+
+
 def test_the_sweep_has_the_rates_of_the_study() -> None:
     """0.3, 1 and 3 times, of each method that learns, and nothing else differs."""
     usual, swept = first_seed(SHARING), first_seed(f"{SHARING}_rates")
