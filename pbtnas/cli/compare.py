@@ -212,6 +212,7 @@ def _found(
     """The tables of `--found`; unfinished runs are refused, or left out and named."""
     from pbtnas.analysis.compare.gathering import gather
     from pbtnas.analysis.compare.verdict import Question, refuse_unfinished, with_left_out
+    from pbtnas.analysis.found.mixtures import mixture_tables
     from pbtnas.analysis.found.returned import returned
     from pbtnas.analysis.found.study import found_tables, read_found
     from pbtnas.cli.published import published_tables
@@ -231,7 +232,8 @@ def _found(
     found = read_found(runs, published)
     made = found_tables(found, published, question, at_equal_cost=at_equal_cost)
     first = next(iter(made))
-    return made | {first: with_left_out(made[first], gathered)}
+    made |= {first: with_left_out(made[first], gathered)}
+    return made | mixture_tables(runs, ddof=question.ddof)
 
 
 @click.command()

@@ -109,7 +109,11 @@ class Trainee(Protocol):
         """
 
     def evaluate(self, context: Context) -> Evaluation:
-        """Score the member without changing its state."""
+        """Score the member without changing its state, at its ticks either.
+
+        The engine may take a snapshot at a tick here, too: put back what is exchanged for scoring,
+        such as averaged weights, or tick when that is done.
+        """
 
     def state(self) -> State:
         """Everything needed to go on; tensors may alias the live networks."""

@@ -164,6 +164,24 @@ class TaskContract:
             assert score == evaluate(trainee, self.context(tmp_path, seed=3)).score
             assert score == evaluate(copy, self.context(tmp_path, seed=3)).score
 
+    def test_the_state_is_whole_at_every_tick_of_an_evaluation(
+        self, task: Task, tmp_path: Path
+    ) -> None:
+        """There the engine may take a snapshot, from which the evaluation is made again."""
+        trainee = task.create(architectures(task.space, 1)[0], 1)
+        state = train(trainee, self.epochs, self.context(tmp_path, stop_at=2)).state
+        before, context = copy_of(state), self.context(tmp_path, seed=3)
+        changed: list[str | None] = []
+
+        def look(done: int | None = None) -> None:
+            if len(changed) < 8:
+                changed.append(difference(before, trainee.state()))
+
+        context.tick = look  # type: ignore[method-assign]
+        evaluate(trainee, context)
+
+        assert set(changed) <= {None}
+
     def test_every_option_builds_and_trains(self, task: Task, tmp_path: Path) -> None:
         """Each option of each variable fits its position."""
         usual = architectures(task.space, 1)[0]

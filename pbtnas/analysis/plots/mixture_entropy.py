@@ -8,26 +8,17 @@ numbers of operations, and published curves, have one axis.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pbtnas.analysis.compare.gathering import NamedRun
-from pbtnas.analysis.history.run import History
+from pbtnas.analysis.found.mixtures import EntropyCurve
 from pbtnas.analysis.plots.style import GREY, looks_in_turn, new_figure, style
-from pbtnas.records.schema import ENTROPY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Array = NDArray[np.float64]
-
-_OPTIONS = {"cell64": 4, "nb201": 5}
 
 _FAMILIES = {
     "DARTS": ("darts-1", "darts-2", "gaea-bilevel", "gaea-erm"),
@@ -46,55 +37,6 @@ _PUBLISHED = {
 }
 """Space, operations and entropies in nats after these shares of 50 epochs, read from the vector
 figures that the authors of GAEA have published."""
-
-
-@dataclass(frozen=True, eq=False)
-class EntropyCurve:
-    """The entropy of the mixture by generation.
-
-    Args:
-        method: `task.method` of the runs.
-        done: share of the training of a run after each generation [G].
-        relative: entropy divided by that of the uniform mixture [seeds, G].
-    """
-
-    method: str
-    done: Array
-    relative: Array
-
-
-def entropy_curves(runs: Sequence[NamedRun]) -> dict[str, dict[str, EntropyCurve]]:
-    """The curves of runs that learn an architecture, by space and name; of equal lengths each."""
-    found: dict[tuple[str, str], list[tuple[str, Array, Array]]] = defaultdict(list)
-    for run in runs:
-        if (curve := _curve(run.history)) is not None:
-            space, method, done, relative = curve
-            found[space, run.name].append((method, done, relative))
-    curves: dict[str, dict[str, EntropyCurve]] = defaultdict(dict)
-    for (space, name), seeds in found.items():
-        method, done, _ = seeds[0]
-        alike = [relative for _, other, relative in seeds if len(other) == len(done)]
-        curves[space][name] = EntropyCurve(method, done, np.array(alike))
-    return curves
-
-
-def _curve(history: History) -> tuple[str, str, Array, Array] | None:
-    """Space, method, shares of the training and relative entropies of the first member."""
-    task = history.settings["task"]
-    method, space = task.get("method"), task.get("space", "cell64")
-    if task.get("name") != "supernet" or method is None or space not in _OPTIONS:
-        return None
-    epochs, values = [], []
-    for generation in history.generations:
-        found = generation.results.get(0)
-        if found is not None and ENTROPY in found.result.metrics:
-            values.append(found.result.metrics[ENTROPY])
-            epochs.append(generation.jobs[0].epochs)
-    if not values:
-        return None
-    whole = math.log(_OPTIONS[space] - len(task.get("exclude", ())))
-    done = np.cumsum(epochs) / sum(epochs)
-    return str(space), str(method), done, np.array(values) / whole
 
 
 def mixture_entropy(curves: Mapping[str, EntropyCurve]) -> Figure:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pbtnas.analysis.compare.gathering import NamedRun
+from pbtnas.analysis.found.mixtures import entropy_curves
 from pbtnas.analysis.instances import tau_mean_std
 from pbtnas.analysis.plots import mini_batches, rank_stability
 from pbtnas.analysis.plots import sharing as plots_sharing
-from pbtnas.analysis.plots.mixture_entropy import entropy_curves, mixture_entropy
+from pbtnas.analysis.plots.mixture_entropy import mixture_entropy
 from pbtnas.analysis.rank_study import MOST_ROWS, Truth, truth_of, usual_k
 from pbtnas.analysis.ranks import Array
 from pbtnas.analysis.rated_subnets import score_rows

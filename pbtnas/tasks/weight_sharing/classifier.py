@@ -173,7 +173,7 @@ class Tally:
 def accuracy(
     run: Callable[[Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
-    tick: Callable[[], None],
+    tick: Callable[[], None] = lambda: None,
 ) -> float:
     """The share of images whose class is found; NaN when outputs are not finite.
 

@@ -81,7 +81,7 @@ class LearningTrainee(SupernetTrainee):
     def _learn_weights(self, images: Tensor, labels: Tensor) -> float:
         with torch.no_grad():  # the architecture is a constant here
             run = self._traversal("weights")
-        self._spend(run, len(images), TRAINING)
+        self._spend(run, len(images))
         return self.update(F.cross_entropy(self.networks(images, run), labels))
 
     def _traversal(self, purpose: str) -> Traversal:
@@ -99,7 +99,7 @@ class LearningTrainee(SupernetTrainee):
 
         def loss_on(images: Tensor, labels: Tensor) -> Tensor:
             run = self._traversal("architecture")
-            self._spend(run, len(images), TRAINING)
+            self._spend(run, len(images))
             return F.cross_entropy(self.networks(images, run), labels)
 
         def own_loss() -> Tensor:
@@ -154,6 +154,7 @@ class LearningTrainee(SupernetTrainee):
             for draw, architecture in enumerate(drawn):
                 images, labels = batches.at(seed, number * count + draw)
                 reward = self._rated(architecture, images, labels) + float(extra[draw])
+                self.job_cost += self._rating_cost(architecture, len(images))
                 if before is None:
                     before = last = reward
                 last = before - (1 - options.controller_baseline) * (before - reward)
@@ -180,33 +181,38 @@ class LearningTrainee(SupernetTrainee):
         with self.scoring_as(run, self.task.options.statistics):
             tally.add(self.networks(images, run), labels)
         self.networks.train()
-        self._spend(run, len(images) + self._recalibrated())
         return tally.accuracy()
 
-    def _chosen(self, context: Context) -> Architecture:
-        """The architecture as it would be discretised now.
+    def _rating_cost(self, architecture: Architecture, images: int) -> int:
+        """Multiply-adds of scoring a subnet on so many images."""
+        run = self.learning.subnet(architecture)
+        return self.task.passes.of(run) * (images + self._recalibrated())
+
+    def _chosen(self, context: Context) -> tuple[Architecture, int]:
+        """The architecture as it would be discretised now, and the multiply-adds that it costs.
 
         Where subnets are drawn, the one of the best accuracy on validation images, each of
         `choices` on a batch of them; the first of equals.
         """
         options, learning = self.task.options, self.learning
         if options.relaxation != "path":
-            return learning.discretised()
+            return learning.discretised(), 0
         drawn = learning.drawn(options.choices, "choice", self._order_seed, self.steps)
         images, labels = (
             torch.cat(each) for each in zip(*self.task.scored("validation", context.device),
                                             strict=True)
         )  # fmt: skip
-        best, found = -1.0, drawn[0]
+        best, found, spent = -1.0, drawn[0], 0
         for number, architecture in enumerate(drawn):
             start = number * options.choice_images % len(labels)
             place = torch.arange(start, start + options.choice_images) % len(labels)
             place = place.to(labels.device)
             reached = self._rated(architecture, images[place], labels[place])
+            spent += self._rating_cost(architecture, options.choice_images)
             if reached > best:
                 best, found = reached, architecture
             context.tick()
-        return found
+        return found, spent
 
     def evaluate(self, context: Context) -> Evaluation:
         """The accuracy of the discretised architecture with the shared weights, and what it is.
@@ -214,25 +220,22 @@ class LearningTrainee(SupernetTrainee):
         On the validation images, on the test half if final.  Those of `task.scored` are metrics.
         """
         self.move(context.device)
-        options, kept = self.task.options, self.job_cost
+        options = self.task.options
         part = "test" if context.final else "validation"
-        chosen = self._chosen(context)
+        # Apart from the cost of training, with which a snapshot of this moment goes on.
+        chosen, spent = self._chosen(context)
         name = self.task.name(chosen)
         names = list(dict.fromkeys([name, *options.scored]))
         accuracies = self.accuracies_of(names, part, context, options.statistics)
         images = self.task.images(part)
-        for each in names:
-            self._spend(
-                self.learning.subnet(self.supernet.subnets[each]), images + self._recalibrated()
-            )
+        spent += sum(self._rating_cost(self.supernet.subnets[each], images) for each in names)
         counted = options.counts_cost() and not context.final
         metrics = {
             ENTROPY: self.learning.entropy(),
-            **({SPENT: float(self.job_cost)} if counted else {}),
+            **({SPENT: float(self.job_cost + spent)} if counted else {}),
             **{f"{CHOSEN}{i}": float(option) for i, option in enumerate(chosen)},
             **{f"{SUBNET}{each}": accuracies[each] for each in options.scored},
         }
-        self.job_cost = kept  # the state is that of training
         words = f"{name}\n" + "".join(
             f"{variable.name} {variable.options[option]}\n"
             for variable, option in zip(self.task.choices, chosen, strict=True)
@@ -247,9 +250,9 @@ class LearningTrainee(SupernetTrainee):
             return 0
         return min(self.task.images("train"), options.recalibration_batches * options.batch_size)
 
-    def _spend(self, run: Traversal, images: int, times: int = 1) -> None:
-        """Count so many forward passes of images."""
-        self.job_cost += self.task.passes.of(run) * images * times
+    def _spend(self, run: Traversal, images: int) -> None:
+        """Count a forward and a backward pass of images."""
+        self.job_cost += self.task.passes.of(run) * images * TRAINING
 
     def state(self) -> State:
         """All that is trained, the cost of this job until now, and the controller's baseline."""

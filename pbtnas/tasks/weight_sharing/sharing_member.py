@@ -121,7 +121,10 @@ class SupernetTrainee(Classifier):
         if statistics == "running":
             found = self._accuracies_together(names, part, context)
         else:  # which the subnets do not have in common
-            found = {name: self._accuracy(name, part, context, statistics) for name in names}
+            found = {}
+            for name in names:
+                found[name] = self._accuracy(name, part, context.device, statistics)
+                context.tick()  # not before: a snapshot needs the estimates that training keeps
         self.networks.train()
         return found
 
@@ -138,7 +141,7 @@ class SupernetTrainee(Classifier):
                     context.tick()
         return {name: tally.accuracy() for name, tally in tallies.items()}
 
-    def _accuracy(self, name: str, part: str, context: Context, statistics: Statistics) -> float:
+    def _accuracy(self, name: str, part: str, device: str, statistics: Statistics) -> float:
         with self.supernet.entered(name) as path:
 
             def run(images: Tensor) -> Tensor:
@@ -146,7 +149,7 @@ class SupernetTrainee(Classifier):
                 return logits
 
             with self.scoring_as(path, statistics):
-                return accuracy(run, self.task.scored(part, context.device), context.tick)
+                return accuracy(run, self.task.scored(part, device))
 
     def scoring_as(self, run: Traversal, statistics: Statistics) -> AbstractContextManager[None]:
         """Let normalisation use these statistics while a subnet, run so, is scored."""

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pbtnas.analysis.compare.gathering import NamedRun
-from pbtnas.analysis.plots.mixture_entropy import entropy_curves, mixture_entropy
+from pbtnas.analysis.found.mixtures import entropy_curves
+from pbtnas.analysis.plots.mixture_entropy import mixture_entropy
 from pbtnas.analysis.plots.supernet_figures import supernet_figures
 from pbtnas.records.schema import ENTROPY, Result
 from tests.analysis.test_supernets import history
