@@ -65,6 +65,7 @@ format: $(VENV)/installed-dev
 benchmark: $(VENV)/installed-dev  ## the tables of docs/performance.md
 	$(BIN)/python benchmarks/coordination.py
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.long_run
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/mixing.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gan_step.py --batch 4 --repeats 2

@@ -12,7 +12,7 @@ of generation 1 to the first of the last generation, so that neither start-up no
 A round runs every setting once.  Printed are medians over the rounds, in milliseconds a member-step
 of wall time and of processor time of all processes; and the median of the ratios of neighbouring
 runs, which share more of what else the machine does.  Each run is told on stderr with the load.
-PEERS is made as `peers/faults.py` says.
+PEERS is a virtual environment with Optuna and torch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from coordination import TASK, Setting, born_s, clear
+from coordination import TASK, Setting, born_s, clear, write_config
 from processes import busy, cpu_of_families, started, wait_for
 
 from pbtnas.records import paths
@@ -45,12 +45,7 @@ class Cost:
 
 def ours(setting: Setting, place: Path) -> tuple[list[str], Callable[[int], Path]]:
     """The command of a run, and the record that opens each generation."""
-    config = place / "config.yaml"
-    config.write_text(
-        f"task: {{name: NoopTask, megabytes: {setting.megabytes}}}\n"
-        "search:\n"
-        f"  population: {setting.members}\n  generations: {setting.generations}\n  epochs: 1\n"
-    )
+    config = write_config(setting, place)
     line = [sys.executable, "-P", "-m", "pbtnas", "--quiet", "run", str(config), str(place / "run")]
     line += ["--workers", str(setting.workers), "--device", "cpu"]
     line += ["--task", TASK, "--scratch", str(place / "scratch")]

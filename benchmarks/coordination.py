@@ -161,16 +161,22 @@ def serial(setting: Setting, directory: Path) -> Cost:
 def commands(setting: Setting, directory: Path) -> list[list[str]]:
     """The command lines of the coordinator and of each worker; writes the configuration."""
     directory.mkdir()
+    config = write_config(setting, directory)
+    pbtnas = [sys.executable, "-m", "pbtnas", "--quiet"]
+    run = [str(directory / "run"), "--task", TASK, "--scratch", str(directory / "scratch")]
+    worker = [*pbtnas, "worker", *run, "--device", "cpu"]
+    return [[*pbtnas, "coordinator", str(config), *run], *[worker] * setting.workers]
+
+
+def write_config(setting: Setting, directory: Path) -> Path:
+    """Write the configuration of a run into a directory."""
     config = directory / "config.yaml"
     config.write_text(
         f"task: {{name: NoopTask, megabytes: {setting.megabytes}}}\n"
         "search:\n"
         f"  population: {setting.members}\n  generations: {setting.generations}\n  epochs: 1\n"
     )
-    pbtnas = [sys.executable, "-m", "pbtnas", "--quiet"]
-    run = [str(directory / "run"), "--task", TASK, "--scratch", str(directory / "scratch")]
-    worker = [*pbtnas, "worker", *run, "--device", "cpu"]
-    return [[*pbtnas, "coordinator", str(config), *run], *[worker] * setting.workers]
+    return config
 
 
 def engine(setting: Setting, directory: Path) -> Cost:
