@@ -117,6 +117,7 @@ def test_the_lineage_leads_from_a_member_to_generation_0(finished: Path) -> None
     """Each edge is a birth of the records or a member that goes on; ancestors follow the bases."""
     run = pbtnas.open(finished)
     lineage, history = run.lineage(), History.read(finished)
+    assert repr(lineage) == f"<Lineage: {len(lineage.nodes)} nodes, {len(lineage.edges)} edges>"
 
     born = [(g.number + 1, m, b.birth) for g in history.generations for m, b in g.births.items()]
     assert len(lineage.edges) == 3 * 6 + len(born)

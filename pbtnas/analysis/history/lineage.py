@@ -42,6 +42,10 @@ class Lineage:
     nodes: Mapping[Place, MemberStep]
     edges: tuple[Descent, ...]
 
+    def __repr__(self) -> str:
+        """How many there are: all of them would fill pages of a notebook."""
+        return f"<Lineage: {len(self.nodes)} nodes, {len(self.edges)} edges>"
+
     def ancestors(self, generation: int, member: int) -> list[MemberStep]:
         """A member and those it goes on from, through bases, back to generation 0, oldest first.
 
