@@ -85,5 +85,6 @@ def test_the_lines_for_dask_search(site: Site, reference: dict[str, Any]) -> Non
 
     assert running.ends() == 0, running.said()
     assert "[True, True]" in running.said()
+    site.started.remove(running)  # Dask may end its cluster with tracebacks of its own
     assert coordinator.ends() == 0
     assert site.outcome() == reference
