@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pbtnas.cli.app import cli
+from pbtnas.errors import ExitCode
 from pbtnas.launch import ssh
 from pbtnas.launch.errors import UnfitLaunch
 from pbtnas.launch.ssh_scripts import HostShare, parsed_hosts, shares
@@ -126,6 +127,22 @@ def test_a_host_that_fails_a_check_starts_nothing(plan: Launch, tmp_path: Path) 
         "gone  failed ssh: connect to host gone port 22: No route to host",
         "gpu2 0 started",
     ]
+
+
+def test_stopping_says_by_its_exit_code_that_a_host_was_not_reached(plan: Launch) -> None:
+    """Its workers may go on; those of the others have been stopped."""
+    start(plan)
+    root = Path(plan.directory)
+    hosts = [*plan.options["hosts"], ["gone", 1]]
+    record_launch(root, replace(plan, workers=4, options={**plan.options, "hosts": hosts}))
+
+    codes = []
+    for _ in range(2):
+        done = CliRunner().invoke(cli, ["launch", "stop", "--now", str(root)])
+        codes.append((done.exit_code, done.output.count("stopped"), done.output.count("gone")))
+    assert codes == [(ExitCode.FAILED, 4, 2), (ExitCode.FAILED, 0, 2)]  # a host and a sentence
+    record_launch(root, plan)
+    assert CliRunner().invoke(cli, ["launch", "stop", str(root)]).exit_code == ExitCode.OK
 
 
 def test_a_host_that_sees_another_directory_is_told(plan: Launch) -> None:
