@@ -48,11 +48,15 @@ class EntropyCurve:
 
 
 def entropy_curves(runs: Sequence[NamedRun]) -> dict[str, dict[str, EntropyCurve]]:
-    """The curves of runs that learn an architecture, by space and name; of equal lengths each."""
+    """The curves of runs that learn an architecture, of equal lengths each, by space and name.
+
+    Names that begin with the space lose that part.
+    """
     found: dict[tuple[str, str], list[EntropyCurve]] = defaultdict(list)
     for run in runs:
         if (curve := _curve(run.history)) is not None:
-            found[space_of(run.history.settings["task"]) or "", run.name].append(curve)
+            space = str(space_of(run.history.settings["task"]))
+            found[space, run.name.removeprefix(f"{space}.")].append(curve)
     curves: dict[str, dict[str, EntropyCurve]] = defaultdict(dict)
     for (space, name), seeds in found.items():
         first = seeds[0]
@@ -102,7 +106,7 @@ def _table(space: str, curves: Mapping[str, EntropyCurve], ddof: int) -> Table:
         at = [_at(curve, share) for share in SHARES]
         rows.append(
             (
-                name.removeprefix(f"{space}."),
+                name,
                 len(curve.relative),
                 *(math.nan if column is None else spread(column, ddof=ddof) for column in at),
                 float(curve.skips.mean()),

@@ -14,7 +14,16 @@ import numpy as np
 from pbtnas.analysis.compare.statistics import spread
 from pbtnas.analysis.found.published import Published
 from pbtnas.analysis.found.returned import Returned
-from pbtnas.analysis.plots.style import BLACK, BLUE, GREY, VERMILLION, looks, new_figure, style
+from pbtnas.analysis.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    VERMILLION,
+    Look,
+    looks_in_turn,
+    new_figure,
+    style,
+)
 from pbtnas.analysis.ranks import Array
 
 if TYPE_CHECKING:
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHARING, POPULATION = VERMILLION, BLUE
+_LINES = 5
+"""Variants in a panel of `cost`."""
 
 Groups = Mapping[str, Sequence[Returned]]
 """Runs by variant."""
@@ -71,7 +82,12 @@ def found(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figur
             for axes in panels
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside upper center",
+            ncols=4 if len(panels) > 1 else 2,
+        )
     return figure
 
 
@@ -85,45 +101,62 @@ def cost(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figure
     groups = {name: group for name, group in groups.items() if group}
     if not groups:
         raise ValueError("no run has counted its cost")
-    look = looks(groups)
+    panels = _panels(groups)
     with style():
-        figure = new_figure(4.8)
-        axes = figure.subplots()
-        for name in look:
-            group = groups[name]
-            costs, values = _steps(group, table)
-            kind = "shared weights" if group[0].shared else "population"
-            mean = values.mean(axis=0)
-            axes.step(
-                costs,
-                mean,
-                where="post",
-                color=look[name].colour,
-                marker=look[name].marker,
-                markevery=max(1, len(costs) // 6),
-                markersize=5,
-                ls="-" if group[0].shared else "--",
-                label=f"{name} ({kind})",
-            )
-            if len(group) > 1:
-                std = values.std(axis=0, ddof=ddof)
-                axes.fill_between(
-                    costs,
-                    mean - std,
-                    mean + std,
-                    step="post",
-                    color=look[name].colour,
-                    alpha=0.12,
-                    lw=0,
-                )
-        axes.axhline(float(table.accuracies[:, 0].max()), color=BLACK, lw=1.5, label="optimum")
-        axes.set_xscale("log")
-        axes.set_title(f"What would be returned now: {table.data_sets[0]} by {table.name}")
-        axes.set_xlabel("multiply-adds of all jobs until now")
-        axes.set_ylabel("published accuracy (%, mean ± std over seeds)")
-        axes.grid(axis="y")
-        figure.legend(loc="outside upper center", ncols=3)
+        columns = min(2, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = new_figure(1.0 + 3.2 * rows)
+        drawn = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, names in zip(drawn.flat, panels, strict=False):
+            for name, look in looks_in_turn(names).items():
+                _draw_cost(axes, name, groups[name], look, table, ddof)
+            best = float(table.accuracies[:, 0].max())
+            axes.axhline(best, color=BLACK, lw=1.5, label="optimum")
+            axes.set_title("shared weights" if groups[names[0]][0].shared else "populations")
+            axes.set_xscale("log")
+            axes.grid(axis="y")
+            axes.legend(fontsize=7.5, loc="best")
+        for axes in list(drawn.flat)[len(panels) :]:
+            axes.set_visible(False)
+        for axes in list(drawn.flat)[len(panels) - columns : len(panels)]:
+            axes.tick_params(labelbottom=True)  # also above a place that is empty
+        figure.suptitle(
+            f"What would be returned now: {table.data_sets[0]} by {table.name}", fontsize=10
+        )
+        figure.supxlabel("multiply-adds of all jobs until now", fontsize=9.5)
+        figure.supylabel("published accuracy (%, mean ± std over seeds)", fontsize=9.5)
     return figure
+
+
+def _panels(groups: Groups) -> list[list[str]]:
+    """The variants of each panel: few enough to tell apart, those that share weights first."""
+    panels = []
+    for shared in (True, False):
+        names = [name for name, group in groups.items() if group[0].shared == shared]
+        panels += [names[i : i + _LINES] for i in range(0, len(names), _LINES)]
+    return panels
+
+
+def _draw_cost(
+    axes: Axes, name: str, group: Sequence[Returned], look: Look, table: Published, ddof: int
+) -> None:
+    costs, values = _steps(group, table)
+    mean = values.mean(axis=0)
+    axes.step(
+        costs,
+        mean,
+        where="post",
+        color=look.colour,
+        marker=look.marker,
+        markevery=max(1, len(costs) // 6),
+        markersize=4.5,
+        label=name,
+    )
+    if len(group) > 1:
+        std = values.std(axis=0, ddof=ddof)
+        axes.fill_between(
+            costs, mean - std, mean + std, step="post", color=look.colour, alpha=0.12, lw=0
+        )
 
 
 def _draw_row(axes: Axes, row: int, values: Sequence[float], shared: bool, ddof: int) -> None:

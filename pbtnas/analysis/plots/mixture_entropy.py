@@ -64,6 +64,8 @@ def mixture_entropy(curves: Mapping[str, EntropyCurve]) -> Figure:
             axes.legend(fontsize=7.5, loc="best")
         for axes in list(drawn.flat)[len(panels) :]:
             axes.set_visible(False)
+        for axes in list(drawn.flat)[len(panels) - columns : len(panels)]:
+            axes.tick_params(labelbottom=True)  # also above a place that is empty
         figure.supxlabel("share of the training that is done", fontsize=9.5)
         figure.supylabel("entropy, as a share of the uniform mixture's", fontsize=9.5)
     return figure
