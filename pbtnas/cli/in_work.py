@@ -43,8 +43,8 @@ def retry(run_dir: Path, member: str) -> None:
 
     MEMBER is its name, such as 07 or m07.  Its job gets `engine.attempts` more attempts, and what
     comes of them counts: so this changes the outcome, and the fingerprint says so.  It goes on
-    from the last snapshot, if there is one.  It has to be asked before the generation is
-    selected from; to have more time for that, use `pbtnas pause`.
+    from the last snapshot, if there is one.  It may be asked from the first counted failure on,
+    and before the generation is selected from; to have more time for that, use `pbtnas pause`.
     """
     from pbtnas.cli.everybody import numbers_named
     from pbtnas.records import paths
@@ -74,7 +74,8 @@ def retry(run_dir: Path, member: str) -> None:
 
 
 def _due(found: Asked, generation: int, member: int) -> int:
-    """The number of the retry that a failed member may have next; ends the command for others."""
+    """The number of the retry that a member may have next that has failed, or is about to; ends
+    the command for others."""
     from pbtnas.records import paths
     from pbtnas.records.retries import last_try
     from pbtnas.records.schema import Manifest
@@ -89,6 +90,8 @@ def _due(found: Asked, generation: int, member: int) -> int:
         return found.files.record(paths.result(generation, member, retry), "result", found.run.id)
 
     result, retry = last_try(read)
+    if result is None and _is_failing(found, generation, member):
+        return 1
     if result is None:
         raise _unfit(found, f"{name} has not failed: it has no result yet")
     if result.core["outcome"] == "diverged":
@@ -96,6 +99,20 @@ def _due(found: Asked, generation: int, member: int) -> int:
     if result.core["outcome"] != "failed":
         raise _unfit(found, f"{name} has not failed: its score is {result.core['score']:.6g}")
     return retry + 1
+
+
+def _is_failing(found: Asked, generation: int, member: int) -> bool:
+    """Whether an attempt at a job has failed in a way that counts."""
+    from pbtnas.records import paths
+
+    claims = paths.latest_claims(found.files.names(paths.claims(generation)))
+    latest = claims[member].number if member in claims else 0
+    slot = paths.job_slot(generation, member)
+    ends = (
+        found.files.record(paths.end(slot, attempt), "end", found.run.id)
+        for attempt in range(1, latest + 1)
+    )
+    return any(end is not None and end.core["counted"] for end in ends)
 
 
 def _unfit(found: Asked, sentence: str) -> UnfitControl:

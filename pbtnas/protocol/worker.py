@@ -15,8 +15,8 @@ and again, until `attend` or `wait` returns an ending.
 What is decided where.  Which job to take: `next_attempt`, with `HostAffinity` (which jobs had
 better go to another machine) and `Reuse` (which are in work in another run).  Whether it may be
 taken: `Claims`.  Whether it is worth going on: `AttemptMonitor.watch`.  What a failure means:
-`attend` for this worker, `Failure.counted` for the job, which `_give_up` records as failed after
-enough of them.  Which checkpoints are lost: `CheckpointRecovery`.
+`attend` for this worker, `Failure.counted` for the job, which `_give_up_if_due` records as failed
+after enough of them.  Which checkpoints are lost: `CheckpointRecovery`.
 
 Why a worker may die at any line.  Everything it holds in memory is a hint or can be had again:
 the claim expires, by an `end` record, by the provable death of its holder or by silence; the next
@@ -287,9 +287,7 @@ class Worker(WorkLoop[Attempt]):
             self._settled[job.member] = retries
             yield from self._release(slot, number)
             return None
-        failures = yield from self._affinity.failures(slot, number, retry)
-        if len(failures) >= self._pace.attempts:
-            yield from self._give_up(job, failures, retry)
+        if (yield from self._give_up_if_due(job, slot, number, retry)):
             yield from self._release(slot, number)
             return None
         return Attempt(job, slot, number, retry=retry)
@@ -301,8 +299,13 @@ class Worker(WorkLoop[Attempt]):
         core = {"class": "released", "counted": False, "text": text, "worker": self._name}
         yield from self._claims.end(slot, number, core)
 
-    def _give_up(self, job: Job, failures: list[Mapping[str, Any]], retry: int) -> Steps[None]:
-        last, times = failures[-1], len(failures)
+    def _give_up_if_due(self, job: Job, slot: Slot, before: int, retry: int) -> Steps[bool]:
+        """Record a job as failed if enough attempts at it have, up to that number."""
+        failures = yield from self._affinity.failures(slot, before, retry)
+        times = len(failures)
+        if times < self._pace.attempts:
+            return False
+        last = failures[-1]
         yield from Say(
             f"generation {job.generation} member {job.member}: recorded as failed after "
             f"{times} attempt{'' if times == 1 else 's'} ({last['class']}): "
@@ -311,6 +314,7 @@ class Worker(WorkLoop[Attempt]):
         result = Result(job.member, "failed", None, {}, None)
         meta = {"worker": self._name, "class": last["class"], "traceback": last["text"]}
         yield from self._put_result(job, result, meta, retry=retry)
+        return True
 
     # -- training ------------------------------------------------------------------------------
 
@@ -344,6 +348,10 @@ class Worker(WorkLoop[Attempt]):
         if event.failure is Failure.TASK:
             return WorkerEnding.TASK_UNFIT  # and it would be the same with every other job
         self._affinity.failed(attempt.job, event.failure)
+        if event.failure.counted:
+            # At once, so that an operator sees it while others train, and may want it tried again.
+            after = attempt.number + 1
+            yield from self._give_up_if_due(attempt.job, attempt.slot, after, attempt.retry)
         if event.failure is Failure.INPUT:
             yield from self._recovery.generation(attempt.job.generation - 1)
             # If it could not be repaired here, try less and less often.

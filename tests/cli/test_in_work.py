@@ -119,6 +119,31 @@ def test_a_failed_member_is_tried_again(begun: Path, ended: Path) -> None:
     assert asked_of(begun) == ["retry"]
 
 
+def test_a_member_whose_attempts_fail_may_be_promised_more(begun: Path, ended: Path) -> None:
+    """From the first counted failure on: when the last has failed, the generation may be selected
+    from at once."""
+    slot = paths.job_slot(1, 2)
+    for attempt, counted in ((1, False), (2, True)):
+        core = {"class": "error", "counted": counted, "text": "ValueError", "worker": "w"}
+        for name, kind, content in (
+            (paths.claim(slot, attempt), "claim", {"holder": {"worker": "w"}}),
+            (paths.end(slot, attempt), "end", core),
+        ):
+            record = Record(kind, open_run(begun).id, content, {}, f"planted-{attempt}")
+            (begun / name).write_bytes(encode(record, name))
+        if not counted:
+            refused(call("retry", begun, "02"), "generation 1 m02 has not failed: it has no result")
+
+    assert call("retry", begun, "02").exit_code == 0
+    assert "is to be tried again already" in call("retry", begun, "02").stdout
+    assert SimulatedRun(begun).carry_on() == "the run is finished"
+
+    assert asked_of(begun) == ["retry"]
+    assert core_of(begun, paths.selection(1), "selection")["retried"] == {"2": 1}
+    assert fingerprint(begun) != fingerprint(ended)
+    assert check(begun) == []
+
+
 def test_a_member_that_fails_once_more_is_failed(begun: Path, ended: Path) -> None:
     """Its retries are recorded, so that the run is not taken for one without them."""
     fail(begun, 1, 2)
