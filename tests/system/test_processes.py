@@ -137,7 +137,7 @@ def test_a_hopeless_job_is_recorded_as_failed_and_the_search_goes_on(site: Site)
     run = site.run(1, "--set", "engine.attempts=2")
 
     assert run.ends() == 0, run.said()
-    assert [end["class"] for end in site.ends(0, 1)] == ["error", "error", "released"]
+    assert [end["class"] for end in site.ends(0, 1)] == ["error", "error"]
     assert (site.result(0, 1).outcome, site.result(0, 1).score) == ("failed", None)
     failed = site.record(paths.result(0, 1), "result").meta
     assert "RuntimeError: asked to fail" in failed["traceback"]
