@@ -48,11 +48,20 @@ def to_text(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated, with full precision; a spread or interval takes two columns."""
+    """Comma-separated, with full precision; a spread or interval takes two columns, of which a
+    lone cell beside it fills the first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_split_header(table))
-    writer.writerows([part for cell in row for part in _parts(cell)] for row in table.rows)
+    widest = [
+        max((row[i] for row in table.rows), key=lambda cell: len(_parts(cell)), default=name)
+        for i, name in enumerate(table.columns)
+    ]
+    named = zip(table.columns, widest, strict=True)
+    writer.writerow([part for name, cell in named for part in _column_names(name, cell)])
+    for row in table.rows:
+        cells = [[*_parts(cell), ""] for cell in row]
+        pairs = zip(cells, widest, strict=True)
+        writer.writerow([part for own, wide in pairs for part in own[: len(_parts(wide))]])
     return text.getvalue()
 
 
@@ -132,15 +141,6 @@ def _fixed(value: float, places: int) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     return f"{value:,.{places}f}"
-
-
-def _split_header(table: Table) -> list[str]:
-    example = table.rows[0] if table.rows else table.columns
-    return [
-        part
-        for name, cell in zip(table.columns, example, strict=True)
-        for part in _column_names(name, cell)
-    ]
 
 
 def _column_names(name: str, cell: Cell) -> list[str]:

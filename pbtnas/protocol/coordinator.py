@@ -518,7 +518,7 @@ class Coordinator:
         done = len({paths.member_number(name) for name in names} - {None})
         yield from Say(
             f"generation {manifest.generation} of {self._search.generations}; {done} of "
-            f"{len(manifest.jobs)} members done, {len(manifest.jobs) - done} in work or put back"
+            f"{len(manifest.jobs)} members done, {len(manifest.jobs) - done} to do or in work"
         )
 
     def _restore(self, manifest: Manifest) -> Steps[None]:

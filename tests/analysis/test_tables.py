@@ -68,6 +68,16 @@ def test_csv_holds_every_number_in_full():
     assert float(pairs["95 % interval low"]) == COMPARISON.pairs[0].interval.low
 
 
+def test_csv_keeps_a_lone_number_below_a_mean_in_its_column():
+    """Whichever row comes first: no number slips into the column beside it."""
+    alone, spread = ("optimum", 94.4, 1), ("darts", Spread(90.0, 0.5), 4)
+    for rows in ((alone, spread), (spread, alone)):
+        found = csv.DictReader(io.StringIO(to_csv(Table("", ("name", "found", "seeds"), rows))))
+        by_name = {row["name"]: row for row in found}
+        assert list(by_name["optimum"].values()) == ["optimum", "94.4", "", "1"]
+        assert list(by_name["darts"].values()) == ["darts", "90.0", "0.5", "4"]
+
+
 def test_markdown_and_latex_escape_what_would_break_them():
     """Bars, percent signs and underscores in names survive as text."""
     table = Table("50 % of a_b", ("name", "value"), (("a|b & c", 1.5),), ("A note.",))

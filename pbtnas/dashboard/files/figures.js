@@ -169,7 +169,7 @@ export function drawTree(place, columns, shade, line, pick) {
   const size = Math.max(4, Math.min(12, 0.5 * Math.min(place.clientWidth / columns.length, (height - 40) / population)));
   const dots = () => ({ type: "scatter", mode: "markers", x: everyone.map(([g]) => g), y: everyone.map(([g, member]) => rows[g].get(member)),
     text: everyone.map(([g, member]) => words(g, member)), hoverinfo: "text", name: "",
-    marker: { size, colorscale: "Viridis", cmin: shade ?? undefined, cmax: cells.zmax, cauto: false, line: { color: c.card, width: 1 },
+    marker: { size, colorscale: "Viridis", cmin: shade ?? undefined, cmax: cells.zmax, cauto: false, line: { color: c.faint, width: 1 },
       color: everyone.map(([g, member]) => score.get(`${g} ${member}`)),
       symbol: everyone.map(([g, member]) => (score.get(`${g} ${member}`) === null ? "x" : "circle")) } });
   const traces = [
@@ -209,6 +209,9 @@ function bestLine(columns) {
 
 // -- scores and diversity ----------------------------------------------------------------------
 
+// A line of one point is invisible.
+const mode = (points) => (points.length > 1 ? "lines" : "lines+markers");
+
 function timeUnit(seconds) {
   return seconds > 2 * 86400 ? [86400, "days"] : seconds > 2 * 3600 ? [3600, "hours"] : seconds > 180 ? [60, "minutes"] : [1, "seconds"];
 }
@@ -223,8 +226,8 @@ export function drawScores(place, columns, opened, byTime, line) {
   const traces = [
     { ...band, x: scored.map(([at]) => at), y: scored.map(([, found]) => found[2]) },
     { ...band, x: scored.map(([at]) => at), y: scored.map(([, found]) => found[0]), fill: "tonexty", fillcolor: fade(c.accent, 0.2), showlegend: true, name: "middle half" },
-    { type: "scatter", mode: "lines", name: "median", x: scored.map(([at]) => at), y: scored.map(([, found]) => found[1]), line: { color: c.accent, width: 2 } },
-    { type: "scatter", mode: "lines", name: "best", x, y: columns.map((column) => column.best), line: { color: c.ink, width: 2.4 } },
+    { type: "scatter", mode: mode(scored), name: "median", x: scored.map(([at]) => at), y: scored.map(([, found]) => found[1]), line: { color: c.accent, width: 2 } },
+    { type: "scatter", mode: mode(columns), name: "best", x, y: columns.map((column) => column.best), line: { color: c.ink, width: 2.4 } },
   ];
   if (line) {
     const known = line.filter((step) => step.generation in columns);
@@ -259,8 +262,8 @@ export function drawDiversity(place, columns) {
   const c = colours();
   const x = columns.map((column) => column.generation);
   draw(place, [
-    { type: "scatter", mode: "lines", name: "mean entropy of a variable (% of its maximum)", x, y: columns.map((column) => 100 * column.entropy), line: { color: c.accent, width: 2 } },
-    { type: "scatter", mode: "lines", name: "different architectures", x, y: columns.map((column) => column.distinct), yaxis: "y2", line: { color: c.donor, width: 2, dash: "dot" } },
+    { type: "scatter", mode: mode(columns), name: "mean entropy of a variable (% of its maximum)", x, y: columns.map((column) => 100 * column.entropy), line: { color: c.accent, width: 2 } },
+    { type: "scatter", mode: mode(columns), name: "different architectures", x, y: columns.map((column) => column.distinct), yaxis: "y2", line: { color: c.donor, width: 2, dash: "dot" } },
   ], layout(c, 280, {
     showlegend: true,
     legend: LEGEND,
