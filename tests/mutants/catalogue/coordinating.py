@@ -74,10 +74,28 @@ MUTANTS = (
         """\
             record = yield from adopt(name, "manifest", self._run)
             if record is not None:
+                self._know(manifest.generation, record, name)
                 return Manifest.from_json(record.core)
 """,
         "            return manifest\n",
         (_CHAIN,),
+    ),
+    Mutant(
+        "records-of-kept-generations-not-restored",
+        _COORDINATOR,
+        "for known in self._known.values():",
+        "for known in ():",
+        ("tests/store/test_fsck.py::test_a_selection_lost_while_the_run_goes_on_is_made_again",),
+    ),
+    Mutant(
+        "older-records-not-restored",
+        _COORDINATOR,
+        "            if not line:\n                yield from self._restore_records(manifest)\n",
+        "",
+        (
+            "tests/store/test_fsck.py::"
+            "test_a_record_lost_while_the_best_member_is_computed_again_is_made_again",
+        ),
     ),
     Mutant(
         "end-not-adopted",

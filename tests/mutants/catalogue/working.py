@@ -76,16 +76,26 @@ MUTANTS = (
     Mutant(
         "one-failure-is-enough",
         _WORKER,
-        "if len(failures) >= self._pace.attempts:",
-        "if failures:",
+        "if times < self._pace.attempts:",
+        "if not failures:",
         (_WORKS,),
     ),
     Mutant(
         "never-given-up",
         _WORKER,
-        "if len(failures) >= self._pace.attempts:",
-        "if len(failures) > 10 * self._pace.attempts:",
+        "if times < self._pace.attempts:",
+        "if times <= 10 * self._pace.attempts:",
         (_WORKS,),
+    ),
+    Mutant(
+        "failed-jobs-wait-to-be-recorded",
+        _WORKER,
+        "        if event.failure.counted:\n",
+        "        if False:\n",
+        (
+            "tests/system/test_processes.py::"
+            "test_a_hopeless_job_is_recorded_as_failed_and_the_search_goes_on",
+        ),
     ),
     Mutant(
         "sick-machines-go-on",
