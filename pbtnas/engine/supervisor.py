@@ -22,6 +22,7 @@ FINAL_CODES = (ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.HELD)
 MOST_UNEXPECTED = 2  # restarts in a row after an unexpected error, which may be transient
 LONG_S = 60.0  # who lived longer was not killed by how it starts
 LONGEST_PAUSE_S = 30.0
+ALONE_S = 60.0  # without a worker of its own, before a run says that it waits for others
 
 
 def start_python(arguments: Sequence[str], keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
@@ -91,6 +92,7 @@ def keep_running(
         Supervised(f"worker {i}", list(arguments), start) for i, arguments in enumerate(workers)
     ]
     processes = [head, *helpers]
+    alone_s, told = None, False
     try:
         while not stop.asked:
             for supervised in processes:
@@ -100,6 +102,14 @@ def keep_running(
                 break
             if all(helper.code not in (None, ExitCode.OK) for helper in helpers):
                 break
+            now_s = time.monotonic()
+            alone_s = (alone_s or now_s) if workers_ended else None
+            if alone_s is not None and now_s - alone_s >= ALONE_S and not told:
+                told = True
+                log.warning(
+                    "the workers of this command have left, as when they are drained; the run "
+                    "waits for others: `pbtnas worker`, here or on another machine"
+                )
             stop.wait(0.1)
     finally:
         ended_with = head.code

@@ -457,3 +457,17 @@ def test_runs_named_one_by_one_stand_side_by_side(tmp_path: Path) -> None:
     assert [run["state"] for run in told["runs"]] == ["finished", "finished", None]
     [figure] = told["comparison"]["figures"]
     assert [(d["name"], d["seeds"]) for d in figure["curves"]] == [("pbt-nas", 2)]
+
+
+def test_a_run_that_cannot_be_compared_is_named_and_the_others_are_shown(tmp_path: Path) -> None:
+    """Its configuration is intact and lacks what runs are compared by."""
+    for seed in (1, 2):
+        write(tmp_path / f"r{seed}", story(search(seed=seed)))
+    path = tmp_path / "r1" / paths.CONFIG
+    core = dict(json.loads(path.read_bytes())["core"])
+    path.write_bytes(record(paths.CONFIG, "config", {"run": core["run"]})[1])
+    told = page_of(tmp_path / "r1", tmp_path / "r2").look("/data/runs")
+
+    assert [run["state"] for run in told["runs"]] == ["finished", "finished"]
+    sentence = f"{tmp_path / 'r1'}: its configuration has no task.name, so it cannot be compared"
+    assert told["comparison"]["sentence"].startswith(sentence)

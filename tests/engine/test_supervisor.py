@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from pbtnas.cli import app as cli
 from pbtnas.engine import supervisor as local_run
 from pbtnas.engine.signals import StopRequest
-from pbtnas.engine.supervisor import FINAL_CODES, MOST_UNEXPECTED, Supervised, keep_running
+from pbtnas.engine.supervisor import (
+    FINAL_CODES,
+    MOST_UNEXPECTED,
+    Start,
+    Supervised,
+    keep_running,
+)
 from pbtnas.errors import ExitCode
 
 Live = Callable[[int, float], int | None]
@@ -92,6 +99,30 @@ def test_a_change_of_code_is_accepted_once(live: tuple[Supervised, Live]) -> Non
         ["worker", "--accept-code-change", "run"],
         ["pbtnas", "worker", "run"],
     ]
+
+
+def test_a_run_whose_workers_were_drained_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody else would: the coordinator waits for workers of any machine.  It is said once."""
+    monkeypatch.setattr(local_run, "ALONE_S", 0.2)
+    polls = [0]
+
+    class Process:
+        def __init__(self, command: Sequence[str]) -> None:
+            self.is_head = command[0] == "coordinator"
+
+        def poll(self) -> int | None:
+            if not self.is_head:
+                return ExitCode.OK
+            polls[0] += bool(caplog.messages)
+            return ExitCode.OK if polls[0] > 3 else None
+
+    start = cast(Start, Process)
+    assert keep_running(["coordinator"], [["worker"], ["worker"]], start=start) == ExitCode.OK
+
+    [said] = caplog.messages
+    assert "the run waits for others: `pbtnas worker`" in said
 
 
 def test_an_unexpected_error_has_an_exit_code_and_a_traceback_of_its_own(

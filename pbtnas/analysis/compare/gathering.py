@@ -114,6 +114,7 @@ def gather(
             if not history.config:
                 unbegun.append(root.name)
                 continue
+            _check_configuration(history)
             run = NamedRun(name or variant(history), history)
             if _wanted(run.name, only):
                 runs.append(run)
@@ -124,6 +125,16 @@ def gather(
     searched = searched.union(*(searched_options(run.history) for run in runs))
     runs = [replace(run, searched=frozenset(searched)) for run in runs]
     return Gathered(tuple(_comparable_options(runs)), tuple(unbegun))
+
+
+def _check_configuration(history: History) -> None:
+    """Raise `NotARun` for a run whose configuration lacks what runs are compared by."""
+    for section, key in (("task", "name"), ("search", "algorithm")):
+        if key not in history.config.get(section, {}):
+            raise NotARun(
+                f"{history.root}: its configuration has no {section}.{key}, so it cannot be "
+                f"compared; `pbtnas fsck {history.root}` says more"
+            )
 
 
 def _comparable_options(runs: Sequence[NamedRun]) -> Iterable[NamedRun]:

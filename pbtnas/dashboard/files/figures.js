@@ -314,7 +314,7 @@ export function drawComparison(place, figures) {
       const band = curve.std === null ? [] : [
         { ...edge, y: curve.mean.map((mean, e) => mean + curve.std[e]) },
         { ...edge, y: curve.mean.map((mean, e) => mean - curve.std[e]), fill: "tonexty", fillcolor: curve.colour === "#000000" ? "rgba(128,128,128,0.2)" : fade(curve.colour, 0.18) }];
-      return [...band, { type: "scatter", mode: "lines", name, x: curve.epochs, y: curve.mean, line: { color: colour, width: 2.2 } }];
+      return [...band, { type: "scatter", mode: mode(curve.epochs), name, x: curve.epochs, y: curve.mean, line: { color: colour, width: 2.2 } }];
     });
     draw(place.children[i], traces, layout(c, 340, {
       title: figure.title ? { text: forPlotly(figure.title), font: { size: 13, color: c.ink }, x: 0, xref: "paper" } : undefined,
