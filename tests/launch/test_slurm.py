@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ from click.testing import CliRunner, Result
 
 from pbtnas.cli import shared
 from pbtnas.cli.app import cli
+from pbtnas.config import load
+from pbtnas.engine.run_setup import start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.errors import ExitCode
 from pbtnas.launch.slurm import ranges
@@ -20,6 +23,7 @@ from pbtnas.launch.slurm_scripts import coordinator_script, worker_script
 from pbtnas.records.launches import Launch
 from pbtnas.store.fsck import check
 from pbtnas.store.run_directory import create
+from pbtnas.tasks.loading import complete_options, load_task
 from tests.docs.test_docs import FENCED, ROOT
 from tests.launch.fake_slurm import FakeSlurm
 
@@ -199,6 +203,33 @@ def test_bad_input_is_one_sentence(
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
     assert said in done.output
     assert not root.exists() and slurm.said() == []
+
+
+@pytest.mark.parametrize("engine", [["slurm", "--workers", 2], ["ssh", "--host", "gpu1"]])
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_the_run_of_another_search_is_refused(
+    slurm: FakeSlurm, root: Path, engine: list[object], more: list[object]
+) -> None:
+    """As by its coordinator, whose workers would wait for ever; the engine's settings are free."""
+    begin(root, "search.population=6")
+    name, *options = engine
+    for arguments in ([CONFIG, root], [root]):
+        done = call(name, *arguments, *options, *more, "--set", "search.population=7")
+        assert done.exit_code == ExitCode.USAGE
+        assert "search.population: stored 6, given 7" in done.output
+        assert "was started with another configuration" in done.output
+    assert slurm.said() == [] and not (root / "launch").exists()
+
+    given = ("--set", "search.population=6", "--set", "engine.grace_s=9", "--dry-run")
+    done = call(name, CONFIG, root, *options, *given)
+    assert done.exit_code == ExitCode.OK, done.output
+
+
+def begin(root: Path, *overrides: str) -> None:
+    """Begin a run of the configuration, as its coordinator does."""
+    config = load(CONFIG, overrides)
+    task = load_task(config.task.name, config.task.options)
+    start_run(root, config, task.space, partial(complete_options, task))
 
 
 def test_unknown_options_of_sbatch_are_passed_through(slurm: FakeSlurm, root: Path) -> None:
