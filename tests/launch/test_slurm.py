@@ -192,6 +192,8 @@ def test_fsck_knows_what_a_launch_writes(slurm: FakeSlurm, root: Path) -> None:
         (["--sbatch", "no key"], "--sbatch no key: expected KEY or KEY=VALUE"),
         (["--coordinator-sbatch", "o=x"], "--coordinator-sbatch o=x: logs lie in the run"),
         (["--set", "search.population=x"], "search.population"),
+        (["--sbatch", "comment=a\nb"], "--sbatch comment: expected one line without control"),
+        (["--time", "1\n2"], "--time: expected one line without control characters"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -238,6 +240,29 @@ def test_unknown_options_of_sbatch_are_passed_through(slurm: FakeSlurm, root: Pa
 
     script = (root / "launch" / "0001.worker.sbatch").read_text()
     assert "#SBATCH --licenses=foo:2\n#SBATCH --new-in-99\n" in script
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("hello world", '"hello world"'),
+        ("issue#7", '"issue#7"'),
+        ("it's", '"it\'s"'),
+        ('say "a\\b"', r'"say \"a\\b\""'),
+        ('"quoted already"', '"quoted already"'),
+        ("'quoted already'", "'quoted already'"),
+        ("plain=1:2,%a", "plain=1:2,%a"),
+    ],
+)
+def test_values_are_quoted_as_sbatch_reads_them(
+    slurm: FakeSlurm, root: Path, value: str, written: str
+) -> None:
+    """Seen with sbatch 22.05: a blank or # ends a value outside of quotes, \\ escapes in them."""
+    launch(root, 1, "--sbatch", f"comment={value}", "--mem", value)
+
+    script = (root / "launch" / "0001.worker.sbatch").read_text()
+    assert f"#SBATCH --comment={written}\n" in script
+    assert f"#SBATCH --mem={written}\n" in script
 
 
 def test_without_slurm_the_scripts_are_printed(
