@@ -18,11 +18,20 @@ OURS = {
     "chdir": "jobs begin in this directory",
     "time": "--time sets it",
     "wrap": "the script is what runs",
+    "wait": "the command leaves, and waits for no job",
 }
 """Options of sbatch that a launch sets itself, and why; `--sbatch` may have any other."""
 
 _KEY = re.compile(r"[a-z][a-z0-9-]*")
-_SHORT = {"J": "job-name", "a": "array", "o": "output", "e": "error", "t": "time", "D": "chdir"}
+_SHORT = {
+    **{"A": "account", "B": "extra-node-info", "C": "constraint", "D": "chdir", "F": "nodefile"},
+    **{"G": "gpus", "H": "hold", "J": "job-name", "L": "licenses", "M": "clusters", "N": "nodes"},
+    **{"O": "overcommit", "S": "core-spec", "W": "wait", "a": "array", "b": "begin"},
+    **{"c": "cpus-per-task", "d": "dependency", "e": "error", "i": "input", "k": "no-kill"},
+    **{"m": "distribution", "n": "ntasks", "o": "output", "p": "partition", "q": "qos"},
+    **{"s": "oversubscribe", "t": "time", "w": "nodelist", "x": "exclude"},
+}
+"""Those of sbatch's short options that are about a job."""
 _PLAIN = re.compile(r"""[^\s"'\\#]*""")
 _QUOTED = re.compile(r"""\"([^"\\]|\\.)*\"|'[^'\\]*'""")
 
@@ -41,7 +50,8 @@ def checked_options(
     """
     found = []
     for option in options:
-        key, _, value = option.removeprefix("--").partition("=")
+        key, _, value = option.partition("=")
+        key = re.sub(r"^-(?=.$)|^--", "", key)
         key = _SHORT.get(key, key)
         if not _KEY.fullmatch(key):
             raise UnfitLaunch(f"{where} {option}: expected KEY or KEY=VALUE, as in account=physics")

@@ -192,6 +192,9 @@ def test_fsck_knows_what_a_launch_writes(slurm: FakeSlurm, root: Path) -> None:
         (["--sbatch", "no key"], "--sbatch no key: expected KEY or KEY=VALUE"),
         (["--coordinator-sbatch", "o=x"], "--coordinator-sbatch o=x: logs lie in the run"),
         (["--set", "search.population=x"], "search.population"),
+        (["--sbatch", "t=3"], "--sbatch t=3: --time sets it"),
+        (["--sbatch", "W"], "--sbatch W: the command leaves, and waits for no job"),
+        (["--sbatch", "Z=3"], "--sbatch Z=3: expected KEY or KEY=VALUE"),
         (["--sbatch", "comment=a\nb"], "--sbatch comment: expected one line without control"),
         (["--time", "1\n2"], "--time: expected one line without control characters"),
     ],
@@ -240,6 +243,19 @@ def test_unknown_options_of_sbatch_are_passed_through(slurm: FakeSlurm, root: Pa
 
     script = (root / "launch" / "0001.worker.sbatch").read_text()
     assert "#SBATCH --licenses=foo:2\n#SBATCH --new-in-99\n" in script
+
+
+@pytest.mark.parametrize(
+    ("short", "written"),
+    [("p=gpu", "partition=gpu"), ("-A=physics", "account=physics"), ("H", "hold")],
+)
+def test_short_options_of_sbatch_are_written_out(
+    slurm: FakeSlurm, root: Path, short: str, written: str
+) -> None:
+    """As people know them from the command line."""
+    launch(root, 1, "--sbatch", short)
+
+    assert f"#SBATCH --{written}\n" in (root / "launch" / "0001.worker.sbatch").read_text()
 
 
 @pytest.mark.parametrize(
