@@ -86,7 +86,15 @@ def k8s(
     file of --task are paths in the containers.
     """
     from pbtnas.config import load, to_json
-    from pbtnas.launch.k8s import Plan, checked_name, name_of, variables
+    from pbtnas.launch.k8s import (
+        Plan,
+        checked_image,
+        checked_name,
+        checked_object,
+        checked_quantity,
+        name_of,
+        variables,
+    )
     from pbtnas.launch.k8s_manifest import manifest
 
     checked = load(config, overrides, task=name_in(task_file))
@@ -96,21 +104,21 @@ def k8s(
         name=checked_name(name, "--name") if name else name_of(whole),
         run=whole,
         config=yaml.safe_dump(to_json(checked), sort_keys=False, allow_unicode=True),
-        image=image,
+        image=checked_image(image),
         workers=workers,
         grace_s=checked.engine.grace_s,
         lease_s=checked.engine.lease_s,
         common=(*given("--task", task_file), *accepting(accept)),
-        claim=claim,
+        claim=None if claim is None else checked_object(claim, "--claim"),
         mount=mount,
-        secret=secret,
-        account=account,
+        secret=None if secret is None else checked_object(secret, "--secret"),
+        account=None if account is None else checked_object(account, "--service-account"),
         environment=variables(environment),
         gpus=gpus,
         cpus=cpus,
-        mem=mem,
-        shm=shm,
-        queue=queue,
+        mem=None if mem is None else checked_quantity(mem, "--mem"),
+        shm=checked_quantity(shm, "--shm"),
+        queue=None if queue is None else checked_object(queue, "--queue", longest=63),
         spot=spot,
     )
     click.echo(manifest(plan), nl=False)

@@ -62,7 +62,7 @@ def slurm(
     preempted or its node fails.  Launching again submits only what is missing.
     """
     from pbtnas.launch.errors import UnfitLaunch
-    from pbtnas.launch.slurm_scripts import checked_options
+    from pbtnas.launch.sbatch_options import checked_options, checked_value
 
     if at_once is not None and at_once > workers:
         raise UnfitLaunch(f"--at-once {at_once}: more than the {workers} of --workers")
@@ -71,10 +71,10 @@ def slurm(
         raise UnfitLaunch(f"--gpus 0: contradicts --device {device}")
     details = {
         "at_once": at_once,
-        "time": time_limit,
+        "time": time_limit and checked_value(time_limit, "--time"),
         "gpus": gpus,
         "cpus": cpus,
-        "mem": mem,
+        "mem": mem and checked_value(mem, "--mem"),
         "sbatch": list(checked_options(sbatch, "--sbatch")),
         "coordinator_sbatch": list(
             checked_options(coordinator_sbatch, "--coordinator-sbatch", may=("time",))

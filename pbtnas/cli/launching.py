@@ -17,6 +17,7 @@ from pbtnas.cli.shared import (
     check_logging,
     disk_errors,
     given,
+    load_task_of,
     log_option,
     name_in,
     overrides_option,
@@ -27,7 +28,9 @@ from pbtnas.errors import ExitCode
 from pbtnas.store.bucket.address import is_url
 
 if TYPE_CHECKING:
+    from pbtnas.config import Config
     from pbtnas.records.launches import Launch
+    from pbtnas.store.run_directory import Run
 
 arguments_argument = click.argument(
     "arguments", nargs=-1, required=True, metavar="[CONFIG] RUN_DIR"
@@ -164,18 +167,42 @@ def _checked_root(
     with disk_errors(ExitCode.USAGE, place=root):
         if is_study(root):
             raise UnfitLaunch(f"{root}: a study; launch one of its runs, or start its workers")
+        config = None
         if len(arguments) == 2:
             config = load(Path(arguments[0]), overrides, task=name_in(task_file))
             check_installed(config.task.name, task_file)
+        run = None
         try:
-            open_run(root)
+            run = open_run(root)
         except NotYetARun as error:
-            if len(arguments) == 1:
+            if config is None:
                 raise UnfitLaunch(f"{error}; give the CONFIG to start it with") from error
         if is_over(root):
             raise UnfitLaunch(f"{root}: the run is finished; there is nothing to launch")
+        if run is not None and (config is not None or overrides):
+            _check_unchanged(root, run, config, overrides, task_file)
     check_logging(loggers)
     return root
+
+
+def _check_unchanged(
+    root: Path,
+    run: Run,
+    config: Config | None,
+    overrides: tuple[str, ...],
+    task_file: str | None,
+) -> None:
+    """Raise `ChangedConfig` where the coordinator would, while all workers waited for it."""
+    from functools import partial
+
+    from pbtnas.config import from_json
+    from pbtnas.engine.run_setup import new_settings
+    from pbtnas.tasks.loading import complete_options
+
+    if config is None:
+        config = from_json(run.config, overrides=overrides, recorded=run.options)
+    task = load_task_of(config.task, task_file)
+    new_settings(root, run, config, partial(complete_options, task))
 
 
 def _name_of(root: Path, engine: str) -> str:

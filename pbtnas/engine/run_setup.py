@@ -125,15 +125,11 @@ def _adopted(
     root: Path, run: Run, config: Config, space: SearchSpace, complete: Complete | None
 ) -> Run:
     """The run with the engine settings of the configuration, which otherwise is the run's own."""
-    stored = from_json(run.config, recorded=run.options)
+    differences = new_settings(root, run, config, complete)
     told: Iterable[str] = ()
-    if complete is None:
-        differences = difference(stored, config)
-    else:
-        differences = whole_difference(stored, config, complete)
-        told = remarks(stored.task, complete, recorded=run.options is not None)
-    if not all(line.startswith("engine.") for line in differences):
-        raise ChangedConfig(root, differences)
+    if complete is not None:
+        task = from_json(run.config, recorded=run.options).task
+        told = remarks(task, complete, recorded=run.options is not None)
     if differences:
         run = change_engine(root, run, to_json(config)["engine"])
         for line in differences:
@@ -142,6 +138,21 @@ def _adopted(
         log.warning("%s", line)
     check_space(root, run, space, config.task.name)
     return run
+
+
+def new_settings(root: Path, run: Run, config: Config, complete: Complete | None) -> list[str]:
+    """The engine settings that differ from those of the run, a line for each.
+
+    Nothing is written.  Raises `ChangedConfig` where anything else differs.
+    """
+    stored = from_json(run.config, recorded=run.options)
+    if complete is None:
+        differences = difference(stored, config)
+    else:
+        differences = whole_difference(stored, config, complete)
+    if not all(line.startswith("engine.") for line in differences):
+        raise ChangedConfig(root, differences)
+    return differences
 
 
 def _with_code(root: Path, run: Run, code: TaskCode, *, accept: bool) -> Run:

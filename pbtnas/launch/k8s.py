@@ -10,6 +10,8 @@ from pbtnas.launch.errors import UnfitLaunch
 from pbtnas.store.bucket.address import parse
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_QUANTITY = re.compile(r"(?P<number>\d+(\.\d+)?)([KMGTP]i|[kMGTP])?")
 _KEYS = (
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY"),
     *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY", "AZURE_CLIENT_SECRET"),
@@ -76,6 +78,42 @@ def checked_name(name: str, option: str) -> str:
             f"{option} {name}: expected up to 40 lower-case letters, digits and hyphens"
         )
     return name
+
+
+def checked_object(name: str, option: str, *, longest: int = 253) -> str:
+    """The name of an object of the cluster (DNS-1123).  Raises `UnfitLaunch` if it cannot be one.
+
+    Args:
+        name: What the user has given.
+        option: The option it was given with.
+        longest: Number of characters that Kubernetes allows there.
+    """
+    if not _OBJECT.fullmatch(name) or len(name) > longest:
+        raise UnfitLaunch(
+            f"{option} {name}: expected the name of an object of Kubernetes: up to {longest} "
+            "lower-case letters, digits and hyphens, such as team-a"
+        )
+    return name
+
+
+def checked_quantity(size: str, option: str) -> str:
+    """A size of memory itself.  Raises `UnfitLaunch` if Kubernetes would not read it as one."""
+    match = _QUANTITY.fullmatch(size)
+    if match is None or float(match["number"]) == 0:
+        raise UnfitLaunch(
+            f"{option} {size}: expected bytes as Kubernetes writes them, such as 16Gi: a number "
+            "with Ki, Mi, Gi, Ti, Pi, k, M, G, T, P or no unit"
+        )
+    return size
+
+
+def checked_image(image: str) -> str:
+    """The name of an image itself.  Raises `UnfitLaunch` for none, and for one with blanks."""
+    if not image or re.search(r"\s", image):
+        raise UnfitLaunch(
+            f"--image {image}: expected a name without blanks, such as registry/pbtnas:1"
+        )
+    return image
 
 
 def variables(options: Iterable[str]) -> dict[str, str]:

@@ -4,53 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pbtnas.launch.errors import UnfitLaunch
+from pbtnas.launch.sbatch_options import value_in_script
 from pbtnas.records import paths
 from pbtnas.records.launches import Launch
-
-OURS = {
-    "array": "--workers and --at-once set it",
-    "job-name": "`pbtnas launch list` finds the jobs by it",
-    "output": "logs lie in the run directory",
-    "error": "logs lie in the run directory",
-    "open-mode": "logs are appended to",
-    "requeue": "workers are queued again",
-    "no-requeue": "workers are queued again",
-    "chdir": "jobs begin in this directory",
-    "time": "--time sets it",
-    "wrap": "the script is what runs",
-}
-"""Options of sbatch that a launch sets itself, and why; `--sbatch` may have any other."""
-
-_KEY = re.compile(r"[a-z][a-z0-9-]*")
-_SHORT = {"J": "job-name", "a": "array", "o": "output", "e": "error", "t": "time", "D": "chdir"}
-
-
-def checked_options(
-    options: Iterable[str], where: str, *, may: Collection[str] = ()
-) -> tuple[str, ...]:
-    """The options KEY=VALUE of sbatch, unknown ones too: Slurm knows more than we do.
-
-    Args:
-        options: What the user has given.
-        where: The option of `pbtnas launch slurm` that they were given with.
-        may: Those of `OURS` that may be given nevertheless.
-
-    Raises `UnfitLaunch` for what is no option, and for one that the launch sets itself.
-    """
-    found = []
-    for option in options:
-        key, _, value = option.removeprefix("--").partition("=")
-        key = _SHORT.get(key, key)
-        if not _KEY.fullmatch(key) or "\n" in value:
-            raise UnfitLaunch(f"{where} {option}: expected KEY or KEY=VALUE, as in account=physics")
-        if key in OURS and key not in may:
-            raise UnfitLaunch(f"{where} {option}: {OURS[key]}")
-        found.append(f"{key}={value}" if value else key)
-    return tuple(found)
 
 
 def worker_script(root: Path, launch: Launch) -> str:
@@ -106,10 +66,15 @@ def _script(
     arguments: Sequence[str],
 ) -> str:
     log_file = root / paths.LAUNCH / log
-    named = {option.partition("=")[0]: option for option in more}  # the last of a key counts
+    pairs = [option.partition("=") for option in more]
+    named = {key: f"{key}={value_in_script(value)}" if e else key for key, e, value in pairs}
     directives = [
         *(f"{key}={value}" for key, value in job.items()),
-        *(f"{k}={v}" for k, v in resources.items() if v is not None and k not in named),
+        *(
+            f"{key}={value_in_script(str(value))}"
+            for key, value in resources.items()
+            if value is not None and key not in named
+        ),
         *named.values(),
         f"chdir={_quoted(launch.directory)}",
         f"output={_quoted(str(log_file))}",

@@ -161,6 +161,16 @@ def test_clouds_know_pods_by_their_service_account(bucket: str, labelled: bool) 
         ((*CLAIM, "--env", "HOME"), "--env HOME: expected KEY=VALUE"),
         ((*CLAIM, "--task", "own.py:Own"), "--task own.py:Own: expected the whole path"),
         ((*CLAIM, "--set", "engine.grace=1"), "grace_s"),
+        ((*CLAIM, "--mem", "lots"), "--mem lots: expected bytes as Kubernetes writes them, such"),
+        ((*CLAIM, "--mem", "16GB"), "--mem 16GB: expected bytes"),
+        ((*CLAIM, "--mem", "16m"), "--mem 16m: expected bytes"),
+        ((*CLAIM, "--mem", ""), "--mem : expected bytes"),
+        ((*CLAIM, "--shm", "0Gi"), "--shm 0Gi: expected bytes"),
+        (("--claim", "A_B"), "--claim A_B: expected the name of an object of Kubernetes"),
+        ((*CLAIM, "--queue", 64 * "q"), "expected the name of an object of Kubernetes: up to 63"),
+        ((*CLAIM, "--secret", "my keys"), "--secret my keys: expected the name of an object"),
+        ((*CLAIM, "--service-account", ".a"), "--service-account .a: expected the name of an"),
+        ((*CLAIM, "--image", "bad image"), "--image bad image: expected a name without blanks"),
     ],
 )
 def test_what_contradicts_itself_is_told(words: tuple[str, ...], sentence: str) -> None:
@@ -170,6 +180,14 @@ def test_what_contradicts_itself_is_told(words: tuple[str, ...], sentence: str) 
     assert done.exit_code == ExitCode.USAGE
     assert sentence in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("size", ["1.5Gi", "16G", "512Mi", "1000000000"])
+def test_sizes_of_kubernetes_are_written_as_given(size: str) -> None:
+    """Both kinds of units, and bytes without one."""
+    (container,) = pod(objects(*CLAIM, "--mem", size)[2])["containers"]
+
+    assert container["resources"]["requests"]["memory"] == size
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ from click.testing import CliRunner, Result
 
 from pbtnas.cli import shared
 from pbtnas.cli.app import cli
+from pbtnas.config import load
+from pbtnas.engine.run_setup import start_run
 from pbtnas.engine.signals import StopRequest
 from pbtnas.errors import ExitCode
 from pbtnas.launch.slurm import ranges
@@ -20,6 +23,7 @@ from pbtnas.launch.slurm_scripts import coordinator_script, worker_script
 from pbtnas.records.launches import Launch
 from pbtnas.store.fsck import check
 from pbtnas.store.run_directory import create
+from pbtnas.tasks.loading import complete_options, load_task
 from tests.docs.test_docs import FENCED, ROOT
 from tests.launch.fake_slurm import FakeSlurm
 
@@ -188,6 +192,11 @@ def test_fsck_knows_what_a_launch_writes(slurm: FakeSlurm, root: Path) -> None:
         (["--sbatch", "no key"], "--sbatch no key: expected KEY or KEY=VALUE"),
         (["--coordinator-sbatch", "o=x"], "--coordinator-sbatch o=x: logs lie in the run"),
         (["--set", "search.population=x"], "search.population"),
+        (["--sbatch", "t=3"], "--sbatch t=3: --time sets it"),
+        (["--sbatch", "W"], "--sbatch W: the command leaves, and waits for no job"),
+        (["--sbatch", "Z=3"], "--sbatch Z=3: expected KEY or KEY=VALUE"),
+        (["--sbatch", "comment=a\nb"], "--sbatch comment: expected one line without control"),
+        (["--time", "1\n2"], "--time: expected one line without control characters"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -201,12 +210,75 @@ def test_bad_input_is_one_sentence(
     assert not root.exists() and slurm.said() == []
 
 
+@pytest.mark.parametrize("engine", [["slurm", "--workers", 2], ["ssh", "--host", "gpu1"]])
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_the_run_of_another_search_is_refused(
+    slurm: FakeSlurm, root: Path, engine: list[object], more: list[object]
+) -> None:
+    """As by its coordinator, whose workers would wait for ever; the engine's settings are free."""
+    begin(root, "search.population=6")
+    name, *options = engine
+    for arguments in ([CONFIG, root], [root]):
+        done = call(name, *arguments, *options, *more, "--set", "search.population=7")
+        assert done.exit_code == ExitCode.USAGE
+        assert "search.population: stored 6, given 7" in done.output
+        assert "was started with another configuration" in done.output
+    assert slurm.said() == [] and not (root / "launch").exists()
+
+    given = ("--set", "search.population=6", "--set", "engine.grace_s=9", "--dry-run")
+    done = call(name, CONFIG, root, *options, *given)
+    assert done.exit_code == ExitCode.OK, done.output
+
+
+def begin(root: Path, *overrides: str) -> None:
+    """Begin a run of the configuration, as its coordinator does."""
+    config = load(CONFIG, overrides)
+    task = load_task(config.task.name, config.task.options)
+    start_run(root, config, task.space, partial(complete_options, task))
+
+
 def test_unknown_options_of_sbatch_are_passed_through(slurm: FakeSlurm, root: Path) -> None:
     """Slurm knows more than we do."""
     launch(root, 1, "--sbatch", "licenses=foo:2", "--sbatch", "new-in-99")
 
     script = (root / "launch" / "0001.worker.sbatch").read_text()
     assert "#SBATCH --licenses=foo:2\n#SBATCH --new-in-99\n" in script
+
+
+@pytest.mark.parametrize(
+    ("short", "written"),
+    [("p=gpu", "partition=gpu"), ("-A=physics", "account=physics"), ("H", "hold")],
+)
+def test_short_options_of_sbatch_are_written_out(
+    slurm: FakeSlurm, root: Path, short: str, written: str
+) -> None:
+    """As people know them from the command line."""
+    launch(root, 1, "--sbatch", short)
+
+    assert f"#SBATCH --{written}\n" in (root / "launch" / "0001.worker.sbatch").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("hello world", '"hello world"'),
+        ("issue#7", '"issue#7"'),
+        ("it's", '"it\'s"'),
+        ('say "a\\b"', r'"say \"a\\b\""'),
+        ('"quoted already"', '"quoted already"'),
+        ("'quoted already'", "'quoted already'"),
+        ("plain=1:2,%a", "plain=1:2,%a"),
+    ],
+)
+def test_values_are_quoted_as_sbatch_reads_them(
+    slurm: FakeSlurm, root: Path, value: str, written: str
+) -> None:
+    """Seen with sbatch 22.05: a blank or # ends a value outside of quotes, \\ escapes in them."""
+    launch(root, 1, "--sbatch", f"comment={value}", "--mem", value)
+
+    script = (root / "launch" / "0001.worker.sbatch").read_text()
+    assert f"#SBATCH --comment={written}\n" in script
+    assert f"#SBATCH --mem={written}\n" in script
 
 
 def test_without_slurm_the_scripts_are_printed(

@@ -1,0 +1,80 @@
+"""The options of sbatch that a user gives besides: checked, and as a script has to write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+from pbtnas.launch.errors import UnfitLaunch
+
+OURS = {
+    "array": "--workers and --at-once set it",
+    "job-name": "`pbtnas launch list` finds the jobs by it",
+    "output": "logs lie in the run directory",
+    "error": "logs lie in the run directory",
+    "open-mode": "logs are appended to",
+    "requeue": "workers are queued again",
+    "no-requeue": "workers are queued again",
+    "chdir": "jobs begin in this directory",
+    "time": "--time sets it",
+    "wrap": "the script is what runs",
+    "wait": "the command leaves, and waits for no job",
+}
+"""Options of sbatch that a launch sets itself, and why; `--sbatch` may have any other."""
+
+_KEY = re.compile(r"[a-z][a-z0-9-]*")
+_SHORT = {
+    **{"A": "account", "B": "extra-node-info", "C": "constraint", "D": "chdir", "F": "nodefile"},
+    **{"G": "gpus", "H": "hold", "J": "job-name", "L": "licenses", "M": "clusters", "N": "nodes"},
+    **{"O": "overcommit", "S": "core-spec", "W": "wait", "a": "array", "b": "begin"},
+    **{"c": "cpus-per-task", "d": "dependency", "e": "error", "i": "input", "k": "no-kill"},
+    **{"m": "distribution", "n": "ntasks", "o": "output", "p": "partition", "q": "qos"},
+    **{"s": "oversubscribe", "t": "time", "w": "nodelist", "x": "exclude"},
+}
+"""Those of sbatch's short options that are about a job."""
+_PLAIN = re.compile(r"""[^\s"'\\#]*""")
+_QUOTED = re.compile(r"""\"([^"\\]|\\.)*\"|'[^'\\]*'""")
+
+
+def checked_options(
+    options: Iterable[str], where: str, *, may: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The options KEY=VALUE of sbatch, unknown ones too: Slurm knows more than we do.
+
+    Args:
+        options: What the user has given.
+        where: The option of `pbtnas launch slurm` that they were given with.
+        may: Those of `OURS` that may be given nevertheless.
+
+    Raises `UnfitLaunch` for what is no option, and for one that the launch sets itself.
+    """
+    found = []
+    for option in options:
+        key, _, value = option.partition("=")
+        key = re.sub(r"^-(?=.$)|^--", "", key)
+        key = _SHORT.get(key, key)
+        if not _KEY.fullmatch(key):
+            raise UnfitLaunch(f"{where} {option}: expected KEY or KEY=VALUE, as in account=physics")
+        if key in OURS and key not in may:
+            raise UnfitLaunch(f"{where} {option}: {OURS[key]}")
+        checked_value(value, f"{where} {key}")
+        found.append(f"{key}={value}" if value else key)
+    return tuple(found)
+
+
+def checked_value(value: str, where: str) -> str:
+    """The value itself.  Raises `UnfitLaunch` for what no line of a script can hold."""
+    if not value.isprintable():
+        raise UnfitLaunch(f"{where}: expected one line without control characters, not {value!r}")
+    return value
+
+
+def value_in_script(value: str) -> str:
+    """A value as sbatch reads it in a directive: in quotes where blanks or # would end it.
+
+    What the user has quoted stays as it is.
+    """
+    if _PLAIN.fullmatch(value) or _QUOTED.fullmatch(value):
+        return value
+    escaped = re.sub(r'(["\\])', r"\\\1", value)
+    return f'"{escaped}"'
