@@ -102,6 +102,8 @@ def cost(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figure
     if not groups:
         raise ValueError("no run has counted its cost")
     panels = _panels(groups)
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
     with style():
         columns = min(2, len(panels))
         rows = -(-len(panels) // columns)
@@ -114,6 +116,10 @@ def cost(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figure
             axes.axhline(best, color=BLACK, lw=1.5, label="optimum")
             axes.set_title("shared weights" if groups[names[0]][0].shared else "populations")
             axes.set_xscale("log")
+            # Short labels, because those of a log scale overlap where it spans about a decade.
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(axis="y")
             axes.legend(fontsize=7.5, loc="best")
         for axes in list(drawn.flat)[len(panels) :]:
@@ -123,7 +129,7 @@ def cost(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figure
         figure.suptitle(
             f"What would be returned now: {table.data_sets[0]} by {table.name}", fontsize=10
         )
-        figure.supxlabel("multiply-adds of all jobs until now", fontsize=9.5)
+        figure.supxlabel("multiply-adds of all jobs until now (G: $10^9$)", fontsize=9.5)
         figure.supylabel("published accuracy (%, mean ± std over seeds)", fontsize=9.5)
     return figure
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,23 @@ def test_costs_are_those_at_which_all_seeds_return_something() -> None:
     assert list(ours.get_xdata()) == [3e9, 4e9]
     assert list(ours.get_ydata()) == [(50 + 50 + 93) / 3, (94 + 93 + 93) / 3]
     assert list(lines["darts-1"].get_ydata()) == [93.0, 50.0]
+
+
+def test_no_label_of_the_costs_lies_on_another() -> None:
+    """Where costs span a little more than a decade, and panels stand two in a row."""
+    runs = [supernet(f"darts-{paid:.0e}", 1, A, B, cost=paid) for paid in (2.6e9, 3.5e10)]
+    figure = cost([returned(run) for run in (*runs, *RUNS)], TABLE)
+    figure.draw_without_rendering()
+
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        labels = (label for which in (False, True) for label in axes.get_xticklabels(minor=which))
+        shown = [
+            each for each in labels if each.get_text() and low <= each.get_position()[0] <= high
+        ]
+        boxes = sorted(label.get_window_extent().intervalx.tolist() for label in shown)
+        assert len(boxes) > 2
+        assert all(left[1] < right[0] for left, right in pairwise(boxes))
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
