@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,6 +257,37 @@ def test_short_options_of_sbatch_are_written_out(
     launch(root, 1, "--sbatch", short)
 
     assert f"#SBATCH --{written}\n" in (root / "launch" / "0001.worker.sbatch").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "workers", "coordinators"),
+    [
+        (["gres=gpu:a100:1"], ["gres=gpu:a100:1"], []),
+        (["gres=gpu:a100:1,tmp:10G"], ["gres=gpu:a100:1,tmp:10G"], ["gres=tmp:10G"]),
+        (["gres=tmp:10G"], ["gres=gpu:1,tmp:10G"], ["gres=tmp:10G"]),
+        (["G=1", "mem-per-gpu=8G"], ["gpus=1", "mem-per-gpu=8G"], []),
+        (["gpus-per-node=a100:1"], ["gpus-per-node=a100:1"], []),
+        (["mem=8G"], ["gres=gpu:1", "mem=8G"], ["mem=8G"]),
+    ],
+)
+def test_gpus_are_asked_for_once_and_for_workers_alone(
+    slurm: FakeSlurm, root: Path, sbatch: list[str], workers: list[str], coordinators: list[str]
+) -> None:
+    """Other options may say which GPUs; they take the place of --gpus; a coordinator needs none."""
+    launch(root, 1, *(word for option in sbatch for word in ("--sbatch", option)))
+
+    for name, expected in (("worker", workers), ("coordinator", coordinators)):
+        script = (root / "launch" / f"0001.{name}.sbatch").read_text()
+        found = re.findall(r"#SBATCH --((?:gres|gpus|mem).*)", script)
+        assert found == expected
+
+
+def test_a_coordinator_has_the_gpu_that_it_is_given(slurm: FakeSlurm, root: Path) -> None:
+    """By its own option."""
+    launch(root, 1, "--sbatch", "gres=gpu:a100:1", "--coordinator-sbatch", "gres=gpu:t4:1")
+
+    script = (root / "launch" / "0001.coordinator.sbatch").read_text()
+    assert "#SBATCH --gres=gpu:t4:1\n" in script
 
 
 @pytest.mark.parametrize(
