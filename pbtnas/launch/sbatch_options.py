@@ -65,6 +65,19 @@ def checked_options(
     return tuple(found)
 
 
+def check_once(option: str, sbatch: Iterable[str], keys: Collection[str] = ()) -> None:
+    """Raise `UnfitLaunch` where `--sbatch` has a word on what an option of the launch sets.
+
+    Args:
+        option: The option of `pbtnas launch slurm`, with its value.
+        sbatch: What `--sbatch` gave.
+        keys: Options of sbatch for the same; none means those that ask for GPUs.
+    """
+    for other in sbatch:
+        if other.partition("=")[0] in keys if keys else asks_for_gpus(other):
+            raise UnfitLaunch(f"{option} and --sbatch {other}: expected one of them")
+
+
 def asks_for_gpus(option: str) -> bool:
     """Whether an option says how many GPUs a job has."""
     key, _, value = option.partition("=")
