@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
+from click.core import ParameterSource
 
 from pbtnas.cli.launching import (
     LaunchOptions,
@@ -62,20 +63,33 @@ def slurm(
     preempted or its node fails.  Launching again submits only what is missing.
     """
     from pbtnas.launch.errors import UnfitLaunch
-    from pbtnas.launch.sbatch_options import checked_options, checked_value
+    from pbtnas.launch.sbatch_options import check_once, checked_options, checked_value
 
     if at_once is not None and at_once > workers:
         raise UnfitLaunch(f"--at-once {at_once}: more than the {workers} of --workers")
     device = options["device"]
     if gpus == 0 and device.startswith("cuda"):
         raise UnfitLaunch(f"--gpus 0: contradicts --device {device}")
+    if coordinator_sbatch and options["coordinator"] != "job":
+        raise UnfitLaunch(
+            f"--coordinator-sbatch {coordinator_sbatch[0]}: there is no job of the coordinator "
+            f"with --coordinator {options['coordinator']}"
+        )
+    others = checked_options(sbatch, "--sbatch")
+    if mem is not None:
+        check_once(f"--mem {mem}", others, ("mem", "mem-per-cpu", "mem-per-gpu"))
+    if cpus is not None:
+        check_once(f"--cpus {cpus}", others, ("cpus-per-task", "cpus-per-gpu"))
+    source = click.get_current_context().get_parameter_source("gpus")
+    if source is not ParameterSource.DEFAULT:
+        check_once(f"--gpus {gpus}", others)
     details = {
         "at_once": at_once,
         "time": time_limit and checked_value(time_limit, "--time"),
         "gpus": gpus,
         "cpus": cpus,
         "mem": mem and checked_value(mem, "--mem"),
-        "sbatch": list(checked_options(sbatch, "--sbatch")),
+        "sbatch": list(others),
         "coordinator_sbatch": list(
             checked_options(coordinator_sbatch, "--coordinator-sbatch", may=("time",))
         ),

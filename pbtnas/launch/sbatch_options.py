@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from pbtnas.launch.errors import UnfitLaunch
 
@@ -32,6 +32,9 @@ _SHORT = {
     **{"s": "oversubscribe", "t": "time", "w": "nodelist", "x": "exclude"},
 }
 """Those of sbatch's short options that are about a job."""
+_LISTS = ("gres", "tres-per-job", "tres-per-node", "tres-per-socket", "tres-per-task")
+_GPU = re.compile(r"(gres[:/])?(gpu|mps|shard)\b.*")  # a part of such a list
+_FOR_GPUS = re.compile(r"gpus(-per-\w+)?|gpu-(bind|freq)|(cpus|mem|ntasks)-per-gpu|gres-flags")
 _PLAIN = re.compile(r"""[^\s"'\\#]*""")
 _QUOTED = re.compile(r"""\"([^"\\]|\\.)*\"|'[^'\\]*'""")
 
@@ -60,6 +63,56 @@ def checked_options(
         checked_value(value, f"{where} {key}")
         found.append(f"{key}={value}" if value else key)
     return tuple(found)
+
+
+def check_once(option: str, sbatch: Iterable[str], keys: Collection[str] = ()) -> None:
+    """Raise `UnfitLaunch` where `--sbatch` has a word on what an option of the launch sets.
+
+    Args:
+        option: The option of `pbtnas launch slurm`, with its value.
+        sbatch: What `--sbatch` gave.
+        keys: Options of sbatch for the same; none means those that ask for GPUs.
+    """
+    for other in sbatch:
+        if other.partition("=")[0] in keys if keys else asks_for_gpus(other):
+            raise UnfitLaunch(f"{option} and --sbatch {other}: expected one of them")
+
+
+def asks_for_gpus(option: str) -> bool:
+    """Whether an option says how many GPUs a job has."""
+    key, _, value = option.partition("=")
+    parts = _parts(value) if key in _LISTS else []
+    return bool(re.fullmatch(r"gpus(-per-\w+)?", key)) or any(map(_GPU.fullmatch, parts))
+
+
+def without_gpus(options: Iterable[str]) -> list[str]:
+    """The options of a job that needs no GPU: without all that is about one."""
+    found = []
+    for option in options:
+        key, _, value = option.partition("=")
+        if asks_for_gpus(option) and key in _LISTS:
+            others = [part for part in _parts(value) if not _GPU.fullmatch(part)]
+            found += [f"{key}={','.join(others)}"] if others else []
+        elif not _FOR_GPUS.fullmatch(key):
+            found.append(option)
+    return found
+
+
+def with_gpus(gpus: int, options: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of `gres` of a job with so many GPUs, and the other options.
+
+    It is None without GPUs, and where the options ask for GPUs themselves.
+    """
+    if not gpus or any(map(asks_for_gpus, options)):
+        return None, list(options)
+    listed = [option for option in options if option.startswith("gres=")]
+    others = _parts(listed[-1].removeprefix("gres=")) if listed else []  # the last one counts
+    whole = ",".join([f"gpu:{gpus}", *others])
+    return whole, [option for option in options if option not in listed]
+
+
+def _parts(value: str) -> list[str]:
+    return value.strip("\"'").split(",")
 
 
 def checked_value(value: str, where: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pbtnas.launch.errors import UnfitLaunch
-from pbtnas.launch.sbatch_options import value_in_script
+from pbtnas.launch.sbatch_options import value_in_script, with_gpus, without_gpus
 from pbtnas.records import paths
 from pbtnas.records.launches import Launch
 
@@ -17,9 +17,10 @@ def worker_script(root: Path, launch: Launch) -> str:
     """The sbatch file of the workers: an array, with a worker in each task."""
     options = launch.options
     limit = f"%{options['at_once']}" if options["at_once"] else ""
+    gres, more = with_gpus(options["gpus"], options["sbatch"])
     resources = {
         "time": options["time"],
-        "gres": f"gpu:{options['gpus']}" if options["gpus"] else None,
+        "gres": gres,
         "cpus-per-task": options["cpus"],
         "mem": options["mem"],
     }
@@ -29,7 +30,7 @@ def worker_script(root: Path, launch: Launch) -> str:
         f"{launch.workers} workers of the run in {root}, one a task.",
         {"job-name": launch.name, "array": f"0-{launch.workers - 1}{limit}"},
         resources,
-        options["sbatch"],
+        more,
         "worker-%a.log",
         launch.worker,
     )
@@ -44,7 +45,7 @@ def coordinator_script(root: Path, launch: Launch) -> str:
         f"The coordinator of the run in {root}; it needs no GPU.",
         {"job-name": coordinator_name(launch)},
         {"time": options["time"]},
-        [*options["sbatch"], *options["coordinator_sbatch"]],
+        [*without_gpus(options["sbatch"]), *options["coordinator_sbatch"]],
         "coordinator.log",
         launch.coordinate,
     )

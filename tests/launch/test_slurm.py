@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -192,6 +193,14 @@ def test_fsck_knows_what_a_launch_writes(slurm: FakeSlurm, root: Path) -> None:
         (["--sbatch", "no key"], "--sbatch no key: expected KEY or KEY=VALUE"),
         (["--coordinator-sbatch", "o=x"], "--coordinator-sbatch o=x: logs lie in the run"),
         (["--set", "search.population=x"], "search.population"),
+        (["--mem", "2G", "--sbatch", "mem=3G"], "--mem 2G and --sbatch mem=3G: expected one of"),
+        (["--cpus", 2, "--sbatch", "c=3"], "--cpus 2 and --sbatch cpus-per-task=3: expected one"),
+        (["--gpus", 0, "--sbatch", "gpus=2"], "--gpus 0 and --sbatch gpus=2: expected one"),
+        (["--gpus", 2, "--sbatch", "gres=gpu:1"], "--gpus 2 and --sbatch gres=gpu:1: expected"),
+        (
+            ["--coordinator", "none", "--coordinator-sbatch", "partition=x"],
+            "--coordinator-sbatch partition=x: there is no job of the coordinator",
+        ),
         (["--sbatch", "t=3"], "--sbatch t=3: --time sets it"),
         (["--sbatch", "W"], "--sbatch W: the command leaves, and waits for no job"),
         (["--sbatch", "Z=3"], "--sbatch Z=3: expected KEY or KEY=VALUE"),
@@ -256,6 +265,37 @@ def test_short_options_of_sbatch_are_written_out(
     launch(root, 1, "--sbatch", short)
 
     assert f"#SBATCH --{written}\n" in (root / "launch" / "0001.worker.sbatch").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "workers", "coordinators"),
+    [
+        (["gres=gpu:a100:1"], ["gres=gpu:a100:1"], []),
+        (["gres=gpu:a100:1,tmp:10G"], ["gres=gpu:a100:1,tmp:10G"], ["gres=tmp:10G"]),
+        (["gres=tmp:10G"], ["gres=gpu:1,tmp:10G"], ["gres=tmp:10G"]),
+        (["G=1", "mem-per-gpu=8G"], ["gpus=1", "mem-per-gpu=8G"], []),
+        (["gpus-per-node=a100:1"], ["gpus-per-node=a100:1"], []),
+        (["mem=8G"], ["gres=gpu:1", "mem=8G"], ["mem=8G"]),
+    ],
+)
+def test_gpus_are_asked_for_once_and_for_workers_alone(
+    slurm: FakeSlurm, root: Path, sbatch: list[str], workers: list[str], coordinators: list[str]
+) -> None:
+    """Other options may say which GPUs; they take the place of --gpus; a coordinator needs none."""
+    launch(root, 1, *(word for option in sbatch for word in ("--sbatch", option)))
+
+    for name, expected in (("worker", workers), ("coordinator", coordinators)):
+        script = (root / "launch" / f"0001.{name}.sbatch").read_text()
+        found = re.findall(r"#SBATCH --((?:gres|gpus|mem).*)", script)
+        assert found == expected
+
+
+def test_a_coordinator_has_the_gpu_that_it_is_given(slurm: FakeSlurm, root: Path) -> None:
+    """By its own option."""
+    launch(root, 1, "--sbatch", "gres=gpu:a100:1", "--coordinator-sbatch", "gres=gpu:t4:1")
+
+    script = (root / "launch" / "0001.coordinator.sbatch").read_text()
+    assert "#SBATCH --gres=gpu:t4:1\n" in script
 
 
 @pytest.mark.parametrize(
