@@ -26,6 +26,7 @@ from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.store.task_code import ACCEPT
 
 WORDS = "pbtnas: "  # with which a command begins the sentence that it ends with
+MISUSE = "Error: "  # with which click begins its sentence on an argument
 
 
 class CommandEnded(PbtnasError):
@@ -123,7 +124,7 @@ def carry_out(arguments: Sequence[str], root: Path | None) -> tuple[int, str]:
     """
     paths = [os.environ.get("PYTHONPATH", ""), "" if root is None else str(root)]
     added = {} if root is None else {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    said = ""
+    said = misused = ""
     with subprocess.Popen(
         python_command("-m", "pbtnas", *arguments, "--parent", str(os.getpid())),
         env=python_environment(added),
@@ -139,7 +140,9 @@ def carry_out(arguments: Sequence[str], root: Path | None) -> tuple[int, str]:
             for line in process.stderr or ():
                 sys.stderr.write(line)
                 said = line.strip().removeprefix(WORDS) if line.startswith(WORDS) else said
-            return process.wait(), said
+                misused = line.strip().removeprefix(MISUSE) if line.startswith(MISUSE) else misused
+            code = process.wait()
+            return code, said or (misused if code == ExitCode.USAGE else "")
         except BaseException:  # Ctrl-C above all
             process.send_signal(PASSED_ON)
             process.wait()

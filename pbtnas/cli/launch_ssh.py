@@ -60,7 +60,7 @@ def ssh(
     from pbtnas.launch.errors import UnfitLaunch
     from pbtnas.launch.ssh_scripts import parsed_hosts, start_script
 
-    named = parsed_hosts([*hosts, *_lines(host_file)], "--host")
+    named = parsed_hosts([*(("--host", host) for host in hosts), *_lines(host_file)])
     if not named:
         raise UnfitLaunch("no host: give --host HOST:N, or --hosts FILE")
     details = {"hosts": [[share.host, share.workers] for share in named], "ssh": ssh_command}
@@ -75,13 +75,14 @@ def ssh(
         coordinate_here(plan)
 
 
-def _lines(host_file: Path | None) -> list[str]:
-    """The lines of a host file that name a host."""
+def _lines(host_file: Path | None) -> list[tuple[str, str]]:
+    """The lines of a host file that name a host, each with where it stands."""
     if host_file is None:
         return []
     with disk_errors(ExitCode.USAGE, place=host_file):
-        words = (line.partition("#")[0].strip() for line in _text(host_file).splitlines())
-    return [word for word in words if word]
+        lines = _text(host_file).splitlines()
+    words = ((n, line.partition("#")[0].strip()) for n, line in enumerate(lines, 1))
+    return [(f"{host_file}, line {number}:", word) for number, word in words if word]
 
 
 def _text(file: Path) -> str:

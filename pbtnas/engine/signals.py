@@ -50,6 +50,7 @@ class StopRequest:
     Attributes:
         asked_by_signal: Whether it was asked to stop, whatever its time.
         cancelled: Whether one of the signals in `CANCELS` was among them.
+        waited_s: Seconds of its time that it has waited for a run to be started.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class StopRequest:
     ) -> None:
         self.cancelled = False
         self.asked_by_signal = False
+        self.waited_s = 0.0
         self._clock = clock
         self._first_s: float | None = None
         self._end_s = math.inf

@@ -253,11 +253,12 @@ def is_stopping(stop: StopRequest, training: TrainingProcess) -> bool:
 def need_time(stop: StopRequest, configs: Sequence[Config]) -> None:
     """Let a worker of these runs stop early enough for a snapshot before its time ends.
 
-    Raises `NoTime` when it would have to stop at once.
+    Raises `NoTime` when it would have to stop at once, but for what it has waited for the run: the
+    next worker with that time may find it started.
     """
     grace_s = max(config.engine.grace_s for config in configs)
     stop.needs(grace_s)
-    if stop.left_s <= grace_s and not stop.asked_by_signal:
+    if stop.left_s + stop.waited_s <= grace_s and not stop.asked_by_signal:
         least_s = 2 * grace_s + LEAVE_S
         raise NoTime(
             f"--until: the time ends before a job could be trained; a worker of this run needs "
@@ -283,7 +284,9 @@ def wait_for(
     told = False
     while True:
         try:
-            return once_reachable(look, root, stop)
+            found = once_reachable(look, root, stop)
+            stop.waited_s = time.monotonic() - since_s
+            return found
         except AskedToStop:
             return None
         except NotARun as error:

@@ -30,16 +30,21 @@ class HostShare:
     workers: int
 
 
-def parsed_hosts(words: Iterable[str], where: str) -> tuple[HostShare, ...]:
+def parsed_hosts(words: Iterable[tuple[str, str]]) -> tuple[HostShare, ...]:
     """Hosts as "gpu1:4" or "gpu1 slots=4"; without a number, one worker.
+
+    Args:
+        words: Where each was given, and what it says.
 
     Raises `UnfitLaunch` for what is none, and for a host that is named twice.
     """
     found: dict[str, HostShare] = {}
-    for word in words:
+    for where, word in words:
         match = _HOST.fullmatch(word.strip())
         if match is None or match["count"] == "0":
-            raise UnfitLaunch(f"{where} {word.strip()}: expected HOST or HOST:N, as in gpu1:4")
+            raise UnfitLaunch(
+                f"{where} {word.strip()}: expected HOST, HOST:N or HOST slots=N, as in gpu1:4"
+            )
         if match["host"] in found:
             raise UnfitLaunch(f"{where} {word.strip()}: {match['host']} is named twice")
         found[match["host"]] = HostShare(match["host"], int(match["count"] or 1))

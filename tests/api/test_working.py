@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,20 @@ def test_the_caller_learns_how_the_worker_ended(
     assert raised.value.code == ExitCode.UNFIT
     carried = pickle.loads(pickle.dumps(raised.value))  # noqa: S301  (our own bytes)
     assert (str(carried), carried.code) == ("the GPU is gone", ExitCode.UNFIT)
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [({"until": "x"}, "Invalid value for '--until': "), ({"slots": 0}, "Invalid value for '--sl")],
+)
+def test_an_argument_that_is_none_is_told(
+    tmp_path: Path, argument: dict[str, Any], sentence: str
+) -> None:
+    """In the words of the command's own option."""
+    with pytest.raises(WorkerEnded) as raised:
+        pbtnas.work(tmp_path / "run", **argument)
+    assert raised.value.code == ExitCode.USAGE
+    assert str(raised.value).startswith(sentence)
 
 
 def test_a_worker_is_called_from_a_thread_and_leaves_signals_alone(tmp_path: Path) -> None:

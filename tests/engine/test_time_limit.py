@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from pbtnas.cli.app import cli
+from pbtnas.engine import worker
 from pbtnas.engine.signals import LEAVE_S, StopRequest
 from pbtnas.engine.time_limit import ARRAY, END_TIME, JOB, TASK, parsed, seconds_left, slurm_job
-from pbtnas.engine.worker import NoTime, is_stopping, need_time
+from pbtnas.engine.worker import NoTime, is_stopping, need_time, wait_for
+from pbtnas.store.run_directory import create
 
 GRACE_S = 20.0
 CONFIGS: Any = [SimpleNamespace(engine=SimpleNamespace(grace_s=s)) for s in (5.0, GRACE_S)]
@@ -45,6 +47,29 @@ def test_a_time_in_which_nothing_can_be_trained_is_refused() -> None:
     need_time(ending_in(2 * GRACE_S + LEAVE_S + 1), CONFIGS)
     with pytest.raises(NoTime, match="needs more than 50 s"):
         need_time(ending_in(2 * GRACE_S + LEAVE_S), CONFIGS)
+
+
+def test_a_time_that_passed_while_there_was_no_run_is_not_refused() -> None:
+    """A worker whose coordinator began late is queued again, and not sent away."""
+    stop = ending_in(2 * GRACE_S + LEAVE_S - 5)
+    stop.waited_s = 6.0
+    need_time(stop, CONFIGS)
+    stop.waited_s = 5.0
+    with pytest.raises(NoTime):
+        need_time(stop, CONFIGS)
+
+
+def test_the_wait_for_a_run_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first look to the one that finds it."""
+    root, stop = tmp_path / "run", StopRequest(())
+    about = {"hash": "xxh3-128", "space": "s", "pbtnas": "1", "task": "t"}
+    sections = {"engine": {}, "task": {}, "search": {"generations": 1}, "run": {}}
+    now = iter([100.0, 101.0, 107.0])
+    monkeypatch.setattr(stop, "wait", lambda seconds: create(root, sections, about=about))
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: next(now)))
+
+    assert wait_for(root, stop, 60.0) is not None
+    assert stop.waited_s == 7.0
 
 
 def test_the_end_of_the_job_is_what_slurm_says(monkeypatch: pytest.MonkeyPatch) -> None:

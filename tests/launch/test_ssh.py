@@ -161,7 +161,8 @@ def test_a_host_that_sees_another_directory_is_told(plan: Launch) -> None:
 
 def test_hosts_are_read_in_both_usual_ways() -> None:
     """HOST:N, and a line of Open MPI's host files."""
-    assert parsed_hosts(["gpu1:4", "ada@gpu2 slots=2", "gpu3"], "--host") == (
+    words = ["gpu1:4", "ada@gpu2 slots=2", "gpu3"]
+    assert parsed_hosts([("--host", word) for word in words]) == (
         *(HostShare("gpu1", 4), HostShare("ada@gpu2", 2), HostShare("gpu3", 1)),
     )
 
@@ -171,8 +172,8 @@ def test_hosts_are_read_in_both_usual_ways() -> None:
 )
 def test_what_is_no_host_is_refused(words: list[str]) -> None:
     """Also what ssh would take for an option, and a host that is named twice."""
-    with pytest.raises(UnfitLaunch, match=r"--host .*: (expected HOST or HOST:N|a is named twice)"):
-        parsed_hosts(words, "--host")
+    with pytest.raises(UnfitLaunch, match=r"--host .*: (expected HOST, HOST:N|a is named twice)"):
+        parsed_hosts([("--host", word) for word in words])
 
 
 def test_more_workers_than_the_hosts_have_room_for_are_refused() -> None:
@@ -186,12 +187,19 @@ def call(*arguments: object) -> Result:
 
 
 def test_a_host_file_is_read_and_a_dry_run_starts_nothing(tmp_path: Path) -> None:
-    """With comments and empty lines; no host at all is one sentence."""
+    """With comments and empty lines; a line that names none, and no host at all, are told."""
     file = tmp_path / "hosts.txt"
     file.write_text("# ours\n\ngpu1:2  # the old one\n")
     shown = call("ssh", CONFIG, tmp_path / "run", "--hosts", file, "--dry-run")
     assert shown.exit_code == 0, shown.output
     assert shown.output.count("setsid pbtnas worker") == 2
+    file.write_text("# ours\n\ngpu1:2\ngpu2 slot=4\n")
+    wrong = call("ssh", CONFIG, tmp_path / "run", "--hosts", file)
+    assert (wrong.exit_code, wrong.output) == (
+        2,
+        f"pbtnas: {file}, line 4: gpu2 slot=4: expected HOST, HOST:N or HOST slots=N, as in "
+        "gpu1:4\n",
+    )
     none = call("ssh", CONFIG, tmp_path / "run")
     assert (none.exit_code, none.output) == (
         2,
