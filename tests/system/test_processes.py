@@ -231,7 +231,7 @@ def test_stopping_a_local_run_stops_everybody_and_the_same_command_goes_on(
     code = run.ends()
     left = site.processes()
     alone = site.coordinator()
-    alone.until_it_says(r"generation 1 of 4; [0-5] of 6 members done, [1-6] in work")
+    alone.until_it_says(r"generation 1 of 4; [0-5] of 6 members done, [1-6] to do or in work")
     alone.send(signal.SIGINT)
     code_alone = alone.ends()
     resumed = site.run(1)
@@ -288,7 +288,9 @@ def test_a_coordinator_killed_at_any_state_is_replaced_by_the_same_command(
     worker.send(signal.SIGSTOP)  # so that it is not done before the successor looks
     (site.run_dir / paths.result(2, 5)).unlink()  # so that there is something left to do
     second = site.coordinator()
-    told = second.until_it_says(r"generation (\d) of 4; (\d) of 6 members done, (\d) in work")
+    told = second.until_it_says(
+        r"generation (\d) of 4; (\d) of 6 members done, (\d) to do or in work"
+    )
     worker.send(signal.SIGCONT)
 
     assert second.ends() == 0, second.said()
