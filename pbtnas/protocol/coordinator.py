@@ -529,7 +529,7 @@ class Coordinator:
             yield from self._open(manifest)
         for known in self._known.values():
             for name, record in known.items():
-                if (yield from content(name)) is None:
+                if not (yield from Has(name)):
                     yield from self._publish(name, record.kind, record.core, record.meta)
         for recent in self._recent:
             yield from self._children_maker.restore_overlays(recent.jobs)

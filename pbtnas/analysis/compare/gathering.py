@@ -129,10 +129,11 @@ def gather(
 
 def _check_configuration(history: History) -> None:
     """Raise `NotARun` for a run whose configuration lacks what runs are compared by."""
-    for section, key in (("task", "name"), ("search", "algorithm")):
+    for wanted in ("task.name", "search.algorithm", "search.shrink", "search.perturb"):
+        section, _, key = wanted.partition(".")
         if key not in history.config.get(section, {}):
             raise NotARun(
-                f"{history.root}: its configuration has no {section}.{key}, so it cannot be "
+                f"{history.root}: its configuration has no {wanted}, so it cannot be "
                 f"compared; `pbtnas fsck {history.root}` says more"
             )
 

@@ -170,7 +170,7 @@ def final_value(history: History, checkpoint: Digest, metric: str) -> float:
 def variant(history: History) -> str:
     """The algorithm, with [lambda, gamma] where shrink-perturb is not the paper's."""
     search = history.config["search"]
-    pair = tuple(search.get(key, getattr(SearchConfig, key)) for key in ("shrink", "perturb"))
+    pair = (search["shrink"], search["perturb"])
     name = str(search["algorithm"])
     usual = (SearchConfig.shrink, SearchConfig.perturb)
     return name if pair == usual else f"{name} [{pair[0]:g}, {pair[1]:g}]"

@@ -72,8 +72,10 @@ def entropy_curves(runs: Sequence[NamedRun]) -> dict[str, dict[str, EntropyCurve
 def _curve(history: History) -> EntropyCurve | None:
     """That of the first member of a run; None for a run that learns no mixture."""
     task = history.settings["task"]
+    if task.get("name") != "supernet":
+        return None
     method, space = task.get("method"), space_of(task)
-    if task.get("name") != "supernet" or method is None or space is None:
+    if method is None or space is None:
         return None
     epochs, values, last = [], [], None
     for generation in history.generations:

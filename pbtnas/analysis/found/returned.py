@@ -87,8 +87,7 @@ def returned(run: NamedRun) -> Returned:
 
 def space_of(task: Mapping[str, Any]) -> str | None:
     """The name of the space that a task, of these settings, searches; None without a table."""
-    name = task.get("name")
-    name = str(task.get("space", "cell64") if name == "supernet" else name)
+    name = str(task.get("space", "cell64") if task["name"] == "supernet" else task["name"])
     return name if name in _CHOICES else None
 
 
