@@ -40,11 +40,14 @@ def remarks(stored: TaskConfig, complete: Complete, *, recorded: bool) -> Iterat
 
 
 def _changed(task: TaskConfig, complete: Complete) -> Iterator[str]:
+    goes_on = complete(task.in_force)
     for key, now in complete(task.options).items():
         if key in task.options:
             continue
         if key not in task.recorded:
-            yield f"task.{key}: the run was started without it; the default here holds, {show(now)}"
+            then = goes_on.get(key, now)
+            what = "the default here holds" if then == now else "it goes on as it was"
+            yield f"task.{key}: the run was started without it; {what}, {show(then)}"
         elif show(now) != show(task.recorded[key]):
             yield (
                 f"task.{key}: the default is {show(now)} here; the run goes on with "

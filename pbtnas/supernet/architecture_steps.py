@@ -17,19 +17,34 @@ First = Literal["architecture", "weights"]
 Gradient = Literal["first-order", "second-order"]
 
 
+_LARGEST = 60.0  # exponent: five such rows still have a sum in float32
+
+
 @torch.no_grad()
-def exponentiated(mixture: Tensor, gradient: Tensor, rate: float, floor: float) -> Tensor:
+def exponentiated(
+    mixture: Tensor, gradient: Tensor, rate: float, floor: float, *, normalise_first: bool = False
+) -> Tensor:
     """A step of the exponentiated gradient on the simplex (GAEA, arXiv 2004.07802, section 3).
 
     Each row is multiplied by exp(-rate * gradient), clipped from below and divided by its sum.
+    Finite for every finite gradient: a constant is taken off the exponents of a row where they
+    would overflow, which changes nothing but what the floor is compared with.
 
     Args:
         mixture: rows on the simplex, [V, O] or [O].
         gradient: of the loss by the mixture, of that shape.
         rate: step length.
         floor: smallest value before the division, which keeps options alive.
+        normalise_first: divide by the sum before clipping too, so that no option falls below the
+            floor by more than the last division takes: what needs its logarithm needs that.
     """
-    grown = (mixture * (-rate * gradient).exp()).clamp(min=floor)
+    exponents = -rate * gradient
+    greatest = exponents.amax(dim=-1, keepdim=True)
+    exponents -= greatest if normalise_first else (greatest - _LARGEST).clamp(min=0)
+    grown = mixture * exponents.exp()
+    if normalise_first:
+        grown /= grown.sum(dim=-1, keepdim=True)
+    grown = grown.clamp(min=floor)
     return grown / grown.sum(dim=-1, keepdim=True)
 
 

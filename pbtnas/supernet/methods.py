@@ -76,6 +76,7 @@ _OF_GAEA_GDAS: Settings = {
     "architecture_rate": 0.01,
     "frozen_share": 0.2,
     "pull_to_uniform": 0.01,
+    "normalise_first": True,
 }
 
 METHODS: Mapping[str, Settings] = {

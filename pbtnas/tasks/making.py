@@ -78,9 +78,11 @@ def _options(cls: Any, options: Options, places: Mapping[str, str]) -> Any:
 def parsed(declared: Any, options: Options, places: Mapping[str, str]) -> Any:
     """The `Options` of a task, after what one of them presets of the others.
 
-    What a run has recorded of a default is accepted as the default itself is: unchecked.
+    What a run has recorded of a default is accepted as the default itself is: unchecked.  What is
+    preset since it was recorded does not hold for it: it goes on as it began.
     """
-    options = {**preset(declared, options), **options}
+    if not _recorded(declared, options):
+        options = {**preset(declared, options), **options}
     defaults = {
         f.name: _text(f.default)
         for f in dataclasses.fields(declared)
@@ -96,6 +98,14 @@ def preset(declared: Any, options: Options) -> dict[str, Any]:
     They are what the classmethod `preset` of the `Options` returns, if there is one.
     """
     return dict(declared.preset(options)) if hasattr(declared, "preset") else {}
+
+
+def _recorded(declared: Any, options: Options) -> bool:
+    """Whether these are the options that a run has recorded: all but those of newer fields, and
+    some that were preset."""
+    whole = {f.name for f in dataclasses.fields(declared) if not f.metadata.get("newer")}
+    newer = preset(declared, options).keys() - whole
+    return whole <= options.keys() and not newer.isdisjoint(options)
 
 
 def _text(value: Any) -> str:

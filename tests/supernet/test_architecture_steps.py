@@ -86,6 +86,32 @@ def test_a_constant_gradient_leads_to_a_vertex() -> None:
     assert float(mixture[winners].min()) > 1 - 5e-5
 
 
+@pytest.mark.parametrize("normalise_first", [False, True])
+def test_no_gradient_is_too_large(normalise_first: bool) -> None:
+    """A row that is nearly at a vertex has one of thousands; it stays on the simplex, in float32.
+
+    Without care exp overflows, and the row is NaN (gaea-gdas in NAS-Bench-201 ended so).
+    """
+    mixture = torch.full((6, 5), 0.2)
+    for step in range(50):
+        slope = 10.0 ** (step % 8) * gradient(step, dtype=torch.float32)
+        mixture = exponentiated(mixture, slope, 0.7, 1e-5, normalise_first=normalise_first)
+
+        assert float((mixture.sum(dim=1) - 1).abs().max()) <= 1e-6
+        assert float(mixture.min()) > 0
+
+
+def test_no_option_is_out_of_reach_where_rows_are_normalised_first() -> None:
+    """The floor holds but for the last division, whatever is added to a row of the gradient."""
+    floor, slope = 1e-5, 300 * gradient(6)
+    mixture = exponentiated(rows(7), slope, 1.0, floor, normalise_first=True)
+    shifted = exponentiated(rows(7), slope + 1e3, 1.0, floor, normalise_first=True)
+
+    assert float(mixture.min()) >= floor / (1 + 5 * floor)
+    torch.testing.assert_close(mixture, shifted, rtol=1e-9, atol=0)
+    assert float(exponentiated(rows(7), slope, 1.0, floor).min()) < floor / 1e20
+
+
 def test_the_divergence_from_the_uniform_mixture() -> None:
     """It is 0 there and ln O for a vertex, for each row."""
     assert float(distance_to_uniform(torch.full((3, 4), 0.25))) == 0

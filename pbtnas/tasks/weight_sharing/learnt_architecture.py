@@ -7,6 +7,7 @@ edges `edge_logits` or `edge_mixture`, or a `controller`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -204,14 +205,19 @@ class LearntArchitecture:
             optimizer.step()
             optimizer.zero_grad()
             return
-        rate, floor = options.architecture_rate, options.architecture_floor
+        stepped = partial(
+            exponentiated,
+            rate=options.architecture_rate,
+            floor=options.architecture_floor,
+            normalise_first=options.normalise_first,
+        )
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             values = parameter.detach()
             if values.dim() == 2:
-                values.copy_(exponentiated(values, gradient, rate, floor))
+                values.copy_(stepped(values, gradient))
                 continue
             for node in edges_by_node(self.nodes):
-                values[node] = exponentiated(values[node], gradient[node], rate, floor)
+                values[node] = stepped(values[node], gradient[node])
 
     def broken(self) -> tuple[int, float] | None:
         """The first variable with a parameter that is not finite, and its value; None without.

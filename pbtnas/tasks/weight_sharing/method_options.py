@@ -83,6 +83,13 @@ class MethodOptions:
         "architecture_step exponentiated.",
         newer=True,
     )
+    normalise_first: bool = setting(
+        False,
+        help="Divide a row by its sum before its smallest weight is limited as well as after, with "
+        "architecture_step exponentiated: as published for samples with Gumbel noise, which need "
+        "the logarithm of a weight.",
+        newer=True,
+    )
     logits_scale: float = number(
         1e-3, min=0, help="Standard deviation of the first logits; 0 is uniform.", newer=True
     )
