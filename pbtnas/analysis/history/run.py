@@ -289,12 +289,31 @@ def _count(
     """How many generations there are: as the end says, or up to the newest manifest."""
     if final is not None:
         return int(final.core["generations"])
+    extended = sum(steering.extensions)
+    planned = config.get("search", {}).get("generations")
+    hinted = None if planned is None else _hinted(files, planned + extended)
+    if hinted is not None:
+        return hinted + 1
     directory = paths.directory_of(paths.generation(0))
     numbers = [int(name.rpartition("/")[2]) for name in files.names(directory) if _numbered(name)]
     # A name is made quickly that stands for a million generations.
-    most = config.get("search", {}).get("generations", len(numbers)) + sum(steering.extensions)
+    most = (len(numbers) if planned is None else planned) + extended
     newest_first = sorted((n for n in numbers if n < most), reverse=True)
     return next((n + 1 for n in newest_first if files.published(paths.manifest(n))), 0)
+
+
+def _hinted(files: RecordFiles, most: int) -> int | None:
+    """The generation that HEAD names, where it is the newest: so that nobody has to list them all.
+
+    None where it is not, or where what comes after it has to be looked at.
+    """
+    head = files.view(paths.HEAD)
+    hinted = None if head is None else paths.hinted(head)
+    if hinted is None or hinted >= most or not files.published(paths.manifest(hinted)):
+        return None
+    # The directory of the next generation is made ahead; that of the one after it is not.
+    later = (paths.manifest(hinted + 1), paths.manifest(hinted + 2), paths.generation(hinted + 2))
+    return None if any(files.published(name) for name in later) else hinted
 
 
 def _numbered(name: str) -> bool:

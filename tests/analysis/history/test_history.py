@@ -160,6 +160,23 @@ def test_a_run_is_read_at_every_moment_of_its_life(tmp_path: Path) -> None:
         assert History.read(tmp_path).problems == ()
 
 
+@pytest.mark.parametrize("head", [None, b"0\n", b"1\n", b"2\n", b"3\n", b"999\n", b"two\n"])
+def test_a_run_has_as_many_generations_whatever_its_hint_says(
+    tmp_path: Path, history: History, head: bytes | None
+) -> None:
+    """HEAD spares a listing; it may be lost, late, ahead or garbage, and a manifest lost too."""
+    write(tmp_path, [(name, data) for name, data in STORY if name != paths.FINAL])
+    if head is not None:
+        (tmp_path / paths.HEAD).write_bytes(head)
+    number = len(history.generations)
+    assert number == 4
+
+    assert len(History.read(tmp_path).generations) == number
+
+    (tmp_path / paths.manifest(2)).unlink()
+    assert len(History.read(tmp_path).generations) == number
+
+
 def test_records_published_as_directories_are_read(tmp_path: Path, history: History) -> None:
     """A file system without hard links gives the same history."""
     write(tmp_path, STORY, primitive="directory")
