@@ -65,6 +65,7 @@ def make_run(root: Path, members: int, number: int) -> None:
             directory = root / paths.generation(generation) / leaf
             directory.mkdir(parents=True, exist_ok=True)
         put(paths.manifest(generation), "manifest", manifest.to_json())
+        (root / paths.HEAD).write_bytes(b"%d\n" % generation)
         if generation == number - 1:
             return
         results = {}
