@@ -4,7 +4,8 @@
 
 With `--against`, another checkout of pbtnas makes the same search; they take turns, so that
 whatever else the machine does meets both.  Counted is processor time, start-up included.  Both
-must come to the same fingerprint: a search that is cheaper by being another one does not count.
+must come to the same best members, checkpoint by checkpoint: a search that is cheaper by being
+another one does not count.  (Fingerprints hold more than the outcome, and differ between versions.)
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ HERE = Path(__file__).parents[1]
 
 
 def search(checkout: Path, population: int, generations: int) -> tuple[float, str]:
-    """Processor seconds of a search with the code of a checkout, and its fingerprint."""
+    """Processor seconds of a search with the code of a checkout, and the best that it found: ever,
+    and in its last generation, with the digests of their checkpoints."""
     sets = {"search.population": population, "search.generations": generations}
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -33,8 +35,9 @@ def search(checkout: Path, population: int, generations: int) -> tuple[float, st
         before = _spent_s()
         environment = {**os.environ, "PYTHONPATH": str(checkout)}
         subprocess.run(command, check=True, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-        fingerprint = json.loads((run / "final.json").read_text())["core"]["fingerprint"]
-        return _spent_s() - before, fingerprint
+        final = json.loads((run / "final.json").read_text())["core"]
+        best = json.dumps([final["best_ever"], final["best_last"]], sort_keys=True)
+        return _spent_s() - before, best
 
 
 def _spent_s() -> float:
@@ -54,14 +57,14 @@ def main() -> None:
     checkouts = {"here": HERE} | ({"against": told.against.resolve()} if told.against else {})
     found: dict[str, list[float]] = {name: [] for name in checkouts}
     for _ in range(told.rounds):
-        fingerprints = set()
+        outcomes = set()
         for name, checkout in checkouts.items():
-            spent_s, fingerprint = search(checkout, told.population, told.generations)
+            spent_s, outcome = search(checkout, told.population, told.generations)
             found[name].append(spent_s)
-            fingerprints.add(fingerprint)
+            outcomes.add(outcome)
             print(f"{name:8} {spent_s:7.1f} s  load {os.getloadavg()[0]:.1f}", flush=True)
-        if len(fingerprints) > 1:
-            sys.exit(f"not the same search: fingerprints {', '.join(sorted(fingerprints))}")
+        if len(outcomes) > 1:
+            sys.exit(f"not the same search: {' and '.join(sorted(outcomes))}")
     for name, seconds in found.items():
         print(f"{name:8} median {statistics.median(seconds):7.1f} s")
     if told.against:

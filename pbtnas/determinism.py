@@ -26,7 +26,7 @@ def seed_everything(seed: int, device: str) -> None:
     # What torch.manual_seed does, but for the device at hand: for each kind of GPU that is not
     # there, it formats a stack trace; together as long as reading a small checkpoint.
     torch.default_generator.manual_seed(seed)
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and torch.cuda.device_count():
         torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002

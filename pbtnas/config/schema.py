@@ -337,6 +337,8 @@ class LoggingConfig:
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Broken rules between the fields, for `parse`."""
+        if not self.to:  # without a look at all installed packages
+            return
         known = logger_names()
         if not set(self.to) <= set(known) or len(set(self.to)) < len(self.to):
             yield "to", f"names of {', '.join(known)}, each once"

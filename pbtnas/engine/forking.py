@@ -32,7 +32,7 @@ from pbtnas.engine.process_title import show_as
 from pbtnas.errors import ExitCode
 
 IMPORTED = (
-    *("numpy", "torch", "threadpoolctl", "pbtnas.cli.app", "pbtnas.training.trainer"),
+    *("numpy.random", "torch", "threadpoolctl", "pbtnas.cli.app", "pbtnas.training.trainer"),
     *("pbtnas.engine.coordinator", "pbtnas.engine.worker", "pbtnas.study.worker"),
 )
 """What takes a coordinator, a worker and a training process their time to import; no task."""
