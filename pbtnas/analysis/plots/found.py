@@ -56,7 +56,8 @@ def found(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figur
     if not groups:
         raise ValueError("no runs to plot")
     with style():
-        figure = new_figure(2.0 + 0.3 * len(groups), 3.0 + 2.2 * len(table.data_sets))
+        figure = new_figure(2.2 + 0.3 * len(groups), 3.0 + 2.2 * len(table.data_sets))
+        figure.suptitle(f"What each run returned at its own end, by {table.name}", fontsize=10)
         panels = figure.subplots(1, len(table.data_sets), sharey=True, squeeze=False)[0]
         for column, (axes, data_set) in enumerate(zip(panels, table.data_sets, strict=True)):
             for row, group in enumerate(groups.values()):
@@ -85,7 +86,7 @@ def found(runs: Sequence[Returned], table: Published, *, ddof: int = 0) -> Figur
         figure.legend(
             handles.values(),
             handles.keys(),
-            loc="outside upper center",
+            loc="outside lower center",
             ncols=4 if len(panels) > 1 else 2,
         )
     return figure
