@@ -243,7 +243,7 @@ def pause_s(waited_s: float, longest_s: float) -> float:
 
     What is waited for is noticed at most that much late, and a long wait costs few looks.
     """
-    return min(longest_s, max(0.002, 0.02 * waited_s))
+    return min(longest_s, max(0.005, 0.02 * waited_s))
 
 
 def publish_checkpoint(
