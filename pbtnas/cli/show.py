@@ -17,7 +17,7 @@ from pbtnas.cli.places import as_typed
 from pbtnas.cli.shared import disk_errors, leave, run_dir_argument, task_file_option
 from pbtnas.errors import ExitCode, PbtnasError
 from pbtnas.monitoring.text import choices, clipped, printable
-from pbtnas.records.schema import SUBNET, numbers
+from pbtnas.records.schema import CHOSEN, SUBNET, numbers
 from pbtnas.records.subnets import folded
 from pbtnas.tabular import aligned
 
@@ -238,11 +238,14 @@ def _next_commands(
     part = "" if subnet is None else f" --subnet {quote(subnet)}"
     task = f" --task {task_file}" if task_file else _task_wanted(run_dir)
     rated = whole and any(name.startswith(SUBNET) for name in named[0]["metrics"])
+    # A supernet that learns an architecture is no network by itself: `evaluate` says which it is.
+    exported = subnet is not None or not any(name.startswith(CHOSEN) for name in best["metrics"])
+    output = f"-o {run_dir.name}-{which}"
     return [
         "next:",
         *([f"  pbtnas subnets {run_dir}{task}"] if rated else []),
         f"  pbtnas evaluate {run_dir}{'' if whole else f' --which {which}'}{task}",
-        f"  pbtnas export {run_dir} --which {which}{part} -o {run_dir.name}-{which}{task}",
+        *([f"  pbtnas export {run_dir} --which {which}{part} {output}{task}"] if exported else []),
         f"  pbtnas show {run_dir} {which}{task}",
         f"  pbtnas report {run_dir}",
     ]

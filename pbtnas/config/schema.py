@@ -38,6 +38,10 @@ def algorithm_names() -> list[str]:
     return [*ALGORITHMS, *sorted(installed.difference(ALGORITHMS))]
 
 
+class RecordedOptions(dict[str, Any]):
+    """All options of a task, as a run that was started with them has recorded them."""
+
+
 @dataclass(frozen=True)
 class TaskConfig:
     """The section `task`: a name, and options that only the task itself understands.
@@ -59,7 +63,9 @@ class TaskConfig:
     def in_force(self) -> dict[str, Any]:
         """The options to make the task from: whatever its defaults have become, a run has those
         that it was started with."""
-        return {**self.recorded, **self.options}
+        if not self.recorded:
+            return dict(self.options)
+        return RecordedOptions({**self.recorded, **self.options})
 
 
 @dataclass(frozen=True)

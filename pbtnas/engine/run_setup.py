@@ -47,7 +47,10 @@ class ChangedConfig(PbtnasError):
 
     def __init__(self, root: Path, differences: list[str]) -> None:
         lines = "\n".join(f"  {line}" for line in differences)
-        remedy = "go on with the stored one (leave the configuration out), or use a new directory"
+        remedy = (
+            f"go on with the stored one (`pbtnas coordinator {root}` and workers), or use a new "
+            "directory"
+        )
         with open_files(root) as files:
             begun = files.published(paths.manifest(0))
         if not begun:

@@ -23,7 +23,9 @@ def whole_difference(stored: Config, given: Config, complete: Complete) -> list[
     ours, theirs = complete(stored.task.in_force), complete(given.task.in_force)
     typed = {f"task.{key}" for key in (*stored.task.options, *given.task.options)}
     return [
-        line if _key(line) in typed or not line.startswith("task.") else f"{line}, the default here"
+        line
+        if _key(line) in typed or not line.startswith("task.")
+        else f"{line}, the default here; give the stored one to go on"
         for line in difference(_with(stored, ours), _with(given, theirs))
     ]
 

@@ -17,9 +17,6 @@ First = Literal["architecture", "weights"]
 Gradient = Literal["first-order", "second-order"]
 
 
-_LARGEST = 60.0  # exponent: five such rows still have a sum in float32
-
-
 @torch.no_grad()
 def exponentiated(
     mixture: Tensor, gradient: Tensor, rate: float, floor: float, *, normalise_first: bool = False
@@ -27,8 +24,8 @@ def exponentiated(
     """A step of the exponentiated gradient on the simplex (GAEA, arXiv 2004.07802, section 3).
 
     Each row is multiplied by exp(-rate * gradient), clipped from below and divided by its sum.
-    Finite for every finite gradient: a constant is taken off the exponents of a row where they
-    would overflow, which changes nothing but what the floor is compared with.
+    Finite for every finite gradient: where a row would overflow, its largest exponent is taken off
+    all of them first, which changes nothing but what the floor is compared with.
 
     Args:
         mixture: rows on the simplex, [V, O] or [O].
@@ -39,11 +36,12 @@ def exponentiated(
             floor by more than the last division takes: what needs its logarithm needs that.
     """
     exponents = -rate * gradient
-    greatest = exponents.amax(dim=-1, keepdim=True)
-    exponents -= greatest if normalise_first else (greatest - _LARGEST).clamp(min=0)
-    grown = mixture * exponents.exp()
+    grown = mixture * (exponents - exponents.amax(dim=-1, keepdim=True)).exp()
     if normalise_first:
         grown /= grown.sum(dim=-1, keepdim=True)
+    else:
+        plain = mixture * exponents.exp()
+        grown = torch.where(plain.sum(dim=-1, keepdim=True).isfinite(), plain, grown)
     grown = grown.clamp(min=floor)
     return grown / grown.sum(dim=-1, keepdim=True)
 

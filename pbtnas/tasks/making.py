@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pbtnas.config import ConfigError, parse
+from pbtnas.config import ConfigError, RecordedOptions, parse
 from pbtnas.search.space import SearchSpace
 from pbtnas.tasks.base import HasParts, Options, Task, TaskError, UnfitOptions
 from pbtnas.tasks.faults import TaskFault, blamed, is_ours, place_of
@@ -81,7 +81,7 @@ def parsed(declared: Any, options: Options, places: Mapping[str, str]) -> Any:
     What a run has recorded of a default is accepted as the default itself is: unchecked.  What is
     preset since it was recorded does not hold for it: it goes on as it began.
     """
-    if not _recorded(declared, options):
+    if not isinstance(options, RecordedOptions):
         options = {**preset(declared, options), **options}
     defaults = {
         f.name: _text(f.default)
@@ -98,14 +98,6 @@ def preset(declared: Any, options: Options) -> dict[str, Any]:
     They are what the classmethod `preset` of the `Options` returns, if there is one.
     """
     return dict(declared.preset(options)) if hasattr(declared, "preset") else {}
-
-
-def _recorded(declared: Any, options: Options) -> bool:
-    """Whether these are the options that a run has recorded: all but those of newer fields, and
-    some that were preset."""
-    whole = {f.name for f in dataclasses.fields(declared) if not f.metadata.get("newer")}
-    newer = preset(declared, options).keys() - whole
-    return whole <= options.keys() and not newer.isdisjoint(options)
 
 
 def _text(value: Any) -> str:

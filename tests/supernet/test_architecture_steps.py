@@ -101,6 +101,18 @@ def test_no_gradient_is_too_large(normalise_first: bool) -> None:
         assert float(mixture.min()) > 0
 
 
+def test_a_row_that_does_not_overflow_has_the_bits_that_it_had() -> None:
+    """Runs begun before there was any care go on to the same bits."""
+    for step in range(40):
+        mixture, slope = rows(step, dtype=torch.float32), 3.0 * step * gradient(step).float()
+        grown = (mixture * (-0.7 * slope).exp()).clamp(min=1e-5)
+        before = grown / grown.sum(dim=-1, keepdim=True)
+        whole = before.isfinite().all(dim=-1)
+
+        assert torch.equal(exponentiated(mixture, slope, 0.7, 1e-5)[whole], before[whole])
+    assert not whole.all()
+
+
 def test_no_option_is_out_of_reach_where_rows_are_normalised_first() -> None:
     """The floor holds but for the last division, whatever is added to a row of the gradient."""
     floor, slope = 1e-5, 300 * gradient(6)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pbtnas.config import ConfigError
+from pbtnas.config import ConfigError, TaskConfig
 from pbtnas.supernet.methods import METHODS
 from pbtnas.supernet.relaxation import edges_by_node
 from pbtnas.tasks.base import CHOSEN, ENTROPY, SPENT, SUBNET, Diverged, Task, TaskError
@@ -144,12 +144,25 @@ def test_a_run_goes_on_without_what_its_method_sets_since() -> None:
     assert recorded["normalise_first"]
     del recorded["normalise_first"]
 
-    resumed = load_task("supernet", recorded)
+    in_force = TaskConfig("supernet", recorded=recorded).in_force
+    resumed = load_task("supernet", in_force)
 
     assert isinstance(resumed, SupernetTask)
     assert not resumed.options.normalise_first
     assert resumed.options.frozen_share == 0
-    assert complete_options(resumed, recorded) == recorded | {"normalise_first": False}
+    assert complete_options(resumed, in_force) == recorded | {"normalise_first": False}
+
+
+def test_a_configuration_that_names_every_option_has_its_method() -> None:
+    """What it does not say is preset, however much it says; only a run has all that it needs."""
+    given = {key: value for key, value in TINY.items() if not key.startswith(("ch", "cont"))}
+    plain = complete_options(load_task("supernet", given), given)
+    chosen = {"method": "gaea-gdas", "architecture_rate": 0.5, "choice_images": 32}
+
+    task = load_task("supernet", plain | chosen)
+
+    assert isinstance(task, SupernetTask)
+    assert (task.options.relaxation, task.options.normalise_first) == ("gumbel", True)
 
 
 def test_darts_and_gaea_take_the_same_first_step_of_the_weights(tmp_path: Path) -> None:

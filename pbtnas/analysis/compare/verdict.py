@@ -189,4 +189,6 @@ def _unfinished(gathered: Gathered) -> str:
     names = gathered.unfinished
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     all_runs = len(gathered.runs) + len(gathered.unbegun)
-    return f"{len(names)} of {all_runs} runs not finished ({shown})"
+    without = {run.name for run in gathered.runs} - {run.name for run in gathered.finished}
+    none = f", and none of {', '.join(sorted(without))} is" if without and gathered.finished else ""
+    return f"{len(names)} of {all_runs} runs not finished ({shown}){none}"

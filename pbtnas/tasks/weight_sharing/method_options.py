@@ -183,6 +183,8 @@ class MethodOptions:
                 "architecture_decay",
                 "0 with task.architecture_step exponentiated, whose mixture has no decay",
             )
+        if self.normalise_first and step != "exponentiated":
+            yield "normalise_first", f"false with task.architecture_step {step}"
         if self.pull_to_uniform and step not in ("adam", "exponentiated"):
             yield "pull_to_uniform", f"0 with task.architecture_step {step}"
         if len(self.architecture_betas) != 2 or max(self.architecture_betas) >= 1:

@@ -53,6 +53,10 @@ def test_unfinished_runs_are_refused_or_left_out_and_said(tmp_path: Path) -> Non
         tables(found, Question())
     summary = tables(found, Question(partial=True))["summary"]
     assert "1 of 6 runs not finished (pbt-nas-s3): left out." in summary.notes
+    begun = [replace(run, history=replace(run.history, final=None)) for run in found.runs]
+    some = [a if a.name == "pbt-nas" else b for a, b in zip(begun, found.runs, strict=True)]
+    (note,) = tables(Gathered(tuple(some), ()), Question(partial=True))["summary"].notes[-1:]
+    assert note.endswith(", and none of pbt-nas is: left out.")
     with pytest.raises(ComparisonError, match="none of these runs is finished"):
         tables(Gathered((), ("a",)), Question(partial=True))
 
