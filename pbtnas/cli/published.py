@@ -70,12 +70,15 @@ def is_kept(space: str) -> bool:
 
 
 def _of_file(file: Path) -> Published:
-    from pbtnas.data.ground_truth import CELL64, read_table
-    from pbtnas.data.nb201_table import is_nb201, read_nb201
+    from pbtnas.data.ground_truth import CELL64, TableError, read_table
+    from pbtnas.data.nb201_table import NAME, is_nb201, read_nb201
 
     if is_nb201(file):
         return _of_nb201(file.name, read_nb201(file))
-    return _of_cell64(file.name, read_table(file, CELL64.names))
+    try:
+        return _of_cell64(file.name, read_table(file, CELL64.names))
+    except TableError as error:
+        raise TableError(f"{error} (of cell64; a table of nb201 has a column {NAME})") from error
 
 
 def _of_nb201(name: str, table: Nb201Table) -> Published:

@@ -108,6 +108,20 @@ def test_a_table_of_another_space_is_told(run_dir: Path, tmp_path: Path) -> None
     assert told in result.output
 
 
+def test_a_file_without_the_published_columns_says_what_it_was_taken_for(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    """Architectures of nb201 in the plain format are none of cell64: the sentence says both."""
+    file = tmp_path / "few.csv"
+    file.write_text("arch,acc_mean\n222133,0.9\n333333,0.95\n")
+
+    result = call("compare", run_dir, "--found", file)
+
+    assert result.exit_code == 2
+    assert "'222133', expected the 64 architectures 111 to 444" in result.output
+    assert "(of cell64; a table of nb201 has a column ops_" in result.output
+
+
 def test_a_table_that_was_changed_is_not_used(run_dir: Path, table: Path, tmp_path: Path) -> None:
     """The evaluation is shown all the same, with a sentence that says how to mend it."""
     call("data", "get", "nb201-table", "--from", table)
