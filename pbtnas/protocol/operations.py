@@ -239,7 +239,7 @@ def persist(
 
 
 def pause_s(waited_s: float, longest_s: float) -> float:
-    """How long to wait before looking again: 2 % of the time already waited.
+    """How long to wait before looking again: 2 % of the time already waited, and 5 ms at least.
 
     What is waited for is noticed at most that much late, and a long wait costs few looks.
     """
